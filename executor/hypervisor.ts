@@ -1,0 +1,95 @@
+/**
+ * What a hypervisor must do for us. Two drivers: libvirt/ (real) and sim/ (imitation for laptops and scale); both pass
+ * executor/hypervisor.suite.ts. Drivers are stupid: every decision is made above. Each method is safe to repeat.
+ */
+import type { HostFacts, PowerState } from '#lib/api/messages.ts';
+
+/** Everything a domain is made of; paths exist when it is defined. */
+export interface DomainSpec {
+  readonly uid: string;
+  readonly installation: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly cores: number;
+  readonly memoryMiB: number;
+  readonly rootDisk: string;
+  readonly seedDisk: string;
+  readonly nics: readonly {
+    readonly tap: string;
+    readonly bridge: string;
+    readonly mac: string;
+    readonly mtu: number;
+  }[];
+  /** Unix socket on which the serial console is to listen, and the file its output is logged to. */
+  readonly consoleSocket: string;
+  readonly consoleLog: string;
+}
+
+export interface Domain {
+  readonly uid: string;
+  readonly attempt: number;
+  readonly power: PowerState;
+  /** Why it is off, if it is: the guest's own shutdown, a crash, or destroyed from outside. */
+  readonly offReason?: 'Shutdown' | 'Crashed' | 'Destroyed';
+}
+
+export interface DomainEvent {
+  readonly uid: string;
+  readonly power: PowerState;
+  readonly offReason?: 'Shutdown' | 'Crashed' | 'Destroyed';
+  /** The guest restarted itself; power stayed On. */
+  readonly rebooted?: boolean;
+}
+
+export interface Hypervisor extends AsyncDisposable {
+  facts(): Promise<HostFacts>;
+  /** Domains with our metadata and this installation, and the sum of all others. */
+  list(): Promise<{
+    readonly ours: readonly Domain[];
+    readonly foreign: { readonly count: number; readonly cores: number; readonly memoryMiB: number };
+  }>;
+  get(uid: string): Promise<Domain | undefined>;
+  /** Makes it known, powered off; the same spec again changes nothing. */
+  define(spec: DomainSpec): Promise<void>;
+  start(uid: string): Promise<void>;
+  /** Presses the power button; returns at once. */
+  shutdown(uid: string): Promise<void>;
+  reboot(uid: string): Promise<void>;
+  reset(uid: string): Promise<void>;
+  suspend(uid: string): Promise<void>;
+  resume(uid: string): Promise<void>;
+  /** Cuts the power; nothing if it is off or not there. */
+  destroy(uid: string): Promise<void>;
+  /** Forgets it; nothing if it is not there. Off first. */
+  undefine(uid: string): Promise<void>;
+  /** Calls back on every change until disposed. Events are hints: list() is the truth. `lost` means: look again at everything. */
+  watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable;
+}
+
+/** The host's side of disks and networks that a machine needs. Real and imitated as the hypervisor is. */
+export interface HostDevices {
+  /** Overlay on the image (explicit backing format) and seed disk, under the machine's own directory. Repeatable. */
+  makeDisks(machine: MachineDisks): Promise<{ readonly rootDisk: string; readonly seedDisk: string }>;
+  removeDisks(uid: string): Promise<void>;
+  /** Bridge and DHCP of the subnet if they are not there, this machine's entry in both. Repeatable. */
+  attachNetworks(machine: MachineNics): Promise<DomainSpec['nics']>;
+  /** Takes the machine's entries away, and what the last machine of a subnet leaves behind. */
+  detachNetworks(uid: string): Promise<void>;
+  /** uids that own a disk, seed, tap or DHCP entry here. */
+  owners(): Promise<readonly string[]>;
+}
+
+export interface MachineDisks {
+  readonly uid: string;
+  readonly image: { readonly path: string; readonly format: 'qcow2' | 'raw' };
+  readonly rootDiskBytes: number;
+  /** Files of the NoCloud seed by name: meta-data, user-data, network-config. */
+  readonly seed: Readonly<Record<string, string>>;
+}
+
+export interface MachineNics {
+  readonly uid: string;
+  readonly networks: readonly import('#lib/api/launch.ts').MachineNetwork[];
+  readonly hostname: string;
+}

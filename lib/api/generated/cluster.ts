@@ -1,0 +1,100 @@
+// Generated from crds/clusters.yaml by hack/generate-types.ts. Do not edit: make generate.
+import type { Condition, Kind, KubeObject } from '../meta.ts';
+
+/** One Mesos cluster. */
+export interface Cluster extends KubeObject {
+  readonly spec: ClusterSpec;
+  readonly status?: ClusterStatus;
+}
+
+export interface ClusterSpec {
+  /** URLs of the Mesos masters. */
+  readonly masters: readonly string[];
+  /** Mesos role. Default: "computefactory". */
+  readonly role: string;
+  /** How long Mesos keeps the tasks of an absent framework. Default: "168h". */
+  readonly failoverTimeout: string;
+  /** Where it stands. */
+  readonly datacenter?: string;
+  /** No new machines. Default: false. */
+  readonly unschedulable: boolean;
+  /** How Mesos starts our executor on a host. */
+  readonly executor: {
+    /** Path of factory-executor on the hosts. Default: "/usr/lib/computefactory/bin/factory-executor". */
+    readonly command: string;
+    /** CPUs for the executor itself. Default: "0.5". */
+    readonly cores: string;
+    /** Memory for the executor itself. Default: "512Mi". */
+    readonly memory: string;
+  };
+}
+
+export interface ClusterStatus {
+  /** metadata.generation that this status speaks of. */
+  readonly observedGeneration?: number;
+  /** What holds of this object and why, one entry per type. */
+  readonly conditions?: readonly Condition[];
+  /** Ours; stored before first use. */
+  readonly frameworkID?: string;
+  /** Leading master. */
+  readonly master?: string;
+  /** Its version. */
+  readonly version?: string;
+  /** Hosts. */
+  readonly hosts?: {
+    /** Total hosts. */
+    readonly total?: number;
+    /** Ready hosts. */
+    readonly ready?: number;
+    /** Unreachable hosts. */
+    readonly unreachable?: number;
+    /** Unschedulable hosts. */
+    readonly unschedulable?: number;
+  };
+  /** What guests could use in all. */
+  readonly capacity?: {
+    /** Cores. */
+    readonly cores?: number;
+    /** Memory. */
+    readonly memoryMiB?: number;
+  };
+  /** What they use. */
+  readonly used?: {
+    /** Cores. */
+    readonly cores?: number;
+    /** Memory. */
+    readonly memoryMiB?: number;
+  };
+  /** Room for guests on ready hosts, hosts alike in one row, largest first. */
+  readonly free?: readonly {
+    /** Whole cores free. */
+    readonly cores?: number;
+    /** Guest memory free. */
+    readonly memoryMiB?: number;
+    /** Hosts. */
+    readonly hosts?: number;
+    /** Labels of these hosts that selectors may ask for. */
+    readonly labels?: Readonly<Record<string, string>>;
+  }[];
+  /** Offers. */
+  readonly offers?: {
+    /** Held now. */
+    readonly held?: number;
+  };
+  /** Tasks of ours without an object. */
+  readonly orphanTasks?: number;
+  /** One word for people. */
+  readonly displayStatus?: string;
+}
+
+export const Cluster: Kind<Cluster> = {
+  group: 'computefactory.io',
+  version: 'v1alpha1',
+  kind: 'Cluster',
+  plural: 'clusters',
+  singular: 'cluster',
+  shortNames: [
+    'mc'
+  ],
+  namespaced: false
+};

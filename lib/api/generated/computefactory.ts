@@ -1,0 +1,207 @@
+// Generated from crds/computefactories.yaml by hack/generate-types.ts. Do not edit: make generate.
+import type { Condition, Kind, KubeObject } from '../meta.ts';
+
+/** So many units of compute capacity, made of machines of some shapes, kept at that. */
+export interface ComputeFactory extends KubeObject {
+  readonly spec: ComputeFactorySpec;
+  readonly status?: ComputeFactoryStatus;
+}
+
+export interface ComputeFactorySpec {
+  /** How much. */
+  readonly capacity: {
+    /** What a machine weighs: its cores, its memory in GiB rounded up, or 1. Immutable. Default: "Cores". */
+    readonly unit: 'Cores' | 'MemoryGiB' | 'Instances';
+    /** Desired capacity in units; the path of the scale subresource. */
+    readonly target: number;
+    /** Lowest allowed target. Default: 0. */
+    readonly min: number;
+    /** Highest allowed target. */
+    readonly max?: number;
+  };
+  /** Whether one last machine may exceed the target. Default: "AllowLast". */
+  readonly overshoot: 'AllowLast' | 'Never';
+  /** Sizes of machines to make capacity from; each names exactly one of instanceType, cores with memory, flexible. */
+  readonly shapes: readonly {
+    /** Name of an InstanceType. */
+    readonly instanceType?: string;
+    /** Virtual CPUs. */
+    readonly cores?: number;
+    /** Guest memory. */
+    readonly memory?: string;
+    /** Sizes chosen from what hosts have free: as few and as large machines as fit, the last one cut to the target. */
+    readonly flexible?: {
+      /** Smallest machine. Default: 1. */
+      readonly minCores: number;
+      /** Largest machine. */
+      readonly maxCores: number;
+      /** Sizes are multiples of this. Default: 1. */
+      readonly stepCores: number;
+      /** Guest memory per core. */
+      readonly memoryPerCore: string;
+    };
+    /** Higher is preferred. Default: 0. */
+    readonly priority: number;
+    /** Least units of this shape. */
+    readonly min?: number;
+    /** Most units of this shape. */
+    readonly max?: number;
+  }[];
+  /** Where. */
+  readonly placement?: {
+    /** Names of the Clusters to use; all if empty. */
+    readonly clusters?: readonly string[];
+    /** Labels that a Cluster must carry. */
+    readonly clusterSelector?: {
+      /** Exact matches. */
+      readonly matchLabels?: Readonly<Record<string, string>>;
+    };
+  };
+  /** What every machine looks like. */
+  readonly template: {
+    /** Labels and annotations of the machines. */
+    readonly metadata?: {
+      /** Labels. */
+      readonly labels?: Readonly<Record<string, string>>;
+      /** Annotations. */
+      readonly annotations?: Readonly<Record<string, string>>;
+    };
+    /** The machines that are wanted. */
+    readonly spec: {
+      /** The disk image to boot. */
+      readonly image: {
+        /** Name of an Image. */
+        readonly name: string;
+        /** Its namespace: empty for the machine's own, or cf-public. */
+        readonly namespace?: string;
+      };
+      /** Disks. Only the root disk for now. */
+      readonly disks?: readonly {
+        /** root is the copy-on-write overlay on the image. */
+        readonly name: 'root';
+        /** Virtual size; never below the image's own. */
+        readonly size?: string;
+      }[];
+      /** Network interfaces; the first is the primary one. */
+      readonly networks?: readonly {
+        /** Name of a Subnet in the same namespace. */
+        readonly subnet: string;
+      }[];
+      /** cloud-init user data, put on the seed disk as it is. */
+      readonly userData?: string;
+      /** Public keys for the default user, put on the seed disk. */
+      readonly sshKeys?: readonly string[];
+      /** Host name inside the guest; the object's name if empty. */
+      readonly hostname?: string;
+      /** From the power button to the power cut. Default: "60s". */
+      readonly terminationGracePeriod: string;
+      /** Where it may run. */
+      readonly placement?: {
+        /** Name of the only Cluster it may run on. */
+        readonly cluster?: string;
+        /** Labels that the host must carry; Mesos attributes are host labels. */
+        readonly hostSelector?: {
+          /** Exact matches. */
+          readonly matchLabels?: Readonly<Record<string, string>>;
+          /** Set requirements. */
+          readonly matchExpressions?: readonly {
+            /** Label key. */
+            readonly key: string;
+            /** How values are compared. */
+            readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+            /** Values for In and NotIn. */
+            readonly values?: readonly string[];
+          }[];
+        };
+      };
+      /** Higher is placed first. Default: 0. */
+      readonly priority: number;
+      /** Refuse deletion of this machine by name. Default: false. */
+      readonly deleteProtection: boolean;
+    };
+  };
+  /** True: effective target 0. Default: false. */
+  readonly suspend: boolean;
+  /** Stop all decisions; deletion still works. Default: false. */
+  readonly paused: boolean;
+}
+
+export interface ComputeFactoryStatus {
+  /** metadata.generation that this status speaks of. */
+  readonly observedGeneration?: number;
+  /** What holds of this object and why, one entry per type. */
+  readonly conditions?: readonly Condition[];
+  /** All figures in units. */
+  readonly capacity?: {
+    /** Unit of the figures. */
+    readonly unit?: string;
+    /** Target and unit for people. */
+    readonly text?: string;
+    /** As asked for. */
+    readonly target?: number;
+    /** Target after suspend. */
+    readonly effectiveTarget?: number;
+    /** Weight of wanted machines, placed or not. */
+    readonly planned?: number;
+    /** Part of planned with a live attempt on a host. */
+    readonly provisioned?: number;
+    /** Part that runs. */
+    readonly running?: number;
+    /** Part that is Ready. */
+    readonly ready?: number;
+    /** Part being taken down. */
+    readonly draining?: number;
+    /** Part on hosts that do not answer. */
+    readonly unreachable?: number;
+    /** Weight of all machines not proven gone. */
+    readonly committed?: number;
+  };
+  /** Ready of effective target. */
+  readonly fulfilledPercent?: number;
+  /** What is missing and why. */
+  readonly unfulfilled?: {
+    /** Missing units. */
+    readonly units?: number;
+    /** Reason word. */
+    readonly reason?: string;
+    /** Counted refusals per cluster. */
+    readonly message?: string;
+    /** Since when. */
+    readonly since?: string;
+  };
+  /** One row per pool. */
+  readonly pools?: readonly {
+    /** VMPool. */
+    readonly name?: string;
+    /** Cluster. */
+    readonly cluster?: string;
+    /** Shape, for example 48c. */
+    readonly shape?: string;
+    /** Cores of one machine. */
+    readonly cores?: number;
+    /** Memory of one machine. */
+    readonly memory?: string;
+    /** Machines wanted. */
+    readonly replicas?: number;
+    /** Machines ready. */
+    readonly ready?: number;
+  }[];
+  /** Label selector of the machines. */
+  readonly selector?: string;
+  /** Machine objects. */
+  readonly vms?: number;
+  /** One word for people. */
+  readonly displayStatus?: string;
+}
+
+export const ComputeFactory: Kind<ComputeFactory> = {
+  group: 'computefactory.io',
+  version: 'v1alpha1',
+  kind: 'ComputeFactory',
+  plural: 'computefactories',
+  singular: 'computefactory',
+  shortNames: [
+    'cf'
+  ],
+  namespaced: true
+};

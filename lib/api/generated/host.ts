@@ -1,0 +1,101 @@
+// Generated from crds/hosts.yaml by hack/generate-types.ts. Do not edit: make generate.
+import type { Condition, Kind, KubeObject } from '../meta.ts';
+
+/** One host of one cluster. Made by the cluster server. */
+export interface Host extends KubeObject {
+  readonly spec: HostSpec;
+  readonly status?: HostStatus;
+}
+
+export interface HostSpec {
+  /** Cluster. */
+  readonly cluster: string;
+  /** Host name as Mesos knows it. */
+  readonly hostname: string;
+  /** No new machines. Default: false. */
+  readonly unschedulable: boolean;
+  /** Labels for hostSelector, added to the Mesos attributes. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** For people. */
+  readonly notes?: string;
+}
+
+export interface HostStatus {
+  /** metadata.generation that this status speaks of. */
+  readonly observedGeneration?: number;
+  /** What holds of this object and why, one entry per type. */
+  readonly conditions?: readonly Condition[];
+  /** Mesos agent; changes. */
+  readonly agentID?: string;
+  /** Boot that the last inventory spoke of. */
+  readonly bootID?: string;
+  /** The executor. */
+  readonly executor?: {
+    /** Mesos executor. */
+    readonly id?: string;
+    /** Version. */
+    readonly version?: string;
+    /** Worker running since. */
+    readonly since?: string;
+    /** Where consoles are served. */
+    readonly consoleURL?: string;
+  };
+  /** Last heartbeat, stored on change or every minute. */
+  readonly lastHeartbeat?: string;
+  /** What the host can do. */
+  readonly facts?: {
+    /** libvirt or sim. */
+    readonly hypervisor?: string;
+    /** KVM boots guests. */
+    readonly kvm?: boolean;
+    /** CPU model. */
+    readonly cpuModel?: string;
+    /** Version. */
+    readonly libvirt?: string;
+    /** Version. */
+    readonly qemu?: string;
+  };
+  /** Counts. */
+  readonly inventory?: {
+    /** domains */
+    readonly domains?: number;
+    /** foreignDomains */
+    readonly foreignDomains?: number;
+    /** orphanDomains */
+    readonly orphanDomains?: number;
+    /** images */
+    readonly images?: number;
+  };
+  /** What guests could use. */
+  readonly capacity?: {
+    /** Cores. */
+    readonly cores?: number;
+    /** Memory. */
+    readonly memoryMiB?: number;
+  };
+  /** What they use. */
+  readonly used?: {
+    /** Cores. */
+    readonly cores?: number;
+    /** Memory. */
+    readonly memoryMiB?: number;
+  };
+  /** Machines with a live attempt here. */
+  readonly vms?: number;
+  /** Mesos attributes and spec.labels together. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** One word for people. */
+  readonly displayStatus?: string;
+}
+
+export const Host: Kind<Host> = {
+  group: 'computefactory.io',
+  version: 'v1alpha1',
+  kind: 'Host',
+  plural: 'hosts',
+  singular: 'host',
+  shortNames: [
+    'host'
+  ],
+  namespaced: false
+};

@@ -1,0 +1,101 @@
+// Generated from crds/images.yaml by hack/generate-types.ts. Do not edit: make generate.
+import type { Condition, Kind, KubeObject } from '../meta.ts';
+
+/** Bytes that machines boot from, stored by their digest. */
+export interface Image extends KubeObject {
+  readonly spec: ImageSpec;
+  readonly status?: ImageStatus;
+}
+
+export interface ImageSpec {
+  /** Where the bytes come from; exactly one. Immutable. */
+  readonly source: {
+    /** Fetched by a host of each cluster. */
+    readonly http?: {
+      /** http or https URL. */
+      readonly url: string;
+    };
+    /** A file in the import directory of the cluster's hosts. */
+    readonly file?: {
+      /** Path relative to the import directory. */
+      readonly path: string;
+    };
+  };
+  /** sha256:… or sha512:… of the file as fetched. */
+  readonly checksum?: string;
+  /** Format of the file; detected, then verified, if empty. */
+  readonly format?: 'qcow2' | 'raw';
+  /** Kind of guest. Default: "Linux". */
+  readonly osType: 'Linux' | 'Windows' | 'Other';
+  /** Protection. */
+  readonly limits: {
+    /** Largest disk a guest may see. Default: "2Ti". */
+    readonly maxVirtualSize: string;
+    /** For one import. Default: "2h". */
+    readonly timeout: string;
+  };
+}
+
+export interface ImageStatus {
+  /** metadata.generation that this status speaks of. */
+  readonly observedGeneration?: number;
+  /** What holds of this object and why, one entry per type. */
+  readonly conditions?: readonly Condition[];
+  /** Where it is. */
+  readonly phase?: 'Pending' | 'Downloading' | 'Verifying' | 'Ready' | 'Failed' | 'Terminating';
+  /** sha256 of the canonical file. */
+  readonly digest?: string;
+  /** Format of the canonical file. */
+  readonly format?: string;
+  /** Bytes on disk. */
+  readonly size?: number;
+  /** Bytes as a guest sees it. */
+  readonly virtualSize?: number;
+  /** For people. */
+  readonly progress?: string;
+  /** Machines that use it. */
+  readonly users?: number;
+  /** One row per cluster. */
+  readonly clusters?: readonly {
+    /** Cluster. */
+    readonly name: string;
+    /** Where it is. */
+    readonly phase?: 'Pending' | 'Downloading' | 'Verifying' | 'Ready' | 'Failed';
+    /** sha256 of the canonical file. */
+    readonly digest?: string;
+    /** Format. */
+    readonly format?: string;
+    /** Bytes on disk. */
+    readonly size?: number;
+    /** Bytes as a guest sees it. */
+    readonly virtualSize?: number;
+    /** Percent. */
+    readonly progress?: number;
+    /** Why. */
+    readonly message?: string;
+    /** Not retried without a change. */
+    readonly terminal?: boolean;
+    /** Mesos task of the import. */
+    readonly taskID?: string;
+    /** Mesos agent of the import. */
+    readonly agentID?: string;
+    /** Host of the import. */
+    readonly host?: string;
+    /** Imports tried. */
+    readonly attempts?: number;
+    /** Not before. */
+    readonly retryAfter?: string;
+  }[];
+}
+
+export const Image: Kind<Image> = {
+  group: 'computefactory.io',
+  version: 'v1alpha1',
+  kind: 'Image',
+  plural: 'images',
+  singular: 'image',
+  shortNames: [
+    'img'
+  ],
+  namespaced: true
+};

@@ -1,0 +1,70 @@
+// Generated from crds/subnets.yaml by hack/generate-types.ts. Do not edit: make generate.
+import type { Condition, Kind, KubeObject } from '../meta.ts';
+
+/** An isolated network with its own addresses. */
+export interface Subnet extends KubeObject {
+  readonly spec: SubnetSpec;
+  readonly status?: SubnetStatus;
+}
+
+export interface SubnetSpec {
+  /** Network address and prefix length, /8 to /30. Immutable. */
+  readonly cidr: string;
+  /** Address of the gateway inside the cidr, or none; the first usable address if empty. */
+  readonly gateway?: string;
+  /** Addresses or a..b ranges never given out. */
+  readonly excludeIPs?: readonly string[];
+  /** Overlay: VXLAN between the hosts of one cluster. Immutable. Default: "Overlay". */
+  readonly type: 'Overlay';
+  /** What guests are told. */
+  readonly dhcp: {
+    /** Lease time. Default: "12h". */
+    readonly leaseTime: string;
+    /** Name servers. */
+    readonly dns?: readonly string[];
+    /** Search domain. */
+    readonly domain?: string;
+  };
+  /** MTU of the guests; the default leaves room for the VXLAN header. Default: 1450. */
+  readonly mtu: number;
+  /** How long a released address stays in quarantine. Default: "10m". */
+  readonly releaseCooldown: string;
+}
+
+export interface SubnetStatus {
+  /** metadata.generation that this status speaks of. */
+  readonly observedGeneration?: number;
+  /** What holds of this object and why, one entry per type. */
+  readonly conditions?: readonly Condition[];
+  /** VXLAN id of the overlay. */
+  readonly vni?: number;
+  /** Gateway, or empty. */
+  readonly gateway?: string;
+  /** Addresses. */
+  readonly capacity?: {
+    /** Total addresses. */
+    readonly total?: number;
+    /** Used addresses. */
+    readonly used?: number;
+    /** Available addresses. */
+    readonly available?: number;
+    /** Quarantined addresses. */
+    readonly quarantined?: number;
+    /** Excluded addresses. */
+    readonly excluded?: number;
+  };
+  /** One word for people. */
+  readonly displayStatus?: string;
+}
+
+export const Subnet: Kind<Subnet> = {
+  group: 'computefactory.io',
+  version: 'v1alpha1',
+  kind: 'Subnet',
+  plural: 'subnets',
+  singular: 'subnet',
+  shortNames: [
+    'sn'
+  ],
+  namespaced: true
+};

@@ -1,0 +1,216 @@
+// Generated from crds/virtualmachines.yaml by hack/generate-types.ts. Do not edit: make generate.
+import type { Condition, Kind, KubeObject } from '../meta.ts';
+
+/** One machine: one identity, one life. */
+export interface VirtualMachine extends KubeObject {
+  readonly spec: VirtualMachineSpec;
+  readonly status?: VirtualMachineStatus;
+}
+
+export interface VirtualMachineSpec {
+  /** What happens when the machine stops: Always runs it again, RerunOnFailure unless it shut itself down, Once never, Manual follows operations, Halted keeps it off. Default: "Always". */
+  readonly runPolicy: 'Always' | 'RerunOnFailure' | 'Once' | 'Manual' | 'Halted';
+  /** Name of an InstanceType; this or resources. */
+  readonly instanceType?: string;
+  /** Guest-visible size; this or instanceType. */
+  readonly resources?: {
+    /** Virtual CPUs. */
+    readonly cores: number;
+    /** Guest memory, at least 64Mi. */
+    readonly memory: string;
+  };
+  /** The disk image to boot. */
+  readonly image: {
+    /** Name of an Image. */
+    readonly name: string;
+    /** Its namespace: empty for the machine's own, or cf-public. */
+    readonly namespace?: string;
+  };
+  /** Disks. Only the root disk for now. */
+  readonly disks?: readonly {
+    /** root is the copy-on-write overlay on the image. */
+    readonly name: 'root';
+    /** Virtual size; never below the image's own. */
+    readonly size?: string;
+  }[];
+  /** Network interfaces; the first is the primary one. */
+  readonly networks?: readonly {
+    /** Name of a Subnet in the same namespace. */
+    readonly subnet: string;
+    /** A fixed address inside the subnet. Not allowed in a template. */
+    readonly ip?: string;
+  }[];
+  /** cloud-init user data, put on the seed disk as it is. */
+  readonly userData?: string;
+  /** Public keys for the default user, put on the seed disk. */
+  readonly sshKeys?: readonly string[];
+  /** Host name inside the guest; the object's name if empty. */
+  readonly hostname?: string;
+  /** From the power button to the power cut. Default: "60s". */
+  readonly terminationGracePeriod: string;
+  /** Where it may run. */
+  readonly placement?: {
+    /** Name of the only Cluster it may run on. */
+    readonly cluster?: string;
+    /** Labels that the host must carry; Mesos attributes are host labels. */
+    readonly hostSelector?: {
+      /** Exact matches. */
+      readonly matchLabels?: Readonly<Record<string, string>>;
+      /** Set requirements. */
+      readonly matchExpressions?: readonly {
+        /** Label key. */
+        readonly key: string;
+        /** How values are compared. */
+        readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+        /** Values for In and NotIn. */
+        readonly values?: readonly string[];
+      }[];
+    };
+  };
+  /** Higher is placed first. Default: 0. */
+  readonly priority: number;
+  /** Refuse deletion of this machine by name. Default: false. */
+  readonly deleteProtection: boolean;
+}
+
+export interface VirtualMachineStatus {
+  /** metadata.generation that this status speaks of. */
+  readonly observedGeneration?: number;
+  /** What holds of this object and why, one entry per type. */
+  readonly conditions?: readonly Condition[];
+  /** Where in its life it is; for people. */
+  readonly phase?: 'Pending' | 'Scheduling' | 'Launching' | 'Provisioning' | 'Starting' | 'Running' | 'Paused' | 'Stopping' | 'Stopped' | 'Succeeded' | 'Failed' | 'Unreachable' | 'Terminating';
+  /** One word for people. */
+  readonly displayStatus?: string;
+  /** The live attempt: one Mesos task. Gone only when proven gone. */
+  readonly attempt?: {
+    /** Counts launches of this object, from 1. */
+    readonly number?: number;
+    /** Cluster. */
+    readonly cluster?: string;
+    /** Host. */
+    readonly host?: string;
+    /** Mesos agent. */
+    readonly agentID?: string;
+    /** Mesos task, vm-<uid>-<number>. */
+    readonly taskID?: string;
+    /** When the intent was stored. */
+    readonly since?: string;
+    /** Took over a running domain. */
+    readonly adopted?: boolean;
+    /** ACCEPT was sent at least once. */
+    readonly launched?: boolean;
+    /** Boot of the host that it started under. */
+    readonly bootID?: string;
+  };
+  /** The last 5 closed attempts. */
+  readonly attempts?: readonly {
+    /** Attempt. */
+    readonly number?: number;
+    /** How it ended. */
+    readonly outcome?: string;
+    /** Who is to blame. */
+    readonly class?: 'User' | 'Guest' | 'Infrastructure' | 'Preempted' | 'Configuration';
+    /** Reason word. */
+    readonly reason?: string;
+    /** Host. */
+    readonly host?: string;
+    /** What proved that it is gone. */
+    readonly proof?: string;
+    /** When it was proven gone. */
+    readonly ended?: string;
+  }[];
+  /** How the last attempt or run ended. */
+  readonly lastTermination?: {
+    /** Who is to blame. */
+    readonly class?: 'User' | 'Guest' | 'Infrastructure' | 'Preempted' | 'Configuration';
+    /** Reason word. */
+    readonly reason?: string;
+    /** Details. */
+    readonly message?: string;
+    /** When. */
+    readonly time?: string;
+  };
+  /** Resolved size. */
+  readonly instanceType?: {
+    /** InstanceType, if one was named. */
+    readonly name?: string;
+    /** Virtual CPUs. */
+    readonly cores?: number;
+    /** Guest memory. */
+    readonly memory?: string;
+  };
+  /** Resolved image. */
+  readonly image?: {
+    /** Image. */
+    readonly name?: string;
+    /** Its namespace. */
+    readonly namespace?: string;
+    /** sha256 of the canonical file. */
+    readonly digest?: string;
+    /** Disk format. */
+    readonly format?: string;
+    /** Bytes as the guest sees it. */
+    readonly virtualSize?: number;
+  };
+  /** Resolved interfaces. */
+  readonly networks?: readonly {
+    /** Subnet. */
+    readonly subnet?: string;
+    /** Its uid. */
+    readonly subnetUID?: string;
+    /** VXLAN id. */
+    readonly vni?: number;
+    /** Address. */
+    readonly ip?: string;
+    /** Prefix length. */
+    readonly prefix?: number;
+    /** Gateway, or empty. */
+    readonly gateway?: string;
+    /** MAC address. */
+    readonly mac?: string;
+    /** MTU. */
+    readonly mtu?: number;
+    /** Name servers. */
+    readonly dns?: readonly string[];
+    /** Search domain. */
+    readonly domain?: string;
+    /** DHCP lease time. */
+    readonly leaseSeconds?: number;
+    /** IPLease. */
+    readonly lease?: string;
+  }[];
+  /** Primary address. */
+  readonly ip?: string;
+  /** Host name in the guest. */
+  readonly hostname?: string;
+  /** What the hypervisor last said. */
+  readonly power?: 'On' | 'Off' | 'Paused';
+  /** What the last completed Start or Stop operation asked for (runPolicy Manual, RerunOnFailure). */
+  readonly requestedPower?: 'On' | 'Off';
+  /** Counts. */
+  readonly restarts?: {
+    /** On the same host. */
+    readonly inPlace?: number;
+    /** New attempts. */
+    readonly relaunch?: number;
+    /** Since the last success. */
+    readonly consecutiveFailures?: number;
+    /** Not before. */
+    readonly retryAfter?: string;
+  };
+  /** When each phase was last entered. */
+  readonly phaseTransitions?: Readonly<Record<string, string>>;
+}
+
+export const VirtualMachine: Kind<VirtualMachine> = {
+  group: 'computefactory.io',
+  version: 'v1alpha1',
+  kind: 'VirtualMachine',
+  plural: 'virtualmachines',
+  singular: 'virtualmachine',
+  shortNames: [
+    'vm'
+  ],
+  namespaced: true
+};

@@ -1,0 +1,146 @@
+// Generated from crds/vmpools.yaml by hack/generate-types.ts. Do not edit: make generate.
+import type { Condition, Kind, KubeObject } from '../meta.ts';
+
+/** So many machines alike, kept at that number. */
+export interface VMPool extends KubeObject {
+  readonly spec: VMPoolSpec;
+  readonly status?: VMPoolStatus;
+}
+
+export interface VMPoolSpec {
+  /** How many machines. Default: 1. */
+  readonly replicas: number;
+  /** Name of the only Cluster to use; any if empty. Immutable. */
+  readonly cluster?: string;
+  /** What every machine looks like. */
+  readonly template: {
+    /** Labels and annotations of the machines. */
+    readonly metadata?: {
+      /** Labels. */
+      readonly labels?: Readonly<Record<string, string>>;
+      /** Annotations. */
+      readonly annotations?: Readonly<Record<string, string>>;
+    };
+    /** The machines that are wanted. */
+    readonly spec: {
+      /** What happens when the machine stops: Always runs it again, RerunOnFailure unless it shut itself down, Once never, Manual follows operations, Halted keeps it off. Default: "Always". */
+      readonly runPolicy: 'Always' | 'RerunOnFailure' | 'Once' | 'Manual' | 'Halted';
+      /** Name of an InstanceType; this or resources. */
+      readonly instanceType?: string;
+      /** Guest-visible size; this or instanceType. */
+      readonly resources?: {
+        /** Virtual CPUs. */
+        readonly cores: number;
+        /** Guest memory, at least 64Mi. */
+        readonly memory: string;
+      };
+      /** The disk image to boot. */
+      readonly image: {
+        /** Name of an Image. */
+        readonly name: string;
+        /** Its namespace: empty for the machine's own, or cf-public. */
+        readonly namespace?: string;
+      };
+      /** Disks. Only the root disk for now. */
+      readonly disks?: readonly {
+        /** root is the copy-on-write overlay on the image. */
+        readonly name: 'root';
+        /** Virtual size; never below the image's own. */
+        readonly size?: string;
+      }[];
+      /** Network interfaces; the first is the primary one. */
+      readonly networks?: readonly {
+        /** Name of a Subnet in the same namespace. */
+        readonly subnet: string;
+      }[];
+      /** cloud-init user data, put on the seed disk as it is. */
+      readonly userData?: string;
+      /** Public keys for the default user, put on the seed disk. */
+      readonly sshKeys?: readonly string[];
+      /** Host name inside the guest; the object's name if empty. */
+      readonly hostname?: string;
+      /** From the power button to the power cut. Default: "60s". */
+      readonly terminationGracePeriod: string;
+      /** Where it may run. */
+      readonly placement?: {
+        /** Name of the only Cluster it may run on. */
+        readonly cluster?: string;
+        /** Labels that the host must carry; Mesos attributes are host labels. */
+        readonly hostSelector?: {
+          /** Exact matches. */
+          readonly matchLabels?: Readonly<Record<string, string>>;
+          /** Set requirements. */
+          readonly matchExpressions?: readonly {
+            /** Label key. */
+            readonly key: string;
+            /** How values are compared. */
+            readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+            /** Values for In and NotIn. */
+            readonly values?: readonly string[];
+          }[];
+        };
+      };
+      /** Higher is placed first. Default: 0. */
+      readonly priority: number;
+      /** Refuse deletion of this machine by name. Default: false. */
+      readonly deleteProtection: boolean;
+    };
+  };
+  /** Which machines go first. */
+  readonly scaleIn?: {
+    /** Order among equals; Default is newest first. Default: "Default". */
+    readonly policy: 'Default' | 'NewestFirst' | 'OldestFirst' | 'HighestOrdinal';
+  };
+  /** No create and no delete; deletion of the pool works. Default: false. */
+  readonly paused: boolean;
+}
+
+export interface VMPoolStatus {
+  /** metadata.generation that this status speaks of. */
+  readonly observedGeneration?: number;
+  /** What holds of this object and why, one entry per type. */
+  readonly conditions?: readonly Condition[];
+  /** Machines not proven gone. */
+  readonly replicas?: number;
+  /** Machines wanted. */
+  readonly desired?: number;
+  /** With a live attempt. */
+  readonly provisioned?: number;
+  /** Ready. */
+  readonly readyReplicas?: number;
+  /** Of the current template. */
+  readonly updatedReplicas?: number;
+  /** Unreachable. */
+  readonly unreachableReplicas?: number;
+  /** Failed. */
+  readonly failedReplicas?: number;
+  /** Going away. */
+  readonly drainingReplicas?: number;
+  /** Hash of the current template. */
+  readonly updateRevision?: string;
+  /** Label selector of the machines. */
+  readonly selector?: string;
+  /** One word for people. */
+  readonly displayStatus?: string;
+  /** The worst, at most 10. */
+  readonly examples?: readonly {
+    /** VirtualMachine. */
+    readonly name?: string;
+    /** Its displayStatus. */
+    readonly status?: string;
+    /** Why. */
+    readonly message?: string;
+  }[];
+}
+
+export const VMPool: Kind<VMPool> = {
+  group: 'computefactory.io',
+  version: 'v1alpha1',
+  kind: 'VMPool',
+  plural: 'vmpools',
+  singular: 'vmpool',
+  shortNames: [
+    'vmp'
+  ],
+  namespaced: true
+};

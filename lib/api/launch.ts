@@ -1,0 +1,87 @@
+/**
+ * What a host is told when it is to run something: the content of TaskInfo.data, JSON in UTF-8. It is complete and resolved: the
+ * executor needs nothing else and asks nobody. Bytes and MiB as named; times in the unit of the name.
+ */
+export interface MachineNetwork {
+  readonly subnet: string;
+  readonly subnetUID: string;
+  readonly vni: number;
+  readonly ip: string;
+  readonly prefix: number;
+  /** Empty if the subnet has none. */
+  readonly gateway: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly dns: readonly string[];
+  readonly domain: string;
+  readonly leaseSeconds: number;
+}
+
+export interface MachineLaunch {
+  readonly version: 1;
+  readonly type: 'machine';
+  /** uid of the namespace cf-system: what carries another one is not ours. */
+  readonly installation: string;
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly taskId: string;
+  /** Take over the domain that already runs under this uid, without a reboot. Fails if there is none. */
+  readonly adopt: boolean;
+  readonly cores: number;
+  readonly memoryMiB: number;
+  readonly image: { readonly digest: string; readonly format: 'qcow2' | 'raw'; readonly virtualSize: number };
+  /** Virtual size of the root overlay; at least the image's. */
+  readonly rootDiskBytes: number;
+  readonly networks: readonly MachineNetwork[];
+  readonly hostname: string;
+  readonly userData?: string;
+  readonly sshKeys: readonly string[];
+  readonly osType: 'Linux' | 'Windows' | 'Other';
+  /** Off: make everything, do not start. */
+  readonly power: 'On' | 'Off';
+  /** What to do in place when the guest turns itself off, and when it crashes. */
+  readonly onGuestShutdown: 'Restart' | 'Stop' | 'Finish';
+  readonly onGuestCrash: 'Restart' | 'Stop' | 'Fail';
+  readonly terminationGraceMs: number;
+}
+
+export interface ImageImport {
+  readonly version: 1;
+  readonly type: 'image';
+  readonly installation: string;
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly taskId: string;
+  readonly source: { readonly http?: { readonly url: string }; readonly file?: { readonly path: string } };
+  readonly checksum?: string;
+  readonly format?: 'qcow2' | 'raw';
+  readonly maxVirtualSize: number;
+  readonly timeoutMs: number;
+}
+
+export type Launch = MachineLaunch | ImageImport;
+
+/** What an import task puts, as JSON, into TaskStatus.data with TASK_FINISHED. */
+export interface ImportResult {
+  /** 64 hex digits. */
+  readonly digest: string;
+  readonly format: 'qcow2' | 'raw';
+  readonly size: number;
+  readonly virtualSize: number;
+}
+
+/** What any task puts, as JSON, into TaskStatus.data with a state that says it did not go well or ended. */
+export interface Termination {
+  readonly class: 'User' | 'Guest' | 'Infrastructure' | 'Preempted' | 'Configuration';
+  /** One CamelCase word. */
+  readonly reason: string;
+  readonly message: string;
+  /** Trying the same again cannot help. */
+  readonly terminal: boolean;
+  /** The executor looked after the fact and the hypervisor has no such domain. Only this makes a terminal update a proof. */
+  readonly domainAbsent: boolean;
+}

@@ -1,0 +1,107 @@
+/**
+ * Framework messages between the cluster server and an executor: JSON in UTF-8, in the `data` of Mesos' MESSAGE calls. Mesos may
+ * lose any of them, so each says everything anew and is safe to repeat.
+ */
+export type PowerState = 'On' | 'Off' | 'Paused';
+
+export type MachinePhase = 'Provisioning' | 'Starting' | 'Running' | 'Paused' | 'Stopping' | 'Stopped' | 'Failed';
+
+export interface MachineReport {
+  readonly uid: string;
+  readonly attempt: number;
+  readonly taskId: string;
+  readonly phase: MachinePhase;
+  readonly power: PowerState;
+  /** Restarts in place since the attempt began. */
+  readonly restarts: number;
+  readonly message?: string;
+}
+
+export interface HostFacts {
+  readonly hypervisor: 'libvirt' | 'sim';
+  readonly kvm: boolean;
+  readonly cpuModel: string;
+  readonly libvirt?: string;
+  readonly qemu?: string;
+}
+
+/** What the executor found on its host, whoever made it. The proof that a domain is not there. */
+export interface Inventory {
+  readonly bootId: string;
+  /** Domains with our metadata and installation. */
+  readonly domains: readonly { readonly uid: string; readonly attempt: number; readonly power: PowerState }[];
+  /** Domains of others: counted, never touched. */
+  readonly foreign: { readonly count: number; readonly cores: number; readonly memoryMiB: number };
+  /** Digests in the store of images. */
+  readonly images: readonly string[];
+  /** uids that have an overlay, a seed or a tap here. */
+  readonly disks: readonly string[];
+}
+
+/** Every 10 s and at once on change. */
+export interface Heartbeat {
+  readonly type: 'heartbeat';
+  readonly version: 1;
+  readonly hostname: string;
+  readonly bootId: string;
+  /** Grows by one per heartbeat of one worker run. */
+  readonly sequence: number;
+  /** Random per start of the worker. */
+  readonly workerId: string;
+  readonly executorVersion: string;
+  readonly since: string;
+  readonly facts: HostFacts;
+  readonly console?: { readonly url: string; readonly token: string; readonly certificateSha256: string };
+  readonly machines: readonly MachineReport[];
+  /** With the first heartbeat of a worker and whenever asked for. */
+  readonly inventory?: Inventory;
+  /** Every operation since its order until the acknowledgement came. */
+  readonly operations: readonly OperationReport[];
+}
+
+export interface OperationReport {
+  readonly id: string;
+  readonly uid: string;
+  readonly state: 'InProgress' | 'Completed' | 'Failed';
+  readonly message: string;
+}
+
+export type ExecutorMessage = Heartbeat;
+
+export type OperationType = 'Start' | 'Stop' | 'Restart' | 'Reset' | 'Pause' | 'Resume';
+
+/** Do this to that machine, once per id. Repeated until reported done. */
+export interface OperationOrder {
+  readonly type: 'operation';
+  readonly version: 1;
+  /** uid of the VMOperation, or a deterministic id for what the spec itself asks for. */
+  readonly id: string;
+  readonly uid: string;
+  readonly attempt: number;
+  readonly operation: OperationType;
+  readonly force: boolean;
+  readonly timeoutMs: number;
+}
+
+/** The heartbeat with this sequence was stored; these operations need not be reported again. */
+export interface HeartbeatAck {
+  readonly type: 'ack';
+  readonly version: 1;
+  readonly workerId: string;
+  readonly sequence: number;
+  readonly operations: readonly string[];
+}
+
+export interface InventoryRequest {
+  readonly type: 'inventory';
+  readonly version: 1;
+}
+
+/** Our domains with these uids have no object any more and no live attempt: destroy them and their disks. */
+export interface CleanupOrder {
+  readonly type: 'cleanup';
+  readonly version: 1;
+  readonly uids: readonly string[];
+}
+
+export type SchedulerMessage = OperationOrder | HeartbeatAck | InventoryRequest | CleanupOrder;

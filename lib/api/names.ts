@@ -1,0 +1,66 @@
+/** Words that several programs must agree on. Some are typed by users (docs/architecture.md): do not change those silently. */
+export const group = 'computefactory.io';
+export const version = 'v1alpha1';
+
+/** Namespace of our own leases, secrets and config maps. Its uid names the installation. */
+export const systemNamespace = 'cf-system';
+/** Images here are readable from every namespace. */
+export const publicNamespace = 'cf-public';
+
+export const labels = {
+  factory: 'computefactory.io/factory',
+  pool: 'computefactory.io/pool',
+  ordinal: 'computefactory.io/ordinal',
+  revision: 'computefactory.io/revision',
+  cluster: 'computefactory.io/cluster',
+  shape: 'computefactory.io/shape',
+  instanceType: 'computefactory.io/instance-type',
+} as const;
+
+export const annotations = {
+  scaleInProtection: 'computefactory.io/scale-in-protection',
+  deleteFirst: 'computefactory.io/delete-first',
+  deletionCost: 'computefactory.io/deletion-cost',
+  restartedAt: 'computefactory.io/restarted-at',
+  confirmedDead: 'computefactory.io/confirmed-dead',
+} as const;
+
+export const finalizers = {
+  /** On a VirtualMachine from its creation; removed by the virtualmachine controller when the attempt is proven gone. */
+  vmCleanup: 'computefactory.io/vm-cleanup',
+  subnetInUse: 'computefactory.io/subnet-in-use',
+  imageInUse: 'computefactory.io/image-in-use',
+} as const;
+
+/** Mesos task of one attempt of one machine. */
+export function machineTaskId(uid: string, attempt: number): string {
+  return `vm-${uid}-${attempt}`;
+}
+
+/** Mesos task of one import of one image. */
+export function imageTaskId(uid: string, attempt: number): string {
+  return `img-${uid}-${attempt}`;
+}
+
+/** Takes apart a task id of ours; undefined for any other. */
+export function parseTaskId(taskId: string): { type: 'machine' | 'image'; uid: string; attempt: number } | undefined {
+  const match = /^(vm|img)-([0-9a-f-]{36})-(\d+)$/.exec(taskId);
+  return match
+    ? { type: match[1] === 'vm' ? 'machine' : 'image', uid: match[2]!, attempt: Number(match[3]) }
+    : undefined;
+}
+
+/** libvirt's name of a machine's domain. Its UUID is the machine's uid. */
+export function domainName(uid: string): string {
+  return `cf-${uid}`;
+}
+
+/** Name of the IPLease of an address: the store's create-if-absent makes the address unique. */
+export function leaseName(subnet: string, ip: string): string {
+  return `${subnet}-${ip.replaceAll('.', '-')}`;
+}
+
+/** Name of the Host object of one host of one cluster. */
+export function hostObjectName(cluster: string, hostname: string): string {
+  return `${cluster}-${hostname.toLowerCase()}`;
+}

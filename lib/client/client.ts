@@ -1,0 +1,60 @@
+/**
+ * What programs ask of an API server. Nothing here depends on more than a real Kubernetes API server with our CRDs offers.
+ * Every method rejects with ApiError (lib/std/errors.ts) for an answer of the server, or with ServiceUnavailable or Timeout when
+ * there was none; then the outcome of a write is unknown.
+ */
+import type { Draft, Kind, KubeObject } from '#lib/api/meta.ts';
+
+export interface ObjectName {
+  readonly name: string;
+  readonly namespace?: string | undefined;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface ListOptions extends CallOptions {
+  readonly namespace?: string | undefined;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+export interface ObjectList<T> {
+  readonly items: readonly T[];
+  readonly resourceVersion: string;
+}
+
+export type Propagation = 'Background' | 'Foreground' | 'Orphan';
+
+export interface DeleteOptions extends CallOptions {
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly propagation?: Propagation;
+}
+
+export type WatchEvent<T> =
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
+
+export interface WatchOptions extends ListOptions {
+  readonly resourceVersion: string;
+  readonly timeoutSeconds?: number;
+}
+
+export interface Client {
+  get<T extends KubeObject>(kind: Kind<T>, at: ObjectName, options?: CallOptions): Promise<T>;
+  /** All of them: pages of 500 behind the scenes. */
+  list<T extends KubeObject>(kind: Kind<T>, options?: ListOptions): Promise<ObjectList<T>>;
+  create<T extends KubeObject>(kind: Kind<T>, object: Draft<T>, options?: CallOptions): Promise<T>;
+  /** Whole object; refused with Conflict unless metadata.resourceVersion is current. */
+  update<T extends KubeObject>(kind: Kind<T>, object: T, options?: CallOptions): Promise<T>;
+  /** Merge patch (RFC 7386). Give metadata.resourceVersion in it to be refused with Conflict on a race. */
+  patch<T extends KubeObject>(kind: Kind<T>, at: ObjectName, patch: object, options?: CallOptions): Promise<T>;
+  /** Whole status; refused with Conflict unless the object's resourceVersion is current. */
+  updateStatus<T extends KubeObject>(kind: Kind<T>, object: T, options?: CallOptions): Promise<T>;
+  patchStatus<T extends KubeObject>(kind: Kind<T>, at: ObjectName, patch: object, options?: CallOptions): Promise<T>;
+  delete(kind: Kind, at: ObjectName, options?: DeleteOptions): Promise<void>;
+  /** Ends when the server ends it; rejects with Expired when the resourceVersion is too old. */
+  watch<T extends KubeObject>(kind: Kind<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
+}
