@@ -1,0 +1,57 @@
+/** Certificates, tokens and kubeconfigs of a local cluster: made once, with TLS and authentication on from the first minute. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { writeFileAtomic } from '#lib/std/files.ts';
+import type { Random } from '#lib/std/random.ts';
+import { createAuthority, issueCertificate } from '#lib/tls/authority.ts';
+import { type LocalSettings, localPaths } from './settings.ts';
+
+const days = 365;
+
+/** Who talks to the API server: the user at the keyboard and our own programs, each with a token of its own. */
+const users = [
+  { name: 'admin', user: 'admin', groups: ['system:masters'] },
+  { name: 'controllers', user: 'system:computefactory:controllers', groups: ['system:computefactory'] },
+  { name: 'cluster-server', user: 'system:computefactory:cluster-server:local', groups: ['system:computefactory'] },
+] as const;
+
+/** Safe to repeat: the kubeconfig for the user is written last, and once it is there nothing is made again. */
+export async function makeCredentials(settings: LocalSettings, random: Random): Promise<void> {
+  const { dir, port } = settings.options;
+  const paths = localPaths(dir);
+  if (existsSync(paths.kubeconfig)) return;
+  const at = (file: string) => join(paths.credentials, file);
+  const authority = await createAuthority('compute-factory-local');
+  const server = await issueCertificate(authority, {
+    commonName: 'factory-apiserver',
+    dnsNames: ['localhost'],
+    ips: ['127.0.0.1'],
+    usage: 'server',
+    days,
+  });
+  writeFileAtomic(at('ca.crt'), authority.certificate);
+  writeFileAtomic(at('apiserver.crt'), server.certificate);
+  writeFileAtomic(at('apiserver.key'), server.privateKey, 0o600);
+  // A version 4 UUID holds 122 random bits from the system's secure source: enough for a token, two make it plain.
+  const tokens = users.map((entry) => ({ ...entry, token: `${random.uuid()}${random.uuid()}`.replaceAll('-', '') }));
+  const rows = tokens.map(({ token, user, groups }) => `${token},${user},${user},"${groups.join(',')}"`);
+  writeFileAtomic(at('tokens.csv'), `${rows.join('\n')}\n`, 0o600);
+  const ca = Buffer.from(authority.certificate).toString('base64');
+  for (const { name, token } of tokens) {
+    const text = kubeconfig(`https://127.0.0.1:${port}`, ca, name, token);
+    if (name !== 'admin') writeFileAtomic(at(`${name}.kubeconfig`), text, 0o600);
+    else writeFileAtomic(paths.kubeconfig, text, 0o600);
+  }
+}
+
+function kubeconfig(server: string, ca: string, user: string, token: string): string {
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'compute-factory', cluster: { server, 'certificate-authority-data': ca } }],
+    users: [{ name: user, user: { token } }],
+    contexts: [{ name: 'compute-factory', context: { cluster: 'compute-factory', user } }],
+    'current-context': 'compute-factory',
+  });
+}

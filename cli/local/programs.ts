@@ -1,0 +1,164 @@
+/** The programs of a local cluster and how each is started: the list that the keeper keeps running. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic } from '#lib/std/files.ts';
+import { type LocalHost, type LocalSettings, localPaths } from './settings.ts';
+
+/** Every process of a local cluster carries this in its environment: `local down` finds by it what has outlived its parent. */
+export const marker = 'CF_LOCAL_DIR';
+
+export interface Program {
+  readonly name: string;
+  /** Absolute path and arguments. */
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly log: string;
+}
+
+const root = join(import.meta.dirname, '../..');
+export const launcher = (name: string): string => join(root, 'bin', name);
+
+/** The share of a host that the executor itself asks for; the same in the Cluster object. */
+export const executorShare = { cores: 0.5, memoryMiB: 512 };
+
+/** In the order in which they are started; stopped in reverse. */
+export function programsOf(settings: LocalSettings): readonly Program[] {
+  const { dir, port, mesos } = settings.options;
+  const paths = localPaths(dir);
+  const program = (name: string, binary: string, args: readonly string[]): Program => ({
+    name,
+    command: [launcher(binary), ...args],
+    environment: { [marker]: dir },
+    log: join(paths.logs, `${name}.log`),
+  });
+  const credential = (file: string) => join(paths.credentials, file);
+  const apiserver = program('apiserver', 'factory-apiserver', [
+    ...['--listen', `127.0.0.1:${port}`, '--store', storeOf(settings), '--tls-cert', credential('apiserver.crt')],
+    ...[
+      '--tls-key',
+      credential('apiserver.key'),
+      '--client-ca',
+      credential('ca.crt'),
+      '--token-file',
+      credential('tokens.csv'),
+    ],
+  ]);
+  const kubeconfig = (user: string) => ['--kubeconfig', credential(`${user}.kubeconfig`)];
+  return [
+    apiserver,
+    program('controllers', 'factory-controllers', kubeconfig('controllers')),
+    ...(mesos === 'local' ? mesosPrograms(settings, program) : []),
+    program('cluster-server', 'factory-cluster-server', [...kubeconfig('cluster-server'), '--cluster', 'local']),
+  ];
+}
+
+function storeOf(settings: LocalSettings): string {
+  const { store, dir } = settings.options;
+  return store === 'sqlite' ? `sqlite:${join(localPaths(dir).data, 'store.sqlite')}` : store;
+}
+
+export function masterUrl(settings: LocalSettings): string {
+  return settings.options.mesos === 'local' ? `http://127.0.0.1:${settings.masterPort}` : settings.options.mesos;
+}
+
+function mesosPrograms(
+  settings: LocalSettings,
+  program: (name: string, binary: string, args: readonly string[]) => Program,
+): Program[] {
+  const paths = localPaths(settings.options.dir);
+  const master = program('mesos-master', 'mesos-local-master', [
+    ...['--listen', `127.0.0.1:${settings.masterPort}`, '--work-dir', join(paths.mesos, 'master')],
+  ]);
+  const hosts = settings.hosts
+    .filter((host) => host.hypervisor === 'libvirt')
+    .map((host) => pretendHost(settings, host));
+  return [master, ...hosts, ...settings.hosts.map((host) => agent(settings, host, program))];
+}
+
+/** Real machines of a local cluster live in a pretended host of their own: the system's libvirt is never touched. */
+function pretendHost(settings: LocalSettings, host: LocalHost): Program {
+  const paths = localPaths(settings.options.dir);
+  return {
+    name: `host-of-${host.name}`,
+    command: [
+      process.execPath,
+      join(root, 'cli/pretend-host/main.ts'),
+      '--dir',
+      join(paths.host(host.name), 'machine'),
+      '--name',
+      netnsOf(settings, host),
+    ],
+    environment: { [marker]: settings.options.dir },
+    log: join(paths.logs, `host-of-${host.name}.log`),
+  };
+}
+
+/** Names of network namespaces are system-wide: the API port keeps two local clusters on one machine apart. */
+export function netnsOf(settings: LocalSettings, host: LocalHost): string {
+  return `cf-${settings.options.port}-${host.name}`;
+}
+
+function agent(
+  settings: LocalSettings,
+  host: LocalHost,
+  program: (name: string, binary: string, args: readonly string[]) => Program,
+): Program {
+  const { dir } = settings.options;
+  const paths = localPaths(dir);
+  const config = join(paths.host(host.name), 'executor.json');
+  const environment = {
+    CF_EXECUTOR_CONFIG: config,
+    [marker]: dir,
+    PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
+  };
+  return program(`agent-${host.name}`, 'mesos-local-agent', [
+    ...['--listen', `127.0.0.1:${host.port}`, '--master', masterUrl(settings), '--hostname', host.name],
+    ...[
+      '--work-dir',
+      join(paths.mesos, host.name),
+      '--resources',
+      resourcesOf(host),
+      '--attributes',
+      `hypervisor:${host.hypervisor}`,
+    ],
+    ...['--executor-environment', JSON.stringify(environment)],
+  ]);
+}
+
+/**
+ * What the agent offers for guests of so many cores and so much memory: the executor's share and the overhead of up to 16
+ * machines (64 MiB + 2 % each) come on top, so that one machine can have the whole host.
+ */
+function resourcesOf(host: LocalHost): string {
+  const memory = host.memoryMiB + Math.ceil(host.memoryMiB * 0.02) + 16 * 64 + executorShare.memoryMiB;
+  return `cpus:${host.cores + executorShare.cores};mem:${memory};disk:1000000`;
+}
+
+/** Writes what the programs read at their start: one executor.json per host, and the list for the keeper. */
+export function writePrograms(settings: LocalSettings): readonly Program[] {
+  const { dir } = settings.options;
+  const paths = localPaths(dir);
+  for (const folder of [paths.run, paths.logs, paths.data, paths.images, paths.imports])
+    mkdirSync(folder, { recursive: true });
+  for (const host of settings.hosts) {
+    const machine = join(paths.host(host.name), 'machine');
+    const config = {
+      hypervisor: host.hypervisor,
+      root: join(paths.host(host.name), 'executor'),
+      imageStore: paths.images,
+      importDir: paths.imports,
+      consoleListen: '127.0.0.1:0',
+      ...(host.hypervisor === 'libvirt'
+        ? {
+            libvirtSocket: join(machine, 'run/libvirt-sock'),
+            netns: netnsOf(settings, host),
+            bootIdFile: join(machine, 'boot-id'),
+          }
+        : { bootIdFile: join(paths.host(host.name), 'boot-id'), sim: { bootMs: 500 } }),
+    };
+    writeFileAtomic(join(paths.host(host.name), 'executor.json'), `${JSON.stringify(config, null, 2)}\n`);
+  }
+  const programs = programsOf(settings);
+  writeFileAtomic(paths.programs, `${JSON.stringify(programs, null, 2)}\n`);
+  return programs;
+}
