@@ -33,6 +33,8 @@ export interface Resource {
     readonly principal?: string;
     readonly labels?: Labels;
   }[];
+  /** Of a dynamic reservation, in the format without `reservations`. */
+  readonly reservation?: { readonly principal?: string; readonly labels?: Labels };
   readonly revocable?: object;
 }
 
@@ -157,6 +159,7 @@ export interface AgentInfo {
   readonly port?: number;
   readonly resources?: readonly Resource[];
   readonly attributes?: readonly Attribute[];
+  readonly checkpoint?: boolean;
 }
 
 export interface MasterInfo {

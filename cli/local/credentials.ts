@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import type { Random } from '#lib/std/random.ts';
-import { createAuthority, issueCertificate } from '#lib/tls/authority.ts';
+import { createAuthority, issue } from '#lib/tls/authority.ts';
 import { type LocalSettings, localPaths } from './settings.ts';
 
 const days = 365;
@@ -23,7 +23,7 @@ export async function makeCredentials(settings: LocalSettings, random: Random): 
   if (existsSync(paths.kubeconfig)) return;
   const at = (file: string) => join(paths.credentials, file);
   const authority = await createAuthority('compute-factory-local');
-  const server = await issueCertificate(authority, {
+  const server = await issue(authority, {
     commonName: 'factory-apiserver',
     dnsNames: ['localhost'],
     ips: ['127.0.0.1'],
@@ -32,7 +32,7 @@ export async function makeCredentials(settings: LocalSettings, random: Random): 
   });
   writeFileAtomic(at('ca.crt'), authority.certificate);
   writeFileAtomic(at('apiserver.crt'), server.certificate);
-  writeFileAtomic(at('apiserver.key'), server.privateKey, 0o600);
+  writeFileAtomic(at('apiserver.key'), server.key, 0o600);
   // A version 4 UUID holds 122 random bits from the system's secure source: enough for a token, two make it plain.
   const tokens = users.map((entry) => ({ ...entry, token: `${random.uuid()}${random.uuid()}`.replaceAll('-', '') }));
   const rows = tokens.map(({ token, user, groups }) => `${token},${user},${user},"${groups.join(',')}"`);

@@ -7,12 +7,12 @@ import { Namespace } from '#lib/api/core.ts';
 import { Cluster, type Host, Host as HostKind } from '#lib/api/generated/index.ts';
 import { formatMiB } from '#lib/api/quantity.ts';
 import type { Client } from '#lib/client/client.ts';
+import { connectFromFile } from '#lib/client/kubeconfig.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import { UsageError } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
-import { clientFromKubeconfig } from '../connect.ts';
 import type { Output } from '../output.ts';
 import { makeCredentials } from './credentials.ts';
 import { recordedProcess, runningProcess, startDetached } from './keeper.ts';
@@ -46,7 +46,7 @@ export async function localUp(
   makeBootIds(settings);
   writePrograms(settings);
   startKeeper(settings, out);
-  const client = clientFromKubeconfig(localPaths(dir).kubeconfig);
+  await using client = connectFromFile(localPaths(dir).kubeconfig);
   try {
     await waitUntil('the API server', 'apiserver', settings, out, () => client.get(Namespace, { name: 'cf-system' }));
     await registerCluster(client, settings);

@@ -35,7 +35,7 @@ One bad object does not stop the others; the exit code is 1 if any was refused.`
       'dry-run': { type: 'boolean' },
     });
     const documents = readManifests(values.filename ?? []);
-    const session = await connect(values);
+    const session = connect(values);
     const resources = await discover(session);
     let refused = 0;
     for (const document of documents) {

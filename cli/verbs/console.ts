@@ -24,21 +24,24 @@ Leave with Control-]. Without a terminal it copies standard input to the machine
 until standard input ends.`,
   async run(args, out) {
     const { values, positionals } = parseFlags('console', args, connectionFlags);
-    const session = await connect(values);
+    const session = connect(values);
     const targets = resolveTargets(await discover(session), positionals, 'console');
     const target = targets[0]!;
     if (targets.length > 1 || target.resource.kind !== 'VirtualMachine')
       throw new UsageError('A console is of one machine: factoryctl console vm NAME.');
-    const socket = open(session, `${pathOf(target.resource, session.namespace, target.name)}/console`);
+    const socket = await open(session, `${pathOf(target.resource, session.namespace, target.name)}/console`);
     return await attach(socket, target.name, out);
   },
 };
 
-function open(session: Session, path: string): WebSocket {
-  const { headers, ...tls } = session.tls;
-  return new WebSocket(`${session.server.replace(/^http/, 'ws').replace(/\/$/, '')}${path}`, {
-    headers,
-    ...tls,
+async function open({ endpoint }: Session, path: string): Promise<WebSocket> {
+  const authorization = await endpoint.authorization?.();
+  return new WebSocket(`${endpoint.server.replace(/^http/, 'ws').replace(/\/$/, '')}${path}`, {
+    ...(authorization && { headers: { authorization } }),
+    ...(endpoint.ca && { ca: endpoint.ca }),
+    ...(endpoint.cert && { cert: endpoint.cert }),
+    ...(endpoint.key && { key: endpoint.key }),
+    rejectUnauthorized: !endpoint.skipTlsVerify,
     handshakeTimeout: openMs,
   });
 }

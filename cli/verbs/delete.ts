@@ -43,7 +43,7 @@ Exit codes: 0 gone, 1 refused, 3 still there when the time was up.`,
     if (!propagationPolicy)
       throw new UsageError(`--cascade takes background, foreground or orphan, not "${values.cascade}".`);
     const timeoutMs = readTimeout(values.timeout);
-    const session = await connect(values);
+    const session = connect(values);
     const targets = await targetsOf(session, values.filename, positionals);
     const gone: Doomed[] = [];
     for (const target of targets) {

@@ -28,7 +28,7 @@ Flags:
 ${connectionHelp}`,
   async run(args, out) {
     const { values, positionals } = parseFlags('describe', args, connectionFlags);
-    const session = await connect(values);
+    const session = connect(values);
     for (const { resource, name } of resolveTargets(await discover(session), positionals, 'describe')) {
       const object = await session.request<Described>('GET', pathOf(resource, session.namespace, name));
       const about = encodeURIComponent(`involvedObject.uid=${object.metadata.uid}`);

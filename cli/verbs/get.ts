@@ -46,7 +46,7 @@ ${connectionHelp}`,
     if (format !== undefined && !['wide', 'json', 'yaml', 'name'].includes(format)) {
       throw new UsageError(`--output takes wide, json, yaml or name, not "${format}".`);
     }
-    const session = await connect(values);
+    const session = connect(values);
     const requests = await requestsOf(session, positionals, values['all-namespaces'] ? undefined : session.namespace);
     if (values.watch && requests.length !== 1) throw new UsageError('--watch takes one kind at a time.');
     const query = values.selector ? `labelSelector=${encodeURIComponent(values.selector)}` : '';

@@ -36,7 +36,7 @@ Makes a VMOperation and waits for its end. Exit codes: 0 done, 1 refused or fail
         timeout: { type: 'string', default: '5m' },
       });
       const timeoutMs = readTimeout(values.timeout);
-      const session = await connect(values);
+      const session = connect(values);
       const resources = await discover(session);
       const kind = resolveWord(resources, 'vmoperations')[0]!;
       let code: number = exit.ok;

@@ -20,7 +20,7 @@ ${connectionHelp}`,
     if (values.replicas === undefined)
       throw new UsageError('How many? Give --replicas=N. See "factoryctl scale --help".');
     const replicas = readCount('replicas', values.replicas);
-    const session = await connect(values);
+    const session = connect(values);
     for (const { resource, name } of resolveTargets(await discover(session), positionals, 'scale')) {
       const path = `${pathOf(resource, session.namespace, name)}/scale`;
       await session.request('PATCH', path, {

@@ -19,9 +19,9 @@ ${connectionHelp}`,
     };
     out.line(`factoryctl  ${own.version}`);
     try {
-      const session = await connect(values);
+      const session = connect(values);
       const server = await session.request<{ gitVersion: string }>('GET', '/version');
-      out.line(`server      ${server.gitVersion}  ${session.server}`);
+      out.line(`server      ${server.gitVersion}  ${session.endpoint.server}`);
     } catch (error) {
       if (!(error instanceof ApiError || error instanceof UsageError)) throw error;
       out.line(`server      none: ${error.message}`);

@@ -32,7 +32,7 @@ Exit codes: 0 as asked, 3 not in time.`,
     });
     const holds = readGoal(values.for);
     const deadline = systemClock.monotonic() + readTimeout(values.timeout);
-    const session = await connect(values);
+    const session = connect(values);
     for (const { resource, name } of resolveTargets(await discover(session), positionals, 'wait')) {
       for (;;) {
         const object = await session

@@ -28,7 +28,7 @@ Follows a factory to its pools and machines, and a machine to its image, subnet,
 Exit codes: 0 as asked, 1 not as asked.`,
   async run(args, out) {
     const { values, positionals } = parseFlags('why', args, connectionFlags);
-    const session = await connect(values);
+    const session = connect(values);
     const resources = await discover(session);
     let fine = true;
     for (const { resource, name } of resolveTargets(resources, positionals, 'why')) {

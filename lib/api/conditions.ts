@@ -18,6 +18,16 @@ export function withCondition(
   return old ? list.map((condition) => (condition === old ? next : condition)) : [...list, next];
 }
 
+/** The list with all of these put in, as withCondition does it. */
+export function withConditions(
+  list: readonly Condition[],
+  drafts: readonly ConditionDraft[],
+  generation: number,
+  nowMs: number,
+): readonly Condition[] {
+  return drafts.reduce((conditions, draft) => withCondition(conditions, draft, generation, nowMs), list);
+}
+
 export function conditionOf(object: ObjectWithStatus, type: string): Condition | undefined {
   return object.status?.conditions?.find((condition) => condition.type === type);
 }

@@ -1,9 +1,9 @@
 /** Kubernetes' own kinds, as far as we use them. */
-import type { Kind, KubeObject } from './meta.ts';
+import type { Condition, Kind, KubeObject } from './meta.ts';
 
 export interface Namespace extends KubeObject {
   readonly spec?: { readonly finalizers?: readonly string[] };
-  readonly status?: { readonly phase?: 'Active' | 'Terminating' };
+  readonly status?: { readonly phase?: 'Active' | 'Terminating'; readonly conditions?: readonly Condition[] };
 }
 
 export interface Secret extends KubeObject {

@@ -10,3 +10,6 @@ export interface Cache<T extends KubeObject> {
   /** Objects for which the index `name` gave `value`. Indexes are declared when the informer is made. */
   by(index: string, value: string): readonly T[];
 }
+
+/** Index name -> the values under which an object is found. Pure. */
+export type Indexes<T extends KubeObject> = Readonly<Record<string, (object: T) => readonly string[]>>;

@@ -3,6 +3,7 @@
  * Every method rejects with ApiError (lib/std/errors.ts) for an answer of the server, or with ServiceUnavailable or Timeout when
  * there was none; then the outcome of a write is unknown.
  */
+import type { Namespace } from '#lib/api/core.ts';
 import type { Draft, Kind, KubeObject } from '#lib/api/meta.ts';
 
 export interface ObjectName {
@@ -54,6 +55,8 @@ export interface Client {
   /** Whole status; refused with Conflict unless the object's resourceVersion is current. */
   updateStatus<T extends KubeObject>(kind: Kind<T>, object: T, options?: CallOptions): Promise<T>;
   patchStatus<T extends KubeObject>(kind: Kind<T>, at: ObjectName, patch: object, options?: CallOptions): Promise<T>;
+  /** Replaces spec.finalizers of a namespace (its /finalize): the only way to change them. Refused with Conflict as update. */
+  finalize(namespace: Namespace, options?: CallOptions): Promise<Namespace>;
   delete(kind: Kind, at: ObjectName, options?: DeleteOptions): Promise<void>;
   /** Ends when the server ends it; rejects with Expired when the resourceVersion is too old. */
   watch<T extends KubeObject>(kind: Kind<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;

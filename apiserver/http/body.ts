@@ -1,0 +1,61 @@
+import type { Readable } from 'node:stream';
+import { isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { type Parsed, parseJson } from '#apiserver/json/strict.ts';
+import { parseYaml } from '#apiserver/json/yaml.ts';
+import { ApiError } from '#lib/std/errors.ts';
+import { mediaType } from './negotiate.ts';
+
+/** Kubernetes' own limit for request bodies (apiserver, MaxRequestBodyBytes). */
+export const maxBodyBytes = 3 * 1024 * 1024;
+
+/** The whole body. RequestEntityTooLarge beyond the limit; BadRequest if the client stopped in the middle. */
+export async function readBody(stream: Readable, limit = maxBodyBytes): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of stream) {
+      size += (chunk as Buffer).length;
+      if (size > limit)
+        throw new ApiError('RequestEntityTooLarge', `Request entity too large: limit is ${limit} bytes`);
+      chunks.push(chunk as Buffer);
+    }
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError('BadRequest', 'the body of the request ended too early', { cause: error });
+  }
+  return Buffer.concat(chunks);
+}
+
+const accepted = 'application/json, application/yaml';
+
+/**
+ * The body as JSON, whatever it was written in; no type means JSON, as kubectl scale sends it. UnsupportedMediaType for anything else,
+ * protobuf included.
+ */
+export function decodeBody(bytes: Buffer, contentType: string | undefined, kind: string): Parsed {
+  const type = mediaType(contentType);
+  const what = `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind`;
+  switch (type) {
+    case '':
+    case 'application/json':
+      return parseJson(bytes.toString('utf8'), what);
+    case 'application/yaml':
+      return parseYaml(bytes.toString('utf8'), what);
+    case 'application/vnd.kubernetes.protobuf':
+      throw new ApiError(
+        'UnsupportedMediaType',
+        `this server does not read protobuf yet - accepted media types include: ${accepted}; write the object to a file and use kubectl create -f`,
+      );
+    default:
+      throw new ApiError(
+        'UnsupportedMediaType',
+        `the body of the request was in an unknown format - accepted media types include: ${accepted}`,
+      );
+  }
+}
+
+/** The object in a body. BadRequest for any other JSON. */
+export function objectIn(value: Json, kind: string): JsonObject {
+  if (isObject(value)) return value;
+  throw new ApiError('BadRequest', `the object provided is unrecognized (must be of type ${kind}): it is not an object`);
+}

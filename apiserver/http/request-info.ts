@@ -1,0 +1,83 @@
+/** What a path asks for, as Kubernetes reads paths (apiserver, endpoints/request/requestinfo.go). */
+import type { Verb } from '#apiserver/resources/resource.ts';
+
+export interface ResourcePath {
+  readonly type: 'resource';
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly subresource?: string;
+  /** The old form /apis/G/V/watch/…. */
+  readonly watch: boolean;
+}
+
+export interface OtherPath {
+  readonly type: 'other';
+  readonly path: string;
+}
+
+/** Never throws: what is no resource path is `other`. */
+export function parsePath(path: string): ResourcePath | OtherPath {
+  const other: OtherPath = { type: 'other', path };
+  const parts = decode(path.replace(/^\/|\/$/g, '').split('/'));
+  if (!parts) return other;
+  const [root, ...rest] = parts;
+  if (root === 'api' && rest.length >= 2) return parseRest('', rest[0]!, rest.slice(1)) ?? other;
+  if (root === 'apis' && rest.length >= 3) return parseRest(rest[0]!, rest[1]!, rest.slice(2)) ?? other;
+  return other;
+}
+
+function decode(parts: readonly string[]): string[] | undefined {
+  try {
+    return parts.map(decodeURIComponent);
+  } catch {
+    // A percent sign that encodes nothing: no resource has such a name.
+    return undefined;
+  }
+}
+
+function parseRest(group: string, version: string, parts: readonly string[]): ResourcePath | undefined {
+  if (parts.some((part) => part === '')) return undefined;
+  const watch = parts[0] === 'watch';
+  const rest = watch ? parts.slice(1) : parts;
+  const base = { type: 'resource', group, version, watch } as const;
+  const [first, second, third, ...more] = rest;
+  // namespaces/x and namespaces/x/status speak of the namespace itself; anything else behind namespaces/x is a resource inside it.
+  const ofNamespace = group === '' && (third === 'status' || third === 'finalize');
+  if (first === 'namespaces' && second !== undefined && third !== undefined && !ofNamespace)
+    return named({ ...base, plural: third, namespace: second }, more);
+  return first === undefined ? undefined : named({ ...base, plural: first }, rest.slice(1));
+}
+
+function named(path: ResourcePath, parts: readonly string[]): ResourcePath | undefined {
+  const [name, subresource, ...more] = parts;
+  if (more.length > 0) return undefined;
+  return { ...path, ...(name === undefined ? {} : { name }), ...(subresource === undefined ? {} : { subresource }) };
+}
+
+/** The verb of a request on a resource, as authorisation and discovery name it; undefined for a method that means nothing here. */
+export function verbOf(method: string, path: ResourcePath, query: URLSearchParams): Verb | undefined {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+      if (path.watch || isTrue(query.get('watch'))) return 'watch';
+      return path.name === undefined ? 'list' : 'get';
+    case 'POST':
+      return 'create';
+    case 'PUT':
+      return 'update';
+    case 'PATCH':
+      return 'patch';
+    case 'DELETE':
+      return path.name === undefined ? 'deletecollection' : 'delete';
+    default:
+      return undefined;
+  }
+}
+
+/** Go's strconv.ParseBool, but an unreadable value is false. */
+export function isTrue(text: string | null): boolean {
+  return text !== null && ['1', 't', 'T', 'true', 'TRUE', 'True'].includes(text);
+}

@@ -1,0 +1,80 @@
+/** Reading JSON with what JSON.parse leaves out: duplicate fields, a limit on depth, and names that are dangerous in JavaScript. */
+import { ApiError } from '#lib/std/errors.ts';
+import type { Json } from './json.ts';
+
+export const maxDepth = 64;
+
+export interface Parsed {
+  readonly value: Json;
+  /** Paths such as spec.image that were given more than once; the last one counted. */
+  readonly duplicates: readonly string[];
+}
+
+interface Frame {
+  readonly path: string;
+  /** Names seen so far; undefined in an array. */
+  readonly names: Set<string> | undefined;
+  index: number;
+  /** Path of the member whose value comes next. */
+  member: string;
+}
+
+/** BadRequest for text that is not JSON, nests deeper than maxDepth or has a field `__proto__`. */
+export function parseJson(text: string, what: string): Parsed {
+  const duplicates: string[] = [];
+  const value = parsed(text, what);
+  scan(text, duplicates);
+  return { value, duplicates };
+}
+
+function parsed(text: string, what: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ApiError('BadRequest', `${what}: json parse error: ${reason}`, { cause: error });
+  }
+}
+
+/** Walks over text that is known to be JSON, token by token. */
+function scan(text: string, duplicates: string[]): void {
+  const stack: Frame[] = [];
+  const tokens = /"(?:[^"\\]|\\.)*"|[{}[\],]/g;
+  let expectName = false;
+  for (let match = tokens.exec(text); match; match = tokens.exec(text)) {
+    const token = match[0];
+    const top = stack.at(-1);
+    if (token === '{' || token === '[') {
+      stack.push(open(token, top, stack.length));
+      expectName = token === '{';
+    } else if (token === '}' || token === ']') {
+      stack.pop();
+      expectName = false;
+    } else if (token === ',') {
+      if (top) top.index++;
+      expectName = top?.names !== undefined;
+    } else if (expectName && top?.names) {
+      enter(top, JSON.parse(token) as string, duplicates);
+      expectName = false;
+    }
+  }
+}
+
+function open(token: string, parent: Frame | undefined, depth: number): Frame {
+  if (depth >= maxDepth)
+    throw new ApiError('BadRequest', `the object is nested more than ${maxDepth} levels deep; flatten it`);
+  const path = parent === undefined ? '' : parent.names ? parent.member : `${parent.path}[${parent.index}]`;
+  return { path, names: token === '{' ? new Set() : undefined, index: 0, member: path };
+}
+
+function enter(frame: Frame, name: string, duplicates: string[]): void {
+  refuseDangerousName(name);
+  frame.member = frame.path === '' ? name : `${frame.path}.${name}`;
+  if (frame.names?.has(name)) duplicates.push(frame.member);
+  frame.names?.add(name);
+}
+
+/** An own property of this name turns into the prototype as soon as anybody copies it by assignment. */
+export function refuseDangerousName(name: string): void {
+  if (name === '__proto__') throw new ApiError('BadRequest', 'a field may not be named "__proto__"');
+}

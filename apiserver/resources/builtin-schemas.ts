@@ -1,0 +1,120 @@
+/** Schemas of Kubernetes' own kinds, as far as they are served. Descriptions are what `kubectl explain` prints. */
+import type { Schema } from '#apiserver/schema/schema.ts';
+
+const text = (description: string): Schema => ({ type: 'string', description });
+const integer = (description: string): Schema => ({ type: 'integer', description });
+const time = (description: string): Schema => ({ type: 'string', format: 'date-time', description });
+const textMap = (description: string, item: Schema = { type: 'string' }): Schema => ({
+  type: 'object',
+  description,
+  additionalProperties: item,
+});
+const list = (description: string, items: Schema): Schema => ({ type: 'array', description, items });
+const object = (description: string, properties: Record<string, Schema>, required: readonly string[] = []): Schema => ({
+  type: 'object',
+  description,
+  properties,
+  ...(required.length > 0 ? { required } : {}),
+});
+const bytes: Schema = { type: 'string', format: 'byte' };
+
+/** Every kind has these; metadata is typed by the server. */
+function kind(description: string, properties: Record<string, Schema>, required: readonly string[] = []): Schema {
+  return object(
+    description,
+    {
+      apiVersion: text('Group and version of this representation.'),
+      kind: text('Kind of this object.'),
+      metadata: { type: 'object', description: 'Name, labels, owners and the like.' },
+      ...properties,
+    },
+    required,
+  );
+}
+
+const condition = object(
+  'One condition.',
+  {
+    type: text('Name of the condition.'),
+    status: text('True, False or Unknown.'),
+    lastTransitionTime: time('When status last changed.'),
+    reason: text('One CamelCase word.'),
+    message: text('For people.'),
+  },
+  ['type', 'status'],
+);
+
+export const namespaceSchema = kind('A scope for names.', {
+  spec: object('How it is deleted.', {
+    finalizers: list('Who must finish before it goes away; written through the finalize subresource.', { type: 'string' }),
+  }),
+  status: object('What is observed.', {
+    phase: { ...text('Active, or Terminating while its objects are being deleted.'), enum: ['Active', 'Terminating'] },
+    conditions: {
+      ...list('What holds of it.', condition),
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['type'],
+    },
+  }),
+});
+
+export const configMapSchema = kind('Configuration as text.', {
+  data: textMap('Values as text.'),
+  binaryData: textMap('Values in base64.', bytes),
+  immutable: { type: 'boolean', description: 'Refuse every change of data.' },
+});
+
+export const secretSchema = kind('Values that are nobody else’s business.', {
+  type: text('What programs may expect of the data. Opaque if empty.'),
+  data: textMap('Values in base64.', bytes),
+  stringData: textMap('Values as text, for writing: put into data by the server, never returned.'),
+  immutable: { type: 'boolean', description: 'Refuse every change of data.' },
+});
+
+const reference = object('The object that the event speaks of.', {
+  apiVersion: text('Its apiVersion.'),
+  kind: text('Its kind.'),
+  namespace: text('Its namespace.'),
+  name: text('Its name.'),
+  uid: text('Its uid.'),
+  resourceVersion: text('Its resourceVersion at the time.'),
+  fieldPath: text('The part of it.'),
+});
+
+export const eventSchema = kind(
+  'Something that happened to an object. Forgotten after an hour.',
+  {
+    involvedObject: reference,
+    related: reference,
+    reason: text('One CamelCase word.'),
+    message: text('For people.'),
+    type: text('Normal or Warning.'),
+    action: text('What was done.'),
+    count: integer('How often it happened.'),
+    firstTimestamp: { ...time('First time.'), nullable: true },
+    lastTimestamp: { ...time('Last time.'), nullable: true },
+    eventTime: { ...time('When it was first observed.'), nullable: true },
+    series: object('Repetitions.', { count: integer('How often.'), lastObservedTime: time('Last time.') }),
+    source: object('Who reports.', { component: text('Program.'), host: text('Host.') }),
+    reportingComponent: text('Controller that reports.'),
+    reportingInstance: text('Its identity.'),
+  },
+  ['involvedObject'],
+);
+
+export const leaseSchema = kind('Who holds something, and until when.', {
+  spec: object('The lease.', {
+    holderIdentity: text('Who holds it; empty if nobody.'),
+    leaseDurationSeconds: { ...integer('How long others must wait after renewTime.'), minimum: 1 },
+    acquireTime: { ...time('When the holder got it.'), nullable: true },
+    renewTime: { ...time('When the holder last renewed it.'), nullable: true },
+    leaseTransitions: { ...integer('How often the holder changed.'), minimum: 0 },
+    strategy: text('How the next holder is chosen.'),
+    preferredHolder: text('Who should hold it.'),
+  }),
+});
+
+export const crdSchema: Schema = {
+  ...kind('A kind that is served, with its schema and columns.', {}),
+  'x-kubernetes-preserve-unknown-fields': true,
+};

@@ -1,0 +1,88 @@
+/** One kind as it is served: everything the generic code needs to know of it. */
+import type { StoredObject } from '#apiserver/json/object.ts';
+import type { Schema } from '#apiserver/schema/schema.ts';
+
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
+
+export const allVerbs: readonly Verb[] = [
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'create',
+  'update',
+  'watch',
+];
+export const readVerbs: readonly Verb[] = ['get', 'list', 'watch'];
+
+export interface Column {
+  readonly name: string;
+  readonly type: string;
+  readonly format?: string;
+  readonly description?: string;
+  readonly jsonPath: string;
+  readonly priority?: number;
+  /** Print how many members the value has instead of the value: the Data column of secrets. */
+  readonly count?: true;
+}
+
+/** Where the three figures of autoscaling/v1 Scale stand in the object. */
+export interface ScalePaths {
+  readonly specReplicas: readonly string[];
+  readonly statusReplicas: readonly string[];
+  readonly labelSelector?: readonly string[];
+}
+
+/** A field besides metadata.name and metadata.namespace that field selectors may ask for. */
+export interface SelectableField {
+  readonly label: string;
+  readonly path: readonly string[];
+}
+
+export interface Resource {
+  /** Empty for Kubernetes' core group. */
+  readonly group: string;
+  readonly version: string;
+  /** The version that is stored; another version of the same kind is the same objects under another apiVersion. */
+  readonly storageVersion: string;
+  readonly kind: string;
+  readonly listKind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly namespaced: boolean;
+  readonly verbs: readonly Verb[];
+  readonly schema: Schema;
+  readonly storageSchema: Schema;
+  readonly columns: readonly Column[];
+  readonly selectableFields: readonly SelectableField[];
+  /** Whether /status is served apart, so that the main path leaves status alone and the other way round. */
+  readonly status: boolean;
+  readonly scale?: ScalePaths;
+  /** Only namespaces: spec.finalizers is written through /finalize. */
+  readonly finalize?: boolean;
+  /** One of Kubernetes' own kinds: PUT without resourceVersion and strategic merge patches are allowed. */
+  readonly builtin: boolean;
+  /** Objects go away by themselves this long after the last write. */
+  readonly ttlSeconds?: number;
+  /** Sent as a warning with every answer. */
+  readonly deprecation?: string;
+  /** Objects that come from the configuration of the server instead of the store. */
+  readonly fixed?: readonly StoredObject[];
+}
+
+export function apiVersionOf(resource: Pick<Resource, 'group' | 'version'>): string {
+  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+}
+
+/** `vmpools.computefactory.io`, or `secrets` in the core group: how messages name a resource. */
+export function qualifiedName(resource: Pick<Resource, 'group' | 'plural'>): string {
+  return resource.group === '' ? resource.plural : `${resource.plural}.${resource.group}`;
+}
+
+/** `VMPool.computefactory.io`, or `Secret`: how messages about invalid fields name a kind. */
+export function qualifiedKind(resource: Pick<Resource, 'group' | 'kind'>): string {
+  return resource.group === '' ? resource.kind : `${resource.kind}.${resource.group}`;
+}

@@ -1,0 +1,47 @@
+/** Field selectors: a few named fields, compared for equality. An unknown field is refused: ignored, it would select everything. */
+import { badRequest } from '#apiserver/http/status.ts';
+import { atPath } from '#apiserver/json/json.ts';
+import type { StoredObject } from '#apiserver/json/object.ts';
+import type { Resource } from '#apiserver/resources/resource.ts';
+
+interface Term {
+  readonly path: readonly string[];
+  readonly equal: boolean;
+  readonly value: string;
+}
+
+export interface FieldMatcher {
+  matches(object: StoredObject): boolean;
+  /** Set if only the object of this name can match. */
+  readonly name?: string;
+}
+
+/** BadRequest for text that is no selector, or that names a field this resource does not offer. */
+export function parseFieldSelector(text: string | null, resource: Resource): FieldMatcher {
+  const terms = (text ?? '')
+    .split(/(?<!\\),/)
+    .filter((part) => part.trim() !== '')
+    .map((part) => parseTerm(part, resource));
+  const exact = terms.find(({ path, equal }) => equal && path.join('.') === 'metadata.name');
+  return {
+    matches: (object) =>
+      terms.every(({ path, equal, value }) => (String(atPath(object, path) ?? '') === value) === equal),
+    ...(exact ? { name: exact.value } : {}),
+  };
+}
+
+function parseTerm(text: string, resource: Resource): Term {
+  const match = /^([^=!]+?)(==|!=|=)(.*)$/s.exec(text.trim());
+  if (!match) throw badRequest(`invalid field selector: "${text}"; write field=value or field!=value`);
+  const label = match[1]!.trim();
+  const value = match[3]!.replaceAll(/\\([\\,=])/g, '$1');
+  return { path: pathOf(label, resource), equal: match[2] !== '!=', value };
+}
+
+function pathOf(label: string, resource: Resource): readonly string[] {
+  if (label === 'metadata.name') return ['metadata', 'name'];
+  if (label === 'metadata.namespace' && resource.namespaced) return ['metadata', 'namespace'];
+  const field = resource.selectableFields.find((known) => known.label === label);
+  if (!field) throw badRequest(`field label not supported: ${label}`);
+  return field.path;
+}

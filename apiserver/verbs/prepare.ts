@@ -1,0 +1,70 @@
+/** From what a client sent to an object of its kind: identity checked, metadata typed, unknown fields dropped, defaults filled in. */
+import type { Call } from '#apiserver/http/call.ts';
+import { badRequest, invalidObject } from '#apiserver/http/status.ts';
+import { at, type JsonObject } from '#apiserver/json/json.ts';
+import type { ApiObject } from '#apiserver/json/object.ts';
+import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
+import { invalid } from '#apiserver/schema/causes.ts';
+import { applyDefaults } from '#apiserver/schema/defaults.ts';
+import { coerceMetadata } from '#apiserver/schema/metadata.ts';
+import { prune } from '#apiserver/schema/prune.ts';
+import type { FieldValidation } from './options.ts';
+
+export interface Sent {
+  readonly value: JsonObject;
+  /** Fields given twice. */
+  readonly duplicates: readonly string[];
+}
+
+/** Changes `sent.value` in place and returns it, typed. BadRequest or Invalid if it is not of this kind. */
+export function prepare(sent: Sent, resource: Resource, mode: FieldValidation, warn: Call['warn']): ApiObject {
+  const { value } = sent;
+  checkIdentity(value, resource);
+  const inVersion = `${resource.kind} in version "${resource.version}"`;
+  const unknown: string[] = [];
+  const metadata = coerceMetadata(at(value, 'metadata'), inVersion, unknown);
+  const object = Object.assign(value, { metadata }) as ApiObject;
+  unknown.push(...prune(object, resource.schema));
+  reportFields(sent.duplicates, unknown, mode, warn, `${inVersion} cannot be handled as a ${resource.kind}`);
+  applyDefaults(object, resource.schema);
+  return object;
+}
+
+function checkIdentity(value: JsonObject, resource: Resource): void {
+  const kind = at(value, 'kind');
+  const apiVersion = at(value, 'apiVersion');
+  const expected = apiVersionOf(resource);
+  if (typeof kind !== 'string' || kind === '') {
+    const text = JSON.stringify(value).slice(0, 200);
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in '${text}'`,
+    );
+  }
+  if (apiVersion !== expected)
+    throw badRequest(
+      `the API version in the data (${apiVersion ?? ''}) does not match the expected API version (${expected})`,
+    );
+  if (kind !== resource.kind) {
+    const name = at((at(value, 'metadata') ?? {}) as JsonObject, 'name');
+    throw invalidObject({ group: resource.group, kind }, typeof name === 'string' ? name : '', [
+      invalid('kind', kind, `must be ${resource.kind}`),
+    ]);
+  }
+}
+
+function reportFields(
+  duplicates: readonly string[],
+  unknown: readonly string[],
+  mode: FieldValidation,
+  warn: Call['warn'],
+  failure: string,
+): void {
+  if (mode === 'Ignore') return;
+  const problems = [
+    ...duplicates.map((path) => `duplicate field "${path}"`),
+    ...unknown.map((path) => `unknown field "${path}"`),
+  ];
+  if (problems.length === 0) return;
+  if (mode === 'Strict') throw badRequest(`${failure}: strict decoding error: ${problems.join(', ')}`);
+  for (const problem of problems) warn(problem);
+}

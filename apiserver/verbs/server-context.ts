@@ -1,0 +1,10 @@
+import type { Store } from '#apiserver/store/store.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import type { Random } from '#lib/std/random.ts';
+
+/** What every verb needs of the server. */
+export interface ServerContext {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+}

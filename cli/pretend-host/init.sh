@@ -1,0 +1,37 @@
+#!/bin/sh
+# Process 1 of a pretended host, inside its own mount, process, network, IPC and host name namespaces. Gives libvirt private copies of its
+# directories, so that the computer's own libvirtd is never touched, and keeps libvirtd and virtlogd running as systemd would.
+# Usage: init.sh NAME DIRECTORY
+set -eu
+name=$1
+dir=$2
+export PATH="$PATH:/usr/sbin:/sbin"
+
+hostname "$name"
+mount -t proc proc /proc
+# Control groups stay hidden: libvirt would make directories in those of the computer, and nobody would remove them after a power cut.
+umount -R -l /sys
+mount -t sysfs sysfs /sys
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/lock
+for pair in run:/run/libvirt lib:/var/lib/libvirt cache:/var/cache/libvirt log:/var/log/libvirt etc:/etc/libvirt; do
+  mkdir -p "$dir/${pair%%:*}" "${pair#*:}"
+  mount --bind "$dir/${pair%%:*}" "${pair#*:}"
+done
+# No KVM in here: where its device exists and QEMU's user may not open it, libvirt asks QEMU again, for seconds, at every call.
+if [ -e /dev/kvm ]; then
+  : >/run/no-kvm
+  chmod 000 /run/no-kvm
+  mount --bind /run/no-kvm /dev/kvm
+fi
+# Sockets and pid files of the last boot: nobody is behind them, and libvirtd would believe them.
+find "$dir/run" -mindepth 1 -delete
+
+keep() { while :; do
+  "$@" || true
+  sleep 0.2
+done; }
+keep virtlogd &
+keep libvirtd &
+# A shell as process 1 collects every orphan while it waits; libvirt waits for QEMU to be collected.
+while :; do wait; done

@@ -1,0 +1,42 @@
+/** The network namespace of a pretended host: its name is also the mark on everything that belongs to the host. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { promisify } from 'node:util';
+import type { Clock } from '#lib/std/clock.ts';
+import { signalProcess } from '#lib/std/process-identity.ts';
+
+const run = promisify(execFile);
+const commandMs = 10_000;
+const killMs = 20_000;
+const environment = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C' };
+
+export async function ip(...args: readonly string[]): Promise<string> {
+  const { stdout } = await run('ip', [...args], { timeout: commandMs, env: environment });
+  return stdout;
+}
+
+function exists(name: string): boolean {
+  return existsSync(`/run/netns/${name}`);
+}
+
+export async function makeNamespace(name: string): Promise<void> {
+  if (!exists(name)) await ip('netns', 'add', name);
+  await ip('-n', name, 'link', 'set', 'lo', 'up');
+}
+
+/**
+ * Cuts the power: kills every process in the namespace, also those that no pid file knows (dnsmasq, what a killed `start` left
+ * behind), and removes it with its bridges and taps. Nothing if it is not there.
+ */
+export async function removeNamespace(name: string, clock: Clock): Promise<void> {
+  const deadline = clock.monotonic() + killMs;
+  while (exists(name)) {
+    const pids = (await ip('netns', 'pids', name)).split('\n').filter((line) => line !== '');
+    for (const pid of pids) signalProcess(Number(pid), 'SIGKILL');
+    if (pids.length === 0) return void (await ip('netns', 'del', name));
+    if (clock.monotonic() > deadline) {
+      throw new Error(`Cannot stop the pretended host ${name}: processes ${pids.join(', ')} do not end`);
+    }
+    await clock.sleep(20);
+  }
+}

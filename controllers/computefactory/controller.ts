@@ -1,0 +1,114 @@
+/**
+ * Plans so many units of capacity into machines, and writes one VMPool per cluster and size. It never makes machines itself.
+ * Conditions: Ready, Available, Fulfilled, Reconciling, Stalled, Suspended, Paused.
+ */
+import { type Controller, done, owned, type Phase, type Trigger, wait } from '#controllers/runtime/controller.ts';
+import type { Deps } from '#controllers/runtime/deps.ts';
+import { statusPace } from '#controllers/runtime/status-pace.ts';
+import { Cluster, ComputeFactory, InstanceType, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { controllerOf, keyOf } from '#lib/api/meta.ts';
+import type { Cache } from '#lib/client/cache.ts';
+import { plan } from './plan.ts';
+import { allowedClusters, planInput, refusedAt, refusedForMs } from './plan-input.ts';
+import { sizeOfPool } from './pool-draft.ts';
+import { poolCluster } from './pool-name.ts';
+import type { PoolView, Scope } from './scope.ts';
+import { shapesOf } from './shapes.ts';
+import { summarize } from './status.ts';
+import { writePools } from './write-pools.ts';
+
+interface World {
+  readonly pools: Cache<VMPool>;
+  readonly machines: Cache<VirtualMachine>;
+  readonly clusters: Cache<Cluster>;
+  readonly instanceTypes: Cache<InstanceType>;
+}
+
+export function computeFactoryController(deps: Deps): Controller<ComputeFactory, Scope> {
+  const factories = deps.cache(ComputeFactory);
+  const world: World = {
+    pools: deps.cache(VMPool),
+    machines: deps.cache(VirtualMachine),
+    clusters: deps.cache(Cluster),
+    instanceTypes: deps.cache(InstanceType),
+  };
+  const pace = statusPace(1000);
+
+  /** Last, because it may hold the status back. */
+  const paceStatus: Phase<Scope> = (scope, run) => {
+    const outcome = pace.outcome(scope.factory, summarize(scope, done, run), run.nowMs);
+    scope.holdStatus = !outcome.done;
+    return outcome.done ? lookAgain(scope, run) : outcome;
+  };
+
+  return {
+    name: 'computefactory',
+    for: ComputeFactory,
+    reads: [VirtualMachine, Cluster, InstanceType],
+    writes: [VMPool],
+    triggers: [
+      owned(VMPool, ComputeFactory),
+      machinesOfFactories(world.pools),
+      { kind: Cluster, map: () => factories.list().map(keyOf) },
+      { kind: InstanceType, map: () => factories.list().map(keyOf) },
+    ],
+    load: (factory, run) => load(world, factory, run.nowMs),
+    phases: [obeyPause, refuseInvalid, writePools(deps, (key) => world.pools.get(key)), paceStatus],
+    summarize,
+  };
+}
+
+function load(world: World, factory: ComputeFactory, nowMs: number): Scope {
+  const typeOf = (name: string) => world.instanceTypes.get(name);
+  const pools = world.pools.by('owner', factory.metadata.uid).flatMap((pool): PoolView[] => {
+    const size = sizeOfPool(pool, typeOf);
+    const machines = world.machines.by('owner', pool.metadata.uid);
+    return size ? [{ pool, cluster: poolCluster(pool), size, machines }] : [];
+  });
+  const clusters = allowedClusters(factory, world.clusters.list());
+  const shapes = shapesOf(factory, typeOf);
+  const effectiveTarget = factory.spec.suspend ? 0 : factory.spec.capacity.target;
+  const common = {
+    factory,
+    clusters,
+    pools,
+    effectiveTarget,
+    lookAgainMs: nextRefusal(pools, nowMs),
+    holdStatus: false,
+  };
+  if ('reason' in shapes) return { ...common, plan: undefined, invalid: shapes };
+  return {
+    ...common,
+    plan: plan(planInput(factory, shapes, clusters, pools, effectiveTarget, nowMs)),
+    invalid: undefined,
+  };
+}
+
+/** A machine belongs to a pool, and the pool to a factory. */
+function machinesOfFactories(pools: Cache<VMPool>): Trigger {
+  return {
+    kind: VirtualMachine,
+    map: (machine) => {
+      const pool = pools.byUid(controllerOf(machine)?.uid ?? '');
+      const factory = pool && controllerOf(pool);
+      return pool && factory?.kind === ComputeFactory.kind ? [`${pool.metadata.namespace}/${factory.name}`] : [];
+    },
+  };
+}
+
+const obeyPause: Phase<Scope> = ({ factory }) =>
+  factory.spec.paused ? wait('BySpec', 'spec.paused is true: nothing is planned') : done;
+
+const refuseInvalid: Phase<Scope> = ({ invalid }) => (invalid ? wait(invalid.reason, invalid.message) : done);
+
+/** A refusal that is old enough to plan anew makes no event. */
+const lookAgain: Phase<Scope> = ({ lookAgainMs }, { nowMs }) =>
+  lookAgainMs === undefined ? done : wait('Unfulfilled', 'Plans anew what no host has room for', lookAgainMs - nowMs);
+
+function nextRefusal(pools: readonly PoolView[], nowMs: number): number | undefined {
+  const due = pools
+    .flatMap(({ machines }) => machines)
+    .flatMap((vm) => [refusedAt(vm) + refusedForMs.flexible, refusedAt(vm) + refusedForMs.fixed])
+    .filter((ms) => Number.isFinite(ms) && ms > nowMs);
+  return due.length > 0 ? due.reduce((a, b) => Math.min(a, b)) : undefined;
+}

@@ -1,0 +1,109 @@
+/** From objects to what the planner works on. Pure. */
+import { conditionOf, isTrue } from '#lib/api/conditions.ts';
+import type { Cluster, ComputeFactory, VirtualMachine } from '#lib/api/generated/index.ts';
+import { matchesSelector } from '#lib/api/selectors.ts';
+import type { ClusterState, PlanInput, PoolState } from './plan-state.ts';
+import { roomOf } from './room.ts';
+import type { PoolView } from './scope.ts';
+import { isFlexible, type Shape, weightOf } from './sizes.ts';
+
+/**
+ * How long the scheduler must have refused a machine before it may be planned anew: longer than a cluster's report of its room lags
+ * behind a placement; and for a shape of fixed size, longer than it takes until its preferred place may become free.
+ */
+export const refusedForMs = { flexible: 5_000, fixed: 120_000 } as const;
+
+/** Clusters that the placement allows, by name. */
+export function allowedClusters({ spec }: ComputeFactory, clusters: readonly Cluster[]): readonly Cluster[] {
+  const { clusters: names = [], clusterSelector } = spec.placement ?? {};
+  return clusters
+    .filter(({ metadata }) => names.length === 0 || names.includes(metadata.name))
+    .filter(({ metadata }) => matchesSelector(clusterSelector, metadata.labels))
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+}
+
+export const isUsable = (cluster: Cluster) => isTrue(cluster, 'Ready') && !cluster.spec.unschedulable;
+
+export function planInput(
+  factory: ComputeFactory,
+  shapes: readonly Shape[],
+  clusters: readonly Cluster[],
+  pools: readonly PoolView[],
+  target: number,
+  nowMs: number,
+): PlanInput {
+  const { capacity, overshoot, template } = factory.spec;
+  const weight = (view: PoolView) => weightOf(capacity.unit, view.size);
+  const hasFlexible = shapes.some(isFlexible);
+  return {
+    unit: capacity.unit,
+    target,
+    max: capacity.max ?? Number.POSITIVE_INFINITY,
+    overshoot,
+    shapes,
+    clusters: clusters.map(
+      (cluster): ClusterState => ({
+        name: cluster.metadata.name,
+        usable: isUsable(cluster),
+        room: roomOf(cluster, template.spec.placement?.hostSelector),
+      }),
+    ),
+    pools: pools.map((view) => poolState(view, clusters, hasFlexible, nowMs)),
+    leaving: pools.reduce((sum, view) => sum + leavingOf(view).length * weight(view), 0),
+    leavingUnreachable: pools.reduce(
+      (sum, view) => sum + leavingOf(view).filter(isUnreachable).length * weight(view),
+      0,
+    ),
+  };
+}
+
+function poolState(
+  { pool, cluster, size, machines }: PoolView,
+  clusters: readonly Cluster[],
+  hasFlexible: boolean,
+  nowMs: number,
+): PoolState {
+  const wanted = machines.filter(isWanted);
+  const waiting = wanted.filter((vm) => !vm.status?.attempt);
+  const isFlexibleSize = hasFlexible && size.instanceType === undefined;
+  const forMs = isFlexibleSize ? refusedForMs.flexible : refusedForMs.fixed;
+  const isLost =
+    clusterLostAt(clusters.find(({ metadata }) => metadata.name === cluster)) + refusedForMs.fixed <= nowMs;
+  return {
+    cluster,
+    size,
+    // A pool that is being deleted makes no machines; what is left of it is leaving.
+    replicas: pool.metadata.deletionTimestamp ? 0 : pool.spec.replicas,
+    placed: wanted.length - waiting.length,
+    ready: wanted.filter((vm) => isTrue(vm, 'Ready')).length,
+    refused: waiting.filter((vm) => isLost || refusedAt(vm) + forMs <= nowMs).length,
+  };
+}
+
+/** Since when no host has had room for it; Infinity while nobody has said so. */
+export function refusedAt(vm: VirtualMachine): number {
+  const scheduled = conditionOf(vm, 'Scheduled');
+  const isRefusal =
+    vm.status?.phase === 'Scheduling' && scheduled?.status === 'False' && scheduled.reason !== 'BackOff';
+  return isRefusal && !vm.status.attempt ? Date.parse(scheduled.lastTransitionTime) : Number.POSITIVE_INFINITY;
+}
+
+/** Since when a cluster takes no machines: its own cluster server, if it is away, cannot refuse any. */
+function clusterLostAt(cluster: Cluster | undefined): number {
+  const ready = cluster && conditionOf(cluster, 'Ready');
+  return ready && ready.status !== 'True' ? Date.parse(ready.lastTransitionTime) : Number.POSITIVE_INFINITY;
+}
+
+export const isEnded = (vm: VirtualMachine) => vm.status?.phase === 'Succeeded' || vm.status?.phase === 'Failed';
+export const isWanted = (vm: VirtualMachine) => vm.metadata.deletionTimestamp === undefined && !isEnded(vm);
+export const isUnreachable = (vm: VirtualMachine) =>
+  vm.status?.phase === 'Unreachable' || conditionOf(vm, 'Reachable')?.status === 'False';
+
+/** Machines that hold, or may hold, something and are not wanted: being deleted, or more than their pool is to have. */
+export function leavingOf({ pool, machines }: PoolView): readonly VirtualMachine[] {
+  const going = machines.filter((vm) => vm.metadata.deletionTimestamp !== undefined && !isEnded(vm));
+  const replicas = pool.metadata.deletionTimestamp ? 0 : pool.spec.replicas;
+  const surplus = machines.filter(isWanted).slice(replicas);
+  return [...going, ...surplus];
+}

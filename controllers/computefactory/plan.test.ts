@@ -1,0 +1,259 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { plan } from './plan.ts';
+import type { ClusterState, PlanInput, PoolState } from './plan-state.ts';
+import { type FixedShape, type FlexibleShape, type Shape, type Unit, weightOf } from './sizes.ts';
+
+const fixed = (cores: number, more: Partial<FixedShape> = {}): FixedShape => ({
+  priority: 0,
+  min: 0,
+  max: Number.POSITIVE_INFINITY,
+  size: { cores, memoryMiB: cores * 2048 },
+  ...more,
+});
+const flexible = (more: Partial<FlexibleShape> = {}): FlexibleShape => ({
+  priority: 0,
+  min: 0,
+  max: Number.POSITIVE_INFINITY,
+  minCores: 4,
+  maxCores: 48,
+  stepCores: 4,
+  memoryMiBPerCore: 2048,
+  ...more,
+});
+/** `[hosts, cores]` rows, with 4 GiB per core. */
+const cluster = (name: string, ...rows: readonly (readonly [number, number])[]): ClusterState => ({
+  name,
+  usable: true,
+  room: rows.map(([hosts, cores]) => ({ hosts, cores, memoryMiB: cores * 4096 })),
+});
+const pool = (cores: number, replicas: number, more: Partial<PoolState> = {}): PoolState => ({
+  cluster: 'a',
+  size: { cores, memoryMiB: cores * 2048 },
+  replicas,
+  placed: replicas,
+  ready: replicas,
+  refused: 0,
+  ...more,
+});
+const input = (more: Partial<PlanInput>): PlanInput => ({
+  unit: 'Cores',
+  target: 200,
+  max: Number.POSITIVE_INFINITY,
+  overshoot: 'AllowLast',
+  shapes: [flexible()],
+  clusters: [cluster('a', [100, 48])],
+  pools: [],
+  leaving: 0,
+  leavingUnreachable: 0,
+  ...more,
+});
+/** "a:4x48 a:1x8" */
+const text = (given: PlanInput) =>
+  plan(given)
+    .pools.filter(({ replicas }) => replicas > 0)
+    .map(({ cluster, size, replicas }) => `${cluster}:${replicas}x${size.cores}`)
+    .join(' ');
+
+describe('plan() rounds as published', () => {
+  const s16 = fixed(16, { priority: 10 });
+  const s4 = fixed(4, { priority: 5 });
+  test.each<[string, Partial<PlanInput>, string]>([
+    ['200 of 16 and 4', { shapes: [s16, s4] }, 'a:12x16 a:2x4'],
+    ['200 of 16 and 4, Never', { shapes: [s16, s4], overshoot: 'Never' }, 'a:12x16 a:2x4'],
+    ['200 of 16 only', { shapes: [s16] }, 'a:13x16'],
+    ['200 of 16 only, Never', { shapes: [s16], overshoot: 'Never' }, 'a:12x16'],
+    ['7 of 16 only', { shapes: [s16], target: 7 }, 'a:1x16'],
+    ['7 of 16 only, Never', { shapes: [s16], target: 7, overshoot: 'Never' }, ''],
+    [
+      '10 of 7 and 5: priority comes first',
+      { shapes: [fixed(7, { priority: 1 }), fixed(5)], target: 10 },
+      'a:1x7 a:1x5',
+    ],
+    ['nothing', { target: 0 }, ''],
+    ['instances', { unit: 'Instances', target: 3, shapes: [s16] }, 'a:3x16'],
+    ['memory', { unit: 'MemoryGiB', target: 64, shapes: [s16] }, 'a:2x16'],
+    ['a shape with a maximum', { shapes: [fixed(16, { priority: 1, max: 64 }), s4], target: 80 }, 'a:4x16 a:4x4'],
+    ['a shape with a minimum', { shapes: [s16, fixed(4, { min: 8 })], target: 200 }, 'a:2x4 a:12x16'],
+  ])('%s', (_name, given, expected) =>
+    expect(text(input(given)).split(' ').toSorted()).toEqual(expected.split(' ').toSorted()),
+  );
+
+  test('a target below every shape is told under Never', () => {
+    expect(plan(input({ shapes: [s16], target: 7, overshoot: 'Never' })).shortOf).toBe('TargetSmallerThanAnyShape');
+  });
+});
+
+describe('plan() chooses flexible sizes from what hosts have free', () => {
+  test.each<[string, Partial<PlanInput>, string]>([
+    ['hosts with 48 free', {}, 'a:4x48 a:1x8'],
+    ['hosts with 20 free', { clusters: [cluster('a', [10, 20])] }, 'a:10x20'],
+    ['larger hosts first', { clusters: [cluster('a', [1, 48], [3, 20], [9, 8])], target: 110 }, 'a:1x48 a:3x20 a:1x4'],
+    [
+      'the last but one leaves enough for the last',
+      { shapes: [flexible({ minCores: 8 })], target: 52 },
+      'a:1x44 a:1x8',
+    ],
+    [
+      'memory is what is short',
+      { clusters: [{ name: 'a', usable: true, room: [{ hosts: 9, cores: 48, memoryMiB: 32768 }] }], target: 32 },
+      'a:2x16',
+    ],
+    ['no room at all', { clusters: [cluster('a')] }, 'a:4x48 a:1x8'],
+    ['room for a part: the rest waits', { clusters: [cluster('a', [1, 20])], target: 100 }, 'a:1x20 a:1x48 a:1x32'],
+    ['one cluster with room for all', { clusters: [cluster('a', [2, 48]), cluster('b', [9, 48])] }, 'b:4x48 b:1x8'],
+    ['split if none has', { clusters: [cluster('a', [2, 48]), cluster('b', [3, 48])], target: 240 }, 'b:3x48 a:2x48'],
+    [
+      'a cluster that takes none',
+      { clusters: [{ ...cluster('a', [9, 48]), usable: false }, cluster('b', [9, 48])] },
+      'b:4x48 b:1x8',
+    ],
+  ])('%s', (_name, given, expected) =>
+    expect(text(input(given)).split(' ').toSorted()).toEqual(expected.split(' ').toSorted()),
+  );
+
+  test('without a cluster nothing is planned, and that is the reason', () => {
+    expect(plan(input({ clusters: [] }))).toEqual({ pools: [], units: 0, shortOf: 'NoCluster' });
+  });
+});
+
+describe('plan() leaves machines where they are', () => {
+  test('reports of room that are behind change nothing', () => {
+    const planned = [pool(48, 4, { placed: 2 }), pool(8, 1, { placed: 0 })];
+    for (const room of [cluster('a'), cluster('a', [5, 48]), cluster('a', [20, 20])])
+      expect(text(input({ pools: planned, clusters: [room] }))).toBe('a:4x48 a:1x8');
+  });
+
+  test('refused machines are replaced by ones that fit, and by nothing if none would fit', () => {
+    const refused = [pool(48, 2, { placed: 1, refused: 1 })];
+    expect(text(input({ target: 96, pools: refused, clusters: [cluster('a', [2, 20])] }))).toBe('a:1x48 a:2x20 a:1x8');
+    expect(text(input({ target: 96, pools: refused, clusters: [cluster('a')] }))).toBe('a:2x48');
+  });
+
+  test('refused machines move to a cluster with room', () => {
+    const refused = [pool(48, 2, { placed: 0, refused: 2 })];
+    expect(text(input({ target: 96, pools: refused, clusters: [cluster('a'), cluster('b', [2, 48])] }))).toBe('b:2x48');
+  });
+
+  test('lowering the target takes machines without a place first', () => {
+    const pools = [pool(48, 3, { placed: 3 }), pool(20, 2, { placed: 0 })];
+    expect(text(input({ target: 150, pools, clusters: [cluster('a')] }))).toBe('a:3x48 a:1x20');
+  });
+
+  test('a size that the spec has no more goes a tenth at a time, when the rest is ready', () => {
+    const old = pool(16, 10);
+    const shapes = [fixed(8)];
+    expect(text(input({ target: 160, shapes, pools: [old] }))).toBe('a:9x16 a:2x8');
+    expect(text(input({ target: 160, shapes, pools: [pool(16, 9), pool(8, 2, { ready: 1 })] }))).toBe('a:9x16 a:2x8');
+  });
+
+  test('growth waits while as much is still leaving', () => {
+    const given = input({ pools: [pool(48, 2)], leaving: 104 });
+    expect(plan(given)).toMatchObject({ units: 152 - 8, shortOf: 'MachinesLeaving' });
+    expect(text({ ...given, leaving: 0 })).toBe('a:4x48 a:1x8');
+  });
+
+  test('capacity.max stops the machine that would close', () => {
+    const given = input({ shapes: [fixed(16)], max: 200 });
+    expect(plan(given)).toMatchObject({ units: 192, shortOf: 'MaxReached' });
+  });
+});
+
+const size = fc.integer({ min: 1, max: 48 });
+const shapeOf: fc.Arbitrary<Shape> = fc.oneof(
+  fc.record({ cores: size, priority: fc.nat(3) }).map(({ cores, priority }) => fixed(cores, { priority })),
+  fc
+    .record({
+      minCores: fc.integer({ min: 1, max: 8 }),
+      stepCores: fc.integer({ min: 1, max: 8 }),
+      priority: fc.nat(3),
+    })
+    .map((limits) => flexible({ ...limits, maxCores: 48 })),
+);
+const shapes = fc.uniqueArray(shapeOf, { minLength: 1, maxLength: 3, selector: (shape) => JSON.stringify(shape) });
+const clusters = fc
+  .array(fc.array(fc.tuple(fc.nat(6), size), { maxLength: 3 }), { minLength: 1, maxLength: 3 })
+  .map((rooms) => rooms.map((rows, index) => cluster('abc'[index]!, ...rows)));
+const unit = fc.constantFrom<Unit>('Cores', 'MemoryGiB', 'Instances');
+const world = fc.record({
+  shapes,
+  clusters,
+  unit,
+  target: fc.nat(400),
+  overshoot: fc.constantFrom<PlanInput['overshoot']>('AllowLast', 'Never'),
+});
+
+/** The pools as they read once the plan is written, with the first `share` of each placed. */
+function written(given: PlanInput, share: number): PoolState[] {
+  return plan(given).pools.map(({ cluster, size, replicas }) => {
+    const placed = Math.floor(replicas * share);
+    return { cluster, size, replicas, placed, ready: placed, refused: replicas - placed };
+  });
+}
+const share = fc.constantFrom(0, 0.5, 1);
+const units = (given: PlanInput, pools: readonly { size: PoolState['size']; replicas: number }[]) =>
+  pools.reduce((sum, { size, replicas }) => sum + weightOf(given.unit, size) * replicas, 0);
+
+describe('plan() keeps its promises', () => {
+  test('D ≤ P < D + w(closing) for AllowLast, P ≤ D for Never', () => {
+    fc.assert(
+      fc.property(world, (some) => {
+        const given = input(some);
+        const { pools, units: planned } = plan(given);
+        expect(planned).toBe(units(given, pools));
+        if (given.overshoot === 'Never') expect(planned).toBeLessThanOrEqual(given.target);
+        else {
+          expect(planned).toBeGreaterThanOrEqual(given.target);
+          const largest = Math.max(0, ...pools.map(({ size }) => weightOf(given.unit, size)));
+          if (given.target > 0) expect(planned).toBeLessThan(given.target + largest);
+        }
+      }),
+    );
+  });
+
+  test('planning again changes nothing, wherever machines were placed and refused meanwhile', () => {
+    fc.assert(
+      fc.property(world, share, fc.nat(400), (some, placed, target) => {
+        let given: PlanInput = { ...input(some), pools: written(input(some), placed), target };
+        // While machines are leaving the plan is not complete; they go, and it goes on.
+        for (let pass = 0; pass < 3 && plan(given).shortOf === 'MachinesLeaving'; pass++)
+          given = { ...given, pools: written(given, placed) };
+        const again = { ...given, pools: written(given, placed) };
+        expect(plan(again).shortOf).not.toBe('MachinesLeaving');
+        expect(text(again)).toBe(text(given));
+      }),
+    );
+  });
+
+  test('lowering the target never raises a pool under AllowLast', () => {
+    fc.assert(
+      fc.property(world, share, fc.nat(400), (some, placed, lower) => {
+        const given = input({ ...some, overshoot: 'AllowLast' });
+        // Placed or on their way; none refused, since refused ones are planned anew whatever the target.
+        const before = written(given, placed).map((one) => ({ ...one, refused: 0 }));
+        const target = Math.min(lower, given.target);
+        const after = plan({ ...given, target, pools: before }).pools;
+        for (const { cluster, size, replicas } of after) {
+          const was = before.find((one) => one.cluster === cluster && one.size.cores === size.cores);
+          expect(replicas).toBeLessThanOrEqual(was?.replicas ?? 0);
+        }
+      }),
+    );
+  });
+
+  test('committed never exceeds max, nor D and a quarter by what is made while machines leave', () => {
+    fc.assert(
+      fc.property(world, fc.nat(200), fc.nat(100), (some, leaving, above) => {
+        const given = input({ ...some, leaving, max: some.target + above });
+        const added = plan(given).units;
+        if (added > 0) expect(added + leaving).toBeLessThanOrEqual(given.max);
+        if (added > 0 && leaving > 0) expect(added + leaving).toBeLessThanOrEqual(given.target * 1.25);
+      }),
+    );
+  });
+
+  test('a million cores are planned in no time', () => {
+    const given = input({ target: 1_000_000, clusters: [cluster('a', [20_000, 48])] });
+    expect(plan(given).units).toBe(1_000_000);
+  });
+});

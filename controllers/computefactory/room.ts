@@ -1,0 +1,58 @@
+/** Room on the hosts of one cluster, as far as its status tells: rows of hosts alike. Changed in place while a plan is made. */
+import type { Cluster } from '#lib/api/generated/index.ts';
+import { type LabelSelector, matchesSelector } from '#lib/api/selectors.ts';
+import { type FlexibleShape, largestOf, type Size, type Unit } from './sizes.ts';
+
+interface Row {
+  cores: number;
+  memoryMiB: number;
+  hosts: number;
+}
+
+export type Room = Row[];
+
+/** Rows of hosts that the selector allows. */
+export function roomOf(cluster: Cluster, hostSelector: LabelSelector | undefined): Room {
+  return (cluster.status?.free ?? [])
+    .filter((row) => matchesSelector(hostSelector, row.labels))
+    .map(({ cores = 0, memoryMiB = 0, hosts = 0 }) => ({ cores, memoryMiB, hosts }));
+}
+
+export const copyRoom = (room: Room): Room => room.map((row) => ({ ...row }));
+
+/** The row that would be left with the least: large rows stay whole for large machines. */
+function bestRow(room: Room, size: Size): Row | undefined {
+  let best: Row | undefined;
+  for (const row of room) {
+    const fits = row.hosts > 0 && row.cores >= size.cores && row.memoryMiB >= size.memoryMiB;
+    if (fits && (!best || row.cores < best.cores || (row.cores === best.cores && row.memoryMiB < best.memoryMiB)))
+      best = row;
+  }
+  return best;
+}
+
+export const hasRoom = (room: Room, size: Size) => bestRow(room, size) !== undefined;
+
+/** Puts one machine onto one host; false if none has room for it. */
+export function take(room: Room, size: Size): boolean {
+  const row = bestRow(room, size);
+  if (!row) return false;
+  row.hosts -= 1;
+  const cores = row.cores - size.cores;
+  const memoryMiB = row.memoryMiB - size.memoryMiB;
+  const same = room.find((other) => other.cores === cores && other.memoryMiB === memoryMiB);
+  if (same) same.hosts += 1;
+  else room.push({ cores, memoryMiB, hosts: 1 });
+  return true;
+}
+
+/** The largest machine of the shape that some host has room for, weighing at most `units`. */
+export function largestWithRoom(room: Room, shape: FlexibleShape, unit: Unit, units: number): Size | undefined {
+  let best: Size | undefined;
+  for (const { cores, memoryMiB, hosts } of room) {
+    if (hosts === 0) continue;
+    const size = largestOf(shape, unit, units, Math.min(cores, Math.floor(memoryMiB / shape.memoryMiBPerCore)));
+    if (size && (!best || size.cores > best.cores)) best = size;
+  }
+  return best;
+}

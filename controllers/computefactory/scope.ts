@@ -1,0 +1,26 @@
+import type { Cluster, ComputeFactory, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import type { Plan } from './plan.ts';
+import type { Size } from './sizes.ts';
+
+/** A pool of the factory with its machines. */
+export interface PoolView {
+  readonly pool: VMPool;
+  readonly cluster: string;
+  readonly size: Size;
+  readonly machines: readonly VirtualMachine[];
+}
+
+/** The world of one factory, read once. */
+export interface Scope {
+  readonly factory: ComputeFactory;
+  readonly clusters: readonly Cluster[];
+  readonly pools: readonly PoolView[];
+  /** Target after suspend. */
+  readonly effectiveTarget: number;
+  /** undefined with `invalid` saying why there is none. */
+  readonly plan: Plan | undefined;
+  readonly invalid: { readonly reason: string; readonly message: string } | undefined;
+  /** When something that is waited for may have become due, without an event. */
+  readonly lookAgainMs: number | undefined;
+  holdStatus: boolean;
+}

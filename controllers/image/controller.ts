@@ -1,0 +1,88 @@
+/**
+ * Sees to it that an Image has a row for every Cluster, and sums the rows up. The import itself is each cluster server's, which owns its
+ * row. Holds the Image while machines use it. Conditions: Ready, Reconciling, Stalled, DeletionBlocked, RetryHandled (whose message is
+ * the value of the annotation restarted-at that was acted on last).
+ */
+import { type Controller, done, type Phase, wait } from '#controllers/runtime/controller.ts';
+import type { Deps } from '#controllers/runtime/deps.ts';
+import { statusPace } from '#controllers/runtime/status-pace.ts';
+import { conditionOf } from '#lib/api/conditions.ts';
+import { Cluster, Image, VirtualMachine } from '#lib/api/generated/index.ts';
+import { keyOf } from '#lib/api/meta.ts';
+import { annotations, finalizers } from '#lib/api/names.ts';
+import type { Scope } from './scope.ts';
+import { summarize } from './status.ts';
+
+export function imageController(deps: Deps): Controller<Image, Scope> {
+  const images = deps.cache(Image);
+  const clusters = deps.cache(Cluster);
+  const machines = deps.cache(VirtualMachine, { usedImage: (vm) => [usedImage(vm)] });
+  const pace = statusPace(5000);
+
+  function load(image: Image): Scope {
+    const restartedAt = image.metadata.annotations?.[annotations.restartedAt] ?? '';
+    return {
+      image,
+      clusters: clusters
+        .list()
+        .filter((one) => !one.metadata.deletionTimestamp)
+        .map((one) => one.metadata.name),
+      users: machines.by('usedImage', keyOf(image)).map(keyOf).toSorted(),
+      restartedAt,
+      retry: restartedAt !== '' && restartedAt !== conditionOf(image, 'RetryHandled')?.message,
+      holdStatus: false,
+    };
+  }
+
+  /** The number of users changes with every machine; whatever else changes is written at once. */
+  const paceUsers: Phase<Scope> = (scope, run) => {
+    const next = summarize(scope, done, run);
+    const { users: _users, ...rest } = next ?? {};
+    const asBefore = { ...rest, ...(scope.image.status?.users !== undefined && { users: scope.image.status.users }) };
+    if (!pace.isWritten(scope.image, asBefore)) return done;
+    const outcome = pace.outcome(scope.image, next, run.nowMs);
+    scope.holdStatus = !outcome.done;
+    return outcome;
+  };
+
+  return {
+    name: 'image',
+    for: Image,
+    reads: [Cluster, VirtualMachine],
+    writes: [Image],
+    triggers: [
+      { kind: Cluster, map: () => images.list().map(keyOf) },
+      { kind: VirtualMachine, map: (vm) => [usedImage(vm as VirtualMachine)] },
+    ],
+    load,
+    phases: [holdFinalizer(deps), paceUsers],
+    finalize: [awaitUnused, removeFinalizer(deps)],
+    summarize,
+  };
+}
+
+const usedImage = ({ metadata, spec }: VirtualMachine) =>
+  `${spec.image.namespace || metadata.namespace}/${spec.image.name}`;
+
+function holdFinalizer({ client }: Deps): Phase<Scope> {
+  return async ({ image }, { signal }) => {
+    const { namespace, name, resourceVersion, finalizers: held = [] } = image.metadata;
+    if (held.includes(finalizers.imageInUse)) return done;
+    const metadata = { resourceVersion, finalizers: [...held, finalizers.imageInUse] };
+    await client.patch(Image, { namespace, name }, { metadata }, { signal });
+    return wait('Pending', 'The finalizer was added; its event goes on');
+  };
+}
+
+const awaitUnused: Phase<Scope> = ({ users }) =>
+  users.length > 0 ? wait('InUse', `${users.length} machines use it`) : done;
+
+function removeFinalizer({ client }: Deps): Phase<Scope> {
+  return async ({ image }, { signal }) => {
+    const { namespace, name, resourceVersion, finalizers: held = [] } = image.metadata;
+    const rest = held.filter((finalizer) => finalizer !== finalizers.imageInUse);
+    if (rest.length < held.length)
+      await client.patch(Image, { namespace, name }, { metadata: { resourceVersion, finalizers: rest } }, { signal });
+    return done;
+  };
+}

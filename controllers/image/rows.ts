@@ -1,0 +1,69 @@
+/** The rows of an Image, one per Cluster, and what they add up to. Pure. */
+import type { Image } from '#lib/api/generated/index.ts';
+
+type Status = NonNullable<Image['status']>;
+export type Row = NonNullable<Status['clusters']>[number];
+export type Phase = NonNullable<Status['phase']>;
+
+/** Rows that an Image's status can hold. */
+export const rowsMax = 64;
+
+/**
+ * A row for every cluster: new ones Pending, those of clusters that are gone left out, all others as their cluster server wrote them. With
+ * `retry`, failed rows start again.
+ */
+export function rowsFor(old: readonly Row[], clusters: readonly string[], retry: boolean): readonly Row[] {
+  const known = new Map(old.map((row) => [row.name, row]));
+  return clusters
+    .toSorted()
+    .slice(0, rowsMax)
+    .map((name) => {
+      const row = known.get(name);
+      if (!row) return { name, phase: 'Pending' };
+      return retry && row.phase === 'Failed' ? { name, phase: 'Pending', attempts: row.attempts ?? 0 } : row;
+    });
+}
+
+export interface Sum {
+  readonly phase: Phase;
+  readonly progress: string;
+  /** From the rows that are ready; they agree, or `disagreeing` names one that does not. */
+  readonly digest?: string;
+  readonly format?: string;
+  readonly size?: number;
+  readonly virtualSize?: number;
+  readonly disagreeing?: Row;
+}
+
+/** `digest` is what was known before: it never changes, since machines were made of it. */
+export function sumOf(rows: readonly Row[], digest: string | undefined): Sum {
+  const ready = rows.filter((row) => row.phase === 'Ready' && row.digest);
+  const leader = ready.find((row) => row.digest === digest) ?? (digest === undefined ? ready[0] : undefined);
+  const known = digest ?? leader?.digest;
+  const disagreeing = ready.find((row) => row.digest !== known);
+  return {
+    phase: phaseOf(rows),
+    progress: progressOf(rows, ready.length),
+    ...(known && { digest: known }),
+    ...(leader?.format && { format: leader.format }),
+    ...(leader?.size !== undefined && { size: leader.size }),
+    ...(leader?.virtualSize !== undefined && { virtualSize: leader.virtualSize }),
+    ...(disagreeing && { disagreeing }),
+  };
+}
+
+/** What goes on comes before what is over, and what is wrong before what is merely to come. */
+function phaseOf(rows: readonly Row[]): Phase {
+  const has = (phase: Phase) => rows.some((row) => (row.phase ?? 'Pending') === phase);
+  if (rows.length > 0 && rows.every((row) => row.phase === 'Ready')) return 'Ready';
+  if (has('Downloading')) return 'Downloading';
+  if (has('Verifying')) return 'Verifying';
+  return has('Failed') ? 'Failed' : 'Pending';
+}
+
+function progressOf(rows: readonly Row[], ready: number): string {
+  if (rows.length > 0 && ready === rows.length) return '100%';
+  const percents = rows.map((row) => (row.phase === 'Ready' ? 100 : (row.progress ?? 0)));
+  const mean = percents.length > 0 ? Math.floor(percents.reduce((a, b) => a + b, 0) / percents.length) : 0;
+  return rows.length > 1 ? `${mean}% (${ready}/${rows.length})` : `${mean}%`;
+}

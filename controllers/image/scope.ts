@@ -1,0 +1,15 @@
+import type { Image } from '#lib/api/generated/index.ts';
+
+/** The world of one image, read once. */
+export interface Scope {
+  readonly image: Image;
+  /** Names of all Clusters that are not being deleted. */
+  readonly clusters: readonly string[];
+  /** Keys of machines that use it, sorted. */
+  readonly users: readonly string[];
+  /** Value of the annotation restarted-at, or empty. */
+  readonly restartedAt: string;
+  /** The annotation changed since it was last acted on. */
+  readonly retry: boolean;
+  holdStatus: boolean;
+}

@@ -1,0 +1,69 @@
+/** What an Image says of itself. Pure. */
+import type { Ending, Run } from '#controllers/runtime/controller.ts';
+import { type ConditionDraft, withConditions } from '#lib/api/conditions.ts';
+import type { Image } from '#lib/api/generated/index.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import { type Row, rowsFor, type Sum, sumOf } from './rows.ts';
+import type { Scope } from './scope.ts';
+
+export function summarize(scope: Scope, ending: Ending, run: Run): Image['status'] {
+  if (scope.holdStatus) return undefined;
+  const { image, users } = scope;
+  const old = image.status ?? {};
+  const rows = rowsFor(old.clusters ?? [], scope.clusters, scope.retry);
+  const { disagreeing, ...sum } = sumOf(rows, old.digest);
+  const conditions = conditionsOf(scope, rows, { ...sum, ...(disagreeing && { disagreeing }) }, ending);
+  return {
+    ...sum,
+    phase: image.metadata.deletionTimestamp ? 'Terminating' : sum.phase,
+    users: users.length,
+    clusters: rows,
+    conditions: withConditions(old.conditions ?? [], conditions, image.metadata.generation ?? 0, run.nowMs),
+  };
+}
+
+function conditionsOf(scope: Scope, rows: readonly Row[], sum: Sum, ending: Ending): readonly ConditionDraft[] {
+  const failure = 'error' in ending ? messageOf(ending.error) : '';
+  const stuck = sum.disagreeing ?? rows.find((row) => row.phase === 'Failed' && row.terminal);
+  const message = stuck ? stuckMessage(stuck, sum) : failure || waitMessage(rows);
+  const isReady = sum.phase === 'Ready' && !sum.disagreeing;
+  const reason = stuck ? 'ImportFailed' : rows.length === 0 ? 'NoCluster' : sum.phase;
+  return [
+    isReady
+      ? { type: 'Ready', status: 'True', reason: 'Imported', message: '' }
+      : { type: 'Ready', status: 'False', reason, message },
+    isReady || stuck
+      ? { type: 'Reconciling', status: 'False', reason: isReady ? 'Imported' : 'ImportFailed', message: '' }
+      : { type: 'Reconciling', status: 'True', reason, message },
+    stuck
+      ? { type: 'Stalled', status: 'True', reason: 'ImportFailed', message }
+      : { type: 'Stalled', status: 'False', reason: 'Progressing', message: '' },
+    deletionCondition(scope),
+    { type: 'RetryHandled', status: 'True', reason: 'RestartedAt', message: scope.restartedAt },
+  ];
+}
+
+function stuckMessage(row: Row, { disagreeing, digest }: Sum): string {
+  if (row === disagreeing)
+    return `${row.name} fetched other bytes (${row.digest}) than the first cluster (${digest}): the source changed. Make a new Image`;
+  const next = 'Change it by a new Image, or set the annotation computefactory.io/restarted-at to try again';
+  return `Import into ${row.name} failed: ${row.message ?? 'no details'}. ${next}`;
+}
+
+function waitMessage(rows: readonly Row[]): string {
+  if (rows.length === 0) return 'There is no Cluster to import it into yet';
+  const open = rows.filter((row) => row.phase !== 'Ready');
+  const first = open[0];
+  if (!first) return '';
+  const why =
+    first.message ?? (first.phase === 'Pending' || !first.phase ? 'waits for its cluster server' : first.phase);
+  return `${rows.length - open.length} of ${rows.length} clusters have it; ${first.name}: ${why}`;
+}
+
+function deletionCondition({ image, users }: Scope): ConditionDraft {
+  const type = 'DeletionBlocked';
+  if (!image.metadata.deletionTimestamp || users.length === 0)
+    return { type, status: 'False', reason: 'NotBlocked', message: '' };
+  const message = `${users.length} machines use it, for example ${users.slice(0, 3).join(', ')}. It goes when the last is gone`;
+  return { type, status: 'True', reason: 'InUse', message };
+}

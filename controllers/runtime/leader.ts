@@ -1,0 +1,189 @@
+/**
+ * One of several identical programs works, by a coordination.k8s.io Lease. client-go's algorithm and figures:
+ *
+ *   - A lease that somebody else holds is taken over when it has not *changed* for its duration, by our own monotonic clock. Times inside
+ *     the lease are for people: clocks of different machines are never compared.
+ *   - The holder renews every 2 s. If that has not worked for 10 s it has lost, and must stop before the 15 s are over that others wait.
+ *   - On shutdown the lease is given back (no holder, one second), so that the next one does not wait.
+ *
+ * Every write carries the resourceVersion that was read, so two candidates cannot both win. The lease is a promise by clock all the
+ * same: what must never happen twice is fenced by other means (resourceVersions, Mesos' framework id).
+ */
+import { Lease } from '#lib/api/core.ts';
+import type { Client } from '#lib/client/client.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import { isCode, messageOf } from '#lib/std/errors.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { Random } from '#lib/std/random.ts';
+
+export interface LeaderOptions {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** The lease: one per role. */
+  readonly name: string;
+  readonly namespace: string;
+  /** Tells candidates apart; different at every start of the program. */
+  readonly identity: string;
+}
+
+export class LeadershipLost extends Error {}
+
+const durationSeconds = 15;
+const renewDeadlineMs = 10_000;
+const retryMs = 2_000;
+
+/** What was read last, and when it was first read like that. */
+interface Observation {
+  readonly lease: Lease;
+  readonly sinceMs: number;
+}
+
+/**
+ * Waits until this candidate leads, runs `work` with a signal that aborts when it no longer does, and gives the lease back. Rejects with
+ * LeadershipLost when the lease could not be renewed (the caller must end the process: what it was doing may be going on elsewhere);
+ * otherwise ends as `work` does. Returns without having run it if `signal` aborts first.
+ */
+export async function lead(
+  options: LeaderOptions,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const candidate = new Candidate(options);
+  if (!(await candidate.acquire(signal))) return;
+  options.log.info('Leading', { lease: options.name, identity: options.identity });
+  const over = new AbortController();
+  const working = AbortSignal.any([signal, over.signal]);
+  const renewing = candidate.renew(working).catch((error: unknown) => {
+    over.abort(error);
+    throw error;
+  });
+  const worked = work(working).finally(() => over.abort(new Error('The work has ended')));
+  try {
+    await Promise.all([worked, renewing]);
+  } finally {
+    // Both must have ended before the lease is free for others.
+    await Promise.allSettled([worked, renewing]);
+    if (!(over.signal.reason instanceof LeadershipLost)) await candidate.release();
+  }
+}
+
+class Candidate {
+  readonly #options: LeaderOptions;
+  #observed: Observation | undefined;
+
+  constructor(options: LeaderOptions) {
+    this.#options = options;
+  }
+
+  /** True once the lease is ours; false if the signal aborted first. */
+  async acquire(signal: AbortSignal): Promise<boolean> {
+    const { clock, random, log, name } = this.#options;
+    while (!signal.aborted) {
+      try {
+        if (await this.#tryOnce(this.#deadline(signal, renewDeadlineMs))) return true;
+      } catch (error) {
+        if (!signal.aborted) log.warn('Cannot read or write the lease', { lease: name, error: messageOf(error) });
+      }
+      await clock.sleep(retryMs * (1 + 0.2 * random.next()), signal).catch(() => undefined);
+    }
+    return false;
+  }
+
+  /** Renews until the signal aborts; rejects with LeadershipLost. */
+  async renew(signal: AbortSignal): Promise<void> {
+    const { clock, log, name } = this.#options;
+    let renewedMs = clock.monotonic();
+    while (!signal.aborted) {
+      await clock.sleep(retryMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      const leftMs = renewDeadlineMs - (clock.monotonic() - renewedMs);
+      // Also when the event loop was blocked for so long: others may lead by now.
+      if (leftMs <= 0) throw new LeadershipLost(`Lease ${name} could not be renewed for ${renewDeadlineMs} ms`);
+      const startedMs = clock.monotonic();
+      try {
+        if (await this.#tryOnce(this.#deadline(signal, leftMs))) renewedMs = startedMs;
+        else if (!this.#isMine()) throw new LeadershipLost(`Lease ${name} was taken by another candidate`);
+      } catch (error) {
+        if (error instanceof LeadershipLost) throw error;
+        if (!signal.aborted) log.warn('Lease not renewed', { lease: name, error: messageOf(error) });
+      }
+    }
+  }
+
+  /** Best effort: whoever comes next can also wait for the lease to run out. */
+  async release(): Promise<void> {
+    const { client, log, name } = this.#options;
+    const lease = this.#observed?.lease;
+    if (!lease || !this.#isMine()) return;
+    try {
+      const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: this.#microTime() };
+      await client.update(Lease, { ...lease, spec }, { signal: AbortSignal.timeout(retryMs) });
+    } catch (error) {
+      log.warn('Lease not given back', { lease: name, error: messageOf(error) });
+    }
+  }
+
+  #deadline(signal: AbortSignal, ms: number): AbortSignal {
+    return AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(ms))]);
+  }
+
+  /** True if the lease is ours after it. A Conflict means that somebody was faster. */
+  async #tryOnce(signal: AbortSignal): Promise<boolean> {
+    const { client, name, namespace, identity, clock } = this.#options;
+    try {
+      const lease = await client.get(Lease, { name, namespace }, { signal });
+      if (lease.metadata.resourceVersion !== this.#observed?.lease.metadata.resourceVersion)
+        this.#observed = { lease, sinceMs: clock.monotonic() };
+      const mine = lease.spec?.holderIdentity === identity;
+      if (!mine && this.#isHeld()) return false;
+      return this.#store(await client.update(Lease, { ...lease, spec: this.#spec(lease, mine) }, { signal }));
+    } catch (error) {
+      if (isCode(error, 'Conflict', 'AlreadyExists')) return false;
+      if (!isCode(error, 'NotFound')) throw error;
+    }
+    const metadata = { name, namespace };
+    const draft = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec: this.#spec(undefined, false) };
+    return client.create(Lease, draft, { signal }).then(
+      (lease) => this.#store(lease),
+      (error: unknown) => {
+        if (isCode(error, 'AlreadyExists')) return false;
+        throw error;
+      },
+    );
+  }
+
+  #store(lease: Lease): true {
+    this.#observed = { lease, sinceMs: this.#options.clock.monotonic() };
+    return true;
+  }
+
+  #isMine(): boolean {
+    return this.#observed?.lease.spec?.holderIdentity === this.#options.identity;
+  }
+
+  #isHeld(): boolean {
+    const { lease, sinceMs } = this.#observed!;
+    if (!lease.spec?.holderIdentity) return false;
+    const durationMs = (lease.spec.leaseDurationSeconds ?? durationSeconds) * 1000;
+    return this.#options.clock.monotonic() - sinceMs < durationMs;
+  }
+
+  #spec(old: Lease | undefined, mine: boolean): NonNullable<Lease['spec']> {
+    const now = this.#microTime();
+    const transitions = old?.spec?.leaseTransitions ?? 0;
+    return {
+      holderIdentity: this.#options.identity,
+      leaseDurationSeconds: durationSeconds,
+      acquireTime: mine ? (old?.spec?.acquireTime ?? now) : now,
+      renewTime: now,
+      leaseTransitions: mine || !old ? transitions : transitions + 1,
+    };
+  }
+
+  /** metav1.MicroTime. */
+  #microTime(): string {
+    return new Date(this.#options.clock.now()).toISOString().replace('Z', '000Z');
+  }
+}

@@ -1,0 +1,157 @@
+/** How a machine's status reads before, during and after an attempt. Pure: (status, what happened, now) gives the next status. */
+import { type ConditionDraft, withCondition } from '#lib/api/conditions.ts';
+import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { machineTaskId } from '#lib/api/names.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import type { Proof } from './proof.ts';
+
+export type MachineStatus = NonNullable<VirtualMachine['status']>;
+export type MachinePhase = NonNullable<MachineStatus['phase']>;
+
+export interface Place {
+  readonly cluster: string;
+  readonly hostname: string;
+  readonly agentId: string;
+  /** Boot of the host, if an executor has told it. */
+  readonly bootId: string | undefined;
+}
+
+const keptAttempts = 5;
+
+/** Counts up for ever: the number is part of the Mesos task's name, which must never come again. */
+export function nextNumber(status: MachineStatus | undefined): number {
+  const known = [status?.attempt?.number ?? 0, ...(status?.attempts ?? []).map(({ number }) => number ?? 0)];
+  return Math.max(...known) + 1;
+}
+
+/** The intent, stored before anything is asked of Mesos. */
+export function intended(vm: VirtualMachine, place: Place, nowMs: number): MachineStatus {
+  const attempt = newAttempt(vm, place, nowMs, false);
+  const scheduled: ConditionDraft = {
+    type: 'Scheduled',
+    status: 'True',
+    reason: 'Placed',
+    message: `On host ${place.hostname} of cluster ${place.cluster}`,
+  };
+  return enter({ ...vm.status, attempt }, vm, 'Launching', nowMs, [scheduled, ...launchConditions('Launching')]);
+}
+
+/**
+ * The intent to take over a domain whose task is gone. The attempt before ends in the same write: there is one live attempt at any time,
+ * and it stays on the host where the domain may be.
+ */
+export function adopting(vm: VirtualMachine, place: Place, nowMs: number): MachineStatus {
+  const row = rowOf(vm, { outcome: 'Adopted', class: 'Infrastructure', reason: 'TaskLost' }, 'AdoptedByNextAttempt', nowMs);
+  const attempt = newAttempt(vm, place, nowMs, true);
+  return { ...vm.status, attempt, attempts: [...(vm.status?.attempts ?? []), row].slice(-keptAttempts) };
+}
+
+function newAttempt(vm: VirtualMachine, place: Place, nowMs: number, adopted: boolean): NonNullable<MachineStatus['attempt']> {
+  const number = nextNumber(vm.status);
+  return {
+    number,
+    cluster: place.cluster,
+    host: place.hostname,
+    agentID: place.agentId,
+    taskID: machineTaskId(vm.metadata.uid, number),
+    since: timestamp(nowMs),
+    adopted,
+    launched: true,
+    ...(place.bootId === undefined ? {} : { bootID: place.bootId }),
+  };
+}
+
+export interface Ending {
+  /** One word: how the attempt ended. */
+  readonly outcome: 'Dropped' | 'Finished' | 'Failed' | 'Killed' | 'Lost' | 'Adopted';
+  readonly class: 'User' | 'Guest' | 'Infrastructure' | 'Preempted' | 'Configuration';
+  readonly reason: string;
+  readonly message?: string;
+}
+
+type AttemptRow = NonNullable<MachineStatus['attempts']>[number];
+
+function rowOf(vm: VirtualMachine, ending: Ending, proof: string, nowMs: number): AttemptRow {
+  const { attempt } = vm.status ?? {};
+  return {
+    ...(attempt?.number === undefined ? {} : { number: attempt.number }),
+    outcome: ending.outcome,
+    class: ending.class,
+    reason: ending.reason,
+    ...(attempt?.host === undefined ? {} : { host: attempt.host }),
+    proof,
+    ended: timestamp(nowMs),
+  };
+}
+
+/**
+ * The attempt is proven gone. A launch that never ran goes straight back to Scheduling; after any other end the phase is left to the
+ * virtualmachine controller, which applies the run policy.
+ */
+export function closed(vm: VirtualMachine, ending: Ending, proof: Proof, nowMs: number): MachineStatus {
+  const { attempt: _, ...rest } = vm.status ?? {};
+  const row = rowOf(vm, ending, proof, nowMs);
+  const message = ending.message ?? '';
+  const status: MachineStatus = {
+    ...rest,
+    power: 'Off',
+    attempts: [...(rest.attempts ?? []), row].slice(-keptAttempts),
+    lastTermination: { class: ending.class, reason: ending.reason, message, time: timestamp(nowMs) },
+  };
+  const deleting = vm.metadata.deletionTimestamp !== undefined;
+  const phase = deleting ? 'Terminating' : ending.outcome === 'Dropped' ? 'Scheduling' : (rest.phase ?? 'Scheduling');
+  return enter(status, vm, phase, nowMs, [
+    { type: 'Launched', status: 'False', reason: ending.outcome === 'Dropped' ? 'Dropped' : 'ReconcilePending', message },
+    { type: 'Ready', status: 'False', reason: 'Starting', message: `The last attempt ended: ${ending.reason}` },
+  ]);
+}
+
+/** The same machine, in another phase, with these conditions. phaseTransitions tells when it came there. */
+export function enter(
+  status: MachineStatus,
+  vm: VirtualMachine,
+  phase: MachinePhase,
+  nowMs: number,
+  drafts: readonly ConditionDraft[],
+): MachineStatus {
+  const generation = vm.metadata.generation ?? 1;
+  const conditions = drafts.reduce((list, draft) => withCondition(list, draft, generation, nowMs), status.conditions ?? []);
+  const moved = status.phase !== phase;
+  return {
+    ...status,
+    observedGeneration: generation,
+    phase,
+    displayStatus: displayStatusOf(phase, vm.metadata.deletionTimestamp !== undefined),
+    conditions,
+    ...(moved ? { phaseTransitions: { ...status.phaseTransitions, [phase]: timestamp(nowMs) } } : {}),
+  };
+}
+
+export function displayStatusOf(phase: MachinePhase, deleting: boolean): string {
+  if (deleting) return 'Terminating';
+  return phase === 'Starting' ? 'Booting' : phase;
+}
+
+/** Launched, Reachable, GuestReady and Ready of a machine whose attempt goes well so far. */
+export function launchConditions(phase: MachinePhase, halted = false): readonly ConditionDraft[] {
+  const begun = phase !== 'Launching';
+  const runs = phase === 'Running';
+  const off = phase === 'Stopped';
+  const ready: Pick<ConditionDraft, 'status' | 'reason' | 'message'> = runs
+    ? { status: 'True', reason: 'Running', message: 'The machine runs' }
+    : off && halted
+      ? { status: 'True', reason: 'StoppedAsDeclared', message: 'The machine is off, as declared' }
+      : { status: 'False', reason: 'Starting', message: `The machine is in phase ${phase}` };
+  return [
+    begun
+      ? { type: 'Launched', status: 'True', reason: 'Accepted', message: 'The host has taken the task' }
+      : { type: 'Launched', status: 'Unknown', reason: 'ReconcilePending', message: 'Asked of Mesos; no answer yet' },
+    begun
+      ? { type: 'Reachable', status: 'True', reason: 'HeartbeatOK', message: 'The executor answers' }
+      : { type: 'Reachable', status: 'Unknown', reason: 'ReconcilePending', message: 'The host has not answered yet' },
+    runs
+      ? { type: 'GuestReady', status: 'True', reason: 'NoProbe', message: 'No probe is declared: running counts as ready' }
+      : { type: 'GuestReady', status: 'False', reason: 'Booting', message: `The machine is in phase ${phase}` },
+    { type: 'Ready', ...ready },
+  ];
+}

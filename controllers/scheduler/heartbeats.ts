@@ -1,0 +1,61 @@
+/** What happens when an executor speaks. */
+import type { ExecutorMessage, Heartbeat, MachineReport } from '#lib/api/messages.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import { decodeData } from '#mesos/bytes.ts';
+import type { SchedulerEvent } from '#mesos/types.ts';
+import type { Orders } from './orders.ts';
+import type { World } from './world.ts';
+
+type MessageEvent = Extract<SchedulerEvent, { type: 'MESSAGE' }>['message'];
+
+export interface HeartbeatOptions {
+  readonly world: World;
+  readonly orders: Orders;
+  /** Something about the host itself may have changed: readiness, foreign domains. */
+  readonly onHost: (hostname: string) => void;
+  readonly onMachine: (uid: string) => void;
+  readonly onUnknownAgent: () => void;
+}
+
+function differs(a: MachineReport | undefined, b: MachineReport | undefined): boolean {
+  return a?.phase !== b?.phase || a?.power !== b?.power || a?.restarts !== b?.restarts || a?.attempt !== b?.attempt;
+}
+
+export function heardMessage(options: HeartbeatOptions, message: MessageEvent): void {
+  const { world } = options;
+  const hostname = world.agents.hostname(message.agent_id.value);
+  // It comes again in 10 s; by then we know the agent.
+  if (hostname === undefined) return options.onUnknownAgent();
+  let heartbeat: ExecutorMessage;
+  try {
+    heartbeat = decodeData(message.data) as ExecutorMessage;
+  } catch (error) {
+    return world.log.warn('A message of an executor is not JSON', { host: hostname, reason: messageOf(error) });
+  }
+  if (heartbeat.type !== 'heartbeat' || heartbeat.version !== 1)
+    return world.log.warn('A message of an executor is of no known type', { host: hostname });
+  hear(options, { hostname, agentId: message.agent_id.value, executorId: message.executor_id.value }, heartbeat);
+}
+
+function hear(
+  { world, orders, onHost, onMachine }: HeartbeatOptions,
+  from: { hostname: string; agentId: string; executorId: string },
+  heartbeat: Heartbeat,
+): void {
+  const before = world.executors.get(from.hostname);
+  const now = world.executors.hear(from, heartbeat, world.clock.monotonic());
+  if (now === before) return;
+  onHost(from.hostname);
+  const uids = new Set([...now.machines.keys(), ...(before?.machines.keys() ?? [])]);
+  const news = now.inventory !== before?.inventory || before?.lostMs !== undefined;
+  if (news) for (const uid of world.ledger.machinesOn(from.hostname)) uids.add(uid);
+  for (const uid of uids) if (news || differs(before?.machines.get(uid), now.machines.get(uid))) onMachine(uid);
+  if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
+  void acknowledge(world, orders, from.hostname, heartbeat);
+}
+
+async function acknowledge(world: World, orders: Orders, hostname: string, heartbeat: Heartbeat): Promise<void> {
+  const operations = heartbeat.operations.length === 0 ? [] : await orders.reported(heartbeat.operations);
+  const { workerId, sequence } = heartbeat;
+  await world.tell(hostname, { type: 'ack', version: 1, workerId, sequence, operations });
+}

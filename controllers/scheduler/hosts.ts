@@ -1,0 +1,160 @@
+/** Keeps agents, the ledger's hosts and the Host objects in step. */
+import { isDeepStrictEqual } from 'node:util';
+import { Secret } from '#lib/api/core.ts';
+import { Host } from '#lib/api/generated/host.ts';
+import { apiVersionOf, ownerReference } from '#lib/api/meta.ts';
+import { group, hostObjectName, systemNamespace } from '#lib/api/names.ts';
+import { isCode, messageOf } from '#lib/std/errors.ts';
+import type { OperatorClient } from '#mesos/operator.ts';
+import type { Agent } from './agents.ts';
+import { isAlive } from './executor-book.ts';
+import { hostStatus } from './host-status.ts';
+import type { LedgerHost } from './ledger.ts';
+import { executorShare } from './overhead.ts';
+import { noRoom } from './room.ts';
+import type { World } from './world.ts';
+
+/** A heartbeat alone is stored no more often than this. */
+const heartbeatPaceMs = 60_000;
+/** Numbers of a busy host change all the time. */
+const changePaceMs = 2_000;
+
+export class Hosts {
+  readonly #world: World;
+  readonly #operator: OperatorClient;
+  readonly #onChanged: (hostname: string) => void;
+  readonly #writtenMs = new Map<string, number>();
+  readonly #secrets = new Map<string, string>();
+  #refreshing: Promise<void> | undefined;
+
+  constructor(world: World, operator: OperatorClient, onChanged: (hostname: string) => void) {
+    this.#world = world;
+    this.#operator = operator;
+    this.#onChanged = onChanged;
+  }
+
+  /** Asks the master for its agents. Calls made meanwhile share the answer of one more request at most. */
+  async refresh(): Promise<void> {
+    this.#refreshing ??= this.#ask().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return await this.#refreshing;
+  }
+
+  async #ask(): Promise<void> {
+    const { agents, clock, executors } = this.#world;
+    const known = new Set(agents.all().map(({ hostname }) => hostname));
+    const changed = agents.replace((await this.#operator.agents()).agents ?? [], clock.monotonic());
+    // Under another agent id the old executor, if it lives, is nobody's: what runs there is to be found anew.
+    for (const hostname of changed) if (known.has(hostname)) executors.lost(hostname, clock.monotonic());
+    for (const { hostname } of agents.all()) this.update(hostname);
+    for (const hostname of changed) {
+      this.update(hostname);
+      this.#onChanged(hostname);
+    }
+  }
+
+  /** Brings the ledger up to date with what is known of a host. */
+  update(hostname: string): void {
+    const { agents, ledger } = this.#world;
+    const agent = agents.get(hostname);
+    if (agent) return ledger.setHost(this.#ledgerHost(agent));
+    const view = ledger.view(hostname);
+    if (view) ledger.setHost({ ...view.host, readiness: 'Unreachable' });
+  }
+
+  #ledgerHost(agent: Agent): LedgerHost {
+    const { hosts, executors, cluster } = this.#world;
+    const foreign = executors.get(agent.hostname)?.inventory?.content.foreign;
+    return {
+      hostname: agent.hostname,
+      agentId: agent.agentId,
+      labels: { ...agent.attributes, ...hosts.get(hostObjectName(cluster, agent.hostname))?.spec.labels },
+      total: agent.total,
+      readiness: this.#readiness(agent),
+      foreign: foreign ? { cpu: foreign.cores * 1000, mem: foreign.memoryMiB * 1000 } : noRoom,
+    };
+  }
+
+  #readiness({ hostname, active }: Agent): LedgerHost['readiness'] {
+    const { hosts, clusters, executors, cluster, clock } = this.#world;
+    const host = hosts.get(hostObjectName(cluster, hostname));
+    const executor = executors.get(hostname);
+    if (!active) return 'Unreachable';
+    if (host?.spec.unschedulable || clusters.get(cluster)?.spec.unschedulable) return 'Cordoned';
+    if (isAlive(executor, clock.monotonic()) && executor.inventory) return 'Ready';
+    const hadExecutor = executor !== undefined || host?.status?.bootID !== undefined;
+    return hadExecutor ? 'Unproven' : 'Ready';
+  }
+
+  /** Writes the Host objects whose status reads differently. To be called every second or so. */
+  async write(strays: (hostname: string) => number): Promise<void> {
+    const { agents, hosts, cluster } = this.#world;
+    const names = new Set(agents.all().map(({ hostname }) => hostname));
+    for (const host of hosts.list()) if (host.spec.cluster === cluster) names.add(host.spec.hostname);
+    await Promise.all([...names].map((hostname) => this.#writeOne(hostname, strays(hostname))));
+  }
+
+  async #writeOne(hostname: string, strays: number): Promise<void> {
+    try {
+      const host = this.#world.hosts.get(hostObjectName(this.#world.cluster, hostname));
+      if (host) await this.#writeStatus(host, strays);
+      else await this.#create(hostname);
+      await this.#writeConsole(hostname);
+    } catch (error) {
+      if (!isCode(error, 'Conflict', 'NotFound', 'AlreadyExists'))
+        this.#world.log.warn('Host not written', { host: hostname, reason: messageOf(error) });
+    }
+  }
+
+  async #create(hostname: string): Promise<void> {
+    const { client, cluster } = this.#world;
+    const metadata = { name: hostObjectName(cluster, hostname), labels: { [`${group}/cluster`]: cluster } };
+    await client.create(Host, { apiVersion: apiVersionOf(Host), kind: 'Host', metadata, spec: { cluster, hostname } });
+  }
+
+  async #writeStatus(host: Host, strays: number): Promise<void> {
+    const { agents, client, clusters, clock, executors, ledger, cluster } = this.#world;
+    const { hostname } = host.spec;
+    const monotonicMs = clock.monotonic();
+    const status = hostStatus({
+      host,
+      agent: agents.get(hostname),
+      executor: executors.get(hostname),
+      view: ledger.view(hostname),
+      strays,
+      executorShare: executorShare(clusters.get(cluster)!.spec.executor),
+      nowMs: clock.now(),
+      monotonicMs,
+    });
+    const { lastHeartbeat: _is, ...is } = status;
+    const { lastHeartbeat: _was, ...was } = host.status ?? {};
+    const paceMs = isDeepStrictEqual(is, was) ? heartbeatPaceMs : changePaceMs;
+    if (isDeepStrictEqual(status, host.status)) return;
+    if (monotonicMs - (this.#writtenMs.get(hostname) ?? Number.NEGATIVE_INFINITY) < paceMs) return;
+    this.#world.hosts.wrote(await client.updateStatus(Host, { ...host, status }));
+    this.#writtenMs.set(hostname, monotonicMs);
+  }
+
+  /** Whoever may read Secrets of cf-system may open consoles. The token lives as long as the worker that made it. */
+  async #writeConsole(hostname: string): Promise<void> {
+    const console = this.#world.executors.get(hostname)?.heartbeat.console;
+    const host = this.#world.hosts.get(hostObjectName(this.#world.cluster, hostname));
+    if (!console || !host || this.#secrets.get(hostname) === console.token) return;
+    const encode = (text: string) => Buffer.from(text, 'utf8').toString('base64');
+    const data = {
+      url: encode(console.url),
+      token: encode(console.token),
+      certificateSha256: encode(console.certificateSha256),
+    };
+    const name = `console-${host.metadata.name}`;
+    const metadata = { name, namespace: systemNamespace, ownerReferences: [ownerReference(host)] };
+    try {
+      await this.#world.client.create(Secret, { apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data });
+    } catch (error) {
+      if (!isCode(error, 'AlreadyExists')) throw error;
+      await this.#world.client.patch(Secret, { name, namespace: systemNamespace }, { data });
+    }
+    this.#secrets.set(hostname, console.token);
+  }
+}

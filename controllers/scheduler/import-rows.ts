@@ -1,0 +1,57 @@
+/** How an Image's row of one cluster goes from Pending to Ready or Failed. Pure. */
+import type { Image } from '#lib/api/generated/image.ts';
+import type { ImportResult } from '#lib/api/launch.ts';
+import { imageTaskId } from '#lib/api/names.ts';
+import { backoffMs } from '#lib/std/backoff.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import type { Random } from '#lib/std/random.ts';
+import { decodeData } from '#mesos/bytes.ts';
+import { isDead, type TaskFact } from './task-book.ts';
+
+export type ImportRow = NonNullable<NonNullable<Image['status']>['clusters']>[number];
+
+const retry = { firstMs: 10_000, maxMs: 300_000 } as const;
+const retryLimit = 5;
+
+export function rowOf(image: Image, cluster: string): ImportRow | undefined {
+  return image.status?.clusters?.find(({ name }) => name === cluster);
+}
+
+/** True if an import is to be started for this row now. */
+export function isDue(row: ImportRow | undefined, nowMs: number): row is ImportRow {
+  if (row === undefined || row.terminal || row.taskID !== undefined || (row.phase ?? 'Pending') !== 'Pending') return false;
+  return row.retryAfter === undefined || Date.parse(row.retryAfter) <= nowMs;
+}
+
+export function started(row: ImportRow, uid: string, at: { readonly host: string; readonly agentId: string }): ImportRow {
+  const { retryAfter: _, ...rest } = row;
+  const attempts = (row.attempts ?? 0) + 1;
+  const taskID = imageTaskId(uid, attempts);
+  const message = `Importing on host ${at.host}`;
+  return { ...rest, phase: 'Downloading', attempts, taskID, host: at.host, agentID: at.agentId, message };
+}
+
+/** The row after its task ended; undefined while it may go on. An import is safe to repeat, so that no proof is needed here. */
+export function ended(row: ImportRow, task: TaskFact | undefined, nowMs: number, random: Random): ImportRow | undefined {
+  if (task === undefined || !isDead(task.state)) return undefined;
+  const { taskID: _t, agentID: _a, host: _h, progress: _p, ...rest } = row;
+  const result = task.state === 'TASK_FINISHED' ? resultOf(task) : undefined;
+  if (result) return { ...rest, ...result, phase: 'Ready', progress: 100, message: 'Imported' };
+  const why = task.termination?.message || task.message || `The import task ended as ${task.state}`;
+  const attempts = row.attempts ?? 1;
+  if (task.termination?.terminal || attempts >= retryLimit) return { ...rest, phase: 'Failed', terminal: true, message: why };
+  const delayMs = backoffMs(attempts, retry, random);
+  const message = `${why}. Tried ${attempts} of ${retryLimit} times; again in ${Math.round(delayMs / 1000)} s`;
+  return { ...rest, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };
+}
+
+function resultOf(task: TaskFact): ImportResult | undefined {
+  if (task.data === undefined) return undefined;
+  const { digest, format, size, virtualSize } = decodeData(task.data) as ImportResult;
+  return { digest, format, size, virtualSize };
+}
+
+export function withRow(image: Image, row: ImportRow): NonNullable<Image['status']> {
+  const clusters = (image.status?.clusters ?? []).map((old) => (old.name === row.name ? row : old));
+  return { ...image.status, clusters };
+}

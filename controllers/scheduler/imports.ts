@@ -1,0 +1,102 @@
+/** Imports images into this cluster's store: a task on one of its hosts each, never in the control plane. */
+import { Image } from '#lib/api/generated/image.ts';
+import { keyOf } from '#lib/api/meta.ts';
+import { isCode, messageOf } from '#lib/std/errors.ts';
+import { ended, type ImportRow, isDue, rowOf, started, withRow } from './import-rows.ts';
+import { launchOn } from './launcher.ts';
+import type { KnownTask } from './reconciliation.ts';
+import { imageImport, importAsk } from './tasks.ts';
+import type { World } from './world.ts';
+
+const atOnce = 4;
+
+export class Imports {
+  readonly #world: World;
+  readonly #mayLaunch: () => boolean;
+
+  constructor(world: World, mayLaunch: () => boolean) {
+    this.#world = world;
+    this.#mayLaunch = mayLaunch;
+  }
+
+  get hasWork(): boolean {
+    const nowMs = this.#world.clock.now();
+    return this.#world.images.list().some((image) => isDue(rowOf(image, this.#world.cluster), nowMs));
+  }
+
+  knownTasks(): readonly KnownTask[] {
+    return this.#running().map(({ row }) => ({ taskId: row.taskID!, agentId: row.agentID ?? '' }));
+  }
+
+  /** To be called every second or so, when an image changes, and when an import's task is heard of. */
+  async look(): Promise<void> {
+    for (const { image, row } of this.#running()) await this.#tryTo(image, () => this.#follow(image, row));
+    if (!this.#mayLaunch()) return;
+    for (const image of this.#world.images.list()) {
+      if (this.#running().length >= atOnce) return;
+      const row = rowOf(image, this.#world.cluster);
+      if (image.metadata.deletionTimestamp || !isDue(row, this.#world.clock.now())) continue;
+      await this.#tryTo(image, () => this.#start(image, row));
+    }
+  }
+
+  #running(): { readonly image: Image; readonly row: ImportRow }[] {
+    return this.#world.images.list().flatMap((image) => {
+      const row = rowOf(image, this.#world.cluster);
+      return row?.taskID === undefined ? [] : [{ image, row }];
+    });
+  }
+
+  async #tryTo(image: Image, act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      if (!isCode(error, 'Conflict', 'NotFound'))
+        this.#world.log.warn('Import not advanced', { image: keyOf(image), reason: messageOf(error) });
+    }
+  }
+
+  async #follow(image: Image, row: ImportRow): Promise<void> {
+    const { tasks, ledger, clock, random } = this.#world;
+    const taskId = row.taskID!;
+    ledger.occupy(taskId, row.host ?? '', importAsk);
+    const acks = tasks.pendingAcks(taskId);
+    const next = ended(row, tasks.get(taskId), clock.now(), random);
+    if (next) await this.#store(image, next);
+    for (const { agentId, uuid } of acks) {
+      const acknowledge = { agent_id: { value: agentId }, task_id: { value: taskId }, uuid };
+      await this.#world.call({ type: 'ACKNOWLEDGE', acknowledge });
+    }
+    tasks.acknowledged(acks);
+    if (!next) return;
+    ledger.release(taskId);
+    tasks.forget(taskId);
+  }
+
+  async #start(image: Image, row: ImportRow): Promise<void> {
+    const host = this.#world.placement.choose({ room: importAsk });
+    const agentId = host && this.#world.agents.get(host)?.agentId;
+    if (!host || !agentId) return;
+    const next = started(row, image.metadata.uid, { host, agentId });
+    this.#world.ledger.occupy(next.taskID!, host, importAsk);
+    try {
+      await this.#store(image, next);
+    } catch (error) {
+      this.#world.ledger.release(next.taskID!);
+      throw error;
+    }
+    const launch = imageImport(image, next.attempts!, this.#world.installation);
+    if ((await launchOn(this.#world, host, [{ launch, ask: importAsk }])) === 'Sent') return;
+    // Nothing left us: the row may go back at once.
+    this.#world.ledger.release(next.taskID!);
+    const stored = this.#world.images.get(keyOf(image)) ?? image;
+    const { taskID: _t, agentID: _a, host: _h, ...rest } = next;
+    await this.#store(stored, { ...rest, phase: 'Pending', message: 'Waiting for an offer' });
+  }
+
+  async #store(image: Image, row: ImportRow): Promise<void> {
+    const current = this.#world.images.get(keyOf(image)) ?? image;
+    const status = withRow(current, row);
+    this.#world.images.wrote(await this.#world.client.updateStatus(Image, { ...current, status }));
+  }
+}

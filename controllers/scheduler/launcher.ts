@@ -1,0 +1,36 @@
+/** Sends LAUNCH for tasks whose intents are stored, with all offers held of one host in one ACCEPT. */
+import type { Offer } from '#mesos/types.ts';
+import { taskInfos, type Work } from './tasks.ts';
+import type { World } from './world.ts';
+
+/** Sent: Mesos has it, or may have it. NotSent: certainly nothing left us. */
+export type Sent = 'Sent' | 'NotSent';
+
+/** Offered again at the next allocation: what is left of a host is wanted by the next machine. */
+const refuseSeconds = 0;
+
+export async function launchOn(world: World, hostname: string, works: readonly Work[]): Promise<Sent> {
+  const offers = world.ledger.takeOffers(hostname);
+  if (offers.length === 0) return 'NotSent';
+  const resources = offers.flatMap((offer) => offer.resources ?? []);
+  const tasks = taskInfos(works, offers[0]!.agent_id.value, world.executor, resources);
+  const offer_ids = offers.map(({ id }) => id);
+  const filters = { refuse_seconds: refuseSeconds };
+  if (tasks === undefined || tasks.length === 0) {
+    await world.call({ type: 'DECLINE', decline: { offer_ids, filters } });
+    return 'NotSent';
+  }
+  const operations = [{ type: 'LAUNCH', launch: { task_infos: tasks } }] as const;
+  // False means that nobody knows: reconciliation will tell. It must not count as not sent.
+  await world.call({ type: 'ACCEPT', accept: { offer_ids, operations, filters } });
+  world.log.info('Launched', { host: hostname, tasks: tasks.map(({ task_id }) => task_id.value) });
+  return 'Sent';
+}
+
+export async function decline(world: World, offers: readonly Offer[], refuse: number): Promise<void> {
+  if (offers.length === 0) return;
+  await world.call({
+    type: 'DECLINE',
+    decline: { offer_ids: offers.map(({ id }) => id), filters: { refuse_seconds: refuse } },
+  });
+}

@@ -1,0 +1,223 @@
+/**
+ * The model of all hosts of the cluster: what they have, who uses it, what Mesos offers of it now. Plans are made on it; offers are what
+ * they are carried out with. A machine counts here from its stored intent to its proven end, whatever Mesos says of its task: a domain
+ * may outlive its task, and its memory is not free.
+ */
+import type { Offer } from '#mesos/types.ts';
+import { sumMilli } from '#mesos/resources.ts';
+import { least, minus, noRoom, plus, type Room } from './room.ts';
+
+/** Why nothing new may start on a host, whatever room it has. Ready: nothing stands against it. */
+export type Readiness = 'Ready' | 'Cordoned' | 'NotInventoried' | 'Unreachable' | 'Suspect';
+
+export interface LedgerHost {
+  readonly hostname: string;
+  readonly agentId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly total: Room;
+  /**
+   * Unproven: its executor was lost, so that nobody knows what runs there. With machines of ours that is NotInventoried; without, one
+   * may start, and brings the executor back with it.
+   */
+  readonly readiness: Readiness | 'Unproven';
+  /** Of domains that are not ours. */
+  readonly foreign: Room;
+}
+
+interface Entry {
+  host: LedgerHost;
+  used: Room;
+  readonly machines: Map<string, Room>;
+  readonly offers: Map<string, Offer>;
+  offered: Room;
+  executorKnown: boolean;
+}
+
+/** What placement looks at. */
+export interface HostView {
+  readonly host: LedgerHost & { readonly readiness: Readiness };
+  /** By the books: total less executor, machines and foreign domains. */
+  readonly free: Room;
+  /** The part of it that held offers allow to be used now; undefined: no offer is held. */
+  readonly offered: Room | undefined;
+  readonly machines: number;
+}
+
+export function roomOf(offer: Pick<Offer, 'resources'>): Room {
+  return { cpu: sumMilli(offer.resources, 'cpus'), mem: sumMilli(offer.resources, 'mem') };
+}
+
+export class Ledger {
+  readonly #executorShare: Room;
+  readonly #executorId: string;
+  readonly #entries = new Map<string, Entry>();
+  readonly #hostOfAgent = new Map<string, string>();
+  /** uid -> host, also of hosts that are not known (yet). */
+  readonly #places = new Map<string, { readonly hostname: string; readonly ask: Room }>();
+  readonly #changed: (hostname: string) => void;
+  /** Grows with every change: what was computed at the same version still holds. */
+  version = 0;
+
+  constructor(executor: { readonly share: Room; readonly id: string }, changed: (hostname: string) => void = () => {}) {
+    this.#executorShare = executor.share;
+    this.#executorId = executor.id;
+    this.#changed = changed;
+  }
+
+  setHost(host: LedgerHost): void {
+    const old = this.#entries.get(host.hostname);
+    if (old && JSON.stringify(old.host) === JSON.stringify(host)) return;
+    if (old && old.host.agentId !== host.agentId) this.#forgetAgent(old);
+    const entry = old ?? { host, used: noRoom, machines: new Map(), offers: new Map(), offered: noRoom, executorKnown: false };
+    entry.host = host;
+    this.#entries.set(host.hostname, entry);
+    this.#hostOfAgent.set(host.agentId, host.hostname);
+    if (!old) for (const [uid, { hostname, ask }] of this.#places) if (hostname === host.hostname) entry.machines.set(uid, ask);
+    this.#recount(entry);
+  }
+
+  removeHost(hostname: string): void {
+    const entry = this.#entries.get(hostname);
+    if (!entry) return;
+    this.#forgetAgent(entry);
+    this.#entries.delete(hostname);
+    this.#touch(hostname);
+  }
+
+  hostOfAgent(agentId: string): string | undefined {
+    return this.#hostOfAgent.get(agentId);
+  }
+
+  /** The machine with this uid takes `ask` on that host, until released. */
+  occupy(uid: string, hostname: string, ask: Room): void {
+    const old = this.#places.get(uid);
+    if (old?.hostname === hostname && old.ask.cpu === ask.cpu && old.ask.mem === ask.mem) return;
+    if (old) this.release(uid);
+    this.#places.set(uid, { hostname, ask });
+    const entry = this.#entries.get(hostname);
+    if (!entry) return;
+    entry.machines.set(uid, ask);
+    this.#recount(entry);
+  }
+
+  release(uid: string): void {
+    const place = this.#places.get(uid);
+    if (!place) return;
+    this.#places.delete(uid);
+    const entry = this.#entries.get(place.hostname);
+    if (entry?.machines.delete(uid)) this.#recount(entry);
+  }
+
+  /** False if the host of the offer is not known (yet): such an offer is to be declined. */
+  addOffer(offer: Offer): boolean {
+    const entry = this.#ofAgent(offer.agent_id.value);
+    if (!entry) return false;
+    entry.offers.set(offer.id.value, offer);
+    entry.executorKnown = (offer.executor_ids ?? []).some(({ value }) => value === this.#executorId);
+    this.#recount(entry);
+    return true;
+  }
+
+  removeOffer(offerId: string): Offer | undefined {
+    for (const entry of this.#entries.values()) {
+      const offer = entry.offers.get(offerId);
+      if (!offer) continue;
+      entry.offers.delete(offerId);
+      this.#recount(entry);
+      return offer;
+    }
+    return undefined;
+  }
+
+  /** Takes all held offers of a host, to be accepted together. */
+  takeOffers(hostname: string): readonly Offer[] {
+    const entry = this.#entries.get(hostname);
+    if (!entry || entry.offers.size === 0) return [];
+    const offers = [...entry.offers.values()];
+    entry.offers.clear();
+    this.#recount(entry);
+    return offers;
+  }
+
+  /** A session has ended: Mesos has taken every offer back. */
+  clearOffers(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.offers.size === 0) continue;
+      entry.offers.clear();
+      this.#recount(entry);
+    }
+  }
+
+  offers(): readonly Offer[] {
+    return [...this.#entries.values()].flatMap((entry) => [...entry.offers.values()]);
+  }
+
+  /** True if Mesos says that our executor runs there: then its share is already taken. */
+  executorKnown(hostname: string): boolean {
+    return this.#entries.get(hostname)?.executorKnown ?? false;
+  }
+
+  /** What held offers allow to be launched there, whatever the books say: for machines that the books already count there. */
+  offeredOn(hostname: string): Room | undefined {
+    const entry = this.#entries.get(hostname);
+    return entry && entry.offers.size > 0 ? this.#usable(entry) : undefined;
+  }
+
+  view(hostname: string): HostView | undefined {
+    const entry = this.#entries.get(hostname);
+    return entry && this.#view(entry);
+  }
+
+  views(): readonly HostView[] {
+    return [...this.#entries.values()].map((entry) => this.#view(entry));
+  }
+
+  /** uids of machines with an unproven attempt there. */
+  machinesOn(hostname: string): readonly string[] {
+    return [...(this.#entries.get(hostname)?.machines.keys() ?? [])];
+  }
+
+  #view(entry: Entry): HostView {
+    const { used } = entry;
+    const host = settled(entry);
+    const free = minus(minus(minus(host.total, this.#executorShare), used), host.foreign);
+    return {
+      host,
+      free,
+      offered: entry.offers.size > 0 ? least(free, this.#usable(entry)) : undefined,
+      machines: entry.machines.size,
+    };
+  }
+
+  /** The first task on a host brings the executor's own share with it. */
+  #usable(entry: Entry): Room {
+    return entry.executorKnown ? entry.offered : minus(entry.offered, this.#executorShare);
+  }
+
+  #ofAgent(agentId: string): Entry | undefined {
+    return this.#entries.get(this.#hostOfAgent.get(agentId) ?? '');
+  }
+
+  #forgetAgent(entry: Entry): void {
+    this.#hostOfAgent.delete(entry.host.agentId);
+    entry.offers.clear();
+    entry.executorKnown = false;
+  }
+
+  #recount(entry: Entry): void {
+    entry.used = [...entry.machines.values()].reduce(plus, noRoom);
+    entry.offered = [...entry.offers.values()].map(roomOf).reduce(plus, noRoom);
+    this.#touch(entry.host.hostname);
+  }
+
+  #touch(hostname: string): void {
+    this.version++;
+    this.#changed(hostname);
+  }
+}
+
+function settled({ host, machines }: Entry): HostView['host'] {
+  const { readiness } = host;
+  if (readiness !== 'Unproven') return { ...host, readiness };
+  return { ...host, readiness: machines.size === 0 ? 'Ready' : 'NotInventoried' };
+}

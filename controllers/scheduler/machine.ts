@@ -1,0 +1,189 @@
+/**
+ * What is to be done about one machine with a live attempt: pure, from the object as stored and everything that is known, whatever
+ * happened before. Drivers carry it out (machines.ts).
+ */
+import type { ConditionDraft } from '#lib/api/conditions.ts';
+import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import type { MachineReport } from '#lib/api/messages.ts';
+import { closed, type Ending, enter, launchConditions, type MachinePhase, type MachineStatus } from './attempt.ts';
+import { isAlive, silentAfterMs } from './executor-book.ts';
+import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd } from './proof.ts';
+import type { TaskFact } from './task-book.ts';
+
+/**
+ * again: launch the same attempt on the same agent once more; it never began. adopt: a new attempt on the same host takes over what may
+ * run there. inventory: ask the executor what runs there.
+ */
+export type Repair = 'again' | 'adopt' | 'inventory';
+
+export interface Decision {
+  /** Differs from what is stored, or is the same object. */
+  readonly status: MachineStatus;
+  /** A change that people may wait a moment for: another one often follows at once and both are one write. */
+  readonly soft: boolean;
+  /** The attempt is closed. */
+  readonly ended: boolean;
+  readonly kill: boolean;
+  readonly repair: Repair | undefined;
+  /** Look again after this, whatever happens. */
+  readonly againMs: number | undefined;
+}
+
+export interface Moment {
+  /** Milliseconds since 1970. */
+  readonly nowMs: number;
+  readonly monotonicMs: number;
+  /** Monotonic: when this process could first have heard of heartbeats. */
+  readonly listeningSinceMs: number;
+}
+
+/** `vm.status.attempt` must be there. */
+export function decide(vm: VirtualMachine, attempt: Attempt, evidence: Evidence, moment: Moment): Decision {
+  const proof = proofOfEnd(vm.metadata.uid, attempt, evidence);
+  if (proof) {
+    const status = closed(vm, endingOf(vm, evidence.task, proof), proof, moment.nowMs);
+    return { status, soft: false, ended: true, kill: false, repair: undefined, againMs: undefined };
+  }
+  const deadMs = deadSince(attempt, evidence);
+  const deleting = vm.metadata.deletionTimestamp !== undefined;
+  const { status, soft } = followed(vm, attempt, evidence, moment, deadMs !== undefined);
+  return {
+    status,
+    soft,
+    ended: false,
+    // An adopting task is killed only once its executor has it: taken out of a queue it would prove nothing.
+    kill: deleting && deadMs === undefined && (!attempt.adopted || evidence.task?.executorSpoke === true),
+    repair: deadMs === undefined ? undefined : repairFor(vm.metadata.uid, attempt, evidence, moment, deadMs),
+    againMs: deadMs === undefined ? nextLookMs(evidence, moment) : 2000,
+  };
+}
+
+function endingOf(vm: VirtualMachine, task: TaskFact | undefined, proof: Proof): Ending {
+  const message = task?.termination?.message ?? task?.message ?? '';
+  if (proof === 'NeverSent' || proof === 'NeverRan')
+    return { outcome: 'Dropped', class: 'Infrastructure', reason: 'LaunchDropped', message };
+  const outcome = task?.state === 'TASK_FINISHED' ? 'Finished' : task?.state === 'TASK_KILLED' ? 'Killed' : 'Failed';
+  if (task?.termination) {
+    const { class: by, reason } = task.termination;
+    return { outcome, class: by, reason, message };
+  }
+  if (vm.metadata.deletionTimestamp !== undefined) return { outcome: 'Killed', class: 'User', reason: 'Deleted', message };
+  return { outcome: 'Lost', class: 'Infrastructure', reason: 'HostLost', message };
+}
+
+function repairFor(
+  uid: string,
+  attempt: Attempt,
+  evidence: Evidence,
+  { monotonicMs }: Moment,
+  deadMs: number,
+): Repair | undefined {
+  if (evidence.hostAgentId === undefined) return undefined;
+  const { executor, task } = evidence;
+  if (isAlive(executor, monotonicMs)) {
+    const found = executor.inventory !== undefined && executor.inventory.heardMs > deadMs;
+    return found && executor.inventory!.uids.has(uid) ? 'adopt' : 'inventory';
+  }
+  const sameAgent = evidence.hostAgentId === attempt.agentID;
+  const unknown = task?.state === 'TASK_GONE' || task?.state === 'TASK_UNKNOWN';
+  return !attempt.adopted && !evidence.began && sameAgent && unknown && !task.executorSpoke ? 'again' : 'adopt';
+}
+
+/** When silence of the executor would become news. */
+function nextLookMs({ executor }: Evidence, { monotonicMs, listeningSinceMs }: Moment): number {
+  const heardMs = Math.max(executor?.heardMs ?? 0, listeningSinceMs);
+  return Math.max(1000, heardMs + silentAfterMs - monotonicMs + 100);
+}
+
+function followed(
+  vm: VirtualMachine,
+  attempt: Attempt,
+  evidence: Evidence,
+  moment: Moment,
+  dead: boolean,
+): { readonly status: MachineStatus; readonly soft: boolean } {
+  const report = reportOf(vm, attempt, evidence);
+  const before = vm.status!;
+  const away = whyAway(attempt, evidence, moment, dead);
+  const phase = vm.metadata.deletionTimestamp ? 'Terminating' : away ? 'Unreachable' : phaseOf(before, evidence.task, report);
+  const halted = vm.spec.runPolicy === 'Halted' || before.requestedPower === 'Off';
+  const drafts = away ? awayConditions(away) : phase === 'Terminating' ? [] : launchConditions(phase, halted);
+  const bootID = attempt.bootID ?? (report === undefined ? undefined : evidence.executor?.heartbeat.bootId);
+  const known: MachineStatus = {
+    ...before,
+    attempt: bootID === undefined ? attempt : { ...attempt, bootID },
+    ...(report === undefined ? {} : reportedFields(before, report)),
+  };
+  const status = enter(known, vm, phase, moment.nowMs, drafts);
+  return { status, soft: softPhases.has(phase) };
+}
+
+/** Passed through in seconds, on the way to something else. */
+const softPhases: ReadonlySet<MachinePhase> = new Set(['Launching', 'Provisioning', 'Starting', 'Stopping', 'Terminating']);
+
+function reportOf(vm: VirtualMachine, attempt: Attempt, { executor }: Evidence): MachineReport | undefined {
+  const report = executor?.lostMs === undefined ? executor?.machines.get(vm.metadata.uid) : undefined;
+  return report?.attempt === attempt.number ? report : undefined;
+}
+
+function reportedFields(before: MachineStatus, report: MachineReport): Partial<MachineStatus> {
+  const inPlace = report.restarts;
+  if (inPlace === (before.restarts?.inPlace ?? 0)) return { power: report.power };
+  return { power: report.power, restarts: { ...before.restarts, inPlace } };
+}
+
+/** After a restart of ours nothing is known of the task until Mesos answers: then what is stored still holds. */
+function phaseOf(before: MachineStatus, task: TaskFact | undefined, report: MachineReport | undefined): MachinePhase {
+  const stored = before.phase ?? 'Launching';
+  switch (task?.state) {
+    case 'TASK_STARTING':
+      return report?.phase === 'Starting' || report?.phase === 'Running' ? 'Starting' : 'Provisioning';
+    case 'TASK_RUNNING':
+    case 'TASK_KILLING':
+      return runningPhase(stored, report);
+    default:
+      return stored === 'Unreachable' && report !== undefined ? runningPhase(stored, report) : stored;
+  }
+}
+
+function runningPhase(stored: MachinePhase, report: MachineReport | undefined): MachinePhase {
+  if (report === undefined) {
+    const settled: readonly MachinePhase[] = ['Running', 'Paused', 'Stopping', 'Stopped'];
+    return settled.includes(stored) ? stored : 'Running';
+  }
+  // TASK_RUNNING is sent after the domain was seen running; an earlier report may still be under way.
+  if (report.phase === 'Failed' || report.phase === 'Provisioning') return stored === 'Launching' ? 'Running' : stored;
+  return report.phase;
+}
+
+interface Away {
+  readonly reason: 'AgentUnreachable' | 'ExecutorSilent';
+  readonly message: string;
+}
+
+function whyAway(
+  attempt: Attempt,
+  { began, task, executor, hostAgentId }: Evidence,
+  { monotonicMs, listeningSinceMs }: Moment,
+  dead: boolean,
+): Away | undefined {
+  const host = attempt.host ?? 'unknown';
+  if (task?.state === 'TASK_UNREACHABLE')
+    return { reason: 'AgentUnreachable', message: `Mesos does not reach the agent of host ${host}; the machine may run on` };
+  if (!began && !task?.executorSpoke) return undefined;
+  if (dead && hostAgentId === undefined)
+    return { reason: 'AgentUnreachable', message: `Host ${host} has no agent; the machine may run on` };
+  if (dead)
+    return { reason: 'ExecutorSilent', message: `The executor of host ${host} was lost; what runs there will be adopted` };
+  const heardMs = Math.max(executor?.heardMs ?? 0, listeningSinceMs);
+  if (monotonicMs - heardMs < silentAfterMs) return undefined;
+  return { reason: 'ExecutorSilent', message: `The executor of host ${host} has been silent for over a minute` };
+}
+
+function awayConditions({ reason, message }: Away): readonly ConditionDraft[] {
+  return [
+    { type: 'Reachable', status: 'False', reason, message },
+    { type: 'GuestReady', status: 'Unknown', reason: 'Booting', message },
+    { type: 'Ready', status: 'False', reason: 'Unreachable', message },
+  ];
+}

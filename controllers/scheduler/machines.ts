@@ -1,0 +1,203 @@
+/**
+ * Carries out what machine.ts decides, one machine at a time and never the same one twice at once. Level-triggered: whatever happens to
+ * a machine only makes it due.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { isTrue } from '#lib/api/conditions.ts';
+import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { keyOf } from '#lib/api/meta.ts';
+import { annotations, hostObjectName } from '#lib/api/names.ts';
+import { backoffMs } from '#lib/std/backoff.ts';
+import { isCode, messageOf } from '#lib/std/errors.ts';
+import { WorkQueue } from '#controllers/runtime/queue.ts';
+import type { MachineStatus } from './attempt.ts';
+import { type Decision, decide, type Moment, type Repair } from './machine.ts';
+import type { Attempt, Evidence } from './proof.ts';
+import type { PendingAck } from './task-book.ts';
+import { askOf } from './tasks.ts';
+import type { World } from './world.ts';
+
+const workers = 32;
+/** How long a change that will soon be followed by another may wait for it. */
+const softDelayMs = 1500;
+const killRetry = { firstMs: 5_000, maxMs: 60_000 } as const;
+const inventoryRetryMs = 3_000;
+
+export interface MachinesOptions {
+  readonly world: World;
+  /** The machine may be placed, or no longer: Placing looks at it again. */
+  readonly onUnplaced: (vm: VirtualMachine | undefined, key: string) => void;
+  /** Launch it again on the host where it is. */
+  readonly onRepair: (vm: VirtualMachine, repair: Exclude<Repair, 'inventory'>) => void;
+  /** Its power may not be as its spec wants. */
+  readonly onLive: (vm: VirtualMachine) => void;
+}
+
+export class Machines {
+  readonly #world: World;
+  readonly #options: MachinesOptions;
+  readonly #queue: WorkQueue;
+  /** taskIds whose intent is stored and of which we know that no ACCEPT was sent. */
+  readonly #neverSent = new Set<string>();
+  readonly #softSinceMs = new Map<string, number>();
+  readonly #kills = new Map<string, { failures: number; nextMs: number }>();
+  readonly #inventoryAskedMs = new Map<string, number>();
+
+  constructor(options: MachinesOptions) {
+    this.#options = options;
+    this.#world = options.world;
+    this.#queue = new WorkQueue(options.world.clock, options.world.random);
+  }
+
+  /** `namespace/name` is due. */
+  due(key: string): void {
+    this.#queue.add(key);
+  }
+
+  dueByUid(uid: string): void {
+    const vm = this.#world.machines.byUid(uid);
+    if (vm) this.due(keyOf(vm));
+  }
+
+  dueOnHost(hostname: string): void {
+    for (const uid of this.#world.ledger.machinesOn(hostname)) this.dueByUid(uid);
+  }
+
+  /** The intent is stored, but the offer is gone: nothing was sent, nothing can run. */
+  neverSent(taskId: string, key: string): void {
+    this.#neverSent.add(taskId);
+    this.due(key);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#queue.close(), { once: true });
+    await Promise.all(Array.from({ length: workers }, () => this.#work()));
+  }
+
+  async #work(): Promise<void> {
+    for (let key = await this.#queue.next(); key !== undefined; key = await this.#queue.next()) {
+      try {
+        await this.#reconcile(key);
+        this.#queue.forget(key);
+      } catch (error) {
+        // A Conflict is no fault: somebody wrote, and we look again at what it says now.
+        if (!isCode(error, 'Conflict', 'NotFound'))
+          this.#world.log.warn('Machine not reconciled', { machine: key, reason: messageOf(error) });
+        this.#queue.retry(key);
+      } finally {
+        this.#queue.done(key);
+      }
+    }
+  }
+
+  async #reconcile(key: string): Promise<void> {
+    const vm = this.#world.machines.get(key);
+    const attempt = vm?.status?.attempt;
+    if (vm && attempt?.cluster === this.#world.cluster) return await this.#follow(key, vm, attempt);
+    if (vm) this.#world.ledger.release(vm.metadata.uid);
+    this.#options.onUnplaced(vm, key);
+  }
+
+  async #follow(key: string, vm: VirtualMachine, attempt: Attempt): Promise<void> {
+    const { ledger, tasks } = this.#world;
+    const taskId = attempt.taskID ?? '';
+    ledger.occupy(vm.metadata.uid, attempt.host ?? '', askOf(vm));
+    const acks = tasks.pendingAcks(taskId);
+    const moment = this.#moment();
+    const decision = decide(vm, attempt, this.#evidence(vm, attempt), moment);
+    const waitMs = this.#softWaitMs(key, vm, decision, moment);
+    if (waitMs === 0) await this.#store(vm, decision.status);
+    else if (waitMs > 0) this.#queue.addAfter(key, waitMs);
+    await this.#acknowledge(acks);
+    if (decision.ended) return this.#ended(key, vm, taskId);
+    if (decision.againMs !== undefined) this.#queue.addAfter(key, decision.againMs);
+    if (decision.kill) await this.#kill(key, attempt);
+    if (decision.repair) await this.#repair(vm, attempt, decision.repair);
+    else this.#options.onLive(vm);
+  }
+
+  #ended(key: string, vm: VirtualMachine, taskId: string): void {
+    this.#world.log.info('Attempt closed', { machine: key, taskId, proof: this.#world.machines.get(key)?.status?.attempts?.at(-1)?.proof });
+    this.#world.ledger.release(vm.metadata.uid);
+    this.#world.tasks.forget(taskId);
+    this.#neverSent.delete(taskId);
+    this.#kills.delete(taskId);
+    this.#options.onUnplaced(this.#world.machines.get(key), key);
+  }
+
+  #moment(): Moment {
+    const { clock, startedMs } = this.#world;
+    return { nowMs: clock.now(), monotonicMs: clock.monotonic(), listeningSinceMs: startedMs };
+  }
+
+  #evidence(vm: VirtualMachine, attempt: Attempt): Evidence {
+    const { agents, executors, hosts, tasks, cluster } = this.#world;
+    const hostname = attempt.host ?? '';
+    const agent = agents.get(hostname);
+    const host = hosts.get(hostObjectName(cluster, hostname));
+    return {
+      began: isTrue(vm, 'Launched'),
+      neverSent: this.#neverSent.has(attempt.taskID ?? ''),
+      task: tasks.get(attempt.taskID ?? ''),
+      executor: executors.get(hostname),
+      hostAgentId: agent?.agentId,
+      hostAgentSinceMs: agent?.sinceMs ?? 0,
+      confirmedDead: host?.metadata.annotations?.[annotations.confirmedDead],
+    };
+  }
+
+  /** 0: store now. Positive: look again after so long. Negative: nothing to store. */
+  #softWaitMs(key: string, vm: VirtualMachine, { status, soft }: Decision, { monotonicMs }: Moment): number {
+    if (isDeepStrictEqual(status, vm.status)) {
+      this.#softSinceMs.delete(key);
+      return -1;
+    }
+    if (!soft) return 0;
+    const sinceMs = this.#softSinceMs.get(key) ?? monotonicMs;
+    this.#softSinceMs.set(key, sinceMs);
+    return Math.max(0, sinceMs + softDelayMs - monotonicMs);
+  }
+
+  async #store(vm: VirtualMachine, status: MachineStatus): Promise<void> {
+    this.#softSinceMs.delete(keyOf(vm));
+    this.#world.machines.wrote(await this.#world.client.updateStatus(VirtualMachine, { ...vm, status }));
+  }
+
+  /** Only now that what the updates said is stored, or needs no storing. */
+  async #acknowledge(acks: readonly PendingAck[]): Promise<void> {
+    for (const { agentId, taskId, uuid } of acks) {
+      await this.#world.call({
+        type: 'ACKNOWLEDGE',
+        acknowledge: { agent_id: { value: agentId }, task_id: { value: taskId }, uuid },
+      });
+    }
+    this.#world.tasks.acknowledged(acks);
+  }
+
+  /** A KILL may be lost on every leg: again until there is proof. */
+  async #kill(key: string, attempt: Attempt): Promise<void> {
+    const { clock, random } = this.#world;
+    const taskId = attempt.taskID!;
+    const state = this.#kills.get(taskId) ?? { failures: 0, nextMs: 0 };
+    const nowMs = clock.monotonic();
+    if (nowMs >= state.nextMs) {
+      state.failures++;
+      state.nextMs = nowMs + backoffMs(state.failures, killRetry, random);
+      this.#kills.set(taskId, state);
+      await this.#world.call({
+        type: 'KILL',
+        kill: { task_id: { value: taskId }, agent_id: { value: attempt.agentID! } },
+      });
+    }
+    this.#queue.addAfter(key, Math.max(100, state.nextMs - nowMs));
+  }
+
+  async #repair(vm: VirtualMachine, attempt: Attempt, repair: Repair): Promise<void> {
+    if (repair !== 'inventory') return this.#options.onRepair(vm, repair);
+    const hostname = attempt.host!;
+    const nowMs = this.#world.clock.monotonic();
+    if (nowMs - (this.#inventoryAskedMs.get(hostname) ?? Number.NEGATIVE_INFINITY) < inventoryRetryMs) return;
+    this.#inventoryAskedMs.set(hostname, nowMs);
+    await this.#world.tell(hostname, { type: 'inventory', version: 1 });
+  }
+}

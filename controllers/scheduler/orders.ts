@@ -1,0 +1,156 @@
+/**
+ * Operations on running machines, as framework messages that Mesos may lose: each order is repeated until the executor reports it done,
+ * and its report is acknowledged only after it was stored. The executor does an id once.
+ */
+import { parseDuration } from '#lib/api/duration.ts';
+import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { VMOperation } from '#lib/api/generated/vmoperation.ts';
+import type { OperationOrder, OperationReport, PowerState } from '#lib/api/messages.ts';
+import { withCondition } from '#lib/api/conditions.ts';
+import { keyOf } from '#lib/api/meta.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import { isCode, messageOf } from '#lib/std/errors.ts';
+import type { World } from './world.ts';
+
+const repeatMs = 3_000;
+const specTimeoutMs = 5 * 60_000;
+
+/** What the spec alone wants; undefined where operations decide. Pure. */
+export function wantedPower(vm: VirtualMachine): PowerState | undefined {
+  if (vm.spec.runPolicy === 'Halted') return 'Off';
+  return vm.spec.runPolicy === 'Always' ? 'On' : undefined;
+}
+
+/** The order that the spec itself asks for, or undefined. Its id is the same for as long as the spec is, so that it is done once. Pure. */
+export function specOrder(vm: VirtualMachine): OperationOrder | undefined {
+  const { metadata, status } = vm;
+  const wanted = wantedPower(vm);
+  const settled = status?.phase === 'Running' || status?.phase === 'Stopped';
+  if (!settled || !status?.attempt || wanted === undefined || metadata.deletionTimestamp) return undefined;
+  if (wanted === 'On' ? status.power !== 'Off' : status.power === 'Off') return undefined;
+  const operation = wanted === 'On' ? 'Start' : 'Stop';
+  return {
+    type: 'operation',
+    version: 1,
+    id: `spec-${metadata.uid}-${metadata.generation ?? 1}-${operation}`,
+    uid: metadata.uid,
+    attempt: status.attempt.number ?? 1,
+    operation,
+    force: false,
+    timeoutMs: specTimeoutMs,
+  };
+}
+
+export class Orders {
+  readonly #world: World;
+  readonly #sentMs = new Map<string, number>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** Sends what the machine's spec asks for, if it is not so. */
+  async forSpec(vm: VirtualMachine): Promise<void> {
+    const order = specOrder(vm);
+    if (order) await this.#send(vm, order);
+  }
+
+  /** To be called every second or so, and when an operation changes. */
+  async look(): Promise<void> {
+    for (const operation of this.#world.operations.list()) {
+      const phase = operation.status?.phase;
+      if (phase !== 'Pending' && phase !== 'InProgress') continue;
+      try {
+        await this.#advance(operation);
+      } catch (error) {
+        if (!isCode(error, 'Conflict', 'NotFound'))
+          this.#world.log.warn('Operation not advanced', { operation: keyOf(operation), reason: messageOf(error) });
+      }
+    }
+    for (const [id, sentMs] of this.#sentMs) if (this.#world.clock.monotonic() - sentMs > specTimeoutMs) this.#sentMs.delete(id);
+  }
+
+  /**
+   * Stores what executors report; gives the ids that need not be reported again: stored, or of no operation that still exists.
+   */
+  async reported(reports: readonly OperationReport[]): Promise<readonly string[]> {
+    const finished: string[] = [];
+    for (const report of reports) {
+      if (report.state === 'InProgress') continue;
+      try {
+        await this.#store(report);
+        finished.push(report.id);
+      } catch (error) {
+        if (isCode(error, 'NotFound')) finished.push(report.id);
+        else this.#world.log.warn('Report not stored', { operation: report.id, reason: messageOf(error) });
+      }
+    }
+    return finished;
+  }
+
+  async #advance(operation: VMOperation): Promise<void> {
+    const vm = this.#world.machines.byUid(operation.status?.vmUID ?? '');
+    const attempt = vm?.status?.attempt;
+    if (!vm || attempt?.cluster !== this.#world.cluster) return;
+    const timeoutMs = parseDuration(operation.spec.timeout);
+    const startedAt = operation.status?.startedAt;
+    if (startedAt && this.#world.clock.now() - Date.parse(startedAt) > timeoutMs)
+      return await this.#finish(operation, 'Failed', `Not done within ${operation.spec.timeout}: host ${attempt.host} did not report it`);
+    if (operation.status?.phase === 'Pending') {
+      const now = timestamp(this.#world.clock.now());
+      await this.#write(operation, { phase: 'InProgress', startedAt: now, message: `Sent to host ${attempt.host}` });
+    }
+    await this.#send(vm, {
+      type: 'operation',
+      version: 1,
+      id: operation.metadata.uid,
+      uid: vm.metadata.uid,
+      attempt: attempt.number ?? 1,
+      operation: operation.spec.type,
+      force: operation.spec.force,
+      timeoutMs,
+    });
+  }
+
+  async #send(vm: VirtualMachine, order: OperationOrder): Promise<void> {
+    const nowMs = this.#world.clock.monotonic();
+    if (nowMs - (this.#sentMs.get(order.id) ?? Number.NEGATIVE_INFINITY) < repeatMs) return;
+    this.#sentMs.set(order.id, nowMs);
+    await this.#world.tell(vm.status!.attempt!.host!, order);
+  }
+
+  async #store(report: OperationReport): Promise<void> {
+    const operation = this.#world.operations.byUid(report.id);
+    if (!operation || operation.status?.phase === 'Completed' || operation.status?.phase === 'Failed') return;
+    // First what the operation means for the machine: after the operation is closed nobody would look again.
+    if (report.state === 'Completed') await this.#rememberPower(operation);
+    await this.#finish(operation, report.state === 'Completed' ? 'Completed' : 'Failed', report.message);
+  }
+
+  /** Start and Stop say what the machine's power is to be from now on, also over a later relaunch. */
+  async #rememberPower(operation: VMOperation): Promise<void> {
+    const requestedPower = ({ Start: 'On', Restart: 'On', Stop: 'Off' } as const)[operation.spec.type as 'Start'];
+    const vm = this.#world.machines.byUid(operation.status?.vmUID ?? '');
+    if (requestedPower === undefined || !vm?.status || vm.status.requestedPower === requestedPower) return;
+    const status = { ...vm.status, requestedPower };
+    this.#world.machines.wrote(await this.#world.client.updateStatus(VirtualMachine, { ...vm, status }));
+  }
+
+  async #finish(operation: VMOperation, phase: 'Completed' | 'Failed', message: string): Promise<void> {
+    await this.#write(operation, { phase, message, finishedAt: timestamp(this.#world.clock.now()) });
+  }
+
+  async #write(operation: VMOperation, change: NonNullable<VMOperation['status']>): Promise<void> {
+    const generation = operation.metadata.generation ?? 1;
+    const phase = change.phase!;
+    const ready = phase === 'Completed' ? ('True' as const) : ('False' as const);
+    const conditions = withCondition(
+      operation.status?.conditions ?? [],
+      { type: 'Ready', status: ready, reason: phase, message: change.message ?? '' },
+      generation,
+      this.#world.clock.now(),
+    );
+    const status = { ...operation.status, ...change, observedGeneration: generation, conditions };
+    this.#world.operations.wrote(await this.#world.client.updateStatus(VMOperation, { ...operation, status }));
+  }
+}

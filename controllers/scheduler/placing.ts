@@ -1,0 +1,258 @@
+/**
+ * Gives machines a host: plans in one go without waiting for anything, stores every intent, and only then asks Mesos. Two kinds of work:
+ * machines that wait in phase Scheduling, and repairs, which are bound to the host where they are.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { conditionOf } from '#lib/api/conditions.ts';
+import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { keyOf } from '#lib/api/meta.ts';
+import { publicNamespace } from '#lib/api/names.ts';
+import { isCode, messageOf } from '#lib/std/errors.ts';
+import { adopting, enter, intended, type MachineStatus, type Place } from './attempt.ts';
+import { launchOn } from './launcher.ts';
+import type { Refusal } from './placement.ts';
+import { askOf, machineLaunch } from './tasks.ts';
+import { compareMachines, waitsFor } from './waiting.ts';
+import type { World } from './world.ts';
+
+/** Machines placed in one go; the next go follows at once. Bounds the time that the event loop is busy with it. */
+const atOnce = 500;
+/** A message about missing room is written again after this, not whenever a number in it changes. */
+const refusalPaceMs = 20_000;
+/** An adoption that came to nothing is not tried again at once: each is an attempt of its own. */
+const repairPaceMs = 3_000;
+
+interface Repair {
+  readonly kind: 'again' | 'adopt';
+  readonly host: string;
+}
+
+export interface PlacingOptions {
+  readonly world: World;
+  /** No launches before the first reconciliation of a session is done. */
+  readonly mayLaunch: () => boolean;
+  readonly neverSent: (taskId: string, key: string) => void;
+  readonly due: (key: string) => void;
+}
+
+export class Placing {
+  readonly #world: World;
+  readonly #options: PlacingOptions;
+  readonly #waiting = new Set<string>();
+  readonly #repairs = new Map<string, Repair>();
+  readonly #repairedMs = new Map<string, number>();
+  readonly #refusedMs = new Map<string, number>();
+  /** Keys whose intent is being stored. */
+  readonly #busy = new Set<string>();
+  #wake = Promise.withResolvers<void>();
+
+  constructor(options: PlacingOptions) {
+    this.#options = options;
+    this.#world = options.world;
+  }
+
+  get hasWork(): boolean {
+    return this.#waiting.size > 0 || this.#repairs.size > 0;
+  }
+
+  /** Looks at this machine: it waits for a place, or no longer. */
+  consider(vm: VirtualMachine | undefined, key: string): void {
+    this.#repairs.delete(key);
+    if (vm && waitsFor(vm, this.#world.cluster)) {
+      this.#waiting.add(key);
+      this.wake();
+    } else {
+      this.#waiting.delete(key);
+      this.#refusedMs.delete(key);
+    }
+  }
+
+  repair(vm: VirtualMachine, kind: Repair['kind']): void {
+    this.#waiting.delete(keyOf(vm));
+    this.#repairs.set(keyOf(vm), { kind, host: vm.status!.attempt!.host! });
+    this.wake();
+  }
+
+  repaired(key: string): void {
+    this.#repairs.delete(key);
+  }
+
+  /** Something changed that may give a machine its place. */
+  wake(): void {
+    this.#wake.resolve();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#world;
+    signal.addEventListener('abort', () => this.wake(), { once: true });
+    while (!signal.aborted) {
+      await this.#wake.promise;
+      // What arrives together is planned together: one ACCEPT per host instead of one per machine.
+      await clock.sleep(20, signal).catch(() => undefined);
+      this.#wake = Promise.withResolvers<void>();
+      if (signal.aborted) return;
+      try {
+        if (this.#options.mayLaunch()) await this.#round();
+      } catch (error) {
+        log.error('A round of placing failed', { error });
+      }
+    }
+  }
+
+  async #round(): Promise<void> {
+    const planned = new Map<string, string[]>();
+    const waiting = this.#pending();
+    const refused = new Map<string, Refusal>();
+    for (const vm of waiting.slice(0, atOnce)) {
+      const key = keyOf(vm);
+      const ask = { room: askOf(vm), selector: vm.spec.placement?.hostSelector };
+      const host = this.#isStray(vm) ? undefined : this.#world.placement.choose(ask);
+      if (host === undefined) refused.set(key, this.#world.placement.explain(ask));
+      else {
+        this.#world.ledger.occupy(vm.metadata.uid, host, ask.room);
+        planned.set(host, [...(planned.get(host) ?? []), key]);
+      }
+    }
+    await Promise.all([
+      ...[...this.#repairsByHost()].map(([host, keys]) => this.#repairHost(host, keys)),
+      ...[...planned].map(([host, keys]) => this.#launchHost(host, keys)),
+    ]);
+    await Promise.all([...refused].map(([key, refusal]) => this.#tellRefusal(key, refusal)));
+    if (waiting.length > atOnce && planned.size > 0) this.wake();
+  }
+
+  #pending(): VirtualMachine[] {
+    const machines = [...this.#waiting].map((key) => this.#world.machines.get(key));
+    return machines
+      .filter((vm) => vm !== undefined && waitsFor(vm, this.#world.cluster) && !this.#busy.has(keyOf(vm)))
+      .sort((a, b) => compareMachines(a!, b!)) as VirtualMachine[];
+  }
+
+  /** A domain of this machine was seen somewhere although no attempt lives: it must be gone before another begins. */
+  #isStray(vm: VirtualMachine): boolean {
+    return this.#world.executors.all().some(({ inventory }) => inventory?.uids.has(vm.metadata.uid) ?? false);
+  }
+
+  #placeOn(hostname: string): Place | undefined {
+    const agent = this.#world.agents.get(hostname);
+    if (!agent) return undefined;
+    const executor = this.#world.executors.get(hostname);
+    const bootId = executor?.lostMs === undefined ? executor?.heartbeat.bootId : undefined;
+    return { cluster: this.#world.cluster, hostname, agentId: agent.agentId, bootId };
+  }
+
+  async #launchHost(host: string, keys: readonly string[]): Promise<void> {
+    const place = this.#placeOn(host);
+    const intents = await Promise.all(
+      keys.map((key) => this.#storeIntent(key, (vm) => place && intended(vm, place, this.#world.clock.now()))),
+    );
+    await this.#send(host, intents.filter((vm) => vm !== undefined));
+  }
+
+  async #repairHost(host: string, keys: readonly string[]): Promise<void> {
+    const place = this.#placeOn(host);
+    const room = this.#world.ledger.offeredOn(host);
+    if (!place || !room) return;
+    const ready: VirtualMachine[] = [];
+    let left = room;
+    for (const key of keys) {
+      const vm = this.#world.machines.get(key);
+      const repair = this.#repairs.get(key);
+      if (!vm?.status?.attempt || !repair || this.#busy.has(key)) continue;
+      const ask = askOf(vm);
+      if (ask.cpu > left.cpu || ask.mem > left.mem) continue;
+      left = { cpu: left.cpu - ask.cpu, mem: left.mem - ask.mem };
+      this.#repairedMs.set(key, this.#world.clock.monotonic());
+      this.#repairs.delete(key);
+      const before = vm.status.attempt.taskID;
+      const intent = repair.kind === 'again' ? vm : await this.#storeIntent(key, (now) =>
+        now.status?.attempt?.taskID === before ? adopting(now, place, this.#world.clock.now()) : undefined,
+      );
+      if (!intent) continue;
+      // What Mesos said of the task's former life would be taken for news of the new one.
+      if (repair.kind === 'again') this.#world.tasks.forget(before!);
+      ready.push(intent);
+    }
+    await this.#send(host, ready);
+  }
+
+  /** The stored object with the intent in it; undefined if somebody else was faster: then nothing may be launched. */
+  async #storeIntent(
+    key: string,
+    intent: (vm: VirtualMachine) => MachineStatus | undefined,
+  ): Promise<VirtualMachine | undefined> {
+    const vm = this.#world.machines.get(key);
+    const status = vm && intent(vm);
+    if (!vm || !status) return undefined;
+    this.#busy.add(key);
+    try {
+      const stored = await this.#world.client.updateStatus(VirtualMachine, { ...vm, status });
+      this.#world.machines.wrote(stored);
+      this.#waiting.delete(key);
+      this.#refusedMs.delete(key);
+      return stored;
+    } catch (error) {
+      if (!isCode(error, 'Conflict', 'NotFound'))
+        this.#world.log.warn('Intent not stored', { machine: key, reason: messageOf(error) });
+      return undefined;
+    } finally {
+      this.#busy.delete(key);
+      // The ledger has the machine on this host in advance; the next look takes it off if the intent was not stored.
+      this.#options.due(key);
+    }
+  }
+
+  async #send(host: string, machines: readonly VirtualMachine[]): Promise<void> {
+    if (machines.length === 0) return;
+    const works = machines.map((vm) => ({
+      launch: machineLaunch(vm, this.#osTypeOf(vm), this.#world.installation),
+      ask: askOf(vm),
+    }));
+    if ((await launchOn(this.#world, host, works)) === 'Sent') return;
+    for (const vm of machines) {
+      const { taskID, adopted } = vm.status!.attempt!;
+      if (!adopted) this.#options.neverSent(taskID!, keyOf(vm));
+      else this.#repairs.set(keyOf(vm), { kind: 'again', host });
+    }
+  }
+
+  #osTypeOf(vm: VirtualMachine): 'Linux' | 'Windows' | 'Other' {
+    const namespace = vm.spec.image.namespace ?? vm.metadata.namespace!;
+    const find = (at: string) => this.#world.images.get(`${at}/${vm.spec.image.name}`);
+    return (find(namespace) ?? find(publicNamespace))?.spec.osType ?? 'Linux';
+  }
+
+  #repairsByHost(): Map<string, string[]> {
+    const byHost = new Map<string, string[]>();
+    const nowMs = this.#world.clock.monotonic();
+    for (const [key, { host }] of this.#repairs) {
+      const before = this.#repairedMs.get(key);
+      if (before !== undefined && nowMs - before < repairPaceMs) continue;
+      byHost.set(host, [...(byHost.get(host) ?? []), key]);
+    }
+    return byHost;
+  }
+
+  /** Says on the machine why it waits; seldom, since the numbers change all the time. */
+  async #tellRefusal(key: string, { reason, message }: Refusal): Promise<void> {
+    const vm = this.#world.machines.get(key);
+    if (!vm || !waitsFor(vm, this.#world.cluster)) return;
+    const text = `${this.#world.cluster}: ${message}`;
+    const known = conditionOf(vm, 'Scheduled');
+    if (known?.reason === reason && known.message === text) return;
+    const nowMs = this.#world.clock.monotonic();
+    const recent = nowMs - (this.#refusedMs.get(key) ?? Number.NEGATIVE_INFINITY) < refusalPaceMs;
+    if (recent || (reason === 'NoOffers' && known === undefined)) return void this.#refusedMs.set(key, this.#refusedMs.get(key) ?? nowMs);
+    this.#refusedMs.set(key, nowMs);
+    const entered = enter(vm.status!, vm, 'Scheduling', this.#world.clock.now(), [
+      { type: 'Scheduled', status: 'False', reason, message: text },
+    ]);
+    const status = { ...entered, displayStatus: 'NoCapacity' };
+    if (isDeepStrictEqual(status, vm.status)) return;
+    try {
+      this.#world.machines.wrote(await this.#world.client.updateStatus(VirtualMachine, { ...vm, status }));
+    } catch (error) {
+      if (!isCode(error, 'Conflict', 'NotFound')) throw error;
+    }
+  }
+}

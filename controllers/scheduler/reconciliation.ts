@@ -1,0 +1,101 @@
+/**
+ * Asks Mesos for the state of every task that we believe in, until each is answered: no answer is an answer that must be asked for again
+ * (an agent that has not come back after a master's restart has none to give). Then asks for all that Mesos has, to find what we do not
+ * know of. After every subscription, and periodically.
+ */
+import { backoffMs } from '#lib/std/backoff.ts';
+import type { World } from './world.ts';
+
+const batch = 500;
+const retry = { firstMs: 1_000, maxMs: 15_000 } as const;
+const periodMs = 10 * 60_000;
+
+export interface KnownTask {
+  readonly taskId: string;
+  readonly agentId: string;
+}
+
+export interface Reconciliation {
+  /** True once every task of this session that can be answered has been. */
+  readonly done: boolean;
+  /** A new session: all of these are to be asked for. */
+  start(tasks: readonly KnownTask[]): void;
+  stop(): void;
+  /** Ask for one more, for instance because nothing has been heard of it for too long. */
+  ask(task: KnownTask): void;
+  /** Something was heard of this task. */
+  heard(taskId: string): void;
+  /** To be called often; does what is due. */
+  look(): Promise<void>;
+}
+
+export function reconciliation(world: World, known: () => readonly KnownTask[], onDone: () => void): Reconciliation {
+  const open = new Map<string, string>();
+  let active = false;
+  let done = false;
+  let rounds = 0;
+  let nextMs = 0;
+  let nextPeriodMs = 0;
+
+  /** Tasks of agents that are not registered cannot be answered; they must not stop all others. */
+  function answerable(): boolean {
+    return [...open.values()].some((agentId) => world.agents.isRegistered(agentId));
+  }
+
+  async function send(tasks: readonly KnownTask[]): Promise<boolean> {
+    return await world.call({
+      type: 'RECONCILE',
+      reconcile: {
+        tasks: tasks.map(({ taskId, agentId }) => ({ task_id: { value: taskId }, agent_id: { value: agentId } })),
+      },
+    });
+  }
+
+  async function explicit(nowMs: number): Promise<void> {
+    nextMs = nowMs + backoffMs(++rounds, retry, world.random);
+    const tasks = [...open].map(([taskId, agentId]) => ({ taskId, agentId }));
+    for (let at = 0; at < tasks.length; at += batch) if (!(await send(tasks.slice(at, at + batch)))) return;
+  }
+
+  return {
+    get done() {
+      return done;
+    },
+    start(tasks) {
+      active = true;
+      done = false;
+      rounds = 0;
+      nextMs = 0;
+      nextPeriodMs = world.clock.monotonic() + periodMs;
+      open.clear();
+      for (const { taskId, agentId } of tasks) open.set(taskId, agentId);
+    },
+    stop() {
+      active = false;
+      done = false;
+    },
+    ask({ taskId, agentId }) {
+      open.set(taskId, agentId);
+    },
+    heard(taskId) {
+      open.delete(taskId);
+    },
+    async look() {
+      if (!active) return;
+      const nowMs = world.clock.monotonic();
+      if (open.size > 0 && nowMs >= nextMs) await explicit(nowMs);
+      if (!done && active && (open.size === 0 || (rounds > 1 && !answerable()))) {
+        // Once implicitly, too: its answers name tasks that we do not know.
+        if (!(await send([]))) return;
+        done = true;
+        onDone();
+      }
+      if (done && nowMs >= nextPeriodMs) {
+        nextPeriodMs = nowMs + periodMs;
+        rounds = 0;
+        for (const { taskId, agentId } of known()) open.set(taskId, agentId);
+        await send([]);
+      }
+    },
+  };
+}

@@ -1,0 +1,90 @@
+/** What happens on each event of the framework's session. Everything here is quick and synchronous: the stream must not wait. */
+import { keyOf } from '#lib/api/meta.ts';
+import { parseTaskId } from '#lib/api/names.ts';
+import type { SchedulerHandler } from '#mesos/scheduler.ts';
+import type { SchedulerEvent, TaskStatus } from '#mesos/types.ts';
+import { type HeartbeatOptions, heardMessage } from './heartbeats.ts';
+import type { Imports } from './imports.ts';
+import type { Machines } from './machines.ts';
+import type { OfferKeeper } from './offers.ts';
+import type { KnownTask, Reconciliation } from './reconciliation.ts';
+import type { World } from './world.ts';
+
+export interface SessionOptions {
+  readonly world: World;
+  readonly offers: OfferKeeper;
+  readonly reconciliation: Reconciliation;
+  readonly machines: Machines;
+  readonly imports: Imports;
+  readonly heartbeats: HeartbeatOptions;
+  readonly knownTasks: () => readonly KnownTask[];
+  /** Ask the master for its agents. */
+  readonly refreshAgents: () => void;
+  readonly onHost: (hostname: string) => void;
+  /** Something changed that people read about the cluster. */
+  readonly onChange: () => void;
+}
+
+export function sessionHandler(options: SessionOptions): SchedulerHandler {
+  const { world, offers, reconciliation } = options;
+  return {
+    onEvent: (event) => onEvent(options, event),
+    onDisconnected(reason) {
+      world.log.warn('Session lost', { reason });
+      offers.reset();
+      reconciliation.stop();
+      options.onChange();
+    },
+  };
+}
+
+function onEvent(options: SessionOptions, event: SchedulerEvent): void {
+  const { world, offers, reconciliation } = options;
+  switch (event.type) {
+    case 'SUBSCRIBED':
+      world.log.info('Subscribed', { framework: event.subscribed.framework_id.value });
+      offers.reset();
+      reconciliation.start(options.knownTasks());
+      options.refreshAgents();
+      return options.onChange();
+    case 'OFFERS':
+      return offers.offered(event.offers.offers);
+    case 'RESCIND':
+      return offers.rescinded(event.rescind.offer_id.value);
+    case 'UPDATE':
+      return onUpdate(options, event.update.status);
+    case 'MESSAGE':
+      return heardMessage(options.heartbeats, event.message);
+    case 'FAILURE':
+      return onFailure(options, event.failure.agent_id?.value);
+    default:
+      return;
+  }
+}
+
+function onUpdate({ world, reconciliation, machines, imports }: SessionOptions, status: TaskStatus): void {
+  const taskId = status.task_id.value;
+  world.tasks.hear(status, world.clock.monotonic());
+  reconciliation.heard(taskId);
+  const parsed = parseTaskId(taskId);
+  if (parsed?.type === 'image') return void imports.look();
+  const vm = parsed && world.machines.byUid(parsed.uid);
+  if (vm?.status?.attempt?.taskID === taskId) return machines.due(keyOf(vm));
+  // Of no living attempt: there is nothing to store. Not acknowledging it would only bring it back.
+  const acks = world.tasks.pendingAcks(taskId);
+  for (const { agentId, uuid } of acks) {
+    const acknowledge = { agent_id: { value: agentId }, task_id: { value: taskId }, uuid };
+    void world.call({ type: 'ACKNOWLEDGE', acknowledge });
+  }
+  world.tasks.acknowledged(acks);
+}
+
+/** A hint only: with an executor or without, the host is to be looked at anew. */
+function onFailure({ world, refreshAgents, onHost }: SessionOptions, agentId: string | undefined): void {
+  const hostname = agentId === undefined ? undefined : world.agents.hostname(agentId);
+  if (hostname !== undefined) {
+    world.executors.lost(hostname, world.clock.monotonic());
+    onHost(hostname);
+  }
+  refreshAgents();
+}

@@ -1,0 +1,142 @@
+/** What Mesos is asked to run: TaskInfo made from objects. */
+import { parseDuration } from '#lib/api/duration.ts';
+import type { Image } from '#lib/api/generated/image.ts';
+import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import type { ImageImport, MachineLaunch, MachineNetwork } from '#lib/api/launch.ts';
+import { imageTaskId } from '#lib/api/names.ts';
+import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
+import { encodeData } from '#mesos/bytes.ts';
+import { takeScalar } from '#mesos/resources.ts';
+import type { ExecutorInfo, Resource, TaskInfo } from '#mesos/types.ts';
+import { installationLabels } from './framework.ts';
+import { askFor, type GuestSize } from './overhead.ts';
+import type { Room } from './room.ts';
+
+/** Size of an import: qemu-img convert is single-threaded and streams. */
+export const importAsk: Room = { cpu: 500, mem: 512_000 };
+
+/** Guest-visible size as the virtualmachine controller resolved it. Throws if it did not: then the machine is not ready to be placed. */
+export function sizeOf(vm: VirtualMachine): GuestSize {
+  const { cores, memory } = vm.status?.instanceType ?? vm.spec.resources ?? {};
+  if (cores === undefined || memory === undefined)
+    throw new Error(`The size of machine ${vm.metadata.namespace}/${vm.metadata.name} is not resolved yet`);
+  return { cores, memoryMiB: parseMiB(memory) };
+}
+
+export function askOf(vm: VirtualMachine): Room {
+  return askFor(sizeOf(vm));
+}
+
+type StatusNetwork = NonNullable<NonNullable<VirtualMachine['status']>['networks']>[number];
+
+function networkOf(network: StatusNetwork): MachineNetwork {
+  return {
+    subnet: network.subnet ?? '',
+    subnetUID: network.subnetUID ?? '',
+    vni: network.vni ?? 0,
+    ip: network.ip ?? '',
+    prefix: network.prefix ?? 32,
+    gateway: network.gateway ?? '',
+    mac: network.mac ?? '',
+    mtu: network.mtu ?? 1500,
+    dns: network.dns ?? [],
+    domain: network.domain ?? '',
+    leaseSeconds: network.leaseSeconds ?? 43_200,
+  };
+}
+
+const guestPolicies = {
+  Always: { onGuestShutdown: 'Restart', onGuestCrash: 'Restart' },
+  RerunOnFailure: { onGuestShutdown: 'Finish', onGuestCrash: 'Restart' },
+  Once: { onGuestShutdown: 'Finish', onGuestCrash: 'Fail' },
+  Manual: { onGuestShutdown: 'Stop', onGuestCrash: 'Stop' },
+  Halted: { onGuestShutdown: 'Stop', onGuestCrash: 'Stop' },
+} as const;
+
+/** The complete description of a machine for its host. `vm.status.attempt` must be the attempt to launch. */
+export function machineLaunch(vm: VirtualMachine, osType: Image['spec']['osType'], installation: string): MachineLaunch {
+  const { metadata, spec, status } = vm;
+  const { attempt, image } = status!;
+  const { cores, memoryMiB } = sizeOf(vm);
+  const virtualSize = image?.virtualSize ?? 0;
+  const rootSize = spec.disks?.find(({ name }) => name === 'root')?.size;
+  const off = spec.runPolicy === 'Halted' || status!.requestedPower === 'Off';
+  return {
+    version: 1,
+    type: 'machine',
+    installation,
+    uid: metadata.uid,
+    namespace: metadata.namespace!,
+    name: metadata.name,
+    attempt: attempt!.number!,
+    taskId: attempt!.taskID!,
+    adopt: attempt!.adopted === true,
+    cores,
+    memoryMiB,
+    image: { digest: image?.digest ?? '', format: image?.format === 'raw' ? 'raw' : 'qcow2', virtualSize },
+    rootDiskBytes: Math.max(virtualSize, rootSize === undefined ? 10 * 2 ** 30 : parseBytes(rootSize)),
+    networks: (status!.networks ?? []).map(networkOf),
+    hostname: status!.hostname ?? metadata.name,
+    ...(spec.userData === undefined ? {} : { userData: spec.userData }),
+    sshKeys: spec.sshKeys ?? [],
+    osType,
+    power: off ? 'Off' : 'On',
+    ...guestPolicies[spec.runPolicy],
+    terminationGraceMs: parseDuration(spec.terminationGracePeriod),
+  };
+}
+
+export function imageImport(image: Image, attempt: number, installation: string): ImageImport {
+  const { metadata, spec } = image;
+  return {
+    version: 1,
+    type: 'image',
+    installation,
+    uid: metadata.uid,
+    namespace: metadata.namespace!,
+    name: metadata.name,
+    attempt,
+    taskId: imageTaskId(metadata.uid, attempt),
+    source: spec.source,
+    ...(spec.checksum === undefined ? {} : { checksum: spec.checksum }),
+    ...(spec.format === undefined ? {} : { format: spec.format }),
+    maxVirtualSize: parseBytes(spec.limits.maxVirtualSize),
+    timeoutMs: parseDuration(spec.limits.timeout),
+  };
+}
+
+/** One task to be launched on a host. */
+export interface Work {
+  readonly launch: MachineLaunch | ImageImport;
+  readonly ask: Room;
+}
+
+/**
+ * TaskInfos for one agent, their resources cut out of `available`; undefined if they do not all fit. The executor's own share is left
+ * over when it does not run yet: the master adds it to the first task.
+ */
+export function taskInfos(
+  works: readonly Work[],
+  agentId: string,
+  executor: ExecutorInfo,
+  available: readonly Resource[],
+): readonly TaskInfo[] | undefined {
+  let left = available;
+  const tasks: TaskInfo[] = [];
+  for (const { launch, ask } of works) {
+    const cpus = takeScalar(left, 'cpus', ask.cpu);
+    const mem = cpus && takeScalar(cpus.left, 'mem', ask.mem);
+    if (!cpus || !mem) return undefined;
+    left = mem.left;
+    tasks.push({
+      name: `${launch.namespace}/${launch.name}`,
+      task_id: { value: launch.taskId },
+      agent_id: { value: agentId },
+      resources: [...cpus.taken, ...mem.taken],
+      executor,
+      data: encodeData(launch),
+      labels: installationLabels(launch.installation, launch.uid),
+    });
+  }
+  return tasks;
+}

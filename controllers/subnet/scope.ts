@@ -1,0 +1,16 @@
+import type { AddressPlan } from '#lib/api/addresses.ts';
+import type { ConfigMap } from '#lib/api/core.ts';
+import type { IPLease, Subnet } from '#lib/api/generated/index.ts';
+
+/** The world of one subnet, read once. */
+export interface Scope {
+  readonly subnet: Subnet;
+  readonly leases: readonly IPLease[];
+  /** ConfigMaps that say this subnet has their number: one, or two after a crash between create and status. */
+  readonly vniMaps: readonly ConfigMap[];
+  /** undefined with `invalid` saying why. */
+  readonly plan: AddressPlan | undefined;
+  readonly invalid: string | undefined;
+  vni: number | undefined;
+  holdStatus: boolean;
+}

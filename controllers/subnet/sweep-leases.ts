@@ -1,0 +1,78 @@
+/**
+ * Frees addresses whose time has come: quarantined ones after quarantinedUntil, and ones whose machine is gone without having released
+ * them (a finalizer removed by hand, an object restored from a backup). For the latter the cache is not believed: the machine is asked
+ * for by name, and its uid compared, before anything is taken away; then it goes through quarantine like any other.
+ */
+import { done, type Outcome, type Phase, type Run, wait } from '#controllers/runtime/controller.ts';
+import type { Deps } from '#controllers/runtime/deps.ts';
+import { parseDuration } from '#lib/api/duration.ts';
+import { IPLease, type Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import type { Cache } from '#lib/client/cache.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import { isCode } from '#lib/std/errors.ts';
+import type { Scope } from './scope.ts';
+
+/** A lease may be older than what the cache knows of its machine, but not by so much. */
+export const orphanAfterMs = 5 * 60_000;
+
+export function sweepLeases(deps: Deps, machines: Cache<VirtualMachine>): Phase<Scope> {
+  return async ({ subnet, leases }, run) => {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const lease of leases.filter(({ spec }) => !spec.static)) {
+      const dueMs = dueTime(lease, machines);
+      if (dueMs === undefined) continue;
+      if (dueMs > run.nowMs) nextMs = Math.min(nextMs, dueMs);
+      else if (lease.status?.phase === 'Quarantined') await free(deps, lease, run);
+      else if (await isHolderGone(deps, lease, run)) await quarantine(deps, subnet, lease, run);
+    }
+    return afterSweep(nextMs, run);
+  };
+}
+
+/** When something is to be looked at; undefined for a lease whose machine is there. */
+function dueTime({ metadata, spec, status }: IPLease, machines: Cache<VirtualMachine>): number | undefined {
+  if (status?.phase === 'Quarantined') return status.quarantinedUntil ? Date.parse(status.quarantinedUntil) : 0;
+  if (!spec.holderUID || machines.byUid(spec.holderUID)) return undefined;
+  return Date.parse(metadata.creationTimestamp) + orphanAfterMs;
+}
+
+function afterSweep(nextMs: number, { nowMs }: Run): Outcome {
+  return Number.isFinite(nextMs) ? wait('Quarantine', 'An address becomes free later', nextMs - nowMs) : done;
+}
+
+async function isHolderGone({ client }: Deps, { metadata, spec }: IPLease, { signal }: Run): Promise<boolean> {
+  if (!spec.holderName) return true;
+  try {
+    const vm = await client.get(VirtualMachine, { namespace: metadata.namespace, name: spec.holderName }, { signal });
+    return vm.metadata.uid !== spec.holderUID;
+  } catch (error) {
+    if (isCode(error, 'NotFound')) return true;
+    throw error;
+  }
+}
+
+async function quarantine(
+  { client, events }: Deps,
+  subnet: Subnet,
+  lease: IPLease,
+  { nowMs, signal }: Run,
+): Promise<void> {
+  const { namespace, name } = lease.metadata;
+  const quarantinedUntil = timestamp(nowMs + parseDuration(subnet.spec.releaseCooldown));
+  const status = { phase: 'Quarantined', quarantinedUntil, reason: 'HolderGone' };
+  await client.patchStatus(IPLease, { namespace, name }, { status }, { signal });
+  events.warning(
+    subnet,
+    'OrphanFound',
+    `Address ${lease.spec.ip} was held by a machine that is gone; it is in quarantine`,
+  );
+}
+
+async function free({ client }: Deps, lease: IPLease, { signal }: Run): Promise<void> {
+  const { namespace, name, uid } = lease.metadata;
+  try {
+    await client.delete(IPLease, { namespace, name }, { uid, signal });
+  } catch (error) {
+    if (!isCode(error, 'NotFound')) throw error;
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Prepares a VirtualMachine for its next attempt, and ends it after its last: while status.attempt is absent, size, image and addresses
+ * are resolved and phase becomes Scheduling, which hands it to the cluster server; when an attempt was closed the run policy decides;
+ * on deletion the leases are released once no attempt is left. While status.attempt is there, this controller writes nothing.
+ * Conditions: ConfigReady, ImageReady, NetworkReady, Ready, Reconciling, Stalled.
+ */
+import { type Controller, done, type Phase, type Trigger, wait } from '#controllers/runtime/controller.ts';
+import type { Deps } from '#controllers/runtime/deps.ts';
+import { conditionOf } from '#lib/api/conditions.ts';
+import { Image, InstanceType, IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
+import type { Cache } from '#lib/client/cache.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import { holdFinalizer } from './hold-finalizer.ts';
+import { leaseAddresses } from './lease-addresses.ts';
+import { awaitAttemptGone, releaseLeases, removeFinalizer } from './release.ts';
+import { resolveConfig } from './resolve-config.ts';
+import { imageKeyOf, resolveImage } from './resolve-image.ts';
+import { judge } from './run-policy.ts';
+import type { Scope } from './scope.ts';
+import { summarize } from './status.ts';
+import { takenAddresses } from './taken-addresses.ts';
+
+export function virtualMachineController(deps: Deps): Controller<VirtualMachine, Scope> {
+  const machines = deps.cache(VirtualMachine, {
+    // Only machines without an attempt wait for anything: an Image that becomes ready must not wake the running ones.
+    image: (vm) => (isIdle(vm) ? [imageKeyOf(vm) ?? ''] : []),
+    subnet: (vm) =>
+      isIdle(vm) ? (vm.spec.networks ?? []).map(({ subnet }) => `${vm.metadata.namespace}/${subnet}`) : [],
+    instanceType: (vm) => (isIdle(vm) && vm.spec.instanceType ? [vm.spec.instanceType] : []),
+    addressless: (vm) =>
+      isAddressless(vm) ? (vm.spec.networks ?? []).map(({ subnet }) => `${vm.metadata.namespace}/${subnet}`) : [],
+  });
+  const images = deps.cache(Image);
+  const instanceTypes = deps.cache(InstanceType);
+  const subnets = deps.cache(Subnet);
+  const leases = deps.cache(IPLease, {
+    holder: ({ spec }) => (spec.holderUID ? [spec.holderUID] : []),
+    static: ({ metadata, spec }) =>
+      spec.static && spec.holderName ? [`${metadata.namespace}/${spec.holderName}`] : [],
+    subnet: ({ metadata, spec }) => [`${metadata.namespace}/${spec.subnet}`],
+  });
+  const addresses = {
+    ofSubnet: (namespace: string, subnet: string) => leases.by('subnet', `${namespace}/${subnet}`),
+    taken: takenAddresses(deps.clock),
+  };
+
+  function load(vm: VirtualMachine, nowMs: number): Scope {
+    const subnetOf = (name: string) => subnets.get(`${vm.metadata.namespace}/${name}`);
+    const imageKey = imageKeyOf(vm);
+    return {
+      vm,
+      judgement: judge(vm, nowMs, deps.random.next()),
+      image: imageKey === undefined ? undefined : images.get(imageKey),
+      instanceType: vm.spec.instanceType ? instanceTypes.get(vm.spec.instanceType) : undefined,
+      subnets: (vm.spec.networks ?? []).map(({ subnet }) => subnetOf(subnet)),
+      subnetOf,
+      leases: [...leases.by('holder', vm.metadata.uid), ...leases.by('static', keyOf(vm))],
+      resolved: {},
+      met: new Set(),
+    };
+  }
+
+  return {
+    name: 'virtualmachine',
+    for: VirtualMachine,
+    reads: [Image, InstanceType, Subnet, IPLease],
+    writes: [VirtualMachine, IPLease],
+    triggers: [
+      waking(Image, machines, 'image', keyOf),
+      waking(Subnet, machines, 'subnet', keyOf),
+      waking(InstanceType, machines, 'instanceType', ({ metadata }) => metadata.name),
+      waking(
+        IPLease,
+        machines,
+        'addressless',
+        (lease) => `${lease.metadata.namespace}/${(lease as IPLease).spec.subnet}`,
+      ),
+    ],
+    concurrency: 16,
+    load: (vm, run) => load(vm, run.nowMs),
+    phases: [
+      leaveAttemptAlone,
+      holdFinalizer(deps),
+      obeyPolicy,
+      resolveConfig,
+      resolveImage,
+      leaseAddresses(deps, addresses),
+      backOff,
+    ],
+    finalize: [awaitAttemptGone, releaseLeases(deps), removeFinalizer(deps)],
+    summarize,
+  };
+}
+
+const isIdle = (vm: VirtualMachine) => vm.status?.attempt === undefined && vm.metadata.deletionTimestamp === undefined;
+const isAddressless = (vm: VirtualMachine) => isIdle(vm) && conditionOf(vm, 'NetworkReady')?.status === 'False';
+
+function waking(
+  kind: Kind,
+  machines: Cache<VirtualMachine>,
+  index: string,
+  value: (object: KubeObject) => string,
+): Trigger {
+  return { kind, map: (object) => machines.by(index, value(object)).map(keyOf) };
+}
+
+const leaveAttemptAlone: Phase<Scope> = ({ vm }) =>
+  vm.status?.attempt ? wait('Running', 'The cluster server has it') : done;
+
+/** A machine that is to be off, or is over, needs nothing. */
+const obeyPolicy: Phase<Scope> = ({ judgement: { decision } }) =>
+  decision.want === 'Run' ? done : wait(decision.want, decision.reason);
+
+const backOff: Phase<Scope> = ({ judgement: { decision } }, { nowMs }) =>
+  decision.want === 'Run' && decision.notBeforeMs > nowMs
+    ? wait('BackOff', `Launched again after ${timestamp(decision.notBeforeMs)}`, decision.notBeforeMs - nowMs)
+    : done;

@@ -1,0 +1,163 @@
+/**
+ * One IPLease per interface. The lease is named by subnet and address, so two machines cannot get one address; it holds the machine's
+ * uid, so that it outlives attempts and a machine that is made again under the same name is another holder. A retry after a crash
+ * finds the lease by uid and MAC. Condition: NetworkReady.
+ */
+import { done, type Outcome, type Phase, type Run, wait } from '#controllers/runtime/controller.ts';
+import type { Deps } from '#controllers/runtime/deps.ts';
+import { addressPlan, freeAddresses, isUsable } from '#lib/api/addresses.ts';
+import { parseDuration } from '#lib/api/duration.ts';
+import { IPLease, type Subnet, type VirtualMachine } from '#lib/api/generated/index.ts';
+import { parseIPv4 } from '#lib/api/ipv4.ts';
+import { apiVersionOf, type Draft } from '#lib/api/meta.ts';
+import { leaseName } from '#lib/api/names.ts';
+import { isCode } from '#lib/std/errors.ts';
+import { macCandidates } from './identity.ts';
+import type { ResolvedNetwork, Scope } from './scope.ts';
+import type { TakenAddresses } from './taken-addresses.ts';
+
+/** Tries of one run on addresses that turn out to be taken: enough for a burst, few enough to stay a bounded run. */
+const triesMax = 64;
+/** The release of an address is an event, but an address given back by hand may be any; so it is looked again. */
+const retryMs = 15_000;
+
+export interface Leases {
+  /** Leases of the subnet, in quarantine or not, as the cache has them. */
+  readonly ofSubnet: (namespace: string, subnet: string) => readonly IPLease[];
+  readonly taken: TakenAddresses;
+}
+
+export function leaseAddresses(deps: Deps, leases: Leases): Phase<Scope> {
+  return async (scope, run) => {
+    const networks: ResolvedNetwork[] = [];
+    for (const index of (scope.vm.spec.networks ?? []).keys()) {
+      const subnet = scope.subnets[index];
+      const refusal = subnetRefusal(scope.vm, index, subnet);
+      if (refusal) return refusal;
+      const address = heldAddress(scope, index) ?? (await takeAddress(deps, leases, scope.vm, subnet!, index, run));
+      if ('done' in address) return address;
+      networks.push(resolvedNetwork(subnet!, address));
+    }
+    scope.resolved.networks = networks;
+    scope.met.add('NetworkReady');
+    return done;
+  };
+}
+
+function subnetRefusal(vm: VirtualMachine, index: number, subnet: Subnet | undefined): Outcome | undefined {
+  const name = vm.spec.networks![index]!.subnet;
+  if (!subnet)
+    return wait('NotFound', `Subnet "${name}" does not exist. It goes on by itself once somebody creates it`);
+  if (subnet.metadata.deletionTimestamp) return wait('Failed', `Subnet "${name}" is being deleted. Name another one`);
+  if (subnet.status?.vni === undefined) return wait('Waiting', `Subnet "${name}" has no VXLAN id yet`);
+  return undefined;
+}
+
+interface Address {
+  readonly ip: string;
+  readonly mac: string;
+}
+
+/** The address that this interface has already: of a lease with its MAC, or of one that a user made before for this name. */
+function heldAddress({ vm, leases }: Scope, index: number): Address | undefined {
+  const { subnet, ip } = vm.spec.networks![index]!;
+  const macs = macCandidates(vm.metadata.uid, index);
+  const here = leases.filter(({ spec }) => spec.subnet === subnet && (!ip || spec.ip === ip)).map(({ spec }) => spec);
+  const own = here.find((spec) => spec.holderUID === vm.metadata.uid && spec.mac && macs.includes(spec.mac));
+  if (own) return { ip: own.ip, mac: own.mac! };
+  const made = index === 0 ? here.find((spec) => spec.static) : undefined;
+  return made && { ip: made.ip, mac: made.mac || macs[0]! };
+}
+
+async function takeAddress(
+  deps: Deps,
+  { ofSubnet, taken }: Leases,
+  vm: VirtualMachine,
+  subnet: Subnet,
+  index: number,
+  run: Run,
+): Promise<Address | Outcome> {
+  const { uid, name } = subnet.metadata;
+  const plan = addressPlan(subnet.spec);
+  const fixed = vm.spec.networks![index]!.ip;
+  if (fixed && !isUsable(plan, parseIPv4(fixed)))
+    return wait(
+      'AddressConflict',
+      `Address ${fixed} is excluded, the gateway's or outside of ${subnet.spec.cidr}. Change it`,
+    );
+  const leases = ofSubnet(vm.metadata.namespace!, name);
+  const mac = freeMac(vm, index, leases);
+  const known = new Set([...leases.map(({ spec }) => spec.ip), ...taken.of(uid)]);
+  let tries = 0;
+  for (const ip of fixed ? [fixed] : freeAddresses(plan, known)) {
+    // Before the call: whoever looks while it is under way goes on to the next address.
+    taken.add(uid, ip);
+    if (await createLease(deps, vm, name, { ip, mac }, run)) return { ip, mac };
+    if (fixed)
+      return wait('AddressConflict', `Address ${fixed} has another holder: IPLease "${leaseName(name, ip)}"`, retryMs);
+    if (++tries >= triesMax) return wait('Waiting', `The first ${tries} addresses of "${name}" were taken`, 100);
+  }
+  return wait('SubnetExhausted', exhausted(subnet, plan.usable), retryMs);
+}
+
+const exhausted = ({ metadata, spec }: Subnet, usable: number) =>
+  `Subnet "${metadata.name}" (${spec.cidr}) has none of its ${usable} addresses free. It goes on when one is released`;
+
+function freeMac(vm: VirtualMachine, index: number, leases: readonly IPLease[]): string {
+  const others = new Set(leases.filter(({ spec }) => spec.holderUID !== vm.metadata.uid).map(({ spec }) => spec.mac));
+  const macs = macCandidates(vm.metadata.uid, index);
+  return macs.find((mac) => !others.has(mac)) ?? macs[0]!;
+}
+
+/** True if the address is ours now, also when an earlier try had made the lease and never heard of it. */
+async function createLease(
+  { client }: Deps,
+  vm: VirtualMachine,
+  subnet: string,
+  { ip, mac }: Address,
+  { signal }: Run,
+): Promise<boolean> {
+  const { namespace } = vm.metadata;
+  const name = leaseName(subnet, ip);
+  try {
+    await client.create(IPLease, leaseFor(vm, name, { subnet, ip, mac }), { signal });
+    return true;
+  } catch (error) {
+    if (!isCode(error, 'AlreadyExists')) throw error;
+  }
+  try {
+    const { spec } = await client.get(IPLease, { namespace, name }, { signal });
+    return spec.holderUID === vm.metadata.uid && spec.mac === mac;
+  } catch (error) {
+    // Freed in between: not ours this time; the address is looked at again later.
+    if (isCode(error, 'NotFound')) return false;
+    throw error;
+  }
+}
+
+/** No ownerReference: garbage collection would free the address before its quarantine. */
+function leaseFor(vm: VirtualMachine, name: string, spec: Address & { readonly subnet: string }): Draft<IPLease> {
+  return {
+    apiVersion: apiVersionOf(IPLease),
+    kind: IPLease.kind,
+    metadata: { namespace: vm.metadata.namespace!, name },
+    spec: { ...spec, holderUID: vm.metadata.uid, holderName: vm.metadata.name },
+  };
+}
+
+function resolvedNetwork({ metadata, spec, status }: Subnet, { ip, mac }: Address): ResolvedNetwork {
+  return {
+    subnet: metadata.name,
+    subnetUID: metadata.uid,
+    vni: status!.vni!,
+    ip,
+    prefix: addressPlan(spec).network.prefix,
+    gateway: status!.gateway ?? '',
+    mac,
+    mtu: spec.mtu,
+    dns: spec.dhcp.dns ?? [],
+    domain: spec.dhcp.domain ?? '',
+    leaseSeconds: Math.floor(parseDuration(spec.dhcp.leaseTime) / 1000),
+    lease: leaseName(metadata.name, ip),
+  };
+}

@@ -1,0 +1,30 @@
+import type { Image, InstanceType, IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import type { Judgement } from './run-policy.ts';
+
+type Status = NonNullable<VirtualMachine['status']>;
+export type ResolvedNetwork = NonNullable<Status['networks']>[number];
+
+/** What must hold before a machine can be placed; in the order in which it is looked at. */
+export type Prerequisite = 'ConfigReady' | 'ImageReady' | 'NetworkReady';
+
+/** The world of one machine, read once. Phases add what they resolved. */
+export interface Scope {
+  readonly vm: VirtualMachine;
+  readonly judgement: Judgement;
+  readonly image: Image | undefined;
+  readonly instanceType: InstanceType | undefined;
+  /** One for each of spec.networks; undefined where there is none of that name. */
+  readonly subnets: readonly (Subnet | undefined)[];
+  readonly subnetOf: (name: string) => Subnet | undefined;
+  /** Leases of this machine, by uid or, made by a user before, by name. */
+  readonly leases: readonly IPLease[];
+  /** What the phases found, to be stored together. */
+  readonly resolved: {
+    size?: Status['instanceType'];
+    image?: Status['image'];
+    hostname?: string;
+    networks?: readonly ResolvedNetwork[];
+  };
+  /** Those that were looked at and hold. */
+  readonly met: Set<Prerequisite>;
+}

@@ -1,0 +1,84 @@
+/**
+ * Accepts, refuses, supersedes and finally deletes VMOperations. Carrying one out is the cluster server's work: it takes operations in
+ * phase Pending, writes InProgress, and Completed or Failed. An operation never edits a machine's spec.
+ */
+import { VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
+import { isCode } from '#lib/std/errors.ts';
+import { type Controller, done, type Phase, type Run, wait } from '../runtime/controller.ts';
+import type { Deps } from '../runtime/deps.ts';
+import { deadlineMs, isFinished, verdict } from './verdict.ts';
+
+interface Scope {
+  readonly operation: VMOperation;
+  readonly machine: VirtualMachine | undefined;
+  /** Operations on the same machine, this one included. */
+  readonly siblings: readonly VMOperation[];
+}
+
+export function vmOperationController(deps: Deps): Controller<VMOperation, Scope> {
+  const machines = deps.cache(VirtualMachine);
+  const operations = deps.cache(VMOperation, { machine: (operation) => [machineKey(operation)] });
+  const operationsOn = (key: string) => operations.by('machine', key);
+
+  async function load(operation: VMOperation, run: Run): Promise<Scope> {
+    const key = machineKey(operation);
+    const cached = machines.get(key);
+    // Refusing is final, so an absence has to be certain: the machine may be younger than the cache.
+    const machine = cached ?? (isFinished(operation) ? undefined : await liveMachine(deps, operation, run));
+    return { operation, machine, siblings: operationsOn(key) };
+  }
+
+  return {
+    name: 'vmoperation',
+    for: VMOperation,
+    reads: [VirtualMachine],
+    writes: [VMOperation],
+    triggers: [
+      {
+        kind: VirtualMachine,
+        map: ({ metadata }) => operationsOn(`${metadata.namespace}/${metadata.name}`).map(keyOfOperation),
+      },
+      // A new operation may supersede others on the same machine.
+      { kind: VMOperation, map: (object) => operationsOn(machineKey(object as VMOperation)).map(keyOfOperation) },
+    ],
+    load,
+    phases: [expire(deps), waitForDeadline],
+    summarize: ({ operation, machine, siblings }, _ending, run) =>
+      verdict(operation, machine, siblings, run.nowMs) ?? operation.status,
+  };
+}
+
+function machineKey({ metadata, spec }: VMOperation): string {
+  return `${metadata.namespace}/${spec.vm}`;
+}
+
+function keyOfOperation({ metadata }: VMOperation): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
+async function liveMachine({ client }: Deps, operation: VMOperation, run: Run): Promise<VirtualMachine | undefined> {
+  const at = { name: operation.spec.vm, namespace: operation.metadata.namespace };
+  try {
+    return await client.get(VirtualMachine, at, { signal: run.signal });
+  } catch (error) {
+    if (isCode(error, 'NotFound')) return undefined;
+    throw error;
+  }
+}
+
+const expire =
+  ({ client }: Deps): Phase<Scope> =>
+  async ({ operation }, run) => {
+    if (!isFinished(operation)) return done;
+    const { uid, creationTimestamp } = operation.metadata;
+    const finishedMs = Date.parse(operation.status?.finishedAt ?? creationTimestamp);
+    const leftMs = finishedMs + operation.spec.ttlSecondsAfterFinished * 1000 - run.nowMs;
+    if (leftMs > 0) return wait('Finished', 'Kept until its time has run out', leftMs);
+    await client.delete(VMOperation, operation.metadata, { uid, signal: run.signal });
+    return done;
+  };
+
+const waitForDeadline: Phase<Scope> = ({ operation }, run) => {
+  const leftMs = deadlineMs(operation) - run.nowMs;
+  return leftMs > 0 ? wait('Waiting', 'Waiting for the cluster server', leftMs) : done;
+};

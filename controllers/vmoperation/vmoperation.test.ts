@@ -1,0 +1,157 @@
+import { describe, expect, it } from 'vitest';
+import { VirtualMachine, type VirtualMachineStatus, VMOperation } from '#lib/api/generated/index.ts';
+import { settles, survivesEveryFailure } from '#test/proofs.ts';
+import { story, type World } from '#test/story.ts';
+import { vmOperationController } from './controller.ts';
+
+type Policy = VirtualMachine['spec']['runPolicy'];
+type Type = VMOperation['spec']['type'];
+
+const apiVersion = 'computefactory.io/v1alpha1';
+const running: VirtualMachineStatus = { phase: 'Running', attempt: { number: 1 } };
+
+async function withMachine(runPolicy: Policy = 'Manual', status: VirtualMachineStatus = running): Promise<World> {
+  const world = story([vmOperationController]);
+  const metadata = { name: 'web-0', namespace: 'default' };
+  await world.api.create(VirtualMachine, {
+    apiVersion,
+    kind: 'VirtualMachine',
+    metadata,
+    spec: { runPolicy, image: { name: 'debian' } },
+  });
+  await world.api.patchStatus(VirtualMachine, metadata, { status });
+  return world;
+}
+
+async function ask(world: World, type: Type, name = type.toLowerCase(), spec: object = {}): Promise<void> {
+  const metadata = { name, namespace: 'default' };
+  await world.api.create(VMOperation, {
+    apiVersion,
+    kind: 'VMOperation',
+    metadata,
+    spec: { vm: 'web-0', type, ...spec },
+  });
+}
+
+const statusOf = async (world: World, name: string) =>
+  (await world.api.get(VMOperation, { name, namespace: 'default' })).status;
+
+describe('vmoperation', () => {
+  it.each<[Type, Policy, VirtualMachineStatus['phase'], string, RegExp]>([
+    ['Stop', 'Always', 'Running', 'Failed', /set runPolicy: Halted or Manual/],
+    ['Stop', 'Manual', 'Running', 'Pending', /Accepted/],
+    ['Stop', 'Once', 'Running', 'Pending', /Accepted/],
+    ['Stop', 'RerunOnFailure', 'Running', 'Pending', /Accepted/],
+    ['Stop', 'Halted', 'Running', 'Completed', /off/],
+    ['Stop', 'Manual', 'Stopped', 'Completed', /off/],
+    ['Start', 'Manual', 'Stopped', 'Pending', /Accepted/],
+    ['Start', 'Manual', 'Running', 'Completed', /running/],
+    ['Start', 'Halted', 'Stopped', 'Failed', /set another runPolicy/],
+    ['Start', 'Once', 'Failed', 'Failed', /has ended/],
+    ['Restart', 'Always', 'Running', 'Pending', /Accepted/],
+    ['Restart', 'Halted', 'Stopped', 'Failed', /runPolicy: Halted/],
+    ['Reset', 'Manual', 'Running', 'Pending', /Accepted/],
+    ['Pause', 'Always', 'Running', 'Pending', /Accepted/],
+    ['Pause', 'Always', 'Paused', 'Completed', /paused/],
+    ['Pause', 'Manual', 'Stopped', 'Failed', /does not run/],
+    ['Resume', 'Manual', 'Paused', 'Pending', /Accepted/],
+  ])('%s of a machine with runPolicy %s in phase %s: %s', async (type, policy, phase, expected, message) => {
+    const world = await withMachine(policy, { ...running, phase: phase! });
+    await ask(world, type, 'op');
+    await settles(world);
+    const status = await statusOf(world, 'op');
+    expect(status).toMatchObject({ phase: expected, message: expect.stringMatching(message) });
+    expect(status?.vmUID !== undefined).toBe(expected === 'Pending');
+    expect(status?.finishedAt !== undefined).toBe(expected !== 'Pending');
+  });
+
+  it('refuses a machine that is not there, is going, or was replaced after it was accepted', async () => {
+    const world = await withMachine();
+    await ask(world, 'Stop', 'elsewhere', { vm: 'nobody' });
+    await ask(world, 'Stop', 'replaced');
+    await settles(world);
+    expect(await statusOf(world, 'elsewhere')).toMatchObject({ phase: 'Failed', message: /"nobody"/ });
+    await world.api.patchStatus(
+      VMOperation,
+      { name: 'replaced', namespace: 'default' },
+      { status: { vmUID: 'other' } },
+    );
+    await settles(world);
+    expect(await statusOf(world, 'replaced')).toMatchObject({ phase: 'Failed', message: /replaced/ });
+  });
+
+  it('a later opposite supersedes what has not begun; what has begun goes on', async () => {
+    const world = await withMachine();
+    await ask(world, 'Stop', 'first');
+    await world.clock.advance(1_000);
+    await ask(world, 'Restart', 'begun');
+    await settles(world);
+    await world.api.patchStatus(
+      VMOperation,
+      { name: 'begun', namespace: 'default' },
+      { status: { phase: 'InProgress' } },
+    );
+    await world.api.patchStatus(
+      VirtualMachine,
+      { name: 'web-0', namespace: 'default' },
+      { status: { phase: 'Stopping' } },
+    );
+    // Within the same second as the second one; accepted operations count as older.
+    await ask(world, 'Start', 'later');
+    await settles(world);
+    expect(await statusOf(world, 'first')).toMatchObject({ phase: 'Superseded', message: /later asked for Start/ });
+    expect(await statusOf(world, 'begun')).toMatchObject({ phase: 'InProgress' });
+    expect(await statusOf(world, 'later')).toMatchObject({ phase: 'Pending' });
+  });
+
+  it('fails what nobody began in time, asking to be woken then', async () => {
+    const world = await withMachine();
+    await ask(world, 'Stop', 'op', { timeout: '1m' });
+    await settles(world);
+    expect(await world.reconcile('vmoperation', 'default/op')).toEqual({ next: 'again', afterMs: 60_000 });
+    await world.clock.advance(59_000);
+    await settles(world);
+    expect(await statusOf(world, 'op')).toMatchObject({ phase: 'Pending' });
+    await world.clock.advance(1_000);
+    await settles(world);
+    expect(await statusOf(world, 'op')).toMatchObject({ phase: 'Failed', message: /Nobody began it within 1m/ });
+  });
+
+  it('leaves one that was begun to its executor for a while longer', async () => {
+    const world = await withMachine();
+    await ask(world, 'Stop', 'op', { timeout: '1m' });
+    await settles(world);
+    const status = { phase: 'InProgress', startedAt: '2026-01-01T00:00:30Z' };
+    await world.api.patchStatus(VMOperation, { name: 'op', namespace: 'default' }, { status });
+    await world.clock.advance(209_000);
+    await settles(world);
+    expect(await statusOf(world, 'op')).toMatchObject({ phase: 'InProgress' });
+    await world.clock.advance(1_000);
+    await settles(world);
+    expect(await statusOf(world, 'op')).toMatchObject({ phase: 'Failed', message: /outcome was not reported/ });
+  });
+
+  it('deletes what is finished after its time to live', async () => {
+    const world = await withMachine('Always');
+    await ask(world, 'Stop', 'op', { ttlSecondsAfterFinished: 90 });
+    await settles(world);
+    await world.clock.advance(89_000);
+    await settles(world);
+    expect(await statusOf(world, 'op')).toMatchObject({ phase: 'Failed' });
+    await world.clock.advance(1_000);
+    await settles(world);
+    expect(world.api.store.list('computefactory.io/vmoperations')).toEqual([]);
+  });
+
+  it('ends the same whichever call is lost', async () => {
+    const survived = await survivesEveryFailure(async () => {
+      const world = await withMachine('Manual');
+      await ask(world, 'Stop', 'one');
+      await world.clock.advance(1_000);
+      await ask(world, 'Start', 'two', { ttlSecondsAfterFinished: 0 });
+      await ask(world, 'Stop', 'nobody', { vm: 'nobody' });
+      return world;
+    });
+    expect(survived).toBeGreaterThanOrEqual(6);
+  });
+});

@@ -1,0 +1,65 @@
+/**
+ * Keeps spec.replicas machines of one template. Names are `<pool>-<ordinal>`, lowest free number; a number is free when its object is
+ * gone. A change of the template is for machines made from then on. Deletion of the pool is garbage collection's.
+ * Conditions: Ready, Available, Reconciling, Stalled, UpToDate, ScaleInBlocked, Paused.
+ */
+import { type Controller, done, owned, type Phase, wait } from '#controllers/runtime/controller.ts';
+import type { Deps } from '#controllers/runtime/deps.ts';
+import { statusPace } from '#controllers/runtime/status-pace.ts';
+import { Host, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import type { Cache } from '#lib/client/cache.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import { ordinalIn, revisionOf } from './draft-machine.ts';
+import { factsOf } from './facts.ts';
+import { planPool } from './plan.ts';
+import { recentDeletes } from './recent-deletes.ts';
+import { createMachines, removeMachines } from './scale.ts';
+import type { Scope } from './scope.ts';
+import { summarize } from './status.ts';
+
+export function vmPoolController(deps: Deps): Controller<VMPool, Scope> {
+  const machines = deps.cache(VirtualMachine);
+  const hosts = deps.cache(Host);
+  const deletes = recentDeletes(machines, deps.clock);
+  const pace = statusPace(1000);
+
+  function load(pool: VMPool, nowMs: number): Scope {
+    const revision = revisionOf(pool);
+    const own = deletes.marked(machines.by('owner', pool.metadata.uid), timestamp(nowMs));
+    const facts = factsOf(own, revision, (name) => hosts.get(name));
+    const plan = planPool(pool.spec, facts, takenOrdinals(machines, pool), nowMs);
+    return { pool, revision, machines: facts, plan, holdStatus: false };
+  }
+
+  /** Last, because it may hold the status back. */
+  const paceStatus: Phase<Scope> = (scope, run) => {
+    const outcome = pace.outcome(scope.pool, summarize(scope, done, run), run.nowMs);
+    scope.holdStatus = !outcome.done;
+    return outcome;
+  };
+
+  return {
+    name: 'vmpool',
+    for: VMPool,
+    reads: [VirtualMachine, Host],
+    writes: [VirtualMachine],
+    triggers: [owned(VirtualMachine, VMPool)],
+    load: (pool, run) => load(pool, run.nowMs),
+    phases: [obeyPause, createMachines(deps), removeMachines(deps, deletes.add), goOn, paceStatus],
+    summarize,
+  };
+}
+
+function takenOrdinals(machines: Cache<VirtualMachine>, pool: VMPool): ReadonlySet<number> {
+  const names = machines.list(pool.metadata.namespace).map(({ metadata }) => ordinalIn(pool, metadata.name));
+  return new Set(names.filter((ordinal) => ordinal !== undefined));
+}
+
+const obeyPause: Phase<Scope> = ({ pool }) =>
+  pool.spec.paused ? wait('BySpec', 'spec.paused is true: nothing is made or deleted') : done;
+
+/** One pass is bounded; the next follows at once. An open breaker is looked at again when its period ends. */
+const goOn: Phase<Scope> = ({ plan }, { nowMs }) => {
+  if (plan.more) return wait('Scaling', 'The next machines follow', 0);
+  return plan.retryAtMs === undefined ? done : wait('LaunchBackoff', 'Tries one more machine', plan.retryAtMs - nowMs);
+};

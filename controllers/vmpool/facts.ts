@@ -1,0 +1,79 @@
+/** What a pool needs to know of one machine, taken from objects once. Pure. */
+import { conditionOf, isTrue } from '#lib/api/conditions.ts';
+import type { Host, VirtualMachine } from '#lib/api/generated/index.ts';
+import { annotations, hostObjectName, labels } from '#lib/api/names.ts';
+
+export interface Facts {
+  readonly vm: VirtualMachine;
+  readonly name: string;
+  /** -1 for a machine that was not numbered by a pool. */
+  readonly ordinal: number;
+  readonly createdMs: number;
+  /** Being deleted. */
+  readonly going: boolean;
+  /** Runs no more and never will. */
+  readonly ended: 'Succeeded' | 'Failed' | undefined;
+  /** Has a live attempt on a host. */
+  readonly placed: boolean;
+  readonly ready: boolean;
+  /** Was never up, in any attempt. */
+  readonly neverUp: boolean;
+  readonly unreachable: boolean;
+  readonly outdated: boolean;
+  readonly onCordonedHost: boolean;
+  /** Machines of this pool on the same host. */
+  readonly neighbours: number;
+  readonly protected: boolean;
+  readonly deleteFirst: boolean;
+  readonly deletionCost: number;
+}
+
+/** `hostOf` gives the Host object by its name, if there is one. */
+export function factsOf(
+  machines: readonly VirtualMachine[],
+  revision: string,
+  hostOf: (name: string) => Host | undefined,
+): readonly Facts[] {
+  const crowd = Map.groupBy(machines, placeOf);
+  return machines.map((vm) => {
+    const place = placeOf(vm);
+    return factsOfOne(
+      vm,
+      revision,
+      place === '' ? 0 : crowd.get(place)!.length,
+      place !== '' && isCordoned(hostOf(place)),
+    );
+  });
+}
+
+function placeOf({ status }: VirtualMachine): string {
+  const attempt = status?.attempt;
+  return attempt?.cluster && attempt.host ? hostObjectName(attempt.cluster, attempt.host) : '';
+}
+
+const isCordoned = (host: Host | undefined) =>
+  host !== undefined && (host.spec.unschedulable || host.metadata.deletionTimestamp !== undefined);
+
+function factsOfOne(vm: VirtualMachine, revision: string, neighbours: number, onCordonedHost: boolean): Facts {
+  const { metadata, status } = vm;
+  const notes = metadata.annotations ?? {};
+  const phase = status?.phase;
+  return {
+    vm,
+    name: metadata.name,
+    ordinal: Number(metadata.labels?.[labels.ordinal] ?? -1),
+    createdMs: Date.parse(metadata.creationTimestamp),
+    going: metadata.deletionTimestamp !== undefined,
+    ended: phase === 'Succeeded' || phase === 'Failed' ? phase : undefined,
+    placed: status?.attempt !== undefined,
+    ready: isTrue(vm, 'Ready'),
+    neverUp: !isTrue(vm, 'Ready') && status?.phaseTransitions?.Running === undefined,
+    unreachable: phase === 'Unreachable' || conditionOf(vm, 'Reachable')?.status === 'False',
+    outdated: metadata.labels?.[labels.revision] !== revision,
+    onCordonedHost,
+    neighbours,
+    protected: notes[annotations.scaleInProtection] === 'true',
+    deleteFirst: notes[annotations.deleteFirst] === 'true',
+    deletionCost: Number.parseInt(notes[annotations.deletionCost] ?? '0', 10) || 0,
+  };
+}

@@ -1,0 +1,13 @@
+import type { VMPool } from '#lib/api/generated/index.ts';
+import type { Facts } from './facts.ts';
+import type { PoolPlan } from './plan.ts';
+
+/** The world of one pool, read once. */
+export interface Scope {
+  readonly pool: VMPool;
+  readonly revision: string;
+  readonly machines: readonly Facts[];
+  readonly plan: PoolPlan;
+  /** Figures changed too short a time after the last write of them. */
+  holdStatus: boolean;
+}

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { UsageError } from '#lib/std/main.ts';
+import { parseConfig, readConfig } from './config.ts';
+
+const good = { hypervisor: 'sim', root: '/r', imageStore: '/i', importDir: '/m' };
+
+test('parseConfig() fills in defaults', () => {
+  expect(parseConfig(good)).toEqual({
+    ...good,
+    bootIdFile: '/proc/sys/kernel/random/boot_id',
+    sim: { bootMs: 1000 },
+  });
+});
+
+test.each([
+  [{ ...good, hypervisor: 'xen' }, 'hypervisor'],
+  [{ ...good, root: 'relative' }, 'root'],
+  [{ ...good, imageStore: undefined }, 'imageStore'],
+  [{ ...good, consoleListen: '127.0.0.1' }, 'consoleListen'],
+  [{ ...good, sim: { bootMs: 'soon' } }, 'bootMs'],
+  [{ ...good, hypervizor: 'sim' }, 'hypervizor'],
+  [[], 'object'],
+])('parseConfig() of %j names %s', (value, name) => {
+  expect(() => parseConfig(value)).toThrow(name);
+});
+
+test('readConfig() of a missing file says how to name another', () => {
+  expect(() => readConfig('/nonexistent/executor.json')).toThrow(UsageError);
+  expect(() => readConfig('/nonexistent/executor.json')).toThrow('CF_EXECUTOR_CONFIG');
+});

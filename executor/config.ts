@@ -1,0 +1,108 @@
+/** The executor's configuration file; its form is in docs/architecture.md. */
+import { readFileSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+import { UsageError } from '#lib/std/main.ts';
+
+export interface ExecutorConfig {
+  readonly hypervisor: 'libvirt' | 'sim';
+  /** Holds the journal and `vms/<uid>/`. */
+  readonly root: string;
+  /** Holds `<sha256>`; shared by the hosts of a cluster. */
+  readonly imageStore: string;
+  /** Images with a `file` source are read from here, and from nowhere else. */
+  readonly importDir: string;
+  readonly bootIdFile: string;
+  /** uid of the namespace cf-system. Domains of another installation on the same host are then foreign. */
+  readonly installation?: string;
+  readonly libvirtSocket?: string;
+  /** Network namespace of a pretended host. */
+  readonly netns?: string;
+  /** Address and port of the console server; without it there is none. */
+  readonly consoleListen?: string;
+  readonly sim: { readonly bootMs: number };
+}
+
+export const defaultConfigFile = '/etc/computefactory/executor.json';
+const defaultBootIdFile = '/proc/sys/kernel/random/boot_id';
+const defaultBootMs = 1000;
+
+const known = [
+  'hypervisor',
+  'root',
+  'imageStore',
+  'importDir',
+  'bootIdFile',
+  'installation',
+  'libvirtSocket',
+  'netns',
+  'consoleListen',
+  'sim',
+];
+
+/** Reads and checks the file. Throws UsageError with the file, the field and what it should be. */
+export function readConfig(file: string): ExecutorConfig {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new UsageError(`Cannot read ${file} (name another one in CF_EXECUTOR_CONFIG): ${String(cause)}`, { cause });
+  }
+  try {
+    return parseConfig(JSON.parse(text));
+  } catch (cause) {
+    throw new UsageError(`Cannot use ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+/** Throws Error naming the first field that is missing, unknown or of the wrong form. */
+export function parseConfig(value: unknown): ExecutorConfig {
+  if (!isRecord(value)) throw new Error('it must be one JSON object');
+  for (const name of Object.keys(value)) {
+    if (!known.includes(name)) throw new Error(`there is no field "${name}"; known are ${known.join(', ')}`);
+  }
+  const { hypervisor } = value;
+  if (hypervisor !== 'libvirt' && hypervisor !== 'sim') throw new Error('hypervisor must be "libvirt" or "sim"');
+  const consoleListen = optionalString(value, 'consoleListen');
+  if (consoleListen !== undefined && !/:\d+$/.test(consoleListen))
+    throw new Error(`consoleListen must be an address with a port such as 127.0.0.1:0, not "${consoleListen}"`);
+  const libvirtSocket = optionalString(value, 'libvirtSocket');
+  const installation = optionalString(value, 'installation');
+  const netns = optionalString(value, 'netns');
+  return Object.freeze({
+    hypervisor,
+    root: absolute(value, 'root'),
+    imageStore: absolute(value, 'imageStore'),
+    importDir: absolute(value, 'importDir'),
+    bootIdFile: optionalString(value, 'bootIdFile') ?? defaultBootIdFile,
+    ...(installation === undefined ? {} : { installation }),
+    ...(libvirtSocket === undefined ? {} : { libvirtSocket }),
+    ...(netns === undefined ? {} : { netns }),
+    ...(consoleListen === undefined ? {} : { consoleListen }),
+    sim: { bootMs: bootMs(value.sim) },
+  });
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function optionalString(value: Record<string, unknown>, name: string): string | undefined {
+  const field = value[name];
+  if (field === undefined) return undefined;
+  if (typeof field !== 'string' || field === '') throw new Error(`${name} must be a string that is not empty`);
+  return field;
+}
+
+function absolute(value: Record<string, unknown>, name: string): string {
+  const path = optionalString(value, name);
+  if (path === undefined || !isAbsolute(path))
+    throw new Error(`${name} must be an absolute path, not ${path ?? 'absent'}`);
+  return path;
+}
+
+function bootMs(sim: unknown): number {
+  if (sim === undefined) return defaultBootMs;
+  const value = isRecord(sim) ? (sim.bootMs ?? defaultBootMs) : undefined;
+  if (typeof value !== 'number' || !(value >= 0)) throw new Error('sim must be {"bootMs": <milliseconds, 0 or more>}');
+  return value;
+}

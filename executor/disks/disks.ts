@@ -1,0 +1,76 @@
+/**
+ * A machine's disks in its own directory: `root.qcow2`, an overlay on the image, and `seed.iso`, its NoCloud seed. Each file is made
+ * under another name and renamed when it is whole: what has the right name is complete, whenever the executor was killed.
+ */
+import { randomUUID } from 'node:crypto';
+import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MachineDisks } from '../hypervisor.ts';
+import { runCommand } from '../libvirt/command.ts';
+import { makeSeed } from './seed.ts';
+
+/** What `qemu-img` may use: it reads an image that somebody else made. */
+const limits = ['--as=1073741824', '--cpu=20', '--fsize=unlimited'] as const;
+const uidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Throws a TypeError for what is no UUID: it becomes the name of a directory. */
+export function machineDirectory(root: string, uid: string): string {
+  if (!uidPattern.test(uid))
+    throw new TypeError(`Cannot make a directory for the machine ${JSON.stringify(uid)}: not a UUID`);
+  return join(root, 'vms', uid);
+}
+
+/** Makes what is missing. An overlay that exists is kept as it is: it holds the machine's data. The seed is made anew. */
+export async function makeDisks(root: string, machine: MachineDisks): Promise<{ rootDisk: string; seedDisk: string }> {
+  const directory = machineDirectory(root, machine.uid);
+  await mkdir(directory, { recursive: true, mode: 0o755 });
+  await removeUnfinished(directory);
+  const rootDisk = join(directory, 'root.qcow2');
+  if (!(await exists(rootDisk))) await whole(rootDisk, (file) => makeOverlay(file, machine));
+  const seedDisk = join(directory, 'seed.iso');
+  await whole(seedDisk, (file) => makeSeed(file, machine.seed));
+  return { rootDisk, seedDisk };
+}
+
+/** Removes everything of the machine, its console's log included. Nothing if there is nothing. */
+export async function removeDisks(root: string, uid: string): Promise<void> {
+  await rm(machineDirectory(root, uid), { recursive: true, force: true });
+}
+
+/** uids that have a directory here. */
+export async function diskOwners(root: string): Promise<readonly string[]> {
+  return (await namesIn(join(root, 'vms'))).filter((name) => uidPattern.test(name));
+}
+
+/** The format of the image is said, never guessed: a raw image may begin with bytes that look like another format. */
+async function makeOverlay(file: string, { image, rootDiskBytes }: MachineDisks): Promise<void> {
+  const create = ['create', '-q', '-f', 'qcow2', '-b', image.path, '-F', image.format, file, String(rootDiskBytes)];
+  await runCommand('prlimit', [...limits, 'qemu-img', ...create], { deadlineMs: 30_000 });
+}
+
+async function whole(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  await make(temporary);
+  await rename(temporary, file);
+}
+
+async function removeUnfinished(directory: string): Promise<void> {
+  const unfinished = (await namesIn(directory)).filter((name) => name.endsWith('.tmp'));
+  await Promise.all(unfinished.map((name) => rm(join(directory, name), { recursive: true, force: true })));
+}
+
+async function exists(file: string): Promise<boolean> {
+  return await access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}

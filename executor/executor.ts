@@ -1,0 +1,265 @@
+/**
+ * The executor of one host: subscribes to the Mesos agent, and puts its parts together. It survives everything but a SHUTDOWN; and even
+ * then the domains go on, because Mesos does not say whether an upgrade or the end is meant. What nobody wants any more is killed task
+ * by task or cleaned up by order.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { HostFacts, SchedulerMessage } from '#lib/api/messages.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { Random } from '#lib/std/random.ts';
+import { ExecutorConnection, RecoveryTimeoutError } from '#mesos/executor.ts';
+import type { ExecutorEnvironment } from '#mesos/executor-environment.ts';
+import type { ExecutorEvent, TaskInfo } from '#mesos/types.ts';
+import { cleanUp } from './cleanup.ts';
+import type { ExecutorConfig } from './config.ts';
+import { startConsole } from './console/server.ts';
+import { Heartbeats } from './heartbeat.ts';
+import type { Host } from './host.ts';
+import { ImageTasks } from './images/tasks.ts';
+import { takeInventory } from './inventory.ts';
+import { Journal } from './journal/journal.ts';
+import { Machines } from './machines.ts';
+import { parseLaunch, parseMessage } from './messages.ts';
+import { watchDomains } from './observer.ts';
+import { Reporter } from './reporter.ts';
+
+export interface ExecutorOptions {
+  readonly config: ExecutorConfig;
+  readonly environment: ExecutorEnvironment;
+  /** One life of the Mesos executor: the same for every worker that its supervisor starts. */
+  readonly incarnation: string;
+  readonly host: Host;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly heartbeatMs?: number;
+  /** How often all domains are looked at, whatever events say. */
+  readonly lookMs?: number;
+}
+
+/** Why the executor ended by itself. */
+export type End = 'Shutdown' | 'AgentGone' | 'Stopped';
+
+/**
+ * Runs until `signal` aborts, the agent orders a SHUTDOWN, or the agent stays away for longer than it promised. Domains go on in each
+ * case. Throws if the journal is in use or cannot be written.
+ */
+export async function runExecutor(options: ExecutorOptions, signal: AbortSignal): Promise<End> {
+  await using stack = new AsyncDisposableStack();
+  const executor = await Executor.open(options, stack);
+  return await executor.run(signal);
+}
+
+class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #journal: Journal;
+  readonly #connection: ExecutorConnection;
+  readonly #reporter: Reporter;
+  readonly #machines: Machines;
+  readonly #images: ImageTasks;
+  readonly #heartbeats: Heartbeats;
+  readonly #end = new AbortController();
+  #ended: End = 'Stopped';
+  #fatal: unknown;
+  #hostname: string | undefined;
+  #facts: HostFacts | undefined;
+  #cleaning: Promise<void> = Promise.resolve();
+
+  static async open(options: ExecutorOptions, stack: AsyncDisposableStack): Promise<Executor> {
+    const { config, host, log } = options;
+    const bootId = (await readFile(config.bootIdFile, 'utf8')).trim();
+    const journal = stack.use(new Journal(join(config.root, 'journal.db'), options.incarnation));
+    const serial = config.consoleListen
+      ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, log }))
+      : undefined;
+    return new Executor({ options, journal, bootId, console: serial?.endpoint, hypervisor: host.hypervisor }, stack);
+  }
+
+  private constructor(
+    parts: {
+      options: ExecutorOptions;
+      journal: Journal;
+      bootId: string;
+      console: { url: string; token: string; certificateSha256: string } | undefined;
+      hypervisor: Host['hypervisor'];
+    },
+    stack: AsyncDisposableStack,
+  ) {
+    const { options, journal, bootId, hypervisor } = parts;
+    const { environment, clock, random, log, config } = options;
+    const { devices } = options.host;
+    this.#options = options;
+    this.#journal = journal;
+    this.#connection = new ExecutorConnection({ environment, clock, log });
+    const reporter = new Reporter({
+      journal,
+      executorId: environment.executorId,
+      clock,
+      random,
+      send: (status) => void this.#connection.update(status),
+      changed: () => this.#heartbeats.changed(),
+    });
+    this.#reporter = reporter;
+    const tools = { hypervisor, devices, root: config.root, imageStore: config.imageStore };
+    const fatal = (error: unknown) => this.#fail(error);
+    const machines = () => this.#machines.reports();
+    this.#heartbeats = stack.use(
+      new Heartbeats({
+        everyMs: options.heartbeatMs ?? 10_000,
+        hostname: () => this.#hostname,
+        bootId,
+        facts: async () => await this.#askFacts(),
+        machines,
+        operations: () => journal.operations(),
+        inventory: async () =>
+          await takeInventory({ bootId, hypervisor, devices, imageStore: config.imageStore, machines }),
+        console: () => parts.console,
+        send: async (data) => await this.#connection.message(data),
+        clock,
+        random,
+        log,
+      }),
+    );
+    this.#machines = stack.use(new Machines({ journal, reporter, tools, clock, log, fatal }));
+    this.#images = stack.use(new ImageTasks({ journal, reporter, config, clock, log, fatal }));
+    stack.defer(async () => await this.#cleaning);
+    stack.use(watchDomains({ hypervisor, machines: this.#machines, everyMs: options.lookMs ?? 10_000, clock, log }));
+  }
+
+  async run(signal: AbortSignal): Promise<End> {
+    const handler = {
+      unacknowledged: () => this.#journal.unacknowledged(),
+      onEvent: (event: ExecutorEvent) => this.#on(event),
+    };
+    try {
+      await this.#connection.run(handler, AbortSignal.any([signal, this.#end.signal]));
+    } catch (error) {
+      if (!(error instanceof RecoveryTimeoutError)) throw error;
+      this.#options.log.warn('The agent is gone: leaving, the domains go on', { reason: error.message });
+      return 'AgentGone';
+    }
+    if (this.#fatal !== undefined) throw this.#fatal;
+    return this.#ended;
+  }
+
+  #fail(error: unknown): void {
+    this.#fatal ??= error;
+    this.#end.abort();
+  }
+
+  async #askFacts(): Promise<HostFacts> {
+    this.#facts ??= await this.#options.host.hypervisor.facts();
+    return this.#facts;
+  }
+
+  #on(event: ExecutorEvent): void {
+    const { log } = this.#options;
+    switch (event.type) {
+      case 'SUBSCRIBED':
+        this.#hostname = event.subscribed.agent_info.hostname;
+        log.info('Subscribed', { hostname: this.#hostname });
+        // The agent may be another one than before, and may have lost every message since: say everything.
+        this.#heartbeats.requestInventory();
+        return;
+      case 'LAUNCH':
+        this.#launch(event.launch.task);
+        return;
+      case 'LAUNCH_GROUP':
+        for (const task of event.launch_group.task_group.tasks) this.#refuseGroup(task);
+        return;
+      case 'KILL':
+        this.#kill(event.kill.task_id.value, event.kill.kill_policy?.grace_period?.nanoseconds);
+        return;
+      case 'ACKNOWLEDGED':
+        this.#journal.acknowledge(event.acknowledged.task_id.value, event.acknowledged.uuid);
+        return;
+      case 'MESSAGE':
+        this.#message(event.message.data);
+        return;
+      case 'SHUTDOWN':
+        log.warn('Ordered to shut down: leaving, the domains go on');
+        this.#ended = 'Shutdown';
+        this.#end.abort();
+        return;
+      case 'ERROR':
+        log.error('The agent refuses us', { reason: event.error.message });
+        return;
+      case 'HEARTBEAT':
+        return;
+    }
+  }
+
+  #launch(task: TaskInfo): void {
+    // Said twice is heard once; what we had to say about it is sent anew by every SUBSCRIBE.
+    if (this.#journal.has(task.task_id.value)) return;
+    try {
+      const launch = parseLaunch(task);
+      if (launch.type === 'machine') this.#machines.launch(task, launch);
+      else this.#images.launch(task, launch);
+    } catch (error) {
+      if (this.#journal.has(task.task_id.value)) throw error;
+      this.#refuse(task, 'InvalidLaunch', `Cannot run task ${task.task_id.value}: ${messageOf(error)}`);
+    }
+  }
+
+  #refuseGroup(task: TaskInfo): void {
+    if (this.#journal.has(task.task_id.value)) return;
+    this.#refuse(task, 'TaskGroupsUnsupported', 'This executor runs single tasks: use LAUNCH instead of LAUNCH_GROUP');
+  }
+
+  #refuse(task: TaskInfo, reason: string, message: string): void {
+    this.#options.log.error('Refused a launch', { taskId: task.task_id.value, reason, message });
+    this.#reporter.refuse(task, { class: 'Configuration', reason, message, terminal: true, domainAbsent: false });
+  }
+
+  #kill(taskId: string, graceNanoseconds: number | undefined): void {
+    const graceMs = graceNanoseconds === undefined ? undefined : graceNanoseconds / 1e6;
+    if (this.#machines.kill(taskId, graceMs) || this.#images.kill(taskId)) return;
+    // It has ended: its terminal update is on its way or in the next SUBSCRIBE.
+    this.#options.log.debug('Nothing to kill', { taskId });
+  }
+
+  #message(data: string): void {
+    let message: SchedulerMessage | undefined;
+    try {
+      message = parseMessage(data);
+    } catch (error) {
+      this.#options.log.warn('Ignored a message that is not JSON', { reason: messageOf(error) });
+      return;
+    }
+    if (message) this.#obey(message);
+    else this.#options.log.warn('Ignored a message of a form that this executor does not know');
+  }
+
+  #obey(message: SchedulerMessage): void {
+    switch (message.type) {
+      case 'operation':
+        this.#machines.order(message);
+        this.#heartbeats.changed();
+        return;
+      case 'ack':
+        this.#heartbeats.acknowledge(message);
+        this.#journal.acknowledgeOperations(message.operations);
+        return;
+      case 'inventory':
+        this.#heartbeats.requestInventory();
+        return;
+      case 'cleanup':
+        this.#cleaning = this.#cleaning.then(async () => await this.#cleanUp(message.uids));
+        return;
+    }
+  }
+
+  async #cleanUp(uids: readonly string[]): Promise<void> {
+    const { host, log } = this.#options;
+    try {
+      await cleanUp({ ...host, isLive: (uid) => this.#machines.has(uid), log }, uids);
+    } catch (error) {
+      log.warn('Cannot clean up: the host does not answer', { reason: messageOf(error) });
+    }
+    this.#heartbeats.requestInventory();
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Tells the cluster server what is here: every 10 s, and at once when something changed. Messages may be lost, so each says
+ * everything; the inventory goes along until a heartbeat that carried it was acknowledged.
+ */
+import type {
+  Heartbeat,
+  HeartbeatAck,
+  HostFacts,
+  Inventory,
+  MachineReport,
+  OperationReport,
+} from '#lib/api/messages.ts';
+import { type Clock, timestamp } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { Random } from '#lib/std/random.ts';
+import { encodeData } from '#mesos/bytes.ts';
+
+/** Grows when an executor learns something that a cluster server may want to know of. */
+const executorVersion = '0.1.0';
+/** Changes that come together go together. */
+const coalesceMs = 75;
+
+export interface HeartbeatDeps {
+  readonly everyMs: number;
+  /** Undefined until the agent has told. */
+  hostname(): string | undefined;
+  readonly bootId: string;
+  facts(): Promise<HostFacts>;
+  machines(): readonly MachineReport[];
+  operations(): readonly OperationReport[];
+  inventory(): Promise<Inventory>;
+  console(): Heartbeat['console'];
+  /** Sends base64; false if it certainly did not go out. */
+  send(data: string): Promise<boolean>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export class Heartbeats implements AsyncDisposable {
+  readonly #deps: HeartbeatDeps;
+  readonly #workerId: string;
+  readonly #since: string;
+  #sequence = 0;
+  /** First heartbeat of the present request for an inventory; 0: not sent yet, undefined: nobody waits for one. */
+  #inventorySince: number | undefined = 0;
+  #timer: Disposable | undefined;
+  #dueAt = Number.POSITIVE_INFINITY;
+  #sending: Promise<void> | undefined;
+  #changed = false;
+  #closed = false;
+
+  constructor(deps: HeartbeatDeps) {
+    this.#deps = deps;
+    this.#workerId = deps.random.uuid();
+    this.#since = timestamp(deps.clock.now());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#timer?.[Symbol.dispose]();
+    await this.#sending;
+  }
+
+  /** Something in it is new: tell soon. Also starts the beat. */
+  changed(): void {
+    if (this.#sending !== undefined) this.#changed = true;
+    else this.#schedule(coalesceMs);
+  }
+
+  requestInventory(): void {
+    this.#inventorySince = 0;
+    this.changed();
+  }
+
+  acknowledge(ack: HeartbeatAck): void {
+    if (ack.workerId !== this.#workerId) return;
+    if (this.#inventorySince && ack.sequence >= this.#inventorySince) this.#inventorySince = undefined;
+  }
+
+  #schedule(delayMs: number): void {
+    const at = this.#deps.clock.monotonic() + delayMs;
+    if (this.#closed || at >= this.#dueAt) return;
+    this.#timer?.[Symbol.dispose]();
+    this.#dueAt = at;
+    this.#timer = this.#deps.clock.timeout(() => {
+      this.#dueAt = Number.POSITIVE_INFINITY;
+      this.#sending = this.#beat();
+    }, delayMs);
+  }
+
+  async #beat(): Promise<void> {
+    this.#changed = false;
+    try {
+      await this.#send();
+    } catch (error) {
+      this.#deps.log.warn('Cannot make a heartbeat: the host does not answer', { reason: messageOf(error) });
+    }
+    this.#sending = undefined;
+    this.#schedule(this.#changed ? coalesceMs : this.#deps.everyMs);
+  }
+
+  async #send(): Promise<void> {
+    const hostname = this.#deps.hostname();
+    if (hostname === undefined) return;
+    const facts = await this.#deps.facts();
+    const inventory = this.#inventorySince === undefined ? undefined : await this.#deps.inventory();
+    const sequence = ++this.#sequence;
+    const heartbeat = this.#heartbeat({ hostname, facts, sequence, ...(inventory ? { inventory } : {}) });
+    const sent = await this.#deps.send(encodeData(heartbeat));
+    if (sent && inventory && this.#inventorySince === 0) this.#inventorySince = sequence;
+  }
+
+  #heartbeat(parts: Pick<Heartbeat, 'hostname' | 'facts' | 'sequence' | 'inventory'>): Heartbeat {
+    const console = this.#deps.console();
+    return {
+      type: 'heartbeat',
+      version: 1,
+      bootId: this.#deps.bootId,
+      workerId: this.#workerId,
+      executorVersion,
+      since: this.#since,
+      ...(console ? { console } : {}),
+      machines: this.#deps.machines(),
+      operations: this.#deps.operations(),
+      ...parts,
+    };
+  }
+}

@@ -1,0 +1,121 @@
+/** What every hypervisor driver must do: the imitation passes it in every test run, libvirt where there is one. */
+import { randomUUID } from 'node:crypto';
+import { expect, test, vi } from 'vitest';
+import type { Domain, DomainEvent, DomainSpec, Hypervisor } from './hypervisor.ts';
+
+export interface HypervisorUnderTest extends AsyncDisposable {
+  readonly hypervisor: Hypervisor;
+  /** A spec for this uid whose files exist and whose guest obeys the power button. */
+  spec(uid: string): Promise<DomainSpec>;
+  /** Another connection to the same host, as after a restart of the worker. */
+  reopen(): Promise<Hypervisor>;
+  /** Within this time a guest is up, or has turned itself off. */
+  readonly guestMs: number;
+}
+
+export function describeHypervisor(open: () => Promise<HypervisorUnderTest>): void {
+  const inTime = async (world: HypervisorUnderTest, check: () => Promise<void>): Promise<void> =>
+    await vi.waitFor(check, { timeout: world.guestMs, interval: 50 });
+
+  async function defined(world: HypervisorUnderTest): Promise<string> {
+    const uid = randomUUID();
+    await world.hypervisor.define(await world.spec(uid));
+    return uid;
+  }
+  const powerOf = async (
+    { hypervisor }: { hypervisor: Hypervisor },
+    uid: string,
+  ): Promise<Domain['power'] | undefined> => (await hypervisor.get(uid))?.power;
+
+  test('facts name the hypervisor and the processor', async () => {
+    await using world = await open();
+    const facts = await world.hypervisor.facts();
+    expect(facts.cpuModel).not.toBe('');
+    expect(['libvirt', 'sim']).toContain(facts.hypervisor);
+  });
+
+  test('get of an unknown uid gives undefined', async () => {
+    await using world = await open();
+    expect(await world.hypervisor.get(randomUUID())).toBeUndefined();
+  });
+
+  test('define makes a domain that is off and listed with its attempt; again it changes nothing', async () => {
+    await using world = await open();
+    const uid = randomUUID();
+    const spec = await world.spec(uid);
+    await world.hypervisor.define(spec);
+    await world.hypervisor.define(spec);
+    const mine = (await world.hypervisor.list()).ours.filter((domain) => domain.uid === uid);
+    expect(mine).toEqual([expect.objectContaining({ uid, attempt: spec.attempt, power: 'Off' })]);
+    await world.hypervisor.undefine(uid);
+  });
+
+  test('start twice runs one domain; define of a running one does not disturb it', async () => {
+    await using world = await open();
+    const uid = await defined(world);
+    await world.hypervisor.start(uid);
+    await world.hypervisor.start(uid);
+    await world.hypervisor.define(await world.spec(uid));
+    expect(await powerOf(world, uid)).toBe('On');
+  });
+
+  test('destroy cuts the power and says so; undefine forgets; both do nothing the second time', async () => {
+    await using world = await open();
+    const uid = await defined(world);
+    await world.hypervisor.start(uid);
+    await world.hypervisor.destroy(uid);
+    await world.hypervisor.destroy(uid);
+    expect(await world.hypervisor.get(uid)).toMatchObject({ power: 'Off', offReason: 'Destroyed' });
+    await world.hypervisor.undefine(uid);
+    await world.hypervisor.undefine(uid);
+    await world.hypervisor.destroy(uid);
+    expect(await world.hypervisor.get(uid)).toBeUndefined();
+  });
+
+  test('suspend and resume show as Paused and On', async () => {
+    await using world = await open();
+    const uid = await defined(world);
+    await world.hypervisor.start(uid);
+    await world.hypervisor.suspend(uid);
+    expect(await powerOf(world, uid)).toBe('Paused');
+    await world.hypervisor.resume(uid);
+    expect(await powerOf(world, uid)).toBe('On');
+  });
+
+  test('reset leaves the domain on', async () => {
+    await using world = await open();
+    const uid = await defined(world);
+    await world.hypervisor.start(uid);
+    await world.hypervisor.reset(uid);
+    expect(await powerOf(world, uid)).toBe('On');
+  });
+
+  test('shutdown makes the guest turn itself off, and an event says so', async () => {
+    await using world = await open();
+    const uid = await defined(world);
+    const events: (DomainEvent | 'lost')[] = [];
+    using _ = world.hypervisor.watch((event) => events.push(event));
+    await world.hypervisor.start(uid);
+    await inTime(world, async () => {
+      // Guests ignore the button while they boot, so it is pressed until it works.
+      if ((await powerOf(world, uid)) === 'On') await world.hypervisor.shutdown(uid);
+      expect(await world.hypervisor.get(uid)).toMatchObject({ power: 'Off', offReason: 'Shutdown' });
+    });
+    await inTime(world, async () =>
+      expect(events).toContainEqual(expect.objectContaining({ uid, power: 'Off', offReason: 'Shutdown' })),
+    );
+  });
+
+  test('a domain goes on without its worker and is found by the next one', async () => {
+    await using world = await open();
+    const uid = await defined(world);
+    await world.hypervisor.start(uid);
+    await using second = await world.reopen();
+    expect(await second.get(uid)).toMatchObject({ uid, power: 'On' });
+  });
+
+  test('starting an unknown uid is an error', async () => {
+    await using world = await open();
+    await expect(world.hypervisor.start(randomUUID())).rejects.toThrow();
+  });
+}

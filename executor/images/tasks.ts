@@ -1,0 +1,117 @@
+/** Import tasks: one per image and try, begun anew by the next worker if this one is killed. */
+import type { ImageImport, Termination } from '#lib/api/launch.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { TaskInfo } from '#mesos/types.ts';
+import type { ExecutorConfig } from '../config.ts';
+import type { Journal } from '../journal/journal.ts';
+import { parseLaunch } from '../messages.ts';
+import type { Reporter } from '../reporter.ts';
+import { ImportError } from './errors.ts';
+import { importImage } from './import.ts';
+
+/** Progress is a status update, which Mesos keeps on disk until it is acknowledged: seldom. */
+const progressEveryMs = 3000;
+
+export interface ImageTasksDeps {
+  readonly journal: Journal;
+  readonly reporter: Reporter;
+  readonly config: Pick<ExecutorConfig, 'imageStore' | 'importDir'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  fatal(error: unknown): void;
+}
+
+interface Running {
+  readonly abort: AbortController;
+  readonly finished: Promise<void>;
+}
+
+const killed = Symbol('killed');
+const leaving = Symbol('leaving');
+const late = Symbol('late');
+
+export class ImageTasks implements AsyncDisposable {
+  readonly #deps: ImageTasksDeps;
+  readonly #running = new Map<string, Running>();
+
+  /** Begins the imports in the journal again. */
+  constructor(deps: ImageTasksDeps) {
+    this.#deps = deps;
+    for (const { info, state, ended } of deps.journal.tasks()) {
+      if (state !== undefined || ended) continue;
+      const launch = parseLaunch(info);
+      if (launch.type === 'image') this.#begin(launch);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { abort } of this.#running.values()) abort.abort(leaving);
+    await Promise.all([...this.#running.values()].map(async ({ finished }) => await finished));
+  }
+
+  launch(info: TaskInfo, launch: ImageImport): void {
+    this.#deps.reporter.accept(info, { state: 'TASK_STARTING', message: 'Fetching' });
+    this.#begin(launch);
+  }
+
+  /** False if there is no such import. */
+  kill(taskId: string): boolean {
+    const running = this.#running.get(taskId);
+    running?.abort.abort(killed);
+    return running !== undefined;
+  }
+
+  #begin(launch: ImageImport): void {
+    const abort = new AbortController();
+    const finished = this.#run(launch, abort)
+      .catch((error) => this.#deps.fatal(error))
+      .finally(() => this.#running.delete(launch.taskId));
+    this.#running.set(launch.taskId, { abort, finished });
+  }
+
+  async #run(launch: ImageImport, abort: AbortController): Promise<void> {
+    const { reporter, config, clock, log } = this.#deps;
+    const { taskId } = launch;
+    using _ = clock.timeout(() => abort.abort(late), launch.timeoutMs);
+    reporter.step(taskId, { words: [{ state: 'TASK_RUNNING', message: 'Fetching' }] });
+    try {
+      const onProgress = this.#progress(taskId);
+      const data = await importImage(launch, { ...config, signal: abort.signal, onProgress });
+      reporter.step(taskId, { words: [{ state: 'TASK_FINISHED', message: `Stored as ${data.digest}`, data }] });
+    } catch (error) {
+      if (abort.signal.reason === leaving) return;
+      const termination = terminationOf(launch, abort.signal.reason, error);
+      log.warn('An import failed', { taskId, termination, cause: messageOf(error) });
+      const state = abort.signal.reason === killed ? 'TASK_KILLED' : 'TASK_FAILED';
+      reporter.step(taskId, { words: [{ state, message: termination.message, data: termination }] });
+    }
+  }
+
+  #progress(taskId: string): (received: number, total: number | undefined) => void {
+    const { clock, reporter } = this.#deps;
+    let last = clock.monotonic();
+    return (received, total) => {
+      if (clock.monotonic() - last < progressEveryMs) return;
+      last = clock.monotonic();
+      const percent = total ? Math.floor((100 * received) / total) : undefined;
+      const data = { received, ...(total === undefined ? {} : { total, percent }) };
+      const message = percent === undefined ? `Fetching: ${received} bytes` : `Fetching: ${percent}%`;
+      reporter.step(taskId, { words: [{ state: 'TASK_RUNNING', message, data }] });
+    };
+  }
+}
+
+/** An import has no domain, so its absence needs no look. */
+function terminationOf(launch: ImageImport, aborted: unknown, error: unknown): Termination {
+  const domainAbsent = true;
+  if (aborted === killed)
+    return { class: 'User', reason: 'Killed', message: 'Killed as ordered', terminal: false, domainAbsent };
+  if (aborted === late) {
+    const message = `The import took longer than ${Math.round(launch.timeoutMs / 1000)} s (spec.limits.timeout)`;
+    return { class: 'Infrastructure', reason: 'Timeout', message, terminal: false, domainAbsent };
+  }
+  const { class: kind, reason, message, terminal } = ImportError.from(error);
+  return { class: kind, reason, message, terminal, domainAbsent };
+}

@@ -1,0 +1,153 @@
+/** The domain's XML: written from a DomainSpec, read back for what libvirt does not tell otherwise. Built by a library, never joined. */
+import { XMLBuilder, XMLParser } from 'fast-xml-parser';
+import type { DomainSpec } from '../hypervisor.ts';
+import type { BackingFile } from './backing-file.ts';
+
+/** Namespace of our metadata: what tells our domains from those of others. */
+const metadataNamespace = 'https://computefactory.io/xmlns/libvirt/domain/1';
+/** sun_path of Linux without its final zero. */
+const socketPathBytesMax = 107;
+/** QEMU's own default, a gigabyte per guest without KVM, would be several times the guest. */
+const translationCacheMiB = 32;
+
+const format = { ignoreAttributes: false, attributeNamePrefix: '@' } as const;
+const builder = new XMLBuilder({ ...format, suppressEmptyNode: true });
+const parser = new XMLParser({ ...format, parseTagValue: false, parseAttributeValue: false, ignoreDeclaration: true });
+
+type Element = { readonly [name: string]: string | Element | readonly Element[] };
+
+export function domainName(uid: string): string {
+  return `cf-${uid}`;
+}
+
+/**
+ * `backing` is what the root overlay stands on. It is written out so that libvirt neither guesses formats nor hands the image, which
+ * many machines share, to QEMU's user.
+ */
+export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, kvm: boolean): string {
+  if (Buffer.byteLength(spec.consoleSocket) > socketPathBytesMax) {
+    throw new RangeError(
+      `Cannot define ${domainName(spec.uid)}: the path of its console socket has more than ${socketPathBytesMax} bytes: ${spec.consoleSocket}. Give the executor a shorter root`,
+    );
+  }
+  const domain: Element = {
+    '@type': kvm ? 'kvm' : 'qemu',
+    name: domainName(spec.uid),
+    uuid: spec.uid,
+    metadata: { 'cf:machine': metadata(spec) },
+    memory: { '@unit': 'MiB', '#text': String(spec.memoryMiB) },
+    vcpu: { '#text': String(spec.cores) },
+    os: { type: { '@arch': 'x86_64', '@machine': 'pc', '#text': 'hvm' }, boot: { '@dev': 'hd' } },
+    features: {
+      acpi: {},
+      ...(kvm ? {} : { tcg: { 'tb-cache': { '@unit': 'MiB', '#text': String(translationCacheMiB) } } }),
+    },
+    ...(kvm ? { cpu: { '@mode': 'host-passthrough' } } : {}),
+    clock: { '@offset': 'utc' },
+    on_poweroff: 'destroy',
+    on_reboot: 'restart',
+    on_crash: 'destroy',
+    devices: devices(spec, backing),
+  };
+  return builder.build({ domain });
+}
+
+function metadata({ installation, namespace, name, attempt }: DomainSpec): Element {
+  return {
+    '@xmlns:cf': metadataNamespace,
+    'cf:installation': installation,
+    'cf:namespace': namespace,
+    'cf:name': name,
+    'cf:attempt': String(attempt),
+  };
+}
+
+function devices(spec: DomainSpec, backing: BackingFile | undefined): Element {
+  return {
+    disk: [rootDisk(spec.rootDisk, backing), seedDisk(spec.seedDisk)],
+    interface: spec.nics.map(({ tap, bridge, mac, mtu }) => ({
+      '@type': 'bridge',
+      source: { '@bridge': bridge },
+      mac: { '@address': mac },
+      // libvirt makes the tap when the domain starts; the kernel removes it with QEMU, however that ends.
+      target: { '@dev': tap },
+      model: { '@type': 'virtio' },
+      mtu: { '@size': String(mtu) },
+    })),
+    serial: {
+      '@type': 'unix',
+      source: { '@mode': 'bind', '@path': spec.consoleSocket },
+      log: { '@file': spec.consoleLog, '@append': 'on' },
+      target: { '@port': '0' },
+    },
+    channel: { '@type': 'unix', target: { '@type': 'virtio', '@name': 'org.qemu.guest_agent.0' } },
+    rng: { '@model': 'virtio', backend: { '@model': 'random', '#text': '/dev/urandom' } },
+    memballoon: { '@model': 'virtio' },
+    panic: { '@model': 'isa' },
+  };
+}
+
+function rootDisk(path: string, backing: BackingFile | undefined): Element {
+  return {
+    '@type': 'file',
+    '@device': 'disk',
+    driver: { '@name': 'qemu', '@type': 'qcow2', '@discard': 'unmap' },
+    source: { '@file': path },
+    backingStore:
+      backing === undefined
+        ? {}
+        : {
+            '@type': 'file',
+            format: { '@type': backing.format },
+            source: { '@file': backing.path, seclabel: { '@model': 'dac', '@relabel': 'no' } },
+            // Images of the store stand on nothing: the chain ends here.
+            backingStore: {},
+          },
+    target: { '@dev': 'vda', '@bus': 'virtio' },
+  };
+}
+
+function seedDisk(path: string): Element {
+  return {
+    '@type': 'file',
+    '@device': 'disk',
+    driver: { '@name': 'qemu', '@type': 'raw' },
+    source: { '@file': path },
+    // As a disk, not as a CD-ROM: Debian's cloud kernel has no driver for the machine's CD-ROM controllers.
+    target: { '@dev': 'vdb', '@bus': 'virtio' },
+    readonly: {},
+  };
+}
+
+export interface DomainXml {
+  readonly uuid: string;
+  readonly cores: number;
+  readonly memoryMiB: number;
+  /** Absent if the domain is not ours. */
+  readonly machine?: { readonly installation: string; readonly attempt: number };
+}
+
+/** What we want to know of a domain, whoever made it. */
+export function readDomainXml(text: string): DomainXml {
+  const { domain } = parser.parse(text) as { domain: Record<string, unknown> };
+  const machine = readMetadata(domain.metadata);
+  return {
+    uuid: String(domain.uuid),
+    cores: Number(textOf(domain.vcpu)),
+    memoryMiB: Math.ceil(Number(textOf(domain.memory)) / 1024),
+    ...(machine === undefined ? {} : { machine }),
+  };
+}
+
+function readMetadata(metadata: unknown): DomainXml['machine'] {
+  const machine = (metadata as Record<string, Record<string, unknown> | undefined> | undefined)?.['cf:machine'];
+  if (machine?.['@xmlns:cf'] !== metadataNamespace) return undefined;
+  return { installation: String(machine['cf:installation']), attempt: Number(machine['cf:attempt']) };
+}
+
+/** libvirt prints sizes in KiB; the parser makes an object of an element that has attributes. */
+function textOf(element: unknown): string {
+  return typeof element === 'object' && element !== null
+    ? String((element as Record<string, unknown>)['#text'])
+    : String(element);
+}

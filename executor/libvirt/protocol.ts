@@ -1,0 +1,89 @@
+/** Numbers and structures of libvirt's remote protocol (remote_protocol.x and virnetprotocol.x), as far as we use it. */
+
+import type { XdrReader } from './xdr.ts';
+import * as xdr from './xdr.ts';
+
+export const remoteProgram = 0x20008086;
+export const keepaliveProgram = 0x6b656570;
+export const protocolVersion = 1;
+export const keepalive = { ping: 1, pong: 2 } as const;
+export const messageType = { call: 0, reply: 1, message: 2 } as const;
+
+export const procedure = {
+  connectOpen: 1,
+  connectGetVersion: 4,
+  domainCreate: 9,
+  domainDefineXml: 11,
+  domainGetXmlDesc: 14,
+  domainLookupByUuid: 24,
+  domainReboot: 27,
+  domainResume: 28,
+  domainSuspend: 34,
+  connectSupportsFeature: 60,
+  authList: 66,
+  connectGetLibVersion: 157,
+  domainGetState: 212,
+  domainUndefineFlags: 231,
+  domainDestroyFlags: 234,
+  domainReset: 245,
+  domainShutdownFlags: 258,
+  connectListAllDomains: 273,
+  domainEventCallbackRegisterAny: 316,
+  domainEventCallbackLifecycle: 318,
+  domainEventCallbackReboot: 319,
+} as const;
+
+export const featureKeepalive = 10;
+export const eventId = { lifecycle: 0, reboot: 1 } as const;
+export const powerButton = 1;
+export const xmlInactive = 2;
+/** Managed save, snapshot metadata, NVRAM, checkpoint metadata: nothing of a domain may outlive its definition. */
+export const undefineEverything = 1 | 2 | 4 | 16;
+
+/** virErrorNumber, the ones that decisions are made on. */
+export const errorCode = { noDomain: 42, operationInvalid: 55 } as const;
+
+/** A refusal by libvirtd. `code` is virErrorNumber. */
+export class LibvirtError extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.name = 'LibvirtError';
+    this.code = code;
+  }
+}
+
+export function isLibvirtError(error: unknown, ...codes: readonly number[]): error is LibvirtError {
+  return error instanceof LibvirtError && codes.includes(error.code);
+}
+
+/** How libvirt names a domain in every call; `id` is -1 while it is off and ignored by the server. */
+export interface DomainRef {
+  readonly name: string;
+  readonly uuid: string;
+  readonly id: number;
+}
+
+export function encodeUuid(uuid: string): Buffer {
+  const bytes = Buffer.from(uuid.replaceAll('-', ''), 'hex');
+  if (bytes.length !== 16) throw new TypeError(`Cannot use ${JSON.stringify(uuid)} as a UUID`);
+  return bytes;
+}
+
+export function encodeDomain(domain: DomainRef): Buffer {
+  return Buffer.concat([xdr.string(domain.name), encodeUuid(domain.uuid), xdr.int32(domain.id)]);
+}
+
+export function decodeDomain(reader: XdrReader): DomainRef {
+  const name = reader.string();
+  const hex = reader.opaque(16).toString('hex');
+  const uuid = hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  return { name, uuid, id: reader.int32() };
+}
+
+export function decodeError(reader: XdrReader): LibvirtError {
+  const code = reader.int32();
+  reader.int32(); // which part of libvirt it comes from: its message says so
+  return new LibvirtError(code, reader.optional(() => reader.string()) ?? `libvirt error ${code}`);
+}

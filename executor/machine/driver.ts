@@ -1,0 +1,145 @@
+/**
+ * One owner per machine: orders, hints and the results of its own doing go through one queue, and one loop decides and does. It looks
+ * at the domain before every decision, journals before it acts, and sleeps until a deadline or a hint.
+ */
+import type { Clock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { Domain } from '../hypervisor.ts';
+import { type Effect, type HostEffect, type MachineEvent, type MachineState, wakeAt } from './state.ts';
+import { transition } from './transitions.ts';
+
+export interface MachineDeps {
+  look(uid: string): Promise<Domain | undefined>;
+  perform(state: MachineState, effect: HostEffect): Promise<void>;
+  /** Stores the state and what is to be reported, in one transaction; must have happened when it returns. */
+  commit(state: MachineState, reports: readonly Exclude<Effect, { type: 'host' }>[]): void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A host that does not answer is asked again after this. */
+const lookAgainMs = 2000;
+/** No single step may take longer: a command that hangs is a failure, and the next look shows what came of it. */
+const stepMs = 300_000;
+
+export class MachineDriver implements AsyncDisposable {
+  readonly #deps: MachineDeps;
+  readonly #queue: MachineEvent[] = [];
+  /** Settles when the machine is gone or the driver was disposed of; rejects if a step could not be stored. */
+  readonly finished: Promise<void>;
+  #state: MachineState;
+  #seen: Domain['power'] | 'Absent' | undefined;
+  #hinted = true;
+  #closed = false;
+  #wake: () => void = () => undefined;
+
+  /** Begins once `after` has settled: the machine's previous owner must have let go of it. */
+  constructor(state: MachineState, deps: MachineDeps, after: Promise<void> = Promise.resolve()) {
+    this.#state = state;
+    this.#deps = deps;
+    this.finished = after.then(async () => await this.#run());
+  }
+
+  get state(): MachineState {
+    return this.#state;
+  }
+
+  /** True if `power` differs from what the last look showed. */
+  differs(power: Domain['power'] | 'Absent'): boolean {
+    return this.#seen !== power;
+  }
+
+  push(event: MachineEvent & { type: 'kill' | 'order' }): void {
+    this.#queue.push(event);
+    this.#wake();
+  }
+
+  /** Something may have changed: look. */
+  hint(): void {
+    this.#hinted = true;
+    this.#wake();
+  }
+
+  /** Stops driving after the step under way. The machine stays as it is. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#wake();
+    await this.finished;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed && this.#state.phase.name !== 'Gone') {
+      const event = this.#queue.shift() ?? (await this.#look());
+      if (!event) continue;
+      const { changed, host } = this.#decide(event);
+      if (host) this.#decide(await this.#perform(host));
+      else if (!changed && event.type === 'looked') await this.#sleep(this.#untilDeadline());
+    }
+  }
+
+  async #look(): Promise<MachineEvent | undefined> {
+    this.#hinted = false;
+    try {
+      const domain = await this.#deps.look(this.#state.launch.uid);
+      this.#seen = domain?.power ?? 'Absent';
+      return { type: 'looked', domain };
+    } catch (error) {
+      this.#deps.log.warn('Cannot look at the domain', { reason: messageOf(error) });
+      await this.#sleep(lookAgainMs);
+      return undefined;
+    }
+  }
+
+  #decide(event: MachineEvent): { changed: boolean; host: HostEffect | undefined } {
+    const before = this.#state;
+    const { state, effects } = transition(before, event, this.#deps.clock.now());
+    const reports = effects.filter((effect) => effect.type !== 'host');
+    const changed = JSON.stringify(before) !== JSON.stringify(state);
+    if (changed || reports.length > 0) this.#deps.commit(state, reports);
+    this.#state = state;
+    if (before.phase.name !== state.phase.name)
+      this.#deps.log.info('Machine changed phase', {
+        from: before.phase.name,
+        to: state.phase.name,
+        why: state.message,
+      });
+    return { changed, host: effects.find((effect) => effect.type === 'host')?.effect };
+  }
+
+  async #perform(effect: HostEffect): Promise<MachineEvent> {
+    try {
+      await this.#inTime(this.#deps.perform(this.#state, effect), effect);
+      return { type: 'done', effect };
+    } catch (error) {
+      this.#deps.log.warn('A step on the host failed', { effect, error });
+      return { type: 'failed', effect, message: messageOf(error) };
+    }
+  }
+
+  async #inTime(work: Promise<void>, effect: HostEffect): Promise<void> {
+    const late = Promise.withResolvers<never>();
+    using _ = this.#deps.clock.timeout(
+      () =>
+        late.reject(new Error(`${effect} of machine ${this.#state.launch.uid} took longer than ${stepMs / 1000} s`)),
+      stepMs,
+    );
+    await Promise.race([work, late.promise]);
+  }
+
+  #untilDeadline(): number | undefined {
+    const now = this.#deps.clock.now();
+    const at = wakeAt(this.#state, now);
+    return at === undefined ? undefined : Math.max(1, at - now);
+  }
+
+  /** Until something is heard, at most `delayMs`. */
+  async #sleep(delayMs: number | undefined): Promise<void> {
+    if (this.#closed || this.#hinted || this.#queue.length > 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    using _ = delayMs === undefined ? undefined : this.#deps.clock.timeout(resolve, delayMs);
+    await promise;
+    this.#wake = () => undefined;
+  }
+}

@@ -1,0 +1,77 @@
+/** Does to the host what the transitions decided: thin, every step safe to repeat. */
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MachineLaunch } from '#lib/api/launch.ts';
+import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
+import { seedFiles } from './seed.ts';
+import type { HostEffect } from './state.ts';
+
+export interface HostTools {
+  readonly hypervisor: Hypervisor;
+  readonly devices: HostDevices;
+  /** Holds `vms/<uid>/`. */
+  readonly root: string;
+  readonly imageStore: string;
+}
+
+/** Unix socket of a machine's serial console, and the file its output goes to. */
+export function consolePaths(root: string, uid: string): { consoleSocket: string; consoleLog: string } {
+  const directory = join(root, 'vms', uid);
+  return { consoleSocket: join(directory, 'console.sock'), consoleLog: join(directory, 'console.log') };
+}
+
+/** Throws what the driver or the devices throw; the machine's transitions decide what that means. */
+export async function perform(tools: HostTools, launch: MachineLaunch, effect: HostEffect): Promise<void> {
+  const { hypervisor } = tools;
+  const { uid } = launch;
+  switch (effect) {
+    case 'provision':
+      return await define(tools, launch);
+    case 'start':
+      // Defined anew each time: disks and bridges are looked after, and a domain that somebody removed comes back.
+      await define(tools, launch);
+      return await hypervisor.start(uid);
+    case 'shutdown':
+    case 'destroy':
+    case 'reset':
+    case 'suspend':
+    case 'resume':
+      return await hypervisor[effect](uid);
+    case 'remove':
+      return await removeMachine(tools, uid);
+  }
+}
+
+async function define(tools: HostTools, launch: MachineLaunch): Promise<void> {
+  const { devices, hypervisor, root, imageStore } = tools;
+  const path = join(imageStore, launch.image.digest);
+  await access(path).catch((cause) => {
+    throw new Error(`The image ${launch.image.digest} is not in the store ${imageStore}`, { cause });
+  });
+  const { uid, rootDiskBytes, networks, hostname } = launch;
+  const image = { path, format: launch.image.format };
+  const disks = await devices.makeDisks({ uid, image, rootDiskBytes, seed: seedFiles(launch) });
+  const nics = await devices.attachNetworks({ uid, networks, hostname });
+  await hypervisor.define({ ...identity(launch), ...disks, nics, ...consolePaths(root, uid) });
+}
+
+function identity(
+  launch: MachineLaunch,
+): Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'nics' | 'consoleSocket' | 'consoleLog'> {
+  const { uid, installation, namespace, name, attempt, cores, memoryMiB } = launch;
+  return { uid, installation, namespace, name, attempt, cores, memoryMiB };
+}
+
+/**
+ * The domain last: while it is known its uid is in every inventory, so that a worker killed half way is found out. Its files can go before
+ * it because it is off.
+ */
+export async function removeMachine(
+  { hypervisor, devices }: Pick<HostTools, 'hypervisor' | 'devices'>,
+  uid: string,
+): Promise<void> {
+  await hypervisor.destroy(uid);
+  await devices.detachNetworks(uid);
+  await devices.removeDisks(uid);
+  await hypervisor.undefine(uid);
+}

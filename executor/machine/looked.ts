@@ -1,0 +1,113 @@
+/** What to do after looking at a machine's domain, phase by phase. Pure. */
+import type { Domain } from '../hypervisor.ts';
+import { enter, failTask, guestWentOff, stay, type Verdict } from './moves.ts';
+import { operate } from './operate.ts';
+import type { MachineState, Phase } from './state.ts';
+
+type In<Name extends Phase['name']> = MachineState & { readonly phase: Extract<Phase, { name: Name }> };
+
+export function looked(state: MachineState, domain: Domain | undefined, now: number): Verdict {
+  const { phase } = state;
+  const power = domain?.power ?? 'Off';
+  switch (phase.name) {
+    case 'Provisioning':
+      return provisioning({ ...state, phase }, domain, now);
+    case 'Starting':
+      if (power !== 'Off') return up(state, power, now);
+      if (now < phase.deadline) return stay(state, 'start');
+      return failTask(state, 'StartTimeout', 'The hypervisor did not report the domain running within 2 minutes', now);
+    case 'Running':
+    case 'Paused':
+      if (power === 'Off') return guestWentOff(state, domain?.offReason, now);
+      if ((power === 'On') !== (phase.name === 'Running')) return up(state, power, now);
+      return operate(state, now);
+    case 'Waiting':
+      if (power !== 'Off') return up(state, power, now);
+      if (state.operations.length > 0) return operate(state, now);
+      if (now < phase.until) return stay(state);
+      return enter({ ...state, restarts: state.restarts + 1 }, 'Starting', now, state.message);
+    case 'Stopping':
+      return stopping({ ...state, phase }, power, now);
+    case 'Stopped':
+      return power === 'Off' ? operate(state, now) : up(state, power, now);
+    case 'Removing':
+      return removing({ ...state, phase }, domain, now);
+    case 'Gone':
+      return stay(state);
+  }
+}
+
+function up(state: MachineState, power: 'On' | 'Paused', now: number): Verdict {
+  return enter(state, power === 'On' ? 'Running' : 'Paused', now, state.message);
+}
+
+/**
+ * A domain that is already there is ours to go on with only if this attempt made it, or if the launch says so: anything else would be a
+ * second life for one machine, or the end of somebody's first.
+ */
+function provisioning(state: In<'Provisioning'>, domain: Domain | undefined, now: number): Verdict {
+  const { launch } = state;
+  if (!domain) {
+    if (!launch.adopt) return stay(state, 'provision');
+    return failTask(
+      state,
+      'NothingToAdopt',
+      `There is no domain of machine ${launch.uid} on this host to take over`,
+      now,
+    );
+  }
+  if (!launch.adopt && domain.attempt !== launch.attempt) return refuseSecondLife(state, domain);
+  if (domain.power !== 'Off') return up(state, domain.power, now);
+  // It went off while nobody watched over it: the same rules hold as if we had seen it.
+  if (launch.adopt && domain.offReason !== undefined) return guestWentOff(state, domain.offReason, now);
+  return enter(state, launch.power === 'On' ? 'Starting' : 'Stopped', now);
+}
+
+function refuseSecondLife(state: MachineState, domain: Domain): Verdict {
+  const { uid, attempt } = state.launch;
+  const message =
+    `Machine ${uid} already has a domain here, made by attempt ${domain.attempt} and now ${domain.power}; attempt ${attempt} ` +
+    'was not started. Launch it again with adopt, or have the old domain cleaned up first';
+  const termination = {
+    class: 'Infrastructure',
+    reason: 'DomainExists',
+    message,
+    terminal: false,
+    domainAbsent: false,
+  } as const;
+  return {
+    state: { ...state, phase: { name: 'Gone' } },
+    effects: [{ type: 'status', state: 'TASK_FAILED', message, termination }],
+  };
+}
+
+function stopping(state: In<'Stopping'>, power: 'On' | 'Off' | 'Paused', now: number): Verdict {
+  const { phase } = state;
+  if (power !== 'Off') return off(state, power, phase.deadline, now);
+  if (phase.next === 'Stop') return enter(state, 'Stopped', now);
+  return enter({ ...state, restarts: state.restarts + 1 }, 'Starting', now);
+}
+
+/** A paused guest cannot answer the power button, so its power is cut without waiting. */
+function off(state: MachineState, power: 'On' | 'Paused', deadline: number, now: number): Verdict {
+  return stay(state, power === 'On' && now < deadline ? 'shutdown' : 'destroy');
+}
+
+/** Goes on until a look shows that there is no domain and what belonged to it has been removed: only then the task may end. */
+function removing(state: In<'Removing'>, domain: Domain | undefined, now: number): Verdict {
+  const { phase } = state;
+  if (domain && domain.power !== 'Off') return off(state, domain.power, phase.deadline, now);
+  if (domain || !phase.cleaned) return stay(state, 'remove');
+  const { state: task, termination } = phase.outcome;
+  return {
+    state: { ...state, phase: { name: 'Gone' } },
+    effects: [
+      {
+        type: 'status',
+        state: task,
+        message: termination.message,
+        termination: { ...termination, domainAbsent: true },
+      },
+    ],
+  };
+}

@@ -1,0 +1,7 @@
+/** Sentences for people, by the reason word that programs read. */
+export const messageOfReason = {
+  GuestShutdown: 'The guest turned itself off',
+  GuestCrashed: 'The guest or its QEMU process crashed',
+  CrashLoop: 'The guest crashed three times within ten minutes',
+  PowerCut: 'The domain was powered off or removed from outside',
+} as const;

@@ -1,0 +1,140 @@
+/**
+ * One machine on one host, as the journal keeps it. The phase says what is to be done next, so that a worker that was killed
+ * between two lines only has to look at the domain and go on.
+ *
+ *   Provisioning ─► Starting ─► Running ◄─► Paused
+ *        │             ▲  ▲        │
+ *        │ power Off   │  └─ Waiting ◄ guest went off, to be restarted in place
+ *        ▼             │           │
+ *     Stopped ◄─────── Stopping ◄──┘ operation            any ─► Removing ─► Gone
+ */
+import type { MachineLaunch, Termination } from '#lib/api/launch.ts';
+import type { MachinePhase, MachineReport, OperationOrder, PowerState } from '#lib/api/messages.ts';
+import type { Domain } from '../hypervisor.ts';
+
+/** How the task ends once the domain is proven absent. */
+export interface Outcome {
+  readonly state: 'TASK_KILLED' | 'TASK_FAILED' | 'TASK_FINISHED';
+  readonly termination: Omit<Termination, 'domainAbsent'>;
+}
+
+/** Deadlines are wall-clock milliseconds: they have to survive a restart of the worker. */
+export type Phase =
+  | { readonly name: 'Provisioning' }
+  | { readonly name: 'Starting'; readonly deadline: number }
+  | { readonly name: 'Running'; readonly since: number }
+  | { readonly name: 'Paused' }
+  | { readonly name: 'Waiting'; readonly until: number }
+  | { readonly name: 'Stopping'; readonly deadline: number; readonly next: 'Start' | 'Stop' }
+  | { readonly name: 'Stopped' }
+  | { readonly name: 'Removing'; readonly deadline: number; readonly cleaned: boolean; readonly outcome: Outcome }
+  | { readonly name: 'Gone' };
+
+export type HostEffect = 'provision' | 'start' | 'shutdown' | 'destroy' | 'reset' | 'suspend' | 'resume' | 'remove';
+
+/** An operation that was ordered and is not reported done. */
+export interface PendingOperation {
+  readonly id: string;
+  readonly operation: OperationOrder['operation'];
+  readonly force: boolean;
+  readonly deadline: number;
+  /** Restart only: the power was cut for it, so that being on means done. */
+  readonly begun: boolean;
+}
+
+export interface MachineState {
+  readonly launch: MachineLaunch;
+  readonly phase: Phase;
+  /** As last seen. */
+  readonly power: PowerState;
+  /** TASK_RUNNING was sent. */
+  readonly announced: boolean;
+  readonly restarts: number;
+  /** Times of the guest's crashes within the last ten minutes. */
+  readonly crashes: readonly number[];
+  /** Restarts in place without a quiet time between them: the exponent of the delay. */
+  readonly restartsInRow: number;
+  readonly operations: readonly PendingOperation[];
+  /** The last thing done to the host, and when the same may be done again if it did not help. */
+  readonly last?: { readonly effect: HostEffect; readonly tries: number; readonly retryAt: number };
+  readonly message?: string;
+}
+
+export type MachineEvent =
+  | { readonly type: 'looked'; readonly domain: Domain | undefined }
+  | { readonly type: 'kill'; readonly graceMs: number; readonly outcome: Outcome }
+  | { readonly type: 'order'; readonly order: OperationOrder }
+  | { readonly type: 'done'; readonly effect: HostEffect }
+  | { readonly type: 'failed'; readonly effect: HostEffect; readonly message: string };
+
+export type Effect =
+  /** Do this to the host; at most one per step. The answer is a `done` or `failed` event. */
+  | { readonly type: 'host'; readonly effect: HostEffect }
+  | {
+      readonly type: 'status';
+      readonly state: 'TASK_RUNNING' | Outcome['state'];
+      readonly message: string;
+      readonly termination?: Termination;
+    }
+  | {
+      readonly type: 'operation';
+      readonly id: string;
+      readonly state: 'Completed' | 'Failed';
+      readonly message: string;
+    };
+
+export interface Step {
+  readonly state: MachineState;
+  readonly effects: readonly Effect[];
+}
+
+/** The state of a machine whose launch was just accepted. */
+export function accepted(launch: MachineLaunch): MachineState {
+  return {
+    launch,
+    phase: { name: 'Provisioning' },
+    power: 'Off',
+    announced: false,
+    restarts: 0,
+    crashes: [],
+    restartsInRow: 0,
+    operations: [],
+  };
+}
+
+const reported: Readonly<Record<Phase['name'], MachinePhase>> = {
+  Provisioning: 'Provisioning',
+  Starting: 'Starting',
+  Running: 'Running',
+  Paused: 'Paused',
+  Waiting: 'Starting',
+  Stopping: 'Stopping',
+  Stopped: 'Stopped',
+  Removing: 'Stopping',
+  Gone: 'Stopped',
+};
+
+/** What a heartbeat says of the machine. */
+export function reportOf(state: MachineState): MachineReport {
+  const { launch, phase } = state;
+  return {
+    uid: launch.uid,
+    attempt: launch.attempt,
+    taskId: launch.taskId,
+    phase: reported[phase.name],
+    power: state.power,
+    restarts: state.restarts,
+    ...(state.message === undefined ? {} : { message: state.message }),
+  };
+}
+
+/** When to look again even if nothing is heard: the next deadline or retry; undefined if there is none. */
+export function wakeAt(state: MachineState, now: number): number | undefined {
+  const { phase } = state;
+  const times = state.operations.map((operation) => operation.deadline);
+  if ('deadline' in phase) times.push(phase.deadline);
+  if (phase.name === 'Waiting') times.push(phase.until);
+  if (state.last) times.push(state.last.retryAt);
+  const next = Math.min(...times.filter((time) => time > now));
+  return Number.isFinite(next) ? next : undefined;
+}

@@ -1,0 +1,196 @@
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { MachineLaunch } from '#lib/api/launch.ts';
+import type { OperationOrder } from '#lib/api/messages.ts';
+import type { Domain } from '../hypervisor.ts';
+import { machineLaunch } from '../testing/world.ts';
+import { accepted, type Effect, type MachineEvent, type MachineState, type Outcome, type Phase } from './state.ts';
+import { transition } from './transitions.ts';
+
+const uid = randomUUID();
+const now = 1_000_000;
+const outcome: Outcome = {
+  state: 'TASK_KILLED',
+  termination: { class: 'User', reason: 'Killed', message: 'Killed as ordered', terminal: false },
+};
+
+const on: Domain = { uid, attempt: 1, power: 'On' };
+const off: Domain = { uid, attempt: 1, power: 'Off' };
+const paused: Domain = { uid, attempt: 1, power: 'Paused' };
+const phases = {
+  Provisioning: { name: 'Provisioning' },
+  Starting: { name: 'Starting', deadline: now + 1000 },
+  late: { name: 'Starting', deadline: now - 1 },
+  Running: { name: 'Running', since: now - 1000 },
+  Paused: { name: 'Paused' },
+  Waiting: { name: 'Waiting', until: now + 1000 },
+  due: { name: 'Waiting', until: now },
+  Stopping: { name: 'Stopping', deadline: now + 1000, next: 'Stop' },
+  Restarting: { name: 'Stopping', deadline: now + 1000, next: 'Start' },
+  overdue: { name: 'Stopping', deadline: now, next: 'Stop' },
+  Stopped: { name: 'Stopped' },
+  Removing: { name: 'Removing', deadline: now + 1000, cleaned: false, outcome },
+  hurried: { name: 'Removing', deadline: now, cleaned: false, outcome },
+  cleaned: { name: 'Removing', deadline: now, cleaned: true, outcome },
+} as const satisfies Record<string, Phase>;
+
+function machine(phase: Phase, changes: Partial<MachineState> = {}, launch: Partial<MachineLaunch> = {}): MachineState {
+  return { ...accepted(machineLaunch(uid, launch)), announced: true, phase, ...changes };
+}
+
+/** `phase | effects`, short enough for a table. */
+function summary(state: MachineState, event: MachineEvent, at = now): string {
+  const step = transition(state, event, at);
+  return [step.state.phase.name, ...step.effects.map(words)].join(' ');
+}
+
+function words(effect: Effect): string {
+  if (effect.type === 'host') return effect.effect;
+  return effect.type === 'status' ? effect.state : `operation:${effect.state}`;
+}
+
+describe('transition() after a look', () => {
+  const rows: [
+    from: keyof typeof phases,
+    domain: Domain | undefined,
+    launch: Partial<MachineLaunch>,
+    result: string,
+  ][] = [
+    ['Provisioning', undefined, {}, 'Provisioning provision'],
+    ['Provisioning', off, {}, 'Starting'],
+    ['Provisioning', off, { power: 'Off' }, 'Stopped'],
+    ['Provisioning', on, {}, 'Running'],
+    ['Provisioning', on, { attempt: 2 }, 'Gone TASK_FAILED'],
+    ['Provisioning', off, { attempt: 2 }, 'Gone TASK_FAILED'],
+    ['Provisioning', on, { attempt: 2, adopt: true }, 'Running'],
+    ['Provisioning', paused, { attempt: 2, adopt: true }, 'Paused'],
+    ['Provisioning', undefined, { adopt: true }, 'Removing'],
+    ['Provisioning', { ...off, offReason: 'Shutdown' }, { adopt: true, onGuestShutdown: 'Finish' }, 'Removing'],
+    ['Starting', off, {}, 'Starting start'],
+    ['Starting', undefined, {}, 'Starting start'],
+    ['Starting', on, {}, 'Running'],
+    ['late', off, {}, 'Removing'],
+    ['Running', on, {}, 'Running'],
+    ['Running', paused, {}, 'Paused'],
+    ['Running', { ...off, offReason: 'Shutdown' }, {}, 'Waiting'],
+    ['Running', { ...off, offReason: 'Shutdown' }, { onGuestShutdown: 'Stop' }, 'Stopped'],
+    ['Running', { ...off, offReason: 'Shutdown' }, { onGuestShutdown: 'Finish' }, 'Removing'],
+    ['Running', { ...off, offReason: 'Crashed' }, {}, 'Waiting'],
+    ['Running', { ...off, offReason: 'Crashed' }, { onGuestCrash: 'Stop' }, 'Stopped'],
+    ['Running', { ...off, offReason: 'Crashed' }, { onGuestCrash: 'Fail' }, 'Removing'],
+    ['Running', undefined, {}, 'Waiting'],
+    ['Paused', on, {}, 'Running'],
+    ['Paused', paused, {}, 'Paused'],
+    ['Waiting', off, {}, 'Waiting'],
+    ['due', off, {}, 'Starting'],
+    ['Waiting', on, {}, 'Running'],
+    ['Stopping', on, {}, 'Stopping shutdown'],
+    ['Stopping', paused, {}, 'Stopping destroy'],
+    ['overdue', on, {}, 'Stopping destroy'],
+    ['Stopping', off, {}, 'Stopped'],
+    ['Restarting', off, {}, 'Starting'],
+    ['Stopped', off, {}, 'Stopped'],
+    ['Stopped', on, {}, 'Running'],
+    ['Removing', on, {}, 'Removing shutdown'],
+    ['hurried', on, {}, 'Removing destroy'],
+    ['Removing', off, {}, 'Removing remove'],
+    ['Removing', undefined, {}, 'Removing remove'],
+    ['cleaned', off, {}, 'Removing remove'],
+    ['cleaned', undefined, {}, 'Gone TASK_KILLED'],
+  ];
+  test.each(rows)('%s, domain %o, launch %o: %s', (from, domain, launch, result) => {
+    expect(summary(machine(phases[from], {}, launch), { type: 'looked', domain })).toBe(result);
+  });
+});
+
+test('transition() announces TASK_RUNNING once', () => {
+  const first = transition(machine(phases.Starting, { announced: false }), { type: 'looked', domain: on }, now);
+  expect(first.effects).toEqual([{ type: 'status', state: 'TASK_RUNNING', message: 'Running' }]);
+  expect(summary({ ...first.state, phase: phases.Starting }, { type: 'looked', domain: on })).toBe('Running');
+});
+
+test('transition() tries the same again only after its delay', () => {
+  const { state } = transition(machine(phases.hurried), { type: 'failed', effect: 'destroy', message: 'no' }, now);
+  expect(summary(state, { type: 'looked', domain: on }, now + 499)).toBe('Removing');
+  expect(summary(state, { type: 'looked', domain: on }, now + 500)).toBe('Removing destroy');
+});
+
+test('transition() ends the attempt at the third crash within ten minutes', () => {
+  const crashed: MachineEvent = { type: 'looked', domain: { ...off, offReason: 'Crashed' } };
+  const twice = machine(phases.Running, { crashes: [now - 500_000, now - 1000] });
+  expect(summary(twice, crashed)).toBe('Removing');
+  const long = machine(phases.Running, { crashes: [now - 700_000, now - 1000] });
+  expect(summary(long, crashed)).toBe('Waiting');
+});
+
+test('transition() lets a second kill only hurry and keeps the first outcome', () => {
+  const failing = { ...outcome, state: 'TASK_FAILED' } as const;
+  const state = machine({ ...phases.Removing, outcome: failing });
+  const { state: after } = transition(state, { type: 'kill', graceMs: 10, outcome }, now);
+  expect(after.phase).toEqual({ ...state.phase, deadline: now + 10 });
+});
+
+test('transition() refuses orders to another attempt, and all orders once the machine is going', () => {
+  const order: OperationOrder = {
+    type: 'operation',
+    version: 1,
+    id: 'o',
+    uid,
+    attempt: 2,
+    operation: 'Stop',
+    force: false,
+    timeoutMs: 1,
+  };
+  expect(summary(machine(phases.Running), { type: 'order', order })).toBe('Running operation:Failed');
+  expect(summary(machine(phases.Removing), { type: 'order', order: { ...order, attempt: 1 } })).toBe(
+    'Removing operation:Failed',
+  );
+});
+
+test('transition() fails an operation whose time is over', () => {
+  const operations = [{ id: 'o', operation: 'Stop', force: false, deadline: now, begun: false }] as const;
+  expect(summary(machine(phases.Stopping, { operations }), { type: 'looked', domain: on })).toBe(
+    'Stopping operation:Failed shutdown',
+  );
+});
+
+test('whatever happened before, a killed machine is gone in the end and says so once', () => {
+  const domain = fc.constantFrom<(Domain | undefined)[]>(undefined, on, off, paused, { ...off, offReason: 'Crashed' });
+  const event = fc.oneof(
+    domain.map((each): MachineEvent => ({ type: 'looked', domain: each })),
+    fc.constantFrom<MachineEvent[]>(
+      { type: 'done', effect: 'provision' },
+      { type: 'done', effect: 'remove' },
+      { type: 'failed', effect: 'destroy', message: 'no' },
+      { type: 'failed', effect: 'remove', message: 'no' },
+    ),
+  );
+  fc.assert(
+    fc.property(fc.constantFrom(...Object.values(phases)), fc.array(event), (phase, events) => {
+      let state: MachineState = machine(phase);
+      let time = now;
+      const terminal: string[] = [];
+      const apply = (each: MachineEvent): readonly Effect[] => {
+        const step = transition(state, each, time);
+        ({ state } = step);
+        for (const effect of step.effects)
+          if (effect.type === 'status' && effect.state !== 'TASK_RUNNING') terminal.push(effect.state);
+        time += 60_000;
+        return step.effects;
+      };
+      for (const each of events) apply(each);
+      apply({ type: 'kill', graceMs: 1000, outcome });
+      // An obedient host: power goes with destroy, the domain with remove.
+      let there: Domain | undefined = on;
+      for (let round = 0; round < 10 && state.phase.name !== 'Gone'; round++) {
+        const host = apply({ type: 'looked', domain: there }).find((effect) => effect.type === 'host')?.effect;
+        if (host === 'destroy' || host === 'shutdown') there = off;
+        if (host === 'remove') there = undefined;
+        if (host) apply({ type: 'done', effect: host });
+      }
+      expect(state.phase.name).toBe('Gone');
+      expect(terminal).toHaveLength(1);
+    }),
+  );
+});

@@ -1,0 +1,123 @@
+/**
+ * What happens to a machine: pure, `(state, event, now) -> { state, effects }`. No clock, no chance, no host in here. The driver
+ * journals the state before it performs the effects, and answers each effect on the host with `done` or `failed` and a new look.
+ */
+import type { OperationOrder } from '#lib/api/messages.ts';
+import { looked } from './looked.ts';
+import { enter, failTask, gate, quietMs, remove, type Verdict } from './moves.ts';
+import type { Effect, HostEffect, MachineEvent, MachineState, Step } from './state.ts';
+
+/** Orders beyond this many unfinished ones are refused: an operator does not queue more in earnest. */
+const maxPending = 8;
+
+export function transition(state: MachineState, event: MachineEvent, now: number): Step {
+  if (state.phase.name === 'Gone') return event.type === 'order' ? refuse(state, event.order, 'is gone') : keep(state);
+  switch (event.type) {
+    case 'looked':
+      return afterLook(state, event, now);
+    case 'kill':
+      return flatten(remove(state, now + event.graceMs, event.outcome));
+    case 'order':
+      return order(state, event.order, now);
+    case 'done':
+      return done(tried(state, event.effect, now), event.effect, now);
+    case 'failed':
+      return failed(tried(state, event.effect, now), event.effect, event.message, now);
+  }
+}
+
+function keep(state: MachineState): Step {
+  return { state, effects: [] };
+}
+
+function flatten(verdict: Verdict): Step {
+  const { host, ...step } = verdict;
+  return host === undefined ? step : { ...step, effects: [...step.effects, { type: 'host', effect: host }] };
+}
+
+function afterLook(before: MachineState, event: MachineEvent & { type: 'looked' }, now: number): Step {
+  const expired = before.operations.filter((operation) => operation.deadline <= now);
+  const effects: Effect[] = expired.map(({ id, operation }) => ({
+    type: 'operation',
+    id,
+    state: 'Failed',
+    message: `${operation} was not done in time: the machine is ${before.phase.name}`,
+  }));
+  const seen: MachineState = {
+    ...before,
+    power: event.domain?.power ?? 'Off',
+    operations: before.operations.filter((operation) => operation.deadline > now),
+  };
+  const verdict = looked(calmed(seen, now), event.domain, now);
+  const step = flatten(gate(verdict, now));
+  return { ...step, effects: [...effects, ...step.effects] };
+}
+
+/** A guest that has run for a while gets a fresh delay at its next restart. */
+function calmed(state: MachineState, now: number): MachineState {
+  const { phase } = state;
+  if (phase.name !== 'Running' || now - phase.since < quietMs || state.restartsInRow === 0) return state;
+  return { ...state, restartsInRow: 0, crashes: [] };
+}
+
+function order(state: MachineState, wish: OperationOrder, now: number): Step {
+  if (state.operations.some(({ id }) => id === wish.id)) return keep(state);
+  if (wish.attempt !== state.launch.attempt)
+    return refuse(state, wish, `runs attempt ${state.launch.attempt}, the order is for attempt ${wish.attempt}`);
+  if (state.phase.name === 'Removing') return refuse(state, wish, 'is being removed');
+  if (state.operations.length >= maxPending) return refuse(state, wish, `has ${maxPending} unfinished operations`);
+  const { id, operation, force, timeoutMs } = wish;
+  const pending = { id, operation, force, deadline: now + timeoutMs, begun: false };
+  return keep({ ...state, operations: [...state.operations, pending] });
+}
+
+function refuse(state: MachineState, { id, operation }: OperationOrder, why: string): Step {
+  const message = `Cannot ${operation}: machine ${state.launch.uid} ${why}`;
+  return { state, effects: [{ type: 'operation', id, state: 'Failed', message }] };
+}
+
+/** A power button is pressed again after 10 s only, because guests ignore it while they boot; anything else soon, then seldom. */
+function tried(state: MachineState, effect: HostEffect, now: number): MachineState {
+  const tries = state.last?.effect === effect ? state.last.tries + 1 : 1;
+  const delayMs = effect === 'shutdown' ? 10_000 : Math.min(30_000, 500 * 2 ** (tries - 1));
+  return { ...state, last: { effect, tries, retryAt: now + delayMs } };
+}
+
+function done(state: MachineState, effect: HostEffect, now: number): Step {
+  const { phase } = state;
+  if (effect === 'provision' && phase.name === 'Provisioning') {
+    return flatten(enter(state, state.launch.power === 'On' ? 'Starting' : 'Stopped', now));
+  }
+  if (effect === 'remove' && phase.name === 'Removing') return keep({ ...state, phase: { ...phase, cleaned: true } });
+  if (effect === 'reset') return settleFirst(state, 'Completed', 'Reset');
+  return keep(state);
+}
+
+/** A step that fails before the guest ran ends the attempt; one on the way out is tried until it works. */
+function failed(state: MachineState, effect: HostEffect, reason: string, now: number): Step {
+  const withMessage = { ...state, message: `${effect} failed: ${reason}` };
+  switch (effect) {
+    case 'provision':
+      return flatten(failTask(withMessage, 'ProvisioningFailed', reason, now));
+    case 'start':
+      return flatten(failTask(withMessage, 'StartFailed', reason, now));
+    case 'reset':
+    case 'suspend':
+    case 'resume':
+      return settleFirst(state, 'Failed', `${effect} failed: ${reason}`);
+    case 'shutdown':
+    case 'destroy':
+    case 'remove':
+      return keep(withMessage);
+  }
+}
+
+/** Ends the operation under way, which is always the oldest. */
+function settleFirst(state: MachineState, outcome: 'Completed' | 'Failed', message: string): Step {
+  const [first, ...rest] = state.operations;
+  if (!first) return keep(state);
+  return {
+    state: { ...state, operations: rest },
+    effects: [{ type: 'operation', id: first.id, state: outcome, message }],
+  };
+}

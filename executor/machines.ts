@@ -1,0 +1,156 @@
+/** The machines of this host: one driver each, and the way of launches, kills and operations to them. */
+import type { MachineLaunch } from '#lib/api/launch.ts';
+import type { MachineReport, OperationOrder } from '#lib/api/messages.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { TaskInfo } from '#mesos/types.ts';
+import type { Domain } from './hypervisor.ts';
+import type { Journal } from './journal/journal.ts';
+import { MachineDriver } from './machine/driver.ts';
+import { type HostTools, perform } from './machine/host.ts';
+import { accepted, type Effect, type MachineState, type Outcome, reportOf } from './machine/state.ts';
+import type { Reporter, StatusWords } from './reporter.ts';
+
+export interface MachinesDeps {
+  readonly journal: Journal;
+  readonly reporter: Reporter;
+  readonly tools: HostTools;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The journal cannot be written any more: the worker must end, nothing may be done that is not stored. */
+  fatal(error: unknown): void;
+}
+
+const killed: Outcome = {
+  state: 'TASK_KILLED',
+  termination: { class: 'User', reason: 'Killed', message: 'Killed as ordered', terminal: false },
+};
+
+export class Machines implements AsyncDisposable {
+  readonly #deps: MachinesDeps;
+  readonly #byUid = new Map<string, MachineDriver>();
+  /** Orders that a driver has and has not finished. */
+  readonly #orders = new Set<string>();
+
+  /** Goes on with the machines in the journal. Nothing happens to a domain that is as it should be. */
+  constructor(deps: MachinesDeps) {
+    this.#deps = deps;
+    for (const { state, ended } of deps.journal.tasks()) {
+      if (state === undefined || ended) continue;
+      const machine = state as MachineState;
+      for (const { id } of machine.operations) this.#orders.add(id);
+      this.#drive(machine);
+    }
+  }
+
+  /** Ends the drivers after their steps under way; the domains go on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#byUid.values()].map(async (driver) => await driver[Symbol.asyncDispose]()));
+  }
+
+  launch(info: TaskInfo, launch: MachineLaunch): void {
+    const old = this.#byUid.get(launch.uid);
+    if (old && !launch.adopt) {
+      this.#refuseSecondLife(info, launch, old.state);
+      return;
+    }
+    const state = accepted(launch);
+    const words = { state: 'TASK_STARTING', message: launch.adopt ? 'Taking over' : 'Provisioning' } as const;
+    this.#deps.reporter.accept(info, words, state, old?.state.launch.taskId);
+    for (const { id, operation } of old?.state.operations ?? []) {
+      const message = `Cannot ${operation}: another attempt has taken the machine over`;
+      this.#deps.journal.finish({ id, uid: launch.uid, state: 'Failed', message });
+    }
+    this.#drive(state, old?.[Symbol.asyncDispose]());
+  }
+
+  #refuseSecondLife(info: TaskInfo, { uid, attempt }: MachineLaunch, { launch, phase }: MachineState): void {
+    const message =
+      `Machine ${uid} is still here as attempt ${launch.attempt} (${phase.name}); attempt ${attempt} was not started. ` +
+      'Kill the older attempt first, or launch with adopt to take its domain over';
+    const reason = 'AttemptStillHere';
+    this.#deps.reporter.refuse(info, {
+      class: 'Infrastructure',
+      reason,
+      message,
+      terminal: false,
+      domainAbsent: false,
+    });
+  }
+
+  /** False if there is no such machine. `graceMs` from the kill policy, else the launch's own. */
+  kill(taskId: string, graceMs?: number): boolean {
+    const driver = [...this.#byUid.values()].find(({ state }) => state.launch.taskId === taskId);
+    driver?.push({ type: 'kill', graceMs: graceMs ?? driver.state.launch.terminationGraceMs, outcome: killed });
+    return driver !== undefined;
+  }
+
+  /** Each order is done once by its id, however often it is repeated. */
+  order(order: OperationOrder): void {
+    const { id, uid, operation } = order;
+    const report = this.#deps.journal.order({ id, uid, state: 'InProgress', message: `${operation} was accepted` });
+    if (report.state !== 'InProgress' || this.#orders.has(id)) return;
+    const driver = this.#byUid.get(uid);
+    if (driver) {
+      this.#orders.add(id);
+      driver.push({ type: 'order', order });
+      return;
+    }
+    const message = `Cannot ${operation}: machine ${uid} is not on this host`;
+    this.#deps.journal.finish({ id, uid, state: 'Failed', message });
+  }
+
+  has(uid: string): boolean {
+    return this.#byUid.has(uid);
+  }
+
+  reports(): MachineReport[] {
+    return [...this.#byUid.values()].map(({ state }) => reportOf(state));
+  }
+
+  /** Has the drivers look whose machine is not as they saw it last. `domains` may be older than what they have done since. */
+  compare(domains: readonly Domain[]): void {
+    const powers = new Map(domains.map(({ uid, power }) => [uid, power]));
+    for (const [uid, driver] of this.#byUid) if (driver.differs(powers.get(uid) ?? 'Absent')) driver.hint();
+  }
+
+  hint(uid: string): void {
+    this.#byUid.get(uid)?.hint();
+  }
+
+  #drive(state: MachineState, after?: Promise<void>): void {
+    const { tools, clock, log } = this.#deps;
+    const { uid, taskId, name, namespace } = state.launch;
+    const driver = new MachineDriver(
+      state,
+      {
+        look: async (each) => await tools.hypervisor.get(each),
+        perform: async ({ launch }, effect) => await perform(tools, launch, effect),
+        commit: (next, reports) => this.#commit(next, reports),
+        clock,
+        log: log.child({ uid, taskId, machine: `${namespace}/${name}` }),
+      },
+      after,
+    );
+    this.#byUid.set(uid, driver);
+    driver.finished.then(
+      () => {
+        if (this.#byUid.get(uid) === driver && driver.state.phase.name === 'Gone') this.#byUid.delete(uid);
+      },
+      (error) => this.#deps.fatal(error),
+    );
+  }
+
+  #commit(state: MachineState, reports: readonly Exclude<Effect, { type: 'host' }>[]): void {
+    const { uid, taskId } = state.launch;
+    const words: StatusWords[] = [];
+    const operations = [];
+    for (const report of reports) {
+      if (report.type === 'operation')
+        operations.push({ id: report.id, uid, state: report.state, message: report.message });
+      else words.push({ ...report, ...(report.termination ? { data: report.termination } : {}) });
+    }
+    this.#deps.reporter.step(taskId, { state, words, operations });
+    for (const { id } of operations) this.#orders.delete(id);
+  }
+}

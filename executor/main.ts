@@ -1,0 +1,28 @@
+/** The program that the Mesos agent starts: the supervisor of the worker that does the work. */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { supervise } from './supervisor.ts';
+
+const controller = new AbortController();
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => controller.abort());
+
+const { MESOS_EXECUTOR_AUTHENTICATION_TOKEN: token, ...environment } = process.env;
+delete process.env.MESOS_EXECUTOR_AUTHENTICATION_TOKEN;
+
+await supervise(
+  {
+    command: process.execPath,
+    arguments: [join(import.meta.dirname, 'worker.ts')],
+    environment,
+    orders: { incarnation: randomUUID(), ...(token ? { token } : {}) },
+    firstDelayMs: 200,
+    maxDelayMs: 10_000,
+    settledMs: 60_000,
+    // Not the common logger: nothing may be imported here that could break.
+    say: (message, fields) =>
+      process.stderr.write(
+        `${JSON.stringify({ level: 'warn', time: new Date().toISOString(), program: 'factory-executor', message, ...fields })}\n`,
+      ),
+  },
+  controller.signal,
+);

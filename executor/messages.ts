@@ -1,0 +1,55 @@
+/**
+ * Reads what Mesos hands us of the cluster server's words: launches and framework messages. Both come from another machine, so the
+ * fields that end in a path, a command or a decision are checked here, once.
+ */
+import type { Launch } from '#lib/api/launch.ts';
+import type { SchedulerMessage } from '#lib/api/messages.ts';
+import { parseTaskId } from '#lib/api/names.ts';
+import { decodeData } from '#mesos/bytes.ts';
+import type { TaskInfo } from '#mesos/types.ts';
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const digest = /^[0-9a-f]{64}$/;
+
+/** Throws Error saying what is wrong: such a launch can never work, whoever repeats it. */
+export function parseLaunch(task: TaskInfo): Launch {
+  if (task.data === undefined) throw new Error('The task carries no data');
+  const launch = decodeData(task.data) as Launch;
+  if (launch?.version !== 1) throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
+  const id = parseTaskId(task.task_id.value);
+  if (launch.taskId !== task.task_id.value || id?.uid !== launch.uid || id.type !== launch.type)
+    throw new Error(`The launch is for task ${launch.taskId} of ${launch.type} ${launch.uid}, not for this one`);
+  if (!uuid.test(launch.uid)) throw new Error(`"${launch.uid}" is not a uid`);
+  if (launch.type === 'machine') checkMachine(launch);
+  return launch;
+}
+
+function checkMachine(launch: Launch & { type: 'machine' }): void {
+  if (!digest.test(launch.image?.digest)) throw new Error(`"${launch.image?.digest}" is not a digest of an image`);
+  const sizes = { cores: launch.cores, memoryMiB: launch.memoryMiB, rootDiskBytes: launch.rootDiskBytes };
+  for (const [name, value] of Object.entries({ ...sizes, terminationGraceMs: launch.terminationGraceMs })) {
+    if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is ${value}, not a whole number`);
+  }
+  if (!Array.isArray(launch.networks) || !Array.isArray(launch.sshKeys))
+    throw new Error('networks or sshKeys is missing');
+}
+
+/** Undefined for what this version does not know: an older executor must not fall over a newer cluster server. */
+export function parseMessage(data: string): SchedulerMessage | undefined {
+  const message = decodeData(data) as Partial<SchedulerMessage> | null;
+  if (message?.version !== 1) return undefined;
+  switch (message.type) {
+    case 'operation':
+      return typeof message.id === 'string' && uuid.test(message.uid ?? '') ? (message as SchedulerMessage) : undefined;
+    case 'ack':
+      return Array.isArray(message.operations) ? (message as SchedulerMessage) : undefined;
+    case 'inventory':
+      return message as SchedulerMessage;
+    case 'cleanup':
+      return Array.isArray(message.uids) && message.uids.every((uid) => uuid.test(uid))
+        ? (message as SchedulerMessage)
+        : undefined;
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,33 @@
+/** The bridge of a subnet on this host. Machines of one subnet share it; nothing joins two of them. */
+import { runCommand } from '../libvirt/command.ts';
+import { bridgeName } from './names.ts';
+
+/**
+ * The host's only address on a subnet: link-local, the same on every bridge and host. DHCP has to come from some address, and one of the
+ * subnet's own could be a guest's, or another host's. With 32 bits it makes no route. Guests never learn it but as the name of the server.
+ */
+export const hostAddress = '169.254.169.253';
+
+/** Makes it if it is not there, and sets what it must have either way: an earlier try may have been killed half-way. */
+export async function makeBridge(vni: number, mtu: number, netns: string | undefined): Promise<void> {
+  const bridge = bridgeName(vni);
+  const ip = (...args: string[]) => runCommand('ip', args, { netns });
+  if (!(await bridgeExists(vni, netns)))
+    await ip('link', 'add', bridge, 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0');
+  // No IPv6 address by itself: the host is no neighbour of its guests.
+  await ip('link', 'set', bridge, 'addrgenmode', 'none', 'mtu', String(mtu));
+  await ip('addr', 'replace', `${hostAddress}/32`, 'dev', bridge);
+  await ip('link', 'set', bridge, 'up');
+  // The VXLAN port to the subnet's other hosts joins here once the cluster server tells who they are.
+}
+
+export async function removeBridge(vni: number, netns: string | undefined): Promise<void> {
+  if (await bridgeExists(vni, netns)) await runCommand('ip', ['link', 'del', bridgeName(vni)], { netns });
+}
+
+async function bridgeExists(vni: number, netns: string | undefined): Promise<boolean> {
+  const links = JSON.parse(await runCommand('ip', ['-json', 'link', 'show', 'type', 'bridge'], { netns })) as readonly {
+    readonly ifname?: string;
+  }[];
+  return links.some(({ ifname }) => ifname === bridgeName(vni));
+}

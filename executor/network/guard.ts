@@ -1,0 +1,79 @@
+/**
+ * What a guest may send (nftables, family bridge): frames with its own MAC and IPv4 address only, no answers of a DHCP server, no IPv6
+ * router advertisements; and to the host itself nothing but DHCP. One table per host, one chain per tap, all set in one transaction.
+ */
+import { runCommand } from '../libvirt/command.ts';
+import { tapPrefix } from './names.ts';
+
+const table = 'computefactory';
+const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
+const ipPattern = /^\d{1,3}(\.\d{1,3}){3}$/;
+
+export interface GuardedTap {
+  readonly tap: string;
+  readonly mac: string;
+  readonly ip: string;
+}
+
+export async function guardTap({ tap, mac, ip }: GuardedTap, netns: string | undefined): Promise<void> {
+  // They come from the launch message and go into a program's input: nothing but addresses may.
+  if (!macPattern.test(mac) || !ipPattern.test(ip))
+    throw new TypeError(`Cannot guard ${tap}: ${mac} and ${ip} are no addresses`);
+  await nft([...base(), ...chain(tap, mac, ip)], netns);
+}
+
+/** Nothing if it is not there. The last one takes the table along. */
+export async function unguardTap(tap: string, netns: string | undefined): Promise<void> {
+  const taps = await guardedTaps(netns);
+  if (taps.length === 0) return;
+  if (taps.every((other) => other === tap)) return await nft([`delete table bridge ${table}`], netns);
+  if (!taps.includes(tap)) return;
+  const name = `bridge ${table} ${tap}`;
+  await nft([`delete element bridge ${table} taps { "${tap}" }`, `flush chain ${name}`, `delete chain ${name}`], netns);
+}
+
+/** Names of the taps that have rules here. */
+export async function guardedTaps(netns: string | undefined): Promise<readonly string[]> {
+  const all = JSON.parse(await runCommand('nft', ['-j', 'list', 'chains', 'bridge'], { netns })) as {
+    readonly nftables: readonly { readonly chain?: { readonly table: string; readonly name: string } }[];
+  };
+  return all.nftables.flatMap(({ chain }) =>
+    chain?.table === table && chain.name.startsWith(tapPrefix) ? [chain.name] : [],
+  );
+}
+
+function base(): readonly string[] {
+  return [
+    `add table bridge ${table}`,
+    `add map bridge ${table} taps { type ifname : verdict; }`,
+    `add chain bridge ${table} from-guest { type filter hook prerouting priority -300; policy accept; }`,
+    `flush chain bridge ${table} from-guest`,
+    `add rule bridge ${table} from-guest iifname vmap @taps`,
+    `add chain bridge ${table} to-host { type filter hook input priority 0; policy accept; }`,
+    `flush chain bridge ${table} to-host`,
+    `add rule bridge ${table} to-host iifname "${tapPrefix}*" udp dport 67 accept`,
+    `add rule bridge ${table} to-host iifname "${tapPrefix}*" drop`,
+  ];
+}
+
+function chain(tap: string, mac: string, ip: string): readonly string[] {
+  const rules = [
+    `ether saddr != ${mac} drop`,
+    `arp saddr ether != ${mac} drop`,
+    // 0.0.0.0 asks whether an address is taken, and asks DHCP.
+    `arp saddr ip != { ${ip}, 0.0.0.0 } drop`,
+    `ip saddr != { ${ip}, 0.0.0.0 } drop`,
+    'udp sport 67 drop',
+    'icmpv6 type nd-router-advert drop',
+  ];
+  return [
+    `add chain bridge ${table} ${tap}`,
+    `flush chain bridge ${table} ${tap}`,
+    ...rules.map((rule) => `add rule bridge ${table} ${tap} ${rule}`),
+    `add element bridge ${table} taps { "${tap}" : goto ${tap} }`,
+  ];
+}
+
+async function nft(lines: readonly string[], netns: string | undefined): Promise<void> {
+  await runCommand('nft', ['-f', '-'], { netns, input: `${lines.join('\n')}\n` });
+}

@@ -1,0 +1,20 @@
+/** Names of what the executor makes in the kernel: from numbers and hashes only, at most 15 characters, never from what users typed. */
+import { createHash } from 'node:crypto';
+
+const vniMax = 2 ** 24 - 1;
+
+/** One bridge per subnet and host. */
+export function bridgeName(vni: number): string {
+  if (!Number.isInteger(vni) || vni < 1 || vni > vniMax)
+    throw new RangeError(`Cannot name a bridge for the VXLAN id ${vni}`);
+  return `cfb${vni.toString(16)}`;
+}
+
+/** All our taps begin with this: rules for all guests at once match it. */
+export const tapPrefix = 'cft';
+
+/** The tap of one network of a machine. Stable: the same after every restart and on every host. */
+export function tapName(uid: string, vni: number): string {
+  const hash = createHash('sha256').update(`${uid}/${vni}`).digest('hex');
+  return `${tapPrefix}${hash.slice(0, 10)}`;
+}

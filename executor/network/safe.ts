@@ -1,0 +1,31 @@
+/** A last look at what goes into files and input of other programs: their separators are commas, spaces and line ends. */
+import { isIPv4 } from 'node:net';
+import type { MachineNetwork } from '#lib/api/launch.ts';
+
+const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
+const labelPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+const domainPattern = /^$|^[a-z0-9-]+(\.[a-z0-9-]+)*$/i;
+
+/** Throws a TypeError that names the value. The API refuses such values long before; this host does not depend on it. */
+export function requireSafe(hostname: string, network: MachineNetwork): void {
+  const { ip, prefix, gateway, mac, mtu, dns, domain, leaseSeconds } = network;
+  const checks: readonly (readonly [string, unknown, boolean])[] = [
+    ['hostname', hostname, labelPattern.test(hostname)],
+    ['ip', ip, isIPv4(ip)],
+    ['prefix', prefix, isBetween(prefix, 1, 30)],
+    ['gateway', gateway, gateway === '' || isIPv4(gateway)],
+    ['mac', mac, macPattern.test(mac)],
+    ['mtu', mtu, isBetween(mtu, 576, 9216)],
+    ['dns', dns, dns.every((server) => isIPv4(server))],
+    ['domain', domain, domainPattern.test(domain)],
+    // dnsmasq's own least is two minutes.
+    ['leaseSeconds', leaseSeconds, isBetween(leaseSeconds, 120, 0x7fffffff)],
+  ];
+  for (const [name, value, right] of checks) {
+    if (!right) throw new TypeError(`Cannot use ${name} ${JSON.stringify(value)} of subnet ${network.subnet} on this host`);
+  }
+}
+
+function isBetween(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
+}

@@ -1,0 +1,69 @@
+/**
+ * Who is on a subnet here, as files: `<root>/network/<vni>/machines/<uid>.json`. They are written before anything is made in the
+ * kernel and removed after it is gone, so that what they say is never less than what there is; who counts them knows who is last.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MachineNetwork } from '#lib/api/launch.ts';
+import { writeFileAtomic } from '#lib/std/files.ts';
+
+export interface Attachment {
+  readonly uid: string;
+  readonly hostname: string;
+  readonly network: MachineNetwork;
+}
+
+export class SubnetFiles {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = join(root, 'network');
+  }
+
+  directory(vni: number): string {
+    return join(this.#root, String(vni));
+  }
+
+  put(attachment: Attachment): void {
+    const directory = join(this.directory(attachment.network.vni), 'machines');
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    writeFileAtomic(join(directory, `${attachment.uid}.json`), JSON.stringify(attachment));
+  }
+
+  remove(vni: number, uid: string): void {
+    rmSync(join(this.directory(vni), 'machines', `${uid}.json`), { force: true });
+  }
+
+  /** In the order of uids, so that what is written from them is stable. */
+  attachments(vni: number): readonly Attachment[] {
+    const directory = join(this.directory(vni), 'machines');
+    return namesIn(directory)
+      .filter((name) => name.endsWith('.json'))
+      .sort()
+      .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')) as Attachment);
+  }
+
+  subnets(): readonly number[] {
+    return namesIn(this.#root)
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number);
+  }
+
+  owners(): readonly string[] {
+    const uids = this.subnets().flatMap((vni) => this.attachments(vni).map(({ uid }) => uid));
+    return [...new Set(uids)];
+  }
+
+  removeSubnet(vni: number): void {
+    rmSync(this.directory(vni), { recursive: true, force: true });
+  }
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+/** Disks and networks of the imitation: small files with the right names, so that what is left behind can be counted. */
+import { access, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MachineNetwork } from '#lib/api/launch.ts';
+import type { DomainSpec, HostDevices, MachineDisks, MachineNics } from '../hypervisor.ts';
+import type { JsonDirectory } from './files.ts';
+
+export interface SimNics {
+  readonly hostname: string;
+  readonly networks: readonly MachineNetwork[];
+}
+
+export function simDevices(root: string, nics: JsonDirectory<SimNics>): HostDevices {
+  const directoryOf = (uid: string): string => join(root, 'vms', uid);
+  return {
+    makeDisks: async (machine) => await makeDisks(directoryOf(machine.uid), machine),
+    async removeDisks(uid) {
+      await rm(directoryOf(uid), { recursive: true, force: true });
+    },
+    async attachNetworks(machine) {
+      nics.set(machine.uid, { hostname: machine.hostname, networks: machine.networks });
+      return machine.networks.map((network, index) => nicOf(machine, network, index));
+    },
+    async detachNetworks(uid) {
+      nics.delete(uid);
+    },
+    async owners() {
+      const withDisks = await readdir(join(root, 'vms')).catch(() => []);
+      return [...new Set([...withDisks, ...[...nics.entries()].map(([uid]) => uid)])];
+    },
+  };
+}
+
+async function makeDisks(directory: string, { image, rootDiskBytes, seed }: MachineDisks) {
+  await access(image.path);
+  await mkdir(directory, { recursive: true });
+  const rootDisk = join(directory, 'root.qcow2');
+  const seedDisk = join(directory, 'seed.iso');
+  await writeFile(rootDisk, JSON.stringify({ backing: image, virtualSize: rootDiskBytes }));
+  await writeFile(seedDisk, JSON.stringify(seed));
+  return { rootDisk, seedDisk };
+}
+
+function nicOf({ uid }: MachineNics, { mac, mtu, vni }: MachineNetwork, index: number): DomainSpec['nics'][number] {
+  return { tap: `t${uid.slice(0, 8)}-${index}`, bridge: `cfbr${vni}`, mac, mtu };
+}

@@ -1,0 +1,36 @@
+/** What time does to an imitated domain. Pure: a domain is read with the time of the look, so that an idle one costs nothing. */
+import type { Domain, DomainSpec } from '../hypervisor.ts';
+
+export interface SimDomain {
+  readonly spec: DomainSpec;
+  readonly power: 'On' | 'Off' | 'Paused';
+  /** When the guest was last started or rebooted; it answers the power button `bootMs` later. */
+  readonly bootedAt?: number;
+  /** The guest was told to turn itself off, and is off from then on. */
+  readonly offAt?: number;
+  readonly offReason?: 'Shutdown' | 'Crashed' | 'Destroyed';
+}
+
+export function atTime(domain: SimDomain, now: number): SimDomain {
+  return domain.power === 'On' && domain.offAt !== undefined && now >= domain.offAt
+    ? switchedOff(domain, 'Shutdown')
+    : domain;
+}
+
+export function started(domain: SimDomain, now: number): SimDomain {
+  return domain.power === 'Off' ? { spec: domain.spec, power: 'On', bootedAt: now } : domain;
+}
+
+export function switchedOff(domain: SimDomain, offReason: 'Shutdown' | 'Crashed' | 'Destroyed'): SimDomain {
+  return { spec: domain.spec, power: 'Off', offReason };
+}
+
+/** A guest that is still booting turns itself off once it is up; shutting down takes it a quarter of its boot time. */
+export function powerButton(domain: SimDomain, bootMs: number, now: number): SimDomain {
+  if (domain.power !== 'On' || domain.offAt !== undefined) return domain;
+  return { ...domain, offAt: Math.max(now, (domain.bootedAt ?? now) + bootMs) + bootMs / 4 };
+}
+
+export function publicView({ spec, power, offReason }: SimDomain): Domain {
+  return { uid: spec.uid, attempt: spec.attempt, power, ...(offReason === undefined ? {} : { offReason }) };
+}

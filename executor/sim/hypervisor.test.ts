@@ -1,0 +1,76 @@
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
+import { systemClock } from '#lib/std/clock.ts';
+import { silentLog } from '#lib/std/log.ts';
+import { describeHypervisor } from '../hypervisor.suite.ts';
+import type { DomainSpec } from '../hypervisor.ts';
+import { consolePaths } from '../machine/host.ts';
+import { openSim } from './hypervisor.ts';
+
+const bootMs = 20;
+
+async function openWorld() {
+  const stack = new AsyncDisposableStack();
+  const { path: root } = stack.use(await mkdtempDisposable(join(tmpdir(), 'cf-')));
+  const open = () => openSim({ root, bootMs, clock: systemClock, log: silentLog });
+  const sim = open();
+  stack.use(sim.hypervisor);
+  return {
+    ...sim,
+    root,
+    guestMs: 5000,
+    spec: async (uid: string) => specOf(root, uid),
+    reopen: async () => open().hypervisor,
+    [Symbol.asyncDispose]: async () => await stack.disposeAsync(),
+  };
+}
+
+function specOf(root: string, uid: string): DomainSpec {
+  return {
+    uid,
+    installation: 'i',
+    namespace: 'n',
+    name: 'm',
+    attempt: 3,
+    cores: 1,
+    memoryMiB: 64,
+    rootDisk: '',
+    seedDisk: '',
+    nics: [],
+    ...consolePaths(root, uid),
+  };
+}
+
+describe('the contract', () => describeHypervisor(openWorld));
+
+test('a file in the inject directory crashes the guest', async () => {
+  await using world = await openWorld();
+  await world.hypervisor.define(specOf(world.root, 'u'));
+  await world.hypervisor.start('u');
+  await writeFile(join(world.root, 'sim', 'inject', 'u.crash'), '');
+  await vi.waitFor(
+    async () => expect(await world.hypervisor.get('u')).toMatchObject({ power: 'Off', offReason: 'Crashed' }),
+    5000,
+  );
+});
+
+test('the console answers on the machine socket', async () => {
+  await using world = await openWorld();
+  await world.hypervisor.define(specOf(world.root, 'u'));
+  await world.hypervisor.start('u');
+  const heard = await vi.waitFor(
+    () =>
+      new Promise<string>((resolve, reject) => {
+        const socket = connect(consolePaths(world.root, 'u').consoleSocket, () => socket.write('hello'));
+        socket.once('error', reject).once('data', (data) => {
+          socket.destroy();
+          resolve(String(data));
+        });
+      }),
+    5000,
+  );
+  expect(heard).toBe('hello');
+});

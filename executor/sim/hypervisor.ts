@@ -1,0 +1,207 @@
+/**
+ * The imitation hypervisor, for hosts without libvirt and for a thousand machines on a laptop. Its domains go on while no worker runs,
+ * as libvirt's do: all state is in files, and what time brings is worked out at the next look.
+ */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import type { Clock } from '#lib/std/clock.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
+import { bootLog, SimConsole } from './console.ts';
+import { type SimNics, simDevices } from './devices.ts';
+import { atTime, powerButton, publicView, type SimDomain, started, switchedOff } from './domain.ts';
+import { JsonDirectory } from './files.ts';
+
+export interface SimOptions {
+  readonly root: string;
+  /** From power-on until the guest answers. */
+  readonly bootMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What a guest can do by itself. A file `<root>/sim/inject/<uid>.<word>` makes it happen within a second, from any process. */
+export type Injection = 'shutdown' | 'crash' | 'reboot' | 'destroy';
+
+const injectionsEveryMs = 1000;
+
+export interface Sim {
+  readonly hypervisor: SimHypervisor;
+  readonly devices: HostDevices;
+}
+
+/** Opens the imitated host under `options.root`, with whatever has been running there. */
+export function openSim(options: SimOptions): Sim {
+  const nics = new JsonDirectory<SimNics>(join(options.root, 'sim', 'nics'));
+  return { hypervisor: new SimHypervisor(options, nics), devices: simDevices(options.root, nics) };
+}
+
+export class SimHypervisor implements Hypervisor {
+  readonly #options: SimOptions;
+  readonly #domains: JsonDirectory<SimDomain>;
+  readonly #nics: JsonDirectory<SimNics>;
+  readonly #consoles = new Map<string, SimConsole>();
+  readonly #timers = new Map<string, Disposable>();
+  readonly #watchers = new Set<(event: DomainEvent | 'lost') => void>();
+  readonly #injections: string;
+  #poll: Disposable;
+
+  constructor(options: SimOptions, nics: JsonDirectory<SimNics>) {
+    this.#options = options;
+    this.#nics = nics;
+    this.#domains = new JsonDirectory(join(options.root, 'sim', 'domains'));
+    this.#injections = join(options.root, 'sim', 'inject');
+    mkdirSync(this.#injections, { recursive: true });
+    for (const [, domain] of this.#domains.entries()) this.#settle(domain, false);
+    this.#poll = this.#pollInjections();
+  }
+
+  /** Closes sockets and timers. The domains go on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#poll[Symbol.dispose]();
+    for (const timer of this.#timers.values()) timer[Symbol.dispose]();
+    for (const each of this.#consoles.values()) each[Symbol.dispose]();
+    this.#watchers.clear();
+  }
+
+  async facts() {
+    const cpuModel = cpus()[0]?.model ?? 'unknown';
+    return { hypervisor: 'sim', kvm: false, cpuModel } as const;
+  }
+
+  async list() {
+    const uids = [...this.#domains.entries()].map(([uid]) => uid);
+    const ours = uids.map((uid) => publicView(this.#at(uid)!));
+    return { ours, foreign: { count: 0, cores: 0, memoryMiB: 0 } };
+  }
+
+  async get(uid: string): Promise<Domain | undefined> {
+    const domain = this.#at(uid);
+    return domain && publicView(domain);
+  }
+
+  async define(spec: DomainSpec): Promise<void> {
+    const domain = this.#at(spec.uid);
+    this.#domains.set(spec.uid, domain ? { ...domain, spec } : { spec, power: 'Off' });
+  }
+
+  async start(uid: string): Promise<void> {
+    const domain = this.#need(uid);
+    if (domain.power === 'Off') this.#put(started(domain, this.#options.clock.now()), true);
+  }
+
+  async shutdown(uid: string): Promise<void> {
+    const { bootMs, clock } = this.#options;
+    this.#put(powerButton(this.#need(uid), bootMs, clock.now()));
+  }
+
+  async reboot(uid: string): Promise<void> {
+    this.#boot(uid);
+  }
+
+  async reset(uid: string): Promise<void> {
+    this.#boot(uid);
+  }
+
+  async suspend(uid: string): Promise<void> {
+    const domain = this.#need(uid);
+    if (domain.power === 'Off') throw new Error(`Cannot suspend domain ${uid}: it is off`);
+    this.#put({ ...domain, power: 'Paused' });
+  }
+
+  async resume(uid: string): Promise<void> {
+    const domain = this.#need(uid);
+    if (domain.power === 'Off') throw new Error(`Cannot resume domain ${uid}: it is off`);
+    this.#put({ ...domain, power: 'On' });
+  }
+
+  async destroy(uid: string): Promise<void> {
+    const domain = this.#at(uid);
+    if (domain && domain.power !== 'Off') this.#put(switchedOff(domain, 'Destroyed'));
+  }
+
+  async undefine(uid: string): Promise<void> {
+    const domain = this.#at(uid);
+    if (domain && domain.power !== 'Off') throw new Error(`Cannot undefine domain ${uid}: it is ${domain.power}`);
+    this.#domains.delete(uid);
+  }
+
+  watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {
+    this.#watchers.add(onEvent);
+    return { [Symbol.dispose]: () => void this.#watchers.delete(onEvent) };
+  }
+
+  /** Makes the guest do something by itself, for tests. */
+  inject(uid: string, what: Injection): void {
+    const domain = this.#need(uid);
+    if (domain.power === 'Off') return;
+    if (what === 'reboot') this.#boot(uid);
+    else
+      this.#put(switchedOff(domain, ({ shutdown: 'Shutdown', crash: 'Crashed', destroy: 'Destroyed' } as const)[what]));
+  }
+
+  #boot(uid: string): void {
+    const domain = this.#need(uid);
+    if (domain.power !== 'On') throw new Error(`Cannot reset domain ${uid}: it is ${domain.power}`);
+    this.#put({ spec: domain.spec, power: 'On', bootedAt: this.#options.clock.now() }, true);
+    this.#tell({ uid, power: 'On', rebooted: true });
+  }
+
+  #need(uid: string): SimDomain {
+    const domain = this.#at(uid);
+    if (!domain) throw new Error(`There is no domain ${uid}`);
+    return domain;
+  }
+
+  #at(uid: string): SimDomain | undefined {
+    const domain = this.#domains.get(uid);
+    return domain && atTime(domain, this.#options.clock.now());
+  }
+
+  #put(domain: SimDomain, booted = false): void {
+    const { uid } = domain.spec;
+    const before = this.#domains.get(uid)?.power;
+    this.#domains.set(uid, domain);
+    this.#settle(domain, booted);
+    if (before !== domain.power) this.#tell(publicView(domain));
+  }
+
+  /** Timer and console that belong to this state of the domain. */
+  #settle(domain: SimDomain, booted: boolean): void {
+    const { uid } = domain.spec;
+    const { clock, log } = this.#options;
+    this.#timers.get(uid)?.[Symbol.dispose]();
+    this.#timers.delete(uid);
+    if (domain.offAt !== undefined && domain.power === 'On') {
+      const off = () => this.#put(switchedOff(domain, 'Shutdown'));
+      this.#timers.set(uid, clock.timeout(off, Math.max(0, domain.offAt - clock.now())));
+    }
+    if (domain.power === 'Off' || booted) {
+      this.#consoles.get(uid)?.[Symbol.dispose]();
+      this.#consoles.delete(uid);
+    }
+    if (domain.power === 'Off' || this.#consoles.has(uid)) return;
+    const text = booted ? bootLog(domain.spec, this.#nics.get(uid)) : undefined;
+    this.#consoles.set(uid, new SimConsole(domain.spec, text, log));
+  }
+
+  #tell(event: DomainEvent): void {
+    for (const watcher of this.#watchers) watcher(event);
+  }
+
+  #pollInjections(): Disposable {
+    return this.#options.clock.timeout(() => {
+      for (const name of readdirSync(this.#injections)) this.#takeInjection(name);
+      this.#poll = this.#pollInjections();
+    }, injectionsEveryMs);
+  }
+
+  #takeInjection(name: string): void {
+    rmSync(join(this.#injections, name), { force: true });
+    const [uid, what] = name.split('.');
+    const known: readonly string[] = ['shutdown', 'crash', 'reboot', 'destroy'] satisfies Injection[];
+    if (uid && what && known.includes(what) && this.#at(uid)) this.inject(uid, what as Injection);
+    else this.#options.log.warn('Ignored an injection', { name });
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * P1: creates of VirtualMachine objects (1 KiB) by 64 clients through the API server, against create-if-absent transactions of the same
+ * bytes on the same etcd by the same number of clients. Authentication, schema and admission are on, etcd's fsync is on.
+ */
+import { Etcd3 } from 'etcd3';
+import { VirtualMachine } from '#lib/api/generated/index.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { compare, percentile } from './compare.ts';
+import { startBenchServer } from './server.ts';
+
+const clients = 64;
+const createsPerRun = 2_000;
+const pairs = 5;
+
+export async function apiWrites(): Promise<readonly string[]> {
+  await using server = await startBenchServer();
+  using raw = disposable(new Etcd3({ hosts: server.etcd }));
+  const latencies: number[] = [];
+  let made = 0;
+  let run = 0;
+  const names = (): readonly string[] => {
+    run += 1;
+    return Array.from({ length: createsPerRun }, (_, index) => `vm-${run}-${index}`);
+  };
+  const ours = () =>
+    rate(names(), async (name) => {
+      const started = systemClock.monotonic();
+      await server.client.create(VirtualMachine, machine(name));
+      latencies.push(systemClock.monotonic() - started);
+      made += 1;
+    });
+  const baseline = () =>
+    rate(names(), async (name) => {
+      const key = `/bench/${name}`;
+      const { succeeded } = await raw.client
+        .if(key, 'Create', '==', 0)
+        .then(raw.client.put(key).value(JSON.stringify(machine(name))))
+        .commit();
+      if (!succeeded) throw new Error(`${key} was already there`);
+    });
+  const { ratio, low, high, spread } = await compare(pairs, ours, baseline);
+  const { items } = await server.client.list(VirtualMachine, { namespace: 'default' });
+  if (items.length !== made) throw new Error(`${made} objects were created and ${items.length} are there`);
+  const p99 = percentile(latencies, 0.99);
+  const noise = spread > 1.5 ? ` void=baseline-spread-${spread.toFixed(2)}` : '';
+  return [
+    `P1 ratio=${ratio.toFixed(2)} interval=${low.toFixed(2)}..${high.toFixed(2)} floor=0.4 goal=1.0 p99ms=${p99.toFixed(0)} objects=${made}${noise}`,
+  ];
+}
+
+/** Work spread over the clients; returns pieces per second. */
+async function rate(names: readonly string[], work: (name: string) => Promise<void>): Promise<number> {
+  const queue = [...names];
+  const started = systemClock.monotonic();
+  await Promise.all(
+    Array.from({ length: clients }, async () => {
+      for (let name = queue.pop(); name !== undefined; name = queue.pop()) await work(name);
+    }),
+  );
+  return names.length / ((systemClock.monotonic() - started) / 1000);
+}
+
+function machine(name: string) {
+  return {
+    apiVersion: 'computefactory.io/v1alpha1',
+    kind: 'VirtualMachine',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      resources: { cores: 4, memory: '8Gi' },
+      image: { name: 'blender' },
+      networks: [{ subnet: 'studio' }],
+      userData: 'x'.repeat(600),
+    },
+  } as const;
+}
+
+function disposable(client: Etcd3): Disposable & { readonly client: Etcd3 } {
+  return { client, [Symbol.dispose]: () => client.close() };
+}

@@ -1,0 +1,56 @@
+/**
+ * Ours against a baseline in one run: pairs in the order A B B A, the first pair dropped, the median of the ratios with a bootstrap 95 %
+ * interval. A run whose baseline varied by more than half says so: the figure is then noise.
+ */
+import { type Random, seededRandom } from '#lib/std/random.ts';
+
+export interface Comparison {
+  readonly ratio: number;
+  readonly low: number;
+  readonly high: number;
+  /** Largest baseline divided by the smallest. */
+  readonly spread: number;
+}
+
+/** `ours` and `baseline` each give a rate: more is better. */
+export async function compare(
+  pairs: number,
+  ours: () => Promise<number>,
+  baseline: () => Promise<number>,
+): Promise<Comparison> {
+  const ratios: number[] = [];
+  const baselines: number[] = [];
+  for (let pair = 0; pair <= pairs; pair += 1) {
+    const oursFirst = pair % 2 === 0;
+    const first = await (oursFirst ? ours() : baseline());
+    const second = await (oursFirst ? baseline() : ours());
+    if (pair === 0) continue; // warms up caches and connections
+    const [a, b] = oursFirst ? [first, second] : [second, first];
+    ratios.push(a / b);
+    baselines.push(b);
+  }
+  return {
+    ratio: median(ratios),
+    ...interval(ratios, seededRandom(1)),
+    spread: Math.max(...baselines) / Math.min(...baselines),
+  };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** The value below which this share of the values lies. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
+function interval(values: readonly number[], random: Random): { low: number; high: number } {
+  const medians = Array.from({ length: 1000 }, () =>
+    median(values.map(() => values[Math.floor(random.next() * values.length)]!)),
+  );
+  return { low: percentile(medians, 0.025), high: percentile(medians, 0.975) };
+}

@@ -1,0 +1,20 @@
+/**
+ * `make bench`: one line per figure of what the project measures of itself, as `P1 ratio=0.62 floor=0.4 goal=1.0 …`. Ratios against a
+ * baseline in the same run, counts and bytes; fails nothing, but a run that ends with wrong results throws. Names on the command line
+ * select figures.
+ */
+import { loadavg } from 'node:os';
+import { apiWrites } from './api-writes.ts';
+import { poolToRunning } from './pool-to-running.ts';
+
+const figures: Readonly<Record<string, () => Promise<readonly string[]>>> = { P1: apiWrites, P4: poolToRunning };
+
+const wanted = process.argv.slice(2);
+const busy = loadavg()[0]!;
+if (busy > 0.3) console.log(`# load is ${busy.toFixed(2)}: figures of a busy machine vary`);
+for (const [name, measure] of Object.entries(figures)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  console.log(`# ${name} …`);
+  for (const line of await measure()) console.log(line);
+}
+process.exit(0);

@@ -1,0 +1,171 @@
+/**
+ * The HTTP under all of Mesos' v1 APIs: a call is a POST of one JSON object; SUBSCRIBE answers with an endless RecordIO body. Every
+ * stream and every queue of calls has a connection of its own: Mesos keeps order only within one (docs/scheduler-http-api.md).
+ */
+import { Client } from 'undici';
+import { decodeRecords } from './recordio.ts';
+
+export interface Target {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** Talk to this UNIX socket instead; the origin then only names the host in requests. */
+  readonly socketPath?: string;
+  /** Sent with every request: authentication. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** An answer that is not the wanted one. `body` is what Mesos wrote: a sentence for people. */
+export class MesosHttpError extends Error {
+  readonly status: number;
+  readonly body: string;
+  /** Where a master that does not lead sends us. Has no scheme: resolve it against the address it came from. */
+  readonly location: string | undefined;
+
+  constructor(what: string, status: number, body: string, location?: string) {
+    super(`${what} was answered ${status}${body === '' ? '' : `: ${body.trim()}`}`);
+    this.name = 'MesosHttpError';
+    this.status = status;
+    this.body = body;
+    this.location = location;
+  }
+}
+
+const jsonHeaders = { 'content-type': 'application/json', accept: 'application/json' } as const;
+const maxAnswerBytes = 64 * 2 ** 20;
+const maxQueuedCalls = 50_000;
+
+function connect(target: Target): Client {
+  return new Client(target.origin, {
+    pipelining: 1,
+    connect: { timeout: 10_000, ...(target.socketPath ? { socketPath: target.socketPath } : {}) },
+  });
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly location: string | undefined;
+}
+
+function header(headers: Record<string, string | string[] | undefined>, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+async function readText(body: AsyncIterable<Buffer>, limit: number): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of body) {
+    size += part.length;
+    if (size > limit) throw new Error(`An answer of Mesos has more than ${limit} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+export interface EventStream extends AsyncDisposable {
+  /** Mesos-Stream-Id of the scheduler API; the others have none. */
+  readonly streamId: string | undefined;
+  /** The events in order. Ends when Mesos ends the stream; throws when the connection breaks or the bytes are not RecordIO. */
+  readonly events: AsyncIterable<unknown>;
+  /** Breaks the connection; `events` throws `reason`. */
+  destroy(reason: Error): void;
+}
+
+/**
+ * Sends a SUBSCRIBE and gives its stream. There is no timeout on the stream itself: whoever reads it keeps a watchdog. Throws
+ * MesosHttpError for any answer but 200.
+ */
+export async function openStream(
+  target: Target,
+  path: string,
+  call: object,
+  options: { readonly signal: AbortSignal; readonly headersTimeoutMs?: number },
+): Promise<EventStream> {
+  const client = connect(target);
+  try {
+    const response = await client.request({
+      method: 'POST',
+      path,
+      headers: { ...jsonHeaders, ...target.headers },
+      body: JSON.stringify(call),
+      headersTimeout: options.headersTimeoutMs ?? 30_000,
+      bodyTimeout: 0,
+      signal: options.signal,
+    });
+    if (response.statusCode !== 200) {
+      const text = await readText(response.body, 65_536);
+      throw new MesosHttpError('SUBSCRIBE', response.statusCode, text, header(response.headers, 'location'));
+    }
+    return {
+      streamId: header(response.headers, 'mesos-stream-id'),
+      events: decodeRecords(response.body),
+      destroy: (reason) => response.body.destroy(reason),
+      async [Symbol.asyncDispose]() {
+        await client.destroy();
+      },
+    };
+  } catch (error) {
+    await client.destroy();
+    throw error;
+  }
+}
+
+/**
+ * Calls over one connection, in the order of `send`, each after the answer to the one before. Bounded: refuses more than 50,000
+ * waiting calls.
+ */
+export class CallQueue implements AsyncDisposable {
+  readonly #client: Client;
+  readonly #path: string;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #timeoutMs: number;
+  #waiting = 0;
+
+  constructor(target: Target, path: string, options: { readonly timeoutMs?: number } = {}) {
+    this.#client = connect(target);
+    this.#path = path;
+    this.#headers = { ...jsonHeaders, ...target.headers };
+    this.#timeoutMs = options.timeoutMs ?? 10_000;
+  }
+
+  /**
+   * The body of a 2xx answer. 202 says only that Mesos could read the call. Throws MesosHttpError for other answers, and the
+   * connection's error when there was none: then nobody knows whether Mesos saw the call.
+   */
+  async send(
+    call: { readonly type: string; readonly framework_id?: object },
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
+    if (this.#waiting >= maxQueuedCalls) throw new Error(`${call.type} refused: ${maxQueuedCalls} calls are waiting`);
+    this.#waiting++;
+    try {
+      const answer = await this.#post(call, headers);
+      if (answer.status < 200 || answer.status > 299)
+        throw new MesosHttpError(call.type, answer.status, answer.text, answer.location);
+      return answer.text;
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  async #post(call: object, headers: Readonly<Record<string, string>>): Promise<Answer> {
+    const {
+      statusCode,
+      headers: received,
+      body,
+    } = await this.#client.request({
+      method: 'POST',
+      path: this.#path,
+      headers: { ...this.#headers, ...headers },
+      body: JSON.stringify(call),
+      headersTimeout: this.#timeoutMs,
+      bodyTimeout: this.#timeoutMs,
+    });
+    return { status: statusCode, text: await readText(body, maxAnswerBytes), location: header(received, 'location') };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.destroy();
+  }
+}

@@ -1,0 +1,142 @@
+/** The agent's connection to the master: registers, keeps trying, and sends what the agent has to say in order. */
+import { Agent as HttpAgent, request } from 'undici';
+import { backoffMs } from '#lib/std/backoff.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import { decodeRecords } from '#mesos/recordio.ts';
+import {
+  type AgentCalls,
+  type AgentMessage,
+  callsPath,
+  type MasterMessage,
+  type Registration,
+  registrationPath,
+} from '../protocol.ts';
+import type { Agent, Link } from './state.ts';
+
+const maxBackoffMs = 5000;
+const maxMessagesPerCall = 500;
+/** Beyond this the master is too slow to be talked to: the connection is given up, and what matters is sent again. */
+const maxQueued = 100_000;
+const callTimeoutMs = 30_000;
+
+export interface LinkEvents {
+  /** What to register with. */
+  registration(): Registration;
+  received(message: MasterMessage): void;
+}
+
+interface Session {
+  readonly id: string;
+  readonly agentId: string;
+  readonly end: AbortController;
+}
+
+export class MasterLink implements Link, AsyncDisposable {
+  readonly #agent: Agent;
+  readonly #events: LinkEvents;
+  readonly #http = new HttpAgent({ headersTimeout: callTimeoutMs, bodyTimeout: 0, pipelining: 1 });
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+  #session: Session | undefined;
+  #queue: AgentMessage[] = [];
+  #sending = false;
+
+  constructor(agent: Agent, events: LinkEvents) {
+    this.#agent = agent;
+    this.#events = events;
+    this.#done = this.#run();
+  }
+
+  get registered(): boolean {
+    return this.#session !== undefined;
+  }
+
+  send(message: AgentMessage): void {
+    if (this.#session === undefined) return;
+    this.#queue.push(message);
+    if (this.#queue.length > maxQueued) this.#session.end.abort(new Error(`${maxQueued} messages wait for the master`));
+    void this.#flush();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error('The agent stops'));
+    await this.#done;
+    await this.#http.destroy();
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random, log, registrationBackoffMs, master } = this.#agent.options;
+    for (let failures = 0; !this.#stop.signal.aborted; ) {
+      const before = clock.monotonic();
+      try {
+        await this.#connect();
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        log.warn('Not connected to the master', { master, reason: messageOf(error) });
+      }
+      this.#session = undefined;
+      this.#queue = [];
+      // A connection that held for a while was a good one.
+      failures = clock.monotonic() - before > maxBackoffMs ? 1 : failures + 1;
+      const delay = backoffMs(failures, { firstMs: registrationBackoffMs, maxMs: maxBackoffMs }, random);
+      await clock.sleep(delay, this.#stop.signal).catch(() => {});
+    }
+  }
+
+  /** Registers and reads until the stream ends. */
+  async #connect(): Promise<void> {
+    const end = new AbortController();
+    const signal = AbortSignal.any([this.#stop.signal, end.signal]);
+    const response = await request(`${this.#agent.options.master}${registrationPath}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(this.#events.registration()),
+      dispatcher: this.#http,
+      signal,
+    });
+    if (response.statusCode !== 200) {
+      throw new Error(`The master refused the registration with ${response.statusCode}: ${await response.body.text()}`);
+    }
+    for await (const record of decodeRecords(response.body)) {
+      const message = record as MasterMessage;
+      if (message.type === 'REGISTERED') {
+        this.#session = { id: message.session, agentId: message.agent_id.value, end };
+      }
+      if (message.type === 'PING') this.send({ type: 'PONG' });
+      else this.#events.received(message);
+    }
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#sending) return;
+    this.#sending = true;
+    try {
+      // All that one turn of the event loop has to say goes in one call.
+      await new Promise((resolve) => setImmediate(resolve));
+      while (this.#queue.length > 0 && this.#session !== undefined) {
+        await this.#call(this.#session, this.#queue.splice(0, maxMessagesPerCall));
+      }
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  /** A call that fails ends the session: the registration that follows tells the master everything again. */
+  async #call(session: Session, messages: readonly AgentMessage[]): Promise<void> {
+    const calls: AgentCalls = { agent_id: { value: session.agentId }, session: session.id, messages };
+    try {
+      const response = await request(`${this.#agent.options.master}${callsPath}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(calls),
+        dispatcher: this.#http,
+        signal: AbortSignal.any([this.#stop.signal, session.end.signal]),
+      });
+      const text = await response.body.text();
+      if (response.statusCode !== 202) throw new Error(`The master answered ${response.statusCode}: ${text}`);
+    } catch (error) {
+      if (this.#session === session) this.#session = undefined;
+      session.end.abort(error);
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import { type Clock, systemClock } from '#lib/std/clock.ts';
+import { type Log, silentLog } from '#lib/std/log.ts';
+import { type Random, systemRandom } from '#lib/std/random.ts';
+import type { Attribute, Resource } from '#mesos/types.ts';
+import type { Launcher } from './launcher.ts';
+import { processLauncher } from './process.ts';
+
+/** All durations in milliseconds. Defaults are Mesos'. */
+export interface AgentOptions {
+  readonly host: string;
+  /** 0: the kernel chooses. Executors of an earlier agent come back to its port only. */
+  readonly port: number;
+  /** The master's URL, such as http://127.0.0.1:5050. */
+  readonly master: string;
+  /** Keeps the journal and the sandboxes. One agent at a time. */
+  readonly workDir: string;
+  readonly hostname: string;
+  readonly resources: readonly Resource[];
+  readonly attributes: readonly Attribute[];
+  /** Given to every executor. The agent's own environment is not. */
+  readonly executorEnvironment: Readonly<Record<string, string>>;
+  /** What may differ from what the work directory remembers: nothing, or more resources and attributes. */
+  readonly reconfigurationPolicy: 'equal' | 'additive';
+  readonly executorRegistrationTimeoutMs: number;
+  readonly executorReregistrationTimeoutMs: number;
+  readonly executorShutdownGracePeriodMs: number;
+  /** First delay before an update is sent again; doubles up to ten minutes. */
+  readonly updateRetryMs: number;
+  readonly registrationBackoffMs: number;
+  readonly launcher: Launcher;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export const agentDefaults = {
+  host: '127.0.0.1',
+  port: 5051,
+  attributes: [],
+  executorEnvironment: {},
+  reconfigurationPolicy: 'equal',
+  executorRegistrationTimeoutMs: 60_000,
+  executorReregistrationTimeoutMs: 2000,
+  executorShutdownGracePeriodMs: 5000,
+  updateRetryMs: 10_000,
+  registrationBackoffMs: 200,
+  launcher: processLauncher,
+  clock: systemClock,
+  random: systemRandom,
+  log: silentLog,
+} satisfies Partial<AgentOptions>;

@@ -1,0 +1,171 @@
+/** ACCEPT and DECLINE. */
+import type { ExecutorInfo, Filters, Operation, SchedulerCall, TaskInfo } from '#mesos/types.ts';
+import type { Task } from '../../protocol.ts';
+import { type Bag, subtract, sum } from '../../resources.ts';
+import { consumeOffer, refuse, withdrawOffer } from '../offers.ts';
+import {
+  type Agent,
+  type Framework,
+  isPartitionAware,
+  type Master,
+  type Offer,
+  sendToAgent,
+  within,
+} from '../state.ts';
+import { masterStatus, sendUpdate } from '../updates.ts';
+import { judge, normalizedTask } from './task-validation.ts';
+
+type Accept = (SchedulerCall & { type: 'ACCEPT' })['accept'];
+
+/** Why the offers cannot be accepted together, or undefined. */
+function offersProblem(master: Master, framework: Framework, ids: readonly string[]): string | undefined {
+  if (ids.length === 0) return 'No offers specified';
+  const twice = ids.find((id, index) => ids.indexOf(id) !== index);
+  if (twice !== undefined) return `Duplicate offer ${twice} in offer list`;
+  const offers = ids.map((id) => master.offers.get(id));
+  const stale = offers.findIndex((offer) => offer?.framework !== framework);
+  if (stale >= 0) return `Offer ${ids[stale]} is no longer valid`;
+  const first = offers[0]!;
+  if (offers.some((offer) => offer!.agent !== first.agent)) {
+    return 'Aggregated offers must belong to one single agent';
+  }
+  if (offers.some((offer) => offer!.role !== first.role)) return 'Aggregated offers must be allocated to the same role';
+  return undefined;
+}
+
+function ownOffers(master: Master, framework: Framework, ids: readonly string[]): Offer[] {
+  return ids.flatMap((id) => master.offers.get(id) ?? []).filter((offer) => offer.framework === framework);
+}
+
+function launchedBy(operation: Operation): readonly TaskInfo[] {
+  if (operation.type === 'LAUNCH') return (operation.launch as { task_infos?: readonly TaskInfo[] }).task_infos ?? [];
+  if (operation.type === 'LAUNCH_GROUP') {
+    return (operation.launch_group as { task_group: { tasks: readonly TaskInfo[] } }).task_group.tasks;
+  }
+  return [];
+}
+
+/**
+ * ACCEPT. Operations apply in order to what the ones before them left; what nobody took is refused with the call's filters. With
+ * offers that are not all valid nothing is launched, and all of them come back.
+ */
+export function accept(master: Master, framework: Framework, call: Accept): void {
+  const ids = (call.offer_ids ?? []).map((id) => id.value);
+  const problem = offersProblem(master, framework, ids);
+  const offers = ownOffers(master, framework, ids);
+  if (problem !== undefined) {
+    for (const offer of offers) withdrawOffer(master, offer);
+    for (const task of (call.operations ?? []).flatMap(launchedBy)) {
+      refuseTask(master, framework, task, {
+        state: isPartitionAware(framework) ? 'TASK_DROPPED' : 'TASK_LOST',
+        reason: 'REASON_INVALID_OFFERS',
+        message: `Task launched with invalid offers: ${problem}`,
+      });
+    }
+    return;
+  }
+  const { agent, role } = offers[0]!;
+  let left = sum(offers.map((offer) => offer.bag));
+  for (const offer of offers) consumeOffer(master, offer);
+  for (const operation of call.operations ?? []) left = perform(master, framework, agent, role, left, operation);
+  refuse(master, framework, agent, role, left, call.filters);
+}
+
+/** Returns what is left after the operation. Its resources stay booked for the framework: they were offered to it. */
+function perform(
+  master: Master,
+  framework: Framework,
+  agent: Agent,
+  role: string,
+  left: Bag,
+  operation: Operation,
+): Bag {
+  if (operation.type === 'LAUNCH') {
+    return launchedBy(operation).reduce((bag, task) => launch(master, framework, agent, role, bag, task), left);
+  }
+  if (operation.type === 'LAUNCH_GROUP') {
+    for (const task of launchedBy(operation)) {
+      refuseTask(master, framework, task, {
+        state: 'TASK_ERROR',
+        reason: 'REASON_TASK_GROUP_INVALID',
+        message: 'This local Mesos has no default executor: use LAUNCH with a custom executor',
+      });
+    }
+    return left;
+  }
+  // Reservations and volumes are not imitated. Mesos drops an operation that it finds invalid with no more than a line in its log.
+  master.options.log.warn('Operation dropped', { framework: framework.id, operation: operation.type });
+  return left;
+}
+
+function refuseTask(
+  master: Master,
+  framework: Framework,
+  task: TaskInfo,
+  news: { state: 'TASK_DROPPED' | 'TASK_LOST' | 'TASK_ERROR'; reason: string; message: string },
+): void {
+  sendUpdate(framework, masterStatus(master, { task_id: task.task_id, ...news, agent_id: task.agent_id }));
+}
+
+function launch(master: Master, framework: Framework, agent: Agent, role: string, left: Bag, info: TaskInfo): Bag {
+  const task = normalizedTask(info, role, framework.id);
+  const executorId = task.executor?.executor_id.value;
+  const known = executorId === undefined ? undefined : agent.executors.get(framework.id)?.get(executorId);
+  const verdict = judge(task, {
+    frameworkId: framework.id,
+    agentId: agent.id,
+    role,
+    available: left,
+    executor: known,
+    isRunning: (id) => framework.tasks.has(id),
+    isUnreachable: (id) => framework.unreachable.has(id),
+  });
+  if ('problem' in verdict) {
+    const message = verdict.problem;
+    refuseTask(master, framework, info, { state: 'TASK_ERROR', reason: 'REASON_TASK_INVALID', message });
+    return left;
+  }
+  enterTask(master, framework, agent, task);
+  if (task.executor && known === undefined) enterExecutor(agent, framework, task.executor);
+  sendToAgent(agent, {
+    type: 'RUN_TASK',
+    framework: framework.info,
+    task,
+    launch_executor: task.executor === undefined || known === undefined,
+  });
+  return subtract(left, verdict.needed);
+}
+
+function enterExecutor(agent: Agent, framework: Framework, executor: ExecutorInfo): void {
+  within(agent.executors, framework.id).set(executor.executor_id.value, executor);
+}
+
+function enterTask(master: Master, framework: Framework, agent: Agent, info: TaskInfo): void {
+  const task: Task = {
+    name: info.name,
+    task_id: info.task_id,
+    framework_id: { value: framework.id },
+    ...(info.executor && { executor_id: info.executor.executor_id }),
+    agent_id: { value: agent.id },
+    state: 'TASK_STAGING',
+    resources: info.resources ?? [],
+    statuses: [],
+    ...(info.labels && { labels: info.labels }),
+  };
+  framework.tasks.set(task.task_id.value, task);
+  within(agent.tasks, framework.id).set(task.task_id.value, task);
+  if (master.operators.watched) master.operators.send({ type: 'TASK_ADDED', task_added: { task: { ...task } } });
+}
+
+/** DECLINE. Offers that are not the framework's are passed over in silence, as recorded. */
+export function decline(
+  master: Master,
+  framework: Framework,
+  ids: readonly string[],
+  filters: Filters | undefined,
+): void {
+  for (const offer of ownOffers(master, framework, [...new Set(ids)])) {
+    consumeOffer(master, offer);
+    refuse(master, framework, offer.agent, offer.role, offer.bag, filters);
+  }
+}

@@ -1,0 +1,155 @@
+/** A master as a value: `startMaster` serves until it is disposed. main.ts wraps it in a program. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { MasterInfo } from '#mesos/types.ts';
+import { openStream, readCall, replyEmpty, replyJson, replyText, serve } from '../http.ts';
+import { type AgentCalls, callsPath, type MasterMessage, type Registration, registrationPath } from '../protocol.ts';
+import { mesosVersion } from '../version.ts';
+import { markRecoveredUnreachable } from './agent-loss.ts';
+import { agentCalls, registerAgent } from './agents.ts';
+import { Allocator } from './allocator.ts';
+import { makeOffer, OfferBatch } from './offers.ts';
+import { oldState, operatorApi } from './operator-api.ts';
+import { OperatorFeed } from './operator-feed.ts';
+import { type MasterOptions, masterDefaults } from './options.ts';
+import { Registry } from './registry.ts';
+import { schedulerApi } from './scheduler-api.ts';
+import type { Master } from './state.ts';
+
+export interface RunningMaster extends AsyncDisposable {
+  readonly url: string;
+  readonly id: string;
+}
+
+/** Starts a master. `workDir` is required; everything else has the defaults of a real master. */
+export async function startMaster(
+  options: Partial<MasterOptions> & Pick<MasterOptions, 'workDir'>,
+): Promise<RunningMaster> {
+  const all: MasterOptions = { ...masterDefaults, ...options };
+  const master = newMaster(all);
+  const listening = await serve(
+    { host: all.host, port: all.port },
+    (request, response) => route(master, request, response),
+    (error) => all.log.error('Request failed', { error }),
+  );
+  master.info = masterInfo(master.id, all.host, listening.port);
+  return {
+    url: `http://${all.host}:${listening.port}`,
+    id: master.id,
+    async [Symbol.asyncDispose]() {
+      stopTimers(master);
+      await listening[Symbol.asyncDispose]();
+      stopTimers(master);
+    },
+  };
+}
+
+/** Closing connections makes frameworks and agents disconnect, which starts timers: hence before and after. */
+function stopTimers(master: Master): void {
+  master.allocator[Symbol.dispose]();
+  for (const agent of master.agents.values()) agent.pinger[Symbol.dispose]();
+  for (const { timer } of master.recovered.values()) timer[Symbol.dispose]();
+  for (const framework of master.frameworks.values()) {
+    framework.failover?.[Symbol.dispose]();
+    framework.session?.heartbeat[Symbol.dispose]();
+  }
+}
+
+function newMaster(options: MasterOptions): Master {
+  const { clock, random } = options;
+  const frameworks: Master['frameworks'] = new Map();
+  const agents: Master['agents'] = new Map();
+  const batch = new OfferBatch();
+  const allocator = new Allocator(
+    { agents, frameworks },
+    { clock, random, intervalMs: options.allocationIntervalMs, delayMs: options.allocationDelayMs },
+    (framework, agent, role, bag) => batch.add(makeOffer(master, framework, agent, role, bag)),
+    () => batch.send(),
+  );
+  const id = random.uuid();
+  const master: Master = {
+    id,
+    info: masterInfo(id, options.host, options.port),
+    options,
+    startedAt: clock.now(),
+    frameworks,
+    completed: new Map(),
+    agents,
+    recovered: new Map(),
+    offers: new Map(),
+    registry: new Registry(options.workDir),
+    allocator,
+    operators: new OperatorFeed(clock, options.heartbeatIntervalMs),
+    nextFramework: 0,
+    nextAgent: 0,
+    nextOffer: 0,
+  };
+  awaitAgentsOfRegistry(master);
+  return master;
+}
+
+function awaitAgentsOfRegistry(master: Master): void {
+  const { clock, agentReregisterTimeoutMs } = master.options;
+  for (const info of master.registry.admitted) {
+    const id = info.id!.value;
+    const timer = clock.timeout(() => markRecoveredUnreachable(master, id), agentReregisterTimeoutMs);
+    master.recovered.set(id, { info, timer });
+  }
+}
+
+/** `ip` is the address in network byte order, read as a little-endian number. */
+function masterInfo(id: string, host: string, port: number): MasterInfo & { readonly capabilities: readonly object[] } {
+  const octets = host.split('.').map(Number);
+  return {
+    id,
+    ip: Buffer.from(octets.length === 4 ? octets : [127, 0, 0, 1]).readUInt32LE(),
+    port,
+    pid: `master@${host}:${port}`,
+    hostname: host,
+    version: mesosVersion,
+    address: { hostname: host, ip: host, port },
+    capabilities: [{ type: 'AGENT_UPDATE' }, { type: 'AGENT_DRAINING' }, { type: 'QUOTA_V2' }],
+  };
+}
+
+async function route(master: Master, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = (request.url ?? '/').split('?', 1)[0]!.replace(/^\/master(?=\/)/, '');
+  switch (path) {
+    case '/api/v1/scheduler':
+      return schedulerApi(master, request, response);
+    case '/api/v1':
+      return operatorApi(master, request, response);
+    case registrationPath:
+      return register(master, request, response);
+    case callsPath:
+      agentCalls(master, (await readCall(request, response)) as AgentCalls);
+      return replyEmpty(response, 202);
+    case '/health':
+    case '/livez':
+    case '/readyz':
+      return replyEmpty(response, 200);
+    case '/state':
+      return replyJson(response, oldState(master));
+    case '/metrics':
+      return replyText(response, 200, metrics(master));
+    default:
+      return replyText(response, 404, '404 Not Found.');
+  }
+}
+
+async function register(master: Master, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const registration = (await readCall(request, response)) as Registration;
+  let closed = () => {};
+  const stream = openStream<MasterMessage>(response, () => closed());
+  closed = registerAgent(master, registration, stream);
+}
+
+function metrics(master: Master): string {
+  const tasks = [...master.frameworks.values()].reduce((sum, framework) => sum + framework.tasks.size, 0);
+  const gauges: [name: string, value: number][] = [
+    ['mesos_local_agents', master.agents.size],
+    ['mesos_local_frameworks', master.frameworks.size],
+    ['mesos_local_tasks', tasks],
+    ['mesos_local_offers', master.offers.size],
+  ];
+  return gauges.map(([name, value]) => `# TYPE ${name} gauge\n${name} ${value}\n`).join('');
+}

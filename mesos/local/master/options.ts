@@ -1,0 +1,37 @@
+import { type Clock, systemClock } from '#lib/std/clock.ts';
+import { type Log, silentLog } from '#lib/std/log.ts';
+import { type Random, systemRandom } from '#lib/std/random.ts';
+
+/** All durations in milliseconds. Defaults are Mesos', except where the allocator is asked sooner (allocator.ts). */
+export interface MasterOptions {
+  readonly host: string;
+  /** 0: the kernel chooses. */
+  readonly port: number;
+  /** Keeps the registry: which agents were admitted, are unreachable or gone. Everything else is lost with the process, as in Mesos. */
+  readonly workDir: string;
+  readonly allocationIntervalMs: number;
+  /** Events that call for an allocation are gathered for this long. */
+  readonly allocationDelayMs: number;
+  readonly heartbeatIntervalMs: number;
+  readonly agentPingTimeoutMs: number;
+  readonly maxAgentPingTimeouts: number;
+  /** After a restart of the master, how long agents of the registry may stay away before they are unreachable. */
+  readonly agentReregisterTimeoutMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export const masterDefaults = {
+  host: '127.0.0.1',
+  port: 5050,
+  allocationIntervalMs: 1000,
+  allocationDelayMs: 20,
+  heartbeatIntervalMs: 15_000,
+  agentPingTimeoutMs: 15_000,
+  maxAgentPingTimeouts: 5,
+  agentReregisterTimeoutMs: 600_000,
+  clock: systemClock,
+  random: systemRandom,
+  log: silentLog,
+} satisfies Omit<MasterOptions, 'workDir'>;

@@ -1,0 +1,98 @@
+/** The operator API of the leading master: questions, and a stream of what changes. Both are hints for a cache: ask again now and then. */
+import type { Clock } from '#lib/std/clock.ts';
+import { CallQueue, MesosHttpError, openStream, type Target } from './http.ts';
+import { chooseMaster, type MasterChoice } from './leader.ts';
+import type { AgentsAnswer, MasterAnswer, OperatorEvent, TasksAnswer } from './operator-types.ts';
+import { startWatchdog } from './watchdog.ts';
+
+const path = '/api/v1';
+const missedHeartbeats = 5;
+
+export interface OperatorOptions {
+  readonly masters: readonly string[];
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  /** For one call; 30 s unless told. */
+  readonly timeoutMs?: number;
+}
+
+export interface OperatorClient extends AsyncDisposable {
+  /**
+   * Any call; gives the JSON of the answer, or undefined if that is empty (changes answer 200 or 202 without a body). Follows redirects.
+   * Throws MesosHttpError for a refusal and the connection's error if no master of the list answered.
+   */
+  call(call: { readonly type: string; readonly [key: string]: unknown }): Promise<unknown>;
+  agents(): Promise<AgentsAnswer>;
+  tasks(): Promise<TasksAnswer>;
+  master(): Promise<MasterAnswer>;
+  /** One subscription; ends with the stream, throws when it breaks or stays silent for 5 heartbeats. */
+  subscribe(signal: AbortSignal): AsyncGenerator<OperatorEvent>;
+}
+
+export function operatorClient(options: OperatorOptions): OperatorClient {
+  const choice = chooseMaster(options.masters);
+  const target = (): Target => ({
+    origin: choice.current,
+    ...(options.headers ? { headers: options.headers } : {}),
+  });
+  let queue: { readonly origin: string; readonly calls: CallQueue } | undefined;
+
+  async function calls(): Promise<CallQueue> {
+    if (queue?.origin !== choice.current) {
+      await queue?.calls[Symbol.asyncDispose]();
+      queue = {
+        origin: choice.current,
+        calls: new CallQueue(target(), path, { timeoutMs: options.timeoutMs ?? 30_000 }),
+      };
+    }
+    return queue.calls;
+  }
+
+  async function call(body: { readonly type: string }): Promise<unknown> {
+    const text = await leading(choice, options.masters.length, async () => await (await calls()).send(body));
+    return text === '' ? undefined : JSON.parse(text);
+  }
+
+  return {
+    call,
+    agents: async () => ((await call({ type: 'GET_AGENTS' })) as { get_agents: AgentsAnswer }).get_agents,
+    tasks: async () => ((await call({ type: 'GET_TASKS' })) as { get_tasks: TasksAnswer }).get_tasks,
+    master: async () => ((await call({ type: 'GET_MASTER' })) as { get_master: MasterAnswer }).get_master,
+    async *subscribe(signal) {
+      const open = () => openStream(target(), path, { type: 'SUBSCRIBE' }, { signal });
+      await using stream = await leading(choice, options.masters.length, open);
+      using watchdog = startWatchdog(options.clock, 30_000, (silentMs) =>
+        stream.destroy(new Error(`The master was silent for ${Math.round(silentMs / 1000)} s`)),
+      );
+      for await (const record of stream.events) {
+        const event = record as OperatorEvent;
+        const seconds = event.type === 'SUBSCRIBED' ? (event.subscribed.heartbeat_interval_seconds ?? 15) : undefined;
+        watchdog.heard(seconds === undefined ? undefined : missedHeartbeats * seconds * 1000);
+        using _ = watchdog.hold();
+        yield event;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await queue?.calls[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Runs `attempt` against one master after the other until one that leads has answered; each master of the list is tried once. */
+async function leading<T>(choice: MasterChoice, masters: number, attempt: () => Promise<T>): Promise<T> {
+  for (let failures = 0; ; ) {
+    try {
+      const result = await attempt();
+      choice.succeeded();
+      return result;
+    } catch (error) {
+      if (error instanceof MesosHttpError && error.status === 307) {
+        choice.redirected(error.location);
+        continue;
+      }
+      if (error instanceof MesosHttpError && error.status < 500) throw error;
+      choice.failed();
+      if (++failures >= masters) throw error;
+    }
+  }
+}
