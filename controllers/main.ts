@@ -62,6 +62,7 @@ export async function runControllers(options: ControllersOptions, signal: AbortS
     await lead(lease, running, (leading) => manager.run(leading));
   } catch (error) {
     if (!signal.aborted) throw error;
+    log.debug('Stopped in the middle of something', { error: messageOf(error) });
   } finally {
     stop.abort(new Error('The controllers have ended'));
     await Promise.all([warming, readiness]);

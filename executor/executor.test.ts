@@ -226,6 +226,28 @@ test('cleanup removes a domain of an earlier life and spares a live one', async 
   await until(async () => expect(await host.devices.owners()).toEqual([live]));
 });
 
+test('an executor that the agent has forgotten gives way to the next one', async () => {
+  await using world = await openWorld();
+  const first = await world.start();
+  const { uid } = await running(world);
+  const second = await world.start('life-2');
+  expect(await first.ended).toBe('Replaced');
+  await until(() => expect(lastBeat(world)?.inventory?.domains).toEqual([{ uid, attempt: 1, power: 'On' }]));
+  expect(await second.host.hypervisor.get(uid)).toMatchObject({ power: 'On' });
+});
+
+test('an agent that comes back hears what was said while it was away', async () => {
+  await using world = await openWorld();
+  const { host } = await world.start();
+  const launch = await running(world, machineLaunch(randomUUID(), { onGuestShutdown: 'Finish' }));
+  world.agent.disconnect();
+  (host.hypervisor as SimHypervisor).inject(launch.uid, 'shutdown');
+  await until(() =>
+    expect(world.agent.termination(launch.taskId)).toMatchObject({ class: 'Guest', domainAbsent: true }),
+  );
+  expect(world.agent.states(launch.taskId)).toEqual(['TASK_STARTING', 'TASK_RUNNING', 'TASK_FINISHED']);
+});
+
 test('SHUTDOWN ends the executor and leaves the domains running', async () => {
   await using world = await openWorld();
   const { host, ended } = await world.start();

@@ -13,6 +13,7 @@ import type { Random } from '#lib/std/random.ts';
 import { ExecutorConnection, RecoveryTimeoutError } from '#mesos/executor.ts';
 import type { ExecutorEnvironment } from '#mesos/executor-environment.ts';
 import type { ExecutorEvent, TaskInfo } from '#mesos/types.ts';
+import { claim, watchClaim } from './claim.ts';
 import { cleanUp } from './cleanup.ts';
 import type { ExecutorConfig } from './config.ts';
 import { startConsole } from './console/server.ts';
@@ -20,7 +21,7 @@ import { Heartbeats } from './heartbeat.ts';
 import type { Host } from './host.ts';
 import { ImageTasks } from './images/tasks.ts';
 import { takeInventory } from './inventory.ts';
-import { Journal } from './journal/journal.ts';
+import { Journal, JournalBusyError } from './journal/journal.ts';
 import { Machines } from './machines.ts';
 import { parseLaunch, parseMessage } from './messages.ts';
 import { watchDomains } from './observer.ts';
@@ -41,7 +42,10 @@ export interface ExecutorOptions {
 }
 
 /** Why the executor ended by itself. */
-export type End = 'Shutdown' | 'AgentGone' | 'Stopped';
+export type End = 'Shutdown' | 'AgentGone' | 'Replaced' | 'Stopped';
+
+/** An older worker leaves within about a second of the claim; one that is in the middle of a long step is waited for by the next try. */
+const journalPatienceMs = 20_000;
 
 /**
  * Runs until `signal` aborts, the agent orders a SHUTDOWN, or the agent stays away for longer than it promised. Domains go on in each
@@ -51,6 +55,19 @@ export async function runExecutor(options: ExecutorOptions, signal: AbortSignal)
   await using stack = new AsyncDisposableStack();
   const executor = await Executor.open(options, stack);
   return await executor.run(signal);
+}
+
+async function openJournal({ config, incarnation, clock }: ExecutorOptions): Promise<Journal> {
+  claim(config.root, incarnation);
+  const deadline = clock.monotonic() + journalPatienceMs;
+  for (;;) {
+    try {
+      return new Journal(join(config.root, 'journal.db'), incarnation);
+    } catch (error) {
+      if (!(error instanceof JournalBusyError) || clock.monotonic() > deadline) throw error;
+    }
+    await clock.sleep(200);
+  }
 }
 
 class Executor {
@@ -66,12 +83,14 @@ class Executor {
   #fatal: unknown;
   #hostname: string | undefined;
   #facts: HostFacts | undefined;
+  /** Clean-ups under way and waiting, and whose they are. */
   #cleaning: Promise<void> = Promise.resolve();
+  readonly #toClean = new Set<string>();
 
   static async open(options: ExecutorOptions, stack: AsyncDisposableStack): Promise<Executor> {
     const { config, host, log } = options;
     const bootId = (await readFile(config.bootIdFile, 'utf8')).trim();
-    const journal = stack.use(new Journal(join(config.root, 'journal.db'), options.incarnation));
+    const journal = stack.use(await openJournal(options));
     const serial = config.consoleListen
       ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, log }))
       : undefined;
@@ -123,9 +142,16 @@ class Executor {
         log,
       }),
     );
-    this.#machines = stack.use(new Machines({ journal, reporter, tools, clock, log, fatal }));
+    this.#machines = stack.use(
+      new Machines({ journal, reporter, tools, clock, log, fatal, cleaned: () => this.#cleaning }),
+    );
     this.#images = stack.use(new ImageTasks({ journal, reporter, config, clock, log, fatal }));
     stack.defer(async () => await this.#cleaning);
+    const replaced = () => {
+      log.warn('Another executor has taken this host: leaving, the domains go on');
+      this.#finish('Replaced');
+    };
+    stack.use(watchClaim(config.root, options.incarnation, clock, replaced));
     stack.use(watchDomains({ hypervisor, machines: this.#machines, everyMs: options.lookMs ?? 10_000, clock, log }));
   }
 
@@ -143,6 +169,11 @@ class Executor {
     }
     if (this.#fatal !== undefined) throw this.#fatal;
     return this.#ended;
+  }
+
+  #finish(end: End): void {
+    this.#ended = end;
+    this.#end.abort();
   }
 
   #fail(error: unknown): void {
@@ -181,8 +212,7 @@ class Executor {
         return;
       case 'SHUTDOWN':
         log.warn('Ordered to shut down: leaving, the domains go on');
-        this.#ended = 'Shutdown';
-        this.#end.abort();
+        this.#finish('Shutdown');
         return;
       case 'ERROR':
         log.error('The agent refuses us', { reason: event.error.message });
@@ -248,9 +278,17 @@ class Executor {
         this.#heartbeats.requestInventory();
         return;
       case 'cleanup':
-        this.#cleaning = this.#cleaning.then(async () => await this.#cleanUp(message.uids));
+        this.#queueCleanUp(message.uids);
         return;
     }
+  }
+
+  /** Orders are repeated until an inventory shows that they were carried out: what is in the queue is not queued again. */
+  #queueCleanUp(ordered: readonly string[]): void {
+    const uids = ordered.filter((uid) => !this.#toClean.has(uid));
+    if (uids.length === 0) return;
+    for (const uid of uids) this.#toClean.add(uid);
+    this.#cleaning = this.#cleaning.then(async () => await this.#cleanUp(uids));
   }
 
   async #cleanUp(uids: readonly string[]): Promise<void> {
@@ -260,6 +298,7 @@ class Executor {
     } catch (error) {
       log.warn('Cannot clean up: the host does not answer', { reason: messageOf(error) });
     }
+    for (const uid of uids) this.#toClean.delete(uid);
     this.#heartbeats.requestInventory();
   }
 }

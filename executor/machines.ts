@@ -17,6 +17,8 @@ export interface MachinesDeps {
   readonly tools: HostTools;
   readonly clock: Clock;
   readonly log: Log;
+  /** Settles when no clean-up is under way that could still touch a machine launched now. */
+  cleaned(): Promise<void>;
   /** The journal cannot be written any more: the worker must end, nothing may be done that is not stored. */
   fatal(error: unknown): void;
 }
@@ -49,7 +51,8 @@ export class Machines implements AsyncDisposable {
   }
 
   launch(info: TaskInfo, launch: MachineLaunch): void {
-    const old = this.#byUid.get(launch.uid);
+    const known = this.#byUid.get(launch.uid);
+    const old = known?.state.phase.name === 'Gone' ? undefined : known;
     if (old && !launch.adopt) {
       this.#refuseSecondLife(info, launch, old.state);
       return;
@@ -61,7 +64,12 @@ export class Machines implements AsyncDisposable {
       const message = `Cannot ${operation}: another attempt has taken the machine over`;
       this.#deps.journal.finish({ id, uid: launch.uid, state: 'Failed', message });
     }
-    this.#drive(state, old?.[Symbol.asyncDispose]());
+    this.#drive(state, this.#released(old));
+  }
+
+  /** One owner at a time: a machine is not touched before whoever had it has let go. */
+  async #released(old: MachineDriver | undefined): Promise<void> {
+    await Promise.all([old?.[Symbol.asyncDispose](), this.#deps.cleaned()]);
   }
 
   #refuseSecondLife(info: TaskInfo, { uid, attempt }: MachineLaunch, { launch, phase }: MachineState): void {
@@ -92,8 +100,8 @@ export class Machines implements AsyncDisposable {
     if (report.state !== 'InProgress' || this.#orders.has(id)) return;
     const driver = this.#byUid.get(uid);
     if (driver) {
-      this.#orders.add(id);
-      driver.push({ type: 'order', order });
+      // With a full queue the next repeat will find room.
+      if (driver.push({ type: 'order', order })) this.#orders.add(id);
       return;
     }
     const message = `Cannot ${operation}: machine ${uid} is not on this host`;

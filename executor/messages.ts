@@ -3,7 +3,7 @@
  * fields that end in a path, a command or a decision are checked here, once.
  */
 import type { Launch } from '#lib/api/launch.ts';
-import type { SchedulerMessage } from '#lib/api/messages.ts';
+import type { OperationOrder, OperationType, SchedulerMessage } from '#lib/api/messages.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import type { TaskInfo } from '#mesos/types.ts';
@@ -34,13 +34,31 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
     throw new Error('networks or sshKeys is missing');
 }
 
+const operations: readonly unknown[] = [
+  'Start',
+  'Stop',
+  'Restart',
+  'Reset',
+  'Pause',
+  'Resume',
+] satisfies OperationType[];
+
+function isOrder(message: Partial<OperationOrder>): message is OperationOrder {
+  return (
+    typeof message.id === 'string' &&
+    uuid.test(message.uid ?? '') &&
+    operations.includes(message.operation) &&
+    Number.isFinite(message.timeoutMs)
+  );
+}
+
 /** Undefined for what this version does not know: an older executor must not fall over a newer cluster server. */
 export function parseMessage(data: string): SchedulerMessage | undefined {
   const message = decodeData(data) as Partial<SchedulerMessage> | null;
   if (message?.version !== 1) return undefined;
   switch (message.type) {
     case 'operation':
-      return typeof message.id === 'string' && uuid.test(message.uid ?? '') ? (message as SchedulerMessage) : undefined;
+      return isOrder(message) ? message : undefined;
     case 'ack':
       return Array.isArray(message.operations) ? (message as SchedulerMessage) : undefined;
     case 'inventory':

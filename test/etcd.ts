@@ -13,6 +13,8 @@ export interface EtcdProcess extends AsyncDisposable {
   kill9(): Promise<void>;
   /** Starts it again on the same data, and waits until it answers. */
   restart(): Promise<void>;
+  /** Starts it again with nothing in it, as after a disaster. */
+  wipe(): Promise<void>;
 }
 
 const readyWithinMs = 20_000;
@@ -43,6 +45,11 @@ export async function startEtcd(options: { readonly flags?: readonly string[] } 
     kill9,
     async restart() {
       await kill9();
+      running = await launch(flags, endpoint);
+    },
+    async wipe() {
+      await kill9();
+      await rm(directory, { recursive: true });
       running = await launch(flags, endpoint);
     },
     async [Symbol.asyncDispose]() {

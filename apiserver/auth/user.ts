@@ -4,7 +4,5 @@ export interface User {
   readonly groups: readonly string[];
 }
 
-export const anonymous: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
-
 /** In every user that has shown who it is, as in Kubernetes. */
 export const authenticatedGroup = 'system:authenticated';

@@ -112,6 +112,43 @@ test('isCurrent() is never true on a store whose progress proves nothing', async
   expect(await cache.isCurrent(5_000)).toBe(false);
 });
 
+test('waitFor() reaches the current revision all the same: the cache compares itself with a list', async () => {
+  await using store = openStore();
+  await put(store, 'r/a', 'a1');
+  const silent = changed(store, {
+    reliableProgress: false,
+    watch: (prefix, from, sink) => store.watch(prefix, from, { ...sink, progress: () => undefined }),
+  });
+  using cache = makeCache(silent);
+  await loaded(cache);
+  const rev = await put(store, 's/other', 'x');
+  const waits = [cache.waitFor(rev, 5_000), cache.waitFor(rev, 5_000), cache.waitFor(rev + 1n, 300)];
+  expect(await Promise.all(waits)).toEqual([true, true, false]);
+  expect(cache.list()).toMatchObject({ rev, entries: [{ key: 'r/a' }] });
+});
+
+test('waitFor() does not believe a list whose events have yet to arrive', async () => {
+  await using store = openStore();
+  let release: () => void = () => undefined;
+  const held: (readonly StoreEvent[])[] = [];
+  const slow = changed(store, {
+    reliableProgress: false,
+    watch: (prefix, from, sink) => {
+      release = () => held.splice(0).forEach(sink.events);
+      return store.watch(prefix, from, { ...sink, events: (batch) => held.push(batch) });
+    },
+  });
+  await put(store, 'r/gone', 'x');
+  using cache = makeCache(slow);
+  await loaded(cache);
+  await remove(store, 'r/gone');
+  const rev = await put(store, 's/other', 'x');
+  expect(await cache.waitFor(rev, 300)).toBe(false);
+  release();
+  expect(await cache.waitFor(rev, 5_000)).toBe(true);
+  expect(cache.list().entries).toEqual([]);
+});
+
 test('watch() without a revision begins with what is there, then goes on', async () => {
   await using store = openStore();
   await put(store, 'r/a', 'a1');

@@ -39,6 +39,9 @@ const pageSize = 1_000;
 const progressEveryMs = 100;
 /** Events under way when a comparison begins have so long to arrive. */
 const compareGraceMs = 10_000;
+/** Where a list has to prove how far the cache is: how long the events get first, and how often to look after the list. */
+const proofDelayMs = 50;
+const proofPollMs = 20;
 const reloadBackoff = { firstMs: 100, maxMs: 10_000 };
 
 interface Waiter {
@@ -60,6 +63,7 @@ export class WatchCache<T> implements Disposable {
   #rev: Rev | undefined;
   #watch: StoreWatch | undefined;
   #restart: ((why: Error) => void) | undefined;
+  #proving = false;
 
   /** Begins to load at once. */
   constructor(options: WatchCacheOptions<T>) {
@@ -90,7 +94,10 @@ export class WatchCache<T> implements Disposable {
     return { entries: this.#entries.list(prefix), rev: this.#loadedRev() };
   }
 
-  /** True as soon as the cache has reached `rev` (any, if it is 0); false if it has not after `timeoutMs`. */
+  /**
+   * True as soon as the cache has reached `rev` (any, if it is 0); false if it has not after `timeoutMs`. With a store that has no
+   * reliable progress this may cost a list of the whole resource.
+   */
   async waitFor(rev: Rev, timeoutMs: number): Promise<boolean> {
     if (this.#rev !== undefined && this.#rev >= rev) return true;
     const { clock } = this.#options;
@@ -106,7 +113,7 @@ export class WatchCache<T> implements Disposable {
 
   /**
    * True once the cache shows everything written before this call: a list may then be served from it. False if that cannot be shown
-   * in time, or not at all with this store (see Store.reliableProgress): read from the store then.
+   * in time, or not more cheaply than by reading from the store (see Store.reliableProgress): do that then.
    */
   async isCurrent(timeoutMs: number): Promise<boolean> {
     if (!this.#options.store.reliableProgress || this.#rev === undefined) return false;
@@ -162,7 +169,10 @@ export class WatchCache<T> implements Disposable {
   }
 
   #askForProgress(): Disposable {
-    if (!this.#options.store.reliableProgress) return { [Symbol.dispose]() {} };
+    if (!this.#options.store.reliableProgress) {
+      if (!this.#proving) void this.#proveByLists();
+      return { [Symbol.dispose]() {} };
+    }
     this.#watch?.requestProgress();
     // A request is lost without a word while etcd's watch is behind, so it is repeated.
     let next: Disposable;
@@ -306,20 +316,49 @@ export class WatchCache<T> implements Disposable {
 
   /** etcd before 3.4.36 can lose events (etcd#17529, #18089, #19179): only a list shows that. */
   async #compare(): Promise<void> {
-    const watch = this.#watch;
-    const listed = new Map<string, Rev>();
-    const rev = await this.#listStore((kv) => listed.set(kv.key, kv.modRev));
-    // After a new start in between there is nothing to compare with that list.
-    const behind = () =>
-      watch && this.#watch === watch
-        ? keysBehind(listed, rev, this.#entries.keys(), (key) => this.#known(key, rev))
-        : [];
+    const { rev, behind } = await this.#comparison();
     if (behind().length === 0) return;
     await this.#options.clock.sleep(compareGraceMs, this.#over.signal);
     const missed = behind();
     if (missed.length === 0) return;
     this.#log.warn('The store has lost events', { missed: missed.length, first: missed[0], rev: `${rev}` });
     this.#leave(new Error(`${missed.length} changes never arrived`));
+  }
+
+  /** Lists the store. `behind` tells, each time anew, in which keys the cache has yet to reach that list. */
+  async #comparison(): Promise<{ readonly rev: Rev; readonly behind: () => string[]; readonly valid: () => boolean }> {
+    const watch = this.#watch;
+    const listed = new Map<string, Rev>();
+    const rev = await this.#listStore((kv) => listed.set(kv.key, kv.modRev));
+    // After a new start in between there is nothing to compare with that list.
+    const valid = () => watch !== undefined && this.#watch === watch;
+    const behind = () => (valid() ? keysBehind(listed, rev, this.#entries.keys(), (key) => this.#known(key, rev)) : []);
+    return { rev, behind, valid };
+  }
+
+  /**
+   * Where progress proves nothing, a list does: once the cache shows all that the list shows, it has reached the list's revision.
+   * Costs a whole list, so it begins only when the wait was not over by itself, and serves all who wait.
+   */
+  async #proveByLists(): Promise<void> {
+    const { clock } = this.#options;
+    const waiting = () => this.#waiters.size > 0 && !this.#over.signal.aborted;
+    this.#proving = true;
+    do {
+      await clock.sleep(proofDelayMs);
+      if (waiting() && this.#rev !== undefined) await this.#proveByList(waiting);
+    } while (waiting());
+    this.#proving = false;
+  }
+
+  async #proveByList(waiting: () => boolean): Promise<void> {
+    try {
+      const { rev, behind, valid } = await this.#comparison();
+      while (waiting() && behind().length > 0) await this.#options.clock.sleep(proofPollMs);
+      if (waiting() && valid()) this.#advance(rev);
+    } catch (error) {
+      this.#log.info('Cannot list the store to see how far it is, will try again', { error });
+    }
   }
 
   #known(key: string, listRev: Rev): Known {

@@ -57,5 +57,8 @@ export function decodeBody(bytes: Buffer, contentType: string | undefined, kind:
 /** The object in a body. BadRequest for any other JSON. */
 export function objectIn(value: Json, kind: string): JsonObject {
   if (isObject(value)) return value;
-  throw new ApiError('BadRequest', `the object provided is unrecognized (must be of type ${kind}): it is not an object`);
+  throw new ApiError(
+    'BadRequest',
+    `the object provided is unrecognized (must be of type ${kind}): it is not an object`,
+  );
 }

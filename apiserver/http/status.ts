@@ -60,11 +60,14 @@ export function conflict(resource: Resource, name: string, why: string): ApiErro
   });
 }
 
-export const modified =
-  'the object has been modified; please apply your changes to the latest version and try again';
+export const modified = 'the object has been modified; please apply your changes to the latest version and try again';
 
 /** 422 with every cause, in the form of field.ErrorList. */
-export function invalidObject(resource: Pick<Resource, 'group' | 'kind'>, name: string, causes: readonly Cause[]): ApiError {
+export function invalidObject(
+  resource: Pick<Resource, 'group' | 'kind'>,
+  name: string,
+  causes: readonly Cause[],
+): ApiError {
   return new ApiError('Invalid', `${qualifiedKind(resource)} "${name}" is invalid: ${sentence(causes)}`, {
     details: { name, group: resource.group, kind: resource.kind, causes },
   });

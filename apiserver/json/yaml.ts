@@ -1,6 +1,6 @@
 import { parseAllDocuments, stringify } from 'yaml';
 import { ApiError } from '#lib/std/errors.ts';
-import { type Json, isObject } from './json.ts';
+import { isObject, type Json } from './json.ts';
 import { maxDepth, type Parsed, refuseDangerousName } from './strict.ts';
 
 /** Nodes that a document may grow to by aliases ("billion laughs"). */

@@ -30,9 +30,7 @@ export function jsonPatch(document: Json, patch: Json): Json {
 }
 
 function doesNotFit(): ApiError {
-  return new ApiError('Invalid', 'the server rejected our request due to an error in our request', {
-    details: { causes: [] },
-  });
+  return new ApiError('Invalid', 'the server rejected our request due to an error in our request');
 }
 
 const known = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test']);
@@ -47,7 +45,12 @@ function readOperation(value: Json): Operation {
   const from = at(value, 'from');
   if ((op === 'move' || op === 'copy') && typeof from !== 'string')
     throw badRequest(`invalid operation ${JSON.stringify(value)}: it needs from`);
-  return { op, path: pointer(path), value: at(value, 'value') ?? null, ...(typeof from === 'string' ? { from: pointer(from) } : {}) };
+  return {
+    op,
+    path: pointer(path),
+    value: at(value, 'value') ?? null,
+    ...(typeof from === 'string' ? { from: pointer(from) } : {}),
+  };
 }
 
 function pointer(text: string): string[] {
@@ -114,7 +117,8 @@ function put(document: Json, path: readonly string[], value: Json, mode: 'insert
   if (last === undefined) return value;
   const parent = get(document, path.slice(0, -1));
   if (Array.isArray(parent)) {
-    const index = mode === 'insert' && last === '-' ? parent.length : indexOf(last, parent.length - (mode === 'insert' ? 0 : 1));
+    const index =
+      mode === 'insert' && last === '-' ? parent.length : indexOf(last, parent.length - (mode === 'insert' ? 0 : 1));
     parent.splice(index, mode === 'insert' ? 0 : 1, value);
   } else if (isObject(parent)) {
     if (mode === 'replace' && !Object.hasOwn(parent, last)) throw doesNotFit();

@@ -30,7 +30,8 @@ export function compileJsonPath(source: string): JsonPath {
 /** The names of a path of plain fields such as .spec.capacity.target. RangeError for any other path. */
 export function fieldNames(source: string): string[] {
   return parse(source).map((step) => {
-    if (step.type !== 'field') throw new RangeError(`Cannot use the JSON path "${source}": only fields are allowed here`);
+    if (step.type !== 'field')
+      throw new RangeError(`Cannot use the JSON path "${source}": only fields are allowed here`);
     return step.name;
   });
 }
@@ -78,6 +79,8 @@ function follow(value: Json, step: Step): Json[] {
     case 'all':
       return Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [];
     case 'filter':
-      return (Array.isArray(value) ? value : []).filter((item) => (atPath(item, step.path) === step.value) === step.equal);
+      return (Array.isArray(value) ? value : []).filter(
+        (item) => (atPath(item, step.path) === step.value) === step.equal,
+      );
   }
 }

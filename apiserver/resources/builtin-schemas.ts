@@ -46,7 +46,9 @@ const condition = object(
 
 export const namespaceSchema = kind('A scope for names.', {
   spec: object('How it is deleted.', {
-    finalizers: list('Who must finish before it goes away; written through the finalize subresource.', { type: 'string' }),
+    finalizers: list('Who must finish before it goes away; written through the finalize subresource.', {
+      type: 'string',
+    }),
   }),
   status: object('What is observed.', {
     phase: { ...text('Active, or Terminating while its objects are being deleted.'), enum: ['Active', 'Terminating'] },

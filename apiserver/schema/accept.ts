@@ -10,28 +10,50 @@ export type Accepts = (value: Json) => boolean;
 
 /** Compiles a structural schema. Throws if it cannot be, for example for a pattern that RE2 cannot read. */
 export function compileSchema(schema: Schema): Accepts {
-  const ajv = new Ajv({ strict: true, strictTypes: false, allowUnionTypes: true, ownProperties: true, validateFormats: true });
-  ajv.addKeyword({ keyword: 'uniqueItemsOf', type: 'array', validate: (list: Schema, data: Json[]) => repeatedItems(data, list).length === 0 });
-  ajv.addKeyword({ keyword: 're2', type: 'string', validate: (source: string, data: string) => patternOf(source).test(data) });
+  const ajv = new Ajv({
+    strict: true,
+    strictTypes: false,
+    allowUnionTypes: true,
+    ownProperties: true,
+    validateFormats: true,
+  });
+  ajv.addKeyword({
+    keyword: 'uniqueItemsOf',
+    type: 'array',
+    validate: (list: Schema, data: Json[]) => repeatedItems(data, list).length === 0,
+  });
+  ajv.addKeyword({
+    keyword: 're2',
+    type: 'string',
+    validate: (source: string, data: string) => patternOf(source).test(data),
+  });
   for (const name of formatNames) ajv.addFormat(name, formatCheck(name) ?? (() => true));
   const validate = ajv.compile(translate(schema));
   return (value) => validate(value) === true;
 }
 
-const same = ['minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties', 'maxProperties', 'multipleOf'] as const;
+const same = [
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'minProperties',
+  'maxProperties',
+  'multipleOf',
+] as const;
 
 function translate(schema: Schema): AnySchemaObject {
   const result: AnySchemaObject = {};
   const type = typeOf(schema);
-  if (type) result['type'] = type;
+  if (type) result.type = type;
   for (const key of same) if (schema[key] !== undefined) result[key] = schema[key];
-  if (schema.enum) result['enum'] = schema.nullable ? [...schema.enum, null] : schema.enum;
-  if (formatCheck(schema.format)) result['format'] = schema.format;
+  if (schema.enum) result.enum = schema.nullable ? [...schema.enum, null] : schema.enum;
+  if (formatCheck(schema.format)) result.format = schema.format;
   if (schema.pattern !== undefined) {
     patternOf(schema.pattern);
-    result['re2'] = schema.pattern;
+    result.re2 = schema.pattern;
   }
-  if (schema['x-kubernetes-list-type'] !== undefined) result['uniqueItemsOf'] = listIdentity(schema);
+  if (schema['x-kubernetes-list-type'] !== undefined) result.uniqueItemsOf = listIdentity(schema);
   return { ...result, ...translateBounds(schema), ...translateChildren(schema) };
 }
 
@@ -61,12 +83,12 @@ function translateBounds(schema: Schema): AnySchemaObject {
 function translateChildren(schema: Schema): AnySchemaObject {
   const result: AnySchemaObject = {};
   if (schema.properties)
-    result['properties'] = Object.fromEntries(
+    result.properties = Object.fromEntries(
       Object.entries(schema.properties).map(([name, child]) => [name, translate(child)]),
     );
-  if (schema.required?.length) result['required'] = schema.required;
+  if (schema.required?.length) result.required = schema.required;
   if (typeof schema.additionalProperties === 'object')
-    result['additionalProperties'] = translate(schema.additionalProperties);
-  if (schema.items) result['items'] = translate(schema.items);
+    result.additionalProperties = translate(schema.additionalProperties);
+  if (schema.items) result.items = translate(schema.items);
   return result;
 }

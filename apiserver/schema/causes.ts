@@ -20,7 +20,11 @@ export function required(field: string, why?: string): Cause {
 
 export function notSupported(field: string, value: Json, supported: readonly Json[]): Cause {
   const list = supported.map(show).join(', ');
-  return { reason: 'FieldValueNotSupported', message: `Unsupported value: ${show(value)}: supported values: ${list}`, field };
+  return {
+    reason: 'FieldValueNotSupported',
+    message: `Unsupported value: ${show(value)}: supported values: ${list}`,
+    field,
+  };
 }
 
 export function duplicate(field: string, value: Json): Cause {

@@ -59,7 +59,8 @@ function isEmpty(value: Json): boolean {
 }
 
 function readField(value: Json, shape: Shape, name: string, kind: string, unknown: string[]): Json {
-  const refuse = (go: string, actual: Json = value) => wrongType(actual, name, `ObjectMeta.${name} of type ${go}`, kind);
+  const refuse = (go: string, actual: Json = value) =>
+    wrongType(actual, name, `ObjectMeta.${name} of type ${go}`, kind);
   switch (shape) {
     case 'integer':
       if (!Number.isInteger(value)) throw refuse('int64');

@@ -9,6 +9,10 @@ export function prefixOf(resource: Pick<Resource, 'group' | 'plural'>, namespace
   return namespace === undefined ? base : `${base}${namespace}/`;
 }
 
-export function keyOf(resource: Pick<Resource, 'group' | 'plural'>, namespace: string | undefined, name: string): string {
+export function keyOf(
+  resource: Pick<Resource, 'group' | 'plural'>,
+  namespace: string | undefined,
+  name: string,
+): string {
   return `${prefixOf(resource, namespace)}${name}`;
 }

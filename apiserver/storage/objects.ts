@@ -1,6 +1,5 @@
 /** Objects in the store: reading one, and changing one by compare-and-swap. */
-import { conflict, modified, notFound } from '#apiserver/http/status.ts';
-import { alreadyExists } from '#apiserver/http/status.ts';
+import { alreadyExists, conflict, modified, notFound } from '#apiserver/http/status.ts';
 import { equalJson } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';

@@ -5,7 +5,7 @@ import { systemRandom } from '#lib/std/random.ts';
 import { type EtcdProcess, startEtcd, whyNoEtcd } from '#test/etcd.ts';
 import { hasReliableProgress, openEtcd } from './etcd.ts';
 import { Recorder, storeSuite } from './store.suite.ts';
-import { CompactedError, type Rev, type Store } from './store.ts';
+import { CompactedError, FutureRevisionError, type Rev, type Store } from './store.ts';
 
 const value = new TextEncoder().encode('{}');
 
@@ -74,6 +74,8 @@ describe.skipIf(reason)('with a real etcd', () => {
     await using store = await open(etcd.endpoint, 1_000);
     const first = await store.create('a/1', value);
     await etcd.kill9();
+    // Once the cut is noticed: a write in the very moment of it may have arrived, and says so (Timeout).
+    await expect(store.get('a/1')).rejects.toMatchObject({ code: 'ServiceUnavailable' });
     const startMs = performance.now();
     const calls = [
       store.get('a/1'),
@@ -103,6 +105,18 @@ describe.skipIf(reason)('with a real etcd', () => {
     await store.compact(rev);
     await etcd.restart();
     expect(await recorder.fails()).toBeInstanceOf(CompactedError);
+  });
+
+  test('a watch ends with FutureRevisionError when the store has gone back in time', async () => {
+    await using etcd = await startEtcd();
+    await using store = await open(etcd.endpoint);
+    for (let i = 0; i < 20; i++) await store.create(`a/${i}`, value);
+    const rev = await store.currentRev();
+    using recorder = new Recorder(store, 'a/', rev);
+    await recorder.sees(rev);
+    await etcd.wipe();
+    expect(await recorder.fails()).toBeInstanceOf(FutureRevisionError);
+    expect(await store.currentRev()).toBeLessThan(rev);
   });
 
   test('keys with ttlSeconds share a lease', async () => {

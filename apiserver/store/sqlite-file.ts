@@ -55,6 +55,8 @@ export type Statements = { readonly [Name in keyof typeof sql]: StatementSync };
 
 export interface SqliteFile extends Disposable {
   readonly run: Statements;
+  /** Gives some of the space that deleted rows left back to the file system. Not inside a transaction. */
+  shrink(): void;
 }
 
 /** Opens the file and keeps it locked. Throws UsageError when it cannot be opened, is in use, or is not ours. */
@@ -63,7 +65,12 @@ export function openSqliteFile(file: string): SqliteFile {
   try {
     database = new DatabaseSync(file, { timeout: 1000 });
     prepareFile(database);
-    return { run: statements(database), [Symbol.dispose]: () => database?.close() };
+    const opened = database;
+    return {
+      run: statements(opened),
+      shrink: () => opened.exec('PRAGMA incremental_vacuum(2000)'),
+      [Symbol.dispose]: () => opened.close(),
+    };
   } catch (error) {
     database?.close();
     if (/database is locked/.test(messageOf(error)))

@@ -1,6 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, expect, test } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
@@ -83,6 +86,45 @@ test('compact() deletes history in batches and keeps what can still be asked for
   using recorder = new Recorder(store, 'c/', rev);
   await recorder.sees(rev);
   expect(recorder.events).toHaveLength(1);
+});
+
+test('compact() makes the file smaller', async () => {
+  const file = newFile();
+  const write = async () => {
+    await using store = open(file);
+    const big = new Uint8Array(100_000);
+    let { rev } = (await store.create('c/big', big)) as { rev: bigint };
+    for (let i = 0; i < 40; i++) ({ rev } = (await store.update('c/big', big, rev)) as { rev: bigint });
+    return rev;
+  };
+  const rev = await write();
+  const before = (await stat(file)).size;
+  const compact = async () => {
+    await using store = open(file);
+    await store.compact(rev);
+  };
+  await compact();
+  expect((await stat(file)).size).toBeLessThan(before / 2);
+});
+
+test('what was acknowledged is there after kill -9', async () => {
+  const file = newFile();
+  const writer = spawn(process.execPath, [join(import.meta.dirname, 'testdata/writer.ts'), file]);
+  const lines = createInterface({ input: writer.stdout })[Symbol.asyncIterator]();
+  const acknowledged: string[] = [];
+  while (acknowledged.length < 500) acknowledged.push((await lines.next()).value as string);
+  const gone = once(writer, 'exit');
+  writer.kill('SIGKILL');
+  for (let line = await lines.next(); !line.done; line = await lines.next()) acknowledged.push(line.value);
+  await gone;
+  await using store = open(file);
+  const { kvs, rev } = await store.list('a/');
+  const there = new Set(kvs.map(({ key }) => key));
+  // The last line may have been cut in the middle.
+  expect(acknowledged.slice(0, -1).filter((key) => !there.has(key))).toEqual([]);
+  using recorder = new Recorder(store, 'a/', 2n);
+  await recorder.sees(rev);
+  expect(recorder.events.map(({ key }) => key).sort()).toEqual([...there].sort());
 });
 
 test('writes fail with ServiceUnavailable once the store is closed', async () => {

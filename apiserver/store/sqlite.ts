@@ -259,6 +259,8 @@ class SqliteStore implements Store {
     for (let from: Rev | null = 0n; from !== null; ) {
       from = await this.#write(() => this.#forgetBatch(from!, compactRev));
     }
+    this.#checkOpen();
+    this.#file.shrink();
   }
 
   #forgetBatch(from: Rev, compactRev: Rev): Rev | null {

@@ -74,13 +74,7 @@ function checkFinalizers({ finalizers = [] }: Metadata): Cause[] {
   return [
     ...finalizers.filter((name) => !isQualified(name)).map((name) => invalid('metadata.finalizers', name, keyRule)),
     ...(both
-      ? [
-          invalid(
-            'metadata.finalizers',
-            finalizers,
-            'finalizer orphan and foregroundDeletion cannot be both set',
-          ),
-        ]
+      ? [invalid('metadata.finalizers', finalizers, 'finalizer orphan and foregroundDeletion cannot be both set')]
       : []),
   ];
 }

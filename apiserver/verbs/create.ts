@@ -52,10 +52,18 @@ function checkPlace(object: ApiObject, namespace: string | undefined): void {
 
 /** Cut so that the name with its suffix is not too long, as Kubernetes does. */
 function suffix(random: Random): string {
-  return Array.from({ length: suffixLength }, () => suffixLetters[Math.floor(random.next() * suffixLetters.length)]).join('');
+  return Array.from(
+    { length: suffixLength },
+    () => suffixLetters[Math.floor(random.next() * suffixLetters.length)],
+  ).join('');
 }
 
-function fillIn(object: ApiObject, resource: Resource, namespace: string | undefined, context: ServerContext): ApiObject {
+function fillIn(
+  object: ApiObject,
+  resource: Resource,
+  namespace: string | undefined,
+  context: ServerContext,
+): ApiObject {
   const { status, ...rest } = object;
   const { deletionTimestamp: _, deletionGracePeriodSeconds: __, generation: ___, ...metadata } = object.metadata;
   const draft = {

@@ -16,7 +16,9 @@ export function settle(current: StoredObject, wanted: ApiObject, resource: Resou
   const merged = combine(current, wanted, resource, part);
   const object = admissionDefaults(withGeneration(current, merged, resource), current, resource);
   validate(object, current, resource);
-  return isDeleting(object) && isFree(object) ? { type: 'remove', object: { ...current, ...object } as StoredObject } : { type: 'write', object };
+  return isDeleting(object) && isFree(object)
+    ? { type: 'remove', object: { ...current, ...object } as StoredObject }
+    : { type: 'write', object };
 }
 
 function checkIdentity(current: StoredObject, wanted: ApiObject, resource: Resource): void {
@@ -58,7 +60,13 @@ function withMember(object: ApiObject, name: string, value: Json | undefined): A
 }
 
 function keepServerFields(old: Metadata, sent: Metadata): Metadata {
-  const { creationTimestamp: _, deletionTimestamp: __, deletionGracePeriodSeconds: ___, generation: ____, ...rest } = sent;
+  const {
+    creationTimestamp: _,
+    deletionTimestamp: __,
+    deletionGracePeriodSeconds: ___,
+    generation: ____,
+    ...rest
+  } = sent;
   const kept = Object.fromEntries(
     (
       [

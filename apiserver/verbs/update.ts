@@ -39,9 +39,7 @@ function requireVersion(current: StoredObject, wanted: ApiObject, call: Call): v
   if (resourceVersion !== undefined || resource.builtin) return;
   const cause = invalid('metadata.resourceVersion', 0, 'must be specified for an update');
   const name = current.metadata.name;
-  throw new ApiError(
-    'Invalid',
-    `${qualifiedName(resource)} "${name}" is invalid: ${cause.field}: ${cause.message}`,
-    { details: { name, group: resource.group, kind: resource.plural, causes: [cause] } },
-  );
+  throw new ApiError('Invalid', `${qualifiedName(resource)} "${name}" is invalid: ${cause.field}: ${cause.message}`, {
+    details: { name, group: resource.group, kind: resource.plural, causes: [cause] },
+  });
 }

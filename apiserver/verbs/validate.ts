@@ -49,6 +49,8 @@ function checkReplicas(object: ApiObject, resource: Resource): Cause[] {
   const field = `.${path.join('.')}`;
   if (value === undefined) return [];
   if (typeof value !== 'number')
-    return [invalid(field, 0, `${field} accessor error: ${String(value)} is of the type ${typeof value}, expected int64`)];
+    return [
+      invalid(field, 0, `${field} accessor error: ${String(value)} is of the type ${typeof value}, expected int64`),
+    ];
   return value < 0 ? [invalid(field, value, 'should be a non-negative integer')] : [];
 }

@@ -16,7 +16,7 @@ await runMain(log, async (stack, signal) => {
   if (!name || !dir) throw new UsageError('Usage: factory-pretend-host --name NAME --dir DIRECTORY');
   stack.defer(() => stopPretendHost({ name, dir }));
   const host = await startPretendHost({ name, dir });
-  log.info('Host is up', { ...host });
+  log.info('Host is up', { netns: host.netns, socket: host.socket, init: host.pid });
   while (isPretendHostRunning(dir)) await systemClock.sleep(500, signal);
   throw new Error('The host lost its power');
 });

@@ -3,6 +3,7 @@
  * step the condition that says what is wrong.
  */
 import type { Condition, ObjectMeta } from '#lib/api/meta.ts';
+import { hostObjectName } from '#lib/api/names.ts';
 import { isCode } from '#lib/std/errors.ts';
 import type { Output } from '../output.ts';
 import { type ApiResource, discover, displayName, pathOf, resolveTargets, resolveWord } from '../resources.ts';
@@ -125,6 +126,16 @@ async function explainChildren(walk: Walk, object: Explained, depth: number): Pr
     await explain(walk, resource, { ...child, kind: resource.kind }, depth + 1);
   const more = troubled.length - examplesMax;
   if (more > 0) walk.out.line(`${'  '.repeat(depth + 1)}and ${more} more ${resource.plural} that are not ready`);
+}
+
+/** Host and cluster of the live attempt. */
+function hostOf({ status }: Explained): readonly { word: string; name: string; namespace: undefined }[] {
+  const { host, cluster } = status?.attempt ?? {};
+  if (!host || !cluster) return [];
+  return [
+    { word: 'hosts', name: hostObjectName(cluster, host), namespace: undefined },
+    { word: 'clusters', name: cluster, namespace: undefined },
+  ];
 }
 
 /** What a machine needs is named in its spec; each is shown only if it is what is wrong. */

@@ -121,7 +121,7 @@ class Filling {
         const left = this.#left(shape);
         const size = isFlexible(shape) ? largestOf(shape, this.#unit, left, shape.maxCores) : shape.size;
         const count = size ? Math.floor(left / this.#weight(size)) : 0;
-        if (!size || count === 0) break;
+        if (!size || count <= 0) break;
         // All but the last at once: a flexible one may have to leave a rest that the smallest fills, a minimum may be met earlier.
         const isOneByOne = (this.#used.get(shape) ?? 0) < shape.min;
         const atOnce = isFlexible(shape) ? Math.max(1, count - 1) : count;

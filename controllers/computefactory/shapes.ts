@@ -11,7 +11,7 @@ export function shapesOf(
   for (const { priority = 0, min = 0, max = Number.POSITIVE_INFINITY, ...shape } of spec.shapes) {
     const limits = { priority, min, max };
     if (shape.flexible) {
-      const { minCores, maxCores, stepCores, memoryPerCore } = shape.flexible;
+      const { minCores = 1, maxCores, stepCores = 1, memoryPerCore } = shape.flexible;
       shapes.push({ ...limits, minCores, maxCores, stepCores, memoryMiBPerCore: parseMiB(memoryPerCore) });
     } else if (shape.cores !== undefined && shape.memory !== undefined) {
       shapes.push({ ...limits, size: { cores: shape.cores, memoryMiB: parseMiB(shape.memory) } });

@@ -62,7 +62,9 @@ function perCluster(refusals: readonly Refusal[]): string {
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([cluster, list]) => {
       const common = [...Map.groupBy(list, ({ message }) => message)].toSorted((a, b) => b[1].length - a[1].length);
-      return cluster === '' ? common[0]![0] : `${cluster}: ${common[0]![0]}`;
+      const words = common[0]![0];
+      // The scheduler names its cluster itself.
+      return cluster === '' || words.startsWith(`${cluster}: `) ? words : `${cluster}: ${words}`;
     })
     .join('; ');
 }

@@ -14,11 +14,22 @@ export function summarize(scope: Scope, ending: Ending, run: Run): Image['status
   const { disagreeing, ...sum } = sumOf(rows, old.digest);
   const conditions = conditionsOf(scope, rows, { ...sum, ...(disagreeing && { disagreeing }) }, ending);
   return {
+    // Known once, kept: machines are made of it while a cluster imports it again.
+    ...knownBytes(old),
     ...sum,
     phase: image.metadata.deletionTimestamp ? 'Terminating' : sum.phase,
     users: users.length,
     clusters: rows,
     conditions: withConditions(old.conditions ?? [], conditions, image.metadata.generation ?? 0, run.nowMs),
+  };
+}
+
+function knownBytes({ digest, format, size, virtualSize }: NonNullable<Image['status']>) {
+  return {
+    ...(digest && { digest }),
+    ...(format && { format }),
+    ...(size !== undefined && { size }),
+    ...(virtualSize !== undefined && { virtualSize }),
   };
 }
 

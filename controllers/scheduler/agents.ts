@@ -24,7 +24,11 @@ export function attributeLabels(attributes: readonly Attribute[] | undefined): R
   return Object.fromEntries(entries);
 }
 
-function agentOf({ agent_info, active, deactivated, total_resources }: OperatorAgent, role: string, sinceMs: number): Agent {
+function agentOf(
+  { agent_info, active, deactivated, total_resources }: OperatorAgent,
+  role: string,
+  sinceMs: number,
+): Agent {
   const ours = (resource: Parameters<typeof roleOf>[0]) => ['*', role].includes(roleOf(resource));
   return {
     hostname: agent_info.hostname,
@@ -39,7 +43,8 @@ function agentOf({ agent_info, active, deactivated, total_resources }: OperatorA
 export class AgentBook {
   readonly #role: string;
   #agents = new Map<string, Agent>();
-  #ids = new Set<string>();
+  /** agent id -> host name */
+  #names = new Map<string, string>();
 
   constructor(role: string) {
     this.#role = role;
@@ -50,12 +55,11 @@ export class AgentBook {
   }
 
   hostname(agentId: string): string | undefined {
-    for (const agent of this.#agents.values()) if (agent.agentId === agentId) return agent.hostname;
-    return undefined;
+    return this.#names.get(agentId);
   }
 
   isRegistered(agentId: string): boolean {
-    return this.#ids.has(agentId);
+    return this.#names.has(agentId);
   }
 
   all(): readonly Agent[] {
@@ -73,7 +77,7 @@ export class AgentBook {
     const names = new Set([...next.keys(), ...this.#agents.keys()]);
     const changed = [...names].filter((name) => this.#agents.get(name)?.agentId !== next.get(name)?.agentId);
     this.#agents = next;
-    this.#ids = new Set([...next.values()].map(({ agentId }) => agentId));
+    this.#names = new Map([...next.values()].map(({ agentId, hostname }) => [agentId, hostname]));
     return changed;
   }
 }

@@ -41,12 +41,22 @@ export function intended(vm: VirtualMachine, place: Place, nowMs: number): Machi
  * and it stays on the host where the domain may be.
  */
 export function adopting(vm: VirtualMachine, place: Place, nowMs: number): MachineStatus {
-  const row = rowOf(vm, { outcome: 'Adopted', class: 'Infrastructure', reason: 'TaskLost' }, 'AdoptedByNextAttempt', nowMs);
+  const row = rowOf(
+    vm,
+    { outcome: 'Adopted', class: 'Infrastructure', reason: 'TaskLost' },
+    'AdoptedByNextAttempt',
+    nowMs,
+  );
   const attempt = newAttempt(vm, place, nowMs, true);
   return { ...vm.status, attempt, attempts: [...(vm.status?.attempts ?? []), row].slice(-keptAttempts) };
 }
 
-function newAttempt(vm: VirtualMachine, place: Place, nowMs: number, adopted: boolean): NonNullable<MachineStatus['attempt']> {
+function newAttempt(
+  vm: VirtualMachine,
+  place: Place,
+  nowMs: number,
+  adopted: boolean,
+): NonNullable<MachineStatus['attempt']> {
   const number = nextNumber(vm.status);
   return {
     number,
@@ -101,7 +111,12 @@ export function closed(vm: VirtualMachine, ending: Ending, proof: Proof, nowMs: 
   const deleting = vm.metadata.deletionTimestamp !== undefined;
   const phase = deleting ? 'Terminating' : ending.outcome === 'Dropped' ? 'Scheduling' : (rest.phase ?? 'Scheduling');
   return enter(status, vm, phase, nowMs, [
-    { type: 'Launched', status: 'False', reason: ending.outcome === 'Dropped' ? 'Dropped' : 'ReconcilePending', message },
+    {
+      type: 'Launched',
+      status: 'False',
+      reason: ending.outcome === 'Dropped' ? 'Dropped' : 'ReconcilePending',
+      message,
+    },
     { type: 'Ready', status: 'False', reason: 'Starting', message: `The last attempt ended: ${ending.reason}` },
   ]);
 }
@@ -115,7 +130,10 @@ export function enter(
   drafts: readonly ConditionDraft[],
 ): MachineStatus {
   const generation = vm.metadata.generation ?? 1;
-  const conditions = drafts.reduce((list, draft) => withCondition(list, draft, generation, nowMs), status.conditions ?? []);
+  const conditions = drafts.reduce(
+    (list, draft) => withCondition(list, draft, generation, nowMs),
+    status.conditions ?? [],
+  );
   const moved = status.phase !== phase;
   return {
     ...status,
@@ -150,7 +168,12 @@ export function launchConditions(phase: MachinePhase, halted = false): readonly 
       ? { type: 'Reachable', status: 'True', reason: 'HeartbeatOK', message: 'The executor answers' }
       : { type: 'Reachable', status: 'Unknown', reason: 'ReconcilePending', message: 'The host has not answered yet' },
     runs
-      ? { type: 'GuestReady', status: 'True', reason: 'NoProbe', message: 'No probe is declared: running counts as ready' }
+      ? {
+          type: 'GuestReady',
+          status: 'True',
+          reason: 'NoProbe',
+          message: 'No probe is declared: running counts as ready',
+        }
       : { type: 'GuestReady', status: 'False', reason: 'Booting', message: `The machine is in phase ${phase}` },
     { type: 'Ready', ...ready },
   ];

@@ -91,12 +91,22 @@ function conditionDrafts({ connected, reconciled, master, cluster }: ClusterInpu
   return [
     connected
       ? { type: 'Connected', status: 'True', reason: 'Subscribed', message: `Subscribed with ${master}` }
-      : { type: 'Connected', status: 'False', reason: 'Disconnected', message: `No session with a Mesos master; trying ${master}` },
+      : {
+          type: 'Connected',
+          status: 'False',
+          reason: 'Disconnected',
+          message: `No session with a Mesos master; trying ${master}`,
+        },
     connected
       ? { type: 'Registered', status: 'True', reason: 'Registered', message: 'The framework is registered' }
       : { type: 'Registered', status: 'Unknown', reason: 'Disconnected', message: 'Not known while disconnected' },
     reconciled
-      ? { type: 'Reconciled', status: 'True', reason: 'Reconciled', message: 'Every task that can be answered has been' }
+      ? {
+          type: 'Reconciled',
+          status: 'True',
+          reason: 'Reconciled',
+          message: 'Every task that can be answered has been',
+        }
       : { type: 'Reconciled', status: 'False', reason: 'Reconciling', message: waiting },
     ready
       ? { type: 'Ready', status: 'True', reason: 'Ready', message: 'Machines can be placed' }

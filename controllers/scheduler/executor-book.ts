@@ -66,7 +66,11 @@ export class ExecutorBook {
     return [...this.#facts.values()];
   }
 
-  hear(from: { hostname: string; agentId: string; executorId: string }, heartbeat: Heartbeat, nowMs: number): ExecutorFact {
+  hear(
+    from: { hostname: string; agentId: string; executorId: string },
+    heartbeat: Heartbeat,
+    nowMs: number,
+  ): ExecutorFact {
     const fact = nextExecutor(this.#facts.get(from.hostname), from, heartbeat, nowMs);
     this.#facts.set(from.hostname, fact);
     return fact;

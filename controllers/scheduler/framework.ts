@@ -21,7 +21,9 @@ export function frameworkInfo(cluster: Cluster, installation: string): Identifie
     failover_timeout: parseDuration(cluster.spec.failoverTimeout) / 1000,
     // Without it the agent kills every executor when it restarts, and the master gives tasks up when a connection breaks.
     checkpoint: true,
-    capabilities: ['PARTITION_AWARE', 'MULTI_ROLE', 'RESERVATION_REFINEMENT', 'TASK_KILLING_STATE'].map((type) => ({ type })),
+    capabilities: ['PARTITION_AWARE', 'MULTI_ROLE', 'RESERVATION_REFINEMENT', 'TASK_KILLING_STATE'].map((type) => ({
+      type,
+    })),
     labels: installationLabels(installation),
   };
 }

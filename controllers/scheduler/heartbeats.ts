@@ -25,15 +25,21 @@ export function heardMessage(options: HeartbeatOptions, message: MessageEvent): 
   const { world } = options;
   const hostname = world.agents.hostname(message.agent_id.value);
   // It comes again in 10 s; by then we know the agent.
-  if (hostname === undefined) return options.onUnknownAgent();
+  if (hostname === undefined) {
+    options.onUnknownAgent();
+    return;
+  }
   let heartbeat: ExecutorMessage;
   try {
     heartbeat = decodeData(message.data) as ExecutorMessage;
   } catch (error) {
-    return world.log.warn('A message of an executor is not JSON', { host: hostname, reason: messageOf(error) });
+    world.log.warn('A message of an executor is not JSON', { host: hostname, reason: messageOf(error) });
+    return;
   }
-  if (heartbeat.type !== 'heartbeat' || heartbeat.version !== 1)
-    return world.log.warn('A message of an executor is of no known type', { host: hostname });
+  if (heartbeat.type !== 'heartbeat' || heartbeat.version !== 1) {
+    world.log.warn('A message of an executor is of no known type', { host: hostname });
+    return;
+  }
   hear(options, { hostname, agentId: message.agent_id.value, executorId: message.executor_id.value }, heartbeat);
 }
 

@@ -37,24 +37,54 @@ export function hostStatus(input: HostInput): HostStatus {
     ...old,
     observedGeneration: generation,
     conditions,
-    displayStatus: !reachable ? 'Unreachable' : host.spec.unschedulable ? 'Cordoned' : inventoried ? 'Ready' : 'NotInventoried',
+    displayStatus: !reachable
+      ? 'Unreachable'
+      : host.spec.unschedulable
+        ? 'Cordoned'
+        : inventoried
+          ? 'Ready'
+          : 'NotInventoried',
     ...(agent ? { agentID: agent.agentId, labels: { ...agent.attributes, ...host.spec.labels } } : {}),
     ...(view ? sizes(view, input.executorShare) : {}),
     ...(executor ? executorFields(executor, input) : {}),
   };
 }
 
-function conditionDrafts({ executor, monotonicMs, host }: HostInput, reachable: boolean, inventoried: boolean): ConditionDraft[] {
+function conditionDrafts(
+  { executor, monotonicMs, host }: HostInput,
+  reachable: boolean,
+  inventoried: boolean,
+): ConditionDraft[] {
   const alive = isAlive(executor, monotonicMs);
   const ready = reachable && inventoried && !host.spec.unschedulable;
   const why = !reachable ? 'Unreachable' : host.spec.unschedulable ? 'Cordoned' : 'HostNotInventoried';
   return [
     reachable
-      ? { type: 'Reachable', status: 'True', reason: 'AgentRegistered', message: 'Its Mesos agent is registered and active' }
-      : { type: 'Reachable', status: 'False', reason: 'AgentUnreachable', message: 'No active Mesos agent has this host name' },
+      ? {
+          type: 'Reachable',
+          status: 'True',
+          reason: 'AgentRegistered',
+          message: 'Its Mesos agent is registered and active',
+        }
+      : {
+          type: 'Reachable',
+          status: 'False',
+          reason: 'AgentUnreachable',
+          message: 'No active Mesos agent has this host name',
+        },
     inventoried
-      ? { type: 'Inventoried', status: 'True', reason: alive ? 'HeartbeatOK' : 'NothingOfOurs', message: 'What runs there is known' }
-      : { type: 'Inventoried', status: 'False', reason: 'ExecutorLost', message: 'Machines there wait to be adopted; nothing new starts' },
+      ? {
+          type: 'Inventoried',
+          status: 'True',
+          reason: alive ? 'HeartbeatOK' : 'NothingOfOurs',
+          message: 'What runs there is known',
+        }
+      : {
+          type: 'Inventoried',
+          status: 'False',
+          reason: 'ExecutorLost',
+          message: 'Machines there wait to be adopted; nothing new starts',
+        },
     ready
       ? { type: 'Ready', status: 'True', reason: 'Ready', message: 'Machines can start there' }
       : { type: 'Ready', status: 'False', reason: why, message: 'Nothing new starts there' },

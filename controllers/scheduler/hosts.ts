@@ -25,6 +25,8 @@ export class Hosts {
   readonly #onChanged: (hostname: string) => void;
   readonly #writtenMs = new Map<string, number>();
   readonly #secrets = new Map<string, string>();
+  /** Hosts whose objects may read differently now. */
+  readonly #dirty = new Set<string>();
   #refreshing: Promise<void> | undefined;
 
   constructor(world: World, operator: OperatorClient, onChanged: (hostname: string) => void) {
@@ -54,11 +56,20 @@ export class Hosts {
     }
   }
 
+  /** The object of this host is to be looked at by the next `write`. */
+  touch(hostname: string): void {
+    this.#dirty.add(hostname);
+  }
+
   /** Brings the ledger up to date with what is known of a host. */
   update(hostname: string): void {
     const { agents, ledger } = this.#world;
+    this.touch(hostname);
     const agent = agents.get(hostname);
-    if (agent) return ledger.setHost(this.#ledgerHost(agent));
+    if (agent) {
+      ledger.setHost(this.#ledgerHost(agent));
+      return;
+    }
     const view = ledger.view(hostname);
     if (view) ledger.setHost({ ...view.host, readiness: 'Unreachable' });
   }
@@ -81,27 +92,28 @@ export class Hosts {
     const host = hosts.get(hostObjectName(cluster, hostname));
     const executor = executors.get(hostname);
     if (!active) return 'Unreachable';
+    if (this.#world.suspects.isSuspect(hostname, clock.monotonic())) return 'Suspect';
     if (host?.spec.unschedulable || clusters.get(cluster)?.spec.unschedulable) return 'Cordoned';
     if (isAlive(executor, clock.monotonic()) && executor.inventory) return 'Ready';
     const hadExecutor = executor !== undefined || host?.status?.bootID !== undefined;
     return hadExecutor ? 'Unproven' : 'Ready';
   }
 
-  /** Writes the Host objects whose status reads differently. To be called every second or so. */
+  /** Writes the Host objects that were touched and read differently. To be called every second or so. */
   async write(strays: (hostname: string) => number): Promise<void> {
-    const { agents, hosts, cluster } = this.#world;
-    const names = new Set(agents.all().map(({ hostname }) => hostname));
-    for (const host of hosts.list()) if (host.spec.cluster === cluster) names.add(host.spec.hostname);
-    await Promise.all([...names].map((hostname) => this.#writeOne(hostname, strays(hostname))));
+    const names = [...this.#dirty];
+    this.#dirty.clear();
+    await Promise.all(names.map((hostname) => this.#writeOne(hostname, strays(hostname))));
   }
 
   async #writeOne(hostname: string, strays: number): Promise<void> {
     try {
       const host = this.#world.hosts.get(hostObjectName(this.#world.cluster, hostname));
       if (host) await this.#writeStatus(host, strays);
-      else await this.#create(hostname);
+      else if (this.#world.agents.get(hostname)) await this.#create(hostname);
       await this.#writeConsole(hostname);
     } catch (error) {
+      this.touch(hostname);
       if (!isCode(error, 'Conflict', 'NotFound', 'AlreadyExists'))
         this.#world.log.warn('Host not written', { host: hostname, reason: messageOf(error) });
     }
@@ -129,9 +141,11 @@ export class Hosts {
     });
     const { lastHeartbeat: _is, ...is } = status;
     const { lastHeartbeat: _was, ...was } = host.status ?? {};
-    const paceMs = isDeepStrictEqual(is, was) ? heartbeatPaceMs : changePaceMs;
+    const same = isDeepStrictEqual(is, was);
     if (isDeepStrictEqual(status, host.status)) return;
-    if (monotonicMs - (this.#writtenMs.get(hostname) ?? Number.NEGATIVE_INFINITY) < paceMs) return;
+    const sinceMs = monotonicMs - (this.#writtenMs.get(hostname) ?? Number.NEGATIVE_INFINITY);
+    // The next heartbeat touches it again; any other change must not be forgotten meanwhile.
+    if (sinceMs < (same ? heartbeatPaceMs : changePaceMs)) return same ? undefined : this.touch(hostname);
     this.#world.hosts.wrote(await client.updateStatus(Host, { ...host, status }));
     this.#writtenMs.set(hostname, monotonicMs);
   }

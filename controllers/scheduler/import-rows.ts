@@ -19,11 +19,16 @@ export function rowOf(image: Image, cluster: string): ImportRow | undefined {
 
 /** True if an import is to be started for this row now. */
 export function isDue(row: ImportRow | undefined, nowMs: number): row is ImportRow {
-  if (row === undefined || row.terminal || row.taskID !== undefined || (row.phase ?? 'Pending') !== 'Pending') return false;
+  if (row === undefined || row.terminal || row.taskID !== undefined || (row.phase ?? 'Pending') !== 'Pending')
+    return false;
   return row.retryAfter === undefined || Date.parse(row.retryAfter) <= nowMs;
 }
 
-export function started(row: ImportRow, uid: string, at: { readonly host: string; readonly agentId: string }): ImportRow {
+export function started(
+  row: ImportRow,
+  uid: string,
+  at: { readonly host: string; readonly agentId: string },
+): ImportRow {
   const { retryAfter: _, ...rest } = row;
   const attempts = (row.attempts ?? 0) + 1;
   const taskID = imageTaskId(uid, attempts);
@@ -32,14 +37,20 @@ export function started(row: ImportRow, uid: string, at: { readonly host: string
 }
 
 /** The row after its task ended; undefined while it may go on. An import is safe to repeat, so that no proof is needed here. */
-export function ended(row: ImportRow, task: TaskFact | undefined, nowMs: number, random: Random): ImportRow | undefined {
+export function ended(
+  row: ImportRow,
+  task: TaskFact | undefined,
+  nowMs: number,
+  random: Random,
+): ImportRow | undefined {
   if (task === undefined || !isDead(task.state)) return undefined;
   const { taskID: _t, agentID: _a, host: _h, progress: _p, ...rest } = row;
   const result = task.state === 'TASK_FINISHED' ? resultOf(task) : undefined;
   if (result) return { ...rest, ...result, phase: 'Ready', progress: 100, message: 'Imported' };
   const why = task.termination?.message || task.message || `The import task ended as ${task.state}`;
   const attempts = row.attempts ?? 1;
-  if (task.termination?.terminal || attempts >= retryLimit) return { ...rest, phase: 'Failed', terminal: true, message: why };
+  if (task.termination?.terminal || attempts >= retryLimit)
+    return { ...rest, phase: 'Failed', terminal: true, message: why };
   const delayMs = backoffMs(attempts, retry, random);
   const message = `${why}. Tried ${attempts} of ${retryLimit} times; again in ${Math.round(delayMs / 1000)} s`;
   return { ...rest, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };

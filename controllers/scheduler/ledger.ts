@@ -3,8 +3,9 @@
  * they are carried out with. A machine counts here from its stored intent to its proven end, whatever Mesos says of its task: a domain
  * may outlive its task, and its memory is not free.
  */
-import type { Offer } from '#mesos/types.ts';
+
 import { sumMilli } from '#mesos/resources.ts';
+import type { Offer } from '#mesos/types.ts';
 import { least, minus, noRoom, plus, type Room } from './room.ts';
 
 /** Why nothing new may start on a host, whatever room it has. Ready: nothing stands against it. */
@@ -52,6 +53,7 @@ export class Ledger {
   readonly #executorId: string;
   readonly #entries = new Map<string, Entry>();
   readonly #hostOfAgent = new Map<string, string>();
+  readonly #hostOfOffer = new Map<string, string>();
   /** uid -> host, also of hosts that are not known (yet). */
   readonly #places = new Map<string, { readonly hostname: string; readonly ask: Room }>();
   readonly #changed: (hostname: string) => void;
@@ -68,11 +70,19 @@ export class Ledger {
     const old = this.#entries.get(host.hostname);
     if (old && JSON.stringify(old.host) === JSON.stringify(host)) return;
     if (old && old.host.agentId !== host.agentId) this.#forgetAgent(old);
-    const entry = old ?? { host, used: noRoom, machines: new Map(), offers: new Map(), offered: noRoom, executorKnown: false };
+    const entry = old ?? {
+      host,
+      used: noRoom,
+      machines: new Map(),
+      offers: new Map(),
+      offered: noRoom,
+      executorKnown: false,
+    };
     entry.host = host;
     this.#entries.set(host.hostname, entry);
     this.#hostOfAgent.set(host.agentId, host.hostname);
-    if (!old) for (const [uid, { hostname, ask }] of this.#places) if (hostname === host.hostname) entry.machines.set(uid, ask);
+    if (!old)
+      for (const [uid, { hostname, ask }] of this.#places) if (hostname === host.hostname) entry.machines.set(uid, ask);
     this.#recount(entry);
   }
 
@@ -113,20 +123,16 @@ export class Ledger {
     const entry = this.#ofAgent(offer.agent_id.value);
     if (!entry) return false;
     entry.offers.set(offer.id.value, offer);
+    this.#hostOfOffer.set(offer.id.value, entry.host.hostname);
     entry.executorKnown = (offer.executor_ids ?? []).some(({ value }) => value === this.#executorId);
     this.#recount(entry);
     return true;
   }
 
-  removeOffer(offerId: string): Offer | undefined {
-    for (const entry of this.#entries.values()) {
-      const offer = entry.offers.get(offerId);
-      if (!offer) continue;
-      entry.offers.delete(offerId);
-      this.#recount(entry);
-      return offer;
-    }
-    return undefined;
+  removeOffer(offerId: string): void {
+    const entry = this.#entries.get(this.#hostOfOffer.get(offerId) ?? '');
+    this.#hostOfOffer.delete(offerId);
+    if (entry?.offers.delete(offerId)) this.#recount(entry);
   }
 
   /** Takes all held offers of a host, to be accepted together. */
@@ -134,7 +140,7 @@ export class Ledger {
     const entry = this.#entries.get(hostname);
     if (!entry || entry.offers.size === 0) return [];
     const offers = [...entry.offers.values()];
-    entry.offers.clear();
+    this.#dropOffers(entry);
     this.#recount(entry);
     return offers;
   }
@@ -143,7 +149,7 @@ export class Ledger {
   clearOffers(): void {
     for (const entry of this.#entries.values()) {
       if (entry.offers.size === 0) continue;
-      entry.offers.clear();
+      this.#dropOffers(entry);
       this.#recount(entry);
     }
   }
@@ -200,8 +206,13 @@ export class Ledger {
 
   #forgetAgent(entry: Entry): void {
     this.#hostOfAgent.delete(entry.host.agentId);
-    entry.offers.clear();
+    this.#dropOffers(entry);
     entry.executorKnown = false;
+  }
+
+  #dropOffers({ offers }: Entry): void {
+    for (const id of offers.keys()) this.#hostOfOffer.delete(id);
+    offers.clear();
   }
 
   #recount(entry: Entry): void {

@@ -67,7 +67,8 @@ function endingOf(vm: VirtualMachine, task: TaskFact | undefined, proof: Proof):
     const { class: by, reason } = task.termination;
     return { outcome, class: by, reason, message };
   }
-  if (vm.metadata.deletionTimestamp !== undefined) return { outcome: 'Killed', class: 'User', reason: 'Deleted', message };
+  if (vm.metadata.deletionTimestamp !== undefined)
+    return { outcome: 'Killed', class: 'User', reason: 'Deleted', message };
   return { outcome: 'Lost', class: 'Infrastructure', reason: 'HostLost', message };
 }
 
@@ -82,7 +83,7 @@ function repairFor(
   const { executor, task } = evidence;
   if (isAlive(executor, monotonicMs)) {
     const found = executor.inventory !== undefined && executor.inventory.heardMs > deadMs;
-    return found && executor.inventory!.uids.has(uid) ? 'adopt' : 'inventory';
+    return found && (executor.inventory!.uids.has(uid) || executor.machines.has(uid)) ? 'adopt' : 'inventory';
   }
   const sameAgent = evidence.hostAgentId === attempt.agentID;
   const unknown = task?.state === 'TASK_GONE' || task?.state === 'TASK_UNKNOWN';
@@ -105,7 +106,11 @@ function followed(
   const report = reportOf(vm, attempt, evidence);
   const before = vm.status!;
   const away = whyAway(attempt, evidence, moment, dead);
-  const phase = vm.metadata.deletionTimestamp ? 'Terminating' : away ? 'Unreachable' : phaseOf(before, evidence.task, report);
+  const phase = vm.metadata.deletionTimestamp
+    ? 'Terminating'
+    : away
+      ? 'Unreachable'
+      : phaseOf(before, evidence.task, report);
   const halted = vm.spec.runPolicy === 'Halted' || before.requestedPower === 'Off';
   const drafts = away ? awayConditions(away) : phase === 'Terminating' ? [] : launchConditions(phase, halted);
   const bootID = attempt.bootID ?? (report === undefined ? undefined : evidence.executor?.heartbeat.bootId);
@@ -119,7 +124,13 @@ function followed(
 }
 
 /** Passed through in seconds, on the way to something else. */
-const softPhases: ReadonlySet<MachinePhase> = new Set(['Launching', 'Provisioning', 'Starting', 'Stopping', 'Terminating']);
+const softPhases: ReadonlySet<MachinePhase> = new Set([
+  'Launching',
+  'Provisioning',
+  'Starting',
+  'Stopping',
+  'Terminating',
+]);
 
 function reportOf(vm: VirtualMachine, attempt: Attempt, { executor }: Evidence): MachineReport | undefined {
   const report = executor?.lostMs === undefined ? executor?.machines.get(vm.metadata.uid) : undefined;
@@ -169,12 +180,18 @@ function whyAway(
 ): Away | undefined {
   const host = attempt.host ?? 'unknown';
   if (task?.state === 'TASK_UNREACHABLE')
-    return { reason: 'AgentUnreachable', message: `Mesos does not reach the agent of host ${host}; the machine may run on` };
+    return {
+      reason: 'AgentUnreachable',
+      message: `Mesos does not reach the agent of host ${host}; the machine may run on`,
+    };
   if (!began && !task?.executorSpoke) return undefined;
   if (dead && hostAgentId === undefined)
     return { reason: 'AgentUnreachable', message: `Host ${host} has no agent; the machine may run on` };
   if (dead)
-    return { reason: 'ExecutorSilent', message: `The executor of host ${host} was lost; what runs there will be adopted` };
+    return {
+      reason: 'ExecutorSilent',
+      message: `The executor of host ${host} was lost; what runs there will be adopted`,
+    };
   const heardMs = Math.max(executor?.heardMs ?? 0, listeningSinceMs);
   if (monotonicMs - heardMs < silentAfterMs) return undefined;
   return { reason: 'ExecutorSilent', message: `The executor of host ${host} has been silent for over a minute` };

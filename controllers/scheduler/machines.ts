@@ -3,13 +3,13 @@
  * a machine only makes it due.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { WorkQueue } from '#controllers/runtime/queue.ts';
 import { isTrue } from '#lib/api/conditions.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { annotations, hostObjectName } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
-import { WorkQueue } from '#controllers/runtime/queue.ts';
 import type { MachineStatus } from './attempt.ts';
 import { type Decision, decide, type Moment, type Repair } from './machine.ts';
 import type { Attempt, Evidence } from './proof.ts';
@@ -109,6 +109,8 @@ export class Machines {
     if (waitMs === 0) await this.#store(vm, decision.status);
     else if (waitMs > 0) this.#queue.addAfter(key, waitMs);
     await this.#acknowledge(acks);
+    if (decision.status.phase === 'Running' && vm.status?.phase !== 'Running')
+      this.#world.suspects.succeeded(attempt.host ?? '');
     if (decision.ended) return this.#ended(key, vm, taskId);
     if (decision.againMs !== undefined) this.#queue.addAfter(key, decision.againMs);
     if (decision.kill) await this.#kill(key, attempt);
@@ -117,7 +119,10 @@ export class Machines {
   }
 
   #ended(key: string, vm: VirtualMachine, taskId: string): void {
-    this.#world.log.info('Attempt closed', { machine: key, taskId, proof: this.#world.machines.get(key)?.status?.attempts?.at(-1)?.proof });
+    const row = this.#world.machines.get(key)?.status?.attempts?.at(-1);
+    this.#world.log.info('Attempt closed', { machine: key, taskId, proof: row?.proof });
+    if (row?.outcome === 'Dropped' || (row?.outcome === 'Failed' && row.class === 'Infrastructure'))
+      this.#world.suspects.failed(row.host ?? '', this.#world.clock.monotonic());
     this.#world.ledger.release(vm.metadata.uid);
     this.#world.tasks.forget(taskId);
     this.#neverSent.delete(taskId);

@@ -87,7 +87,8 @@ export function offerKeeper(world: World, onOffers: () => void, onUnknownAgent: 
     async look(hasWork) {
       const nowMs = world.clock.monotonic();
       const held = new Set(world.ledger.offers().map(({ id }) => id.value));
-      for (const id of since.keys()) if (!held.has(id) && !aside.some((offer) => offer.id.value === id)) since.delete(id);
+      for (const id of since.keys())
+        if (!held.has(id) && !aside.some((offer) => offer.id.value === id)) since.delete(id);
       const late = aside.filter(({ id }) => nowMs - (since.get(id.value) ?? 0) > 10_000);
       aside = aside.filter((offer) => !late.includes(offer));
       await decline(world, late, busyRefuseSeconds);

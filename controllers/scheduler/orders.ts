@@ -2,11 +2,12 @@
  * Operations on running machines, as framework messages that Mesos may lose: each order is repeated until the executor reports it done,
  * and its report is acknowledged only after it was stored. The executor does an id once.
  */
+
+import { withCondition } from '#lib/api/conditions.ts';
 import { parseDuration } from '#lib/api/duration.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { VMOperation } from '#lib/api/generated/vmoperation.ts';
 import type { OperationOrder, OperationReport, PowerState } from '#lib/api/messages.ts';
-import { withCondition } from '#lib/api/conditions.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
@@ -67,7 +68,8 @@ export class Orders {
           this.#world.log.warn('Operation not advanced', { operation: keyOf(operation), reason: messageOf(error) });
       }
     }
-    for (const [id, sentMs] of this.#sentMs) if (this.#world.clock.monotonic() - sentMs > specTimeoutMs) this.#sentMs.delete(id);
+    for (const [id, sentMs] of this.#sentMs)
+      if (this.#world.clock.monotonic() - sentMs > specTimeoutMs) this.#sentMs.delete(id);
   }
 
   /**
@@ -95,7 +97,11 @@ export class Orders {
     const timeoutMs = parseDuration(operation.spec.timeout);
     const startedAt = operation.status?.startedAt;
     if (startedAt && this.#world.clock.now() - Date.parse(startedAt) > timeoutMs)
-      return await this.#finish(operation, 'Failed', `Not done within ${operation.spec.timeout}: host ${attempt.host} did not report it`);
+      return await this.#finish(
+        operation,
+        'Failed',
+        `Not done within ${operation.spec.timeout}: host ${attempt.host} did not report it`,
+      );
     if (operation.status?.phase === 'Pending') {
       const now = timestamp(this.#world.clock.now());
       await this.#write(operation, { phase: 'InProgress', startedAt: now, message: `Sent to host ${attempt.host}` });

@@ -17,7 +17,7 @@ export interface Refusal {
 }
 
 /** Asks that read the same get the same answer, so it is worked out once. */
-function classOf(ask: PlacementAsk): string {
+export function classOf(ask: PlacementAsk): string {
   return `${ask.room.cpu}/${ask.room.mem}/${selectorKey(ask.selector)}`;
 }
 

@@ -10,7 +10,7 @@ import { publicNamespace } from '#lib/api/names.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { adopting, enter, intended, type MachineStatus, type Place } from './attempt.ts';
 import { launchOn } from './launcher.ts';
-import type { Refusal } from './placement.ts';
+import { classOf, type Refusal } from './placement.ts';
 import { askOf, machineLaunch } from './tasks.ts';
 import { compareMachines, waitsFor } from './waiting.ts';
 import type { World } from './world.ts';
@@ -100,25 +100,37 @@ export class Placing {
   }
 
   async #round(): Promise<void> {
-    const planned = new Map<string, string[]>();
-    const waiting = this.#pending();
-    const refused = new Map<string, Refusal>();
-    for (const vm of waiting.slice(0, atOnce)) {
-      const key = keyOf(vm);
-      const ask = { room: askOf(vm), selector: vm.spec.placement?.hostSelector };
-      const host = this.#isStray(vm) ? undefined : this.#world.placement.choose(ask);
-      if (host === undefined) refused.set(key, this.#world.placement.explain(ask));
-      else {
-        this.#world.ledger.occupy(vm.metadata.uid, host, ask.room);
-        planned.set(host, [...(planned.get(host) ?? []), key]);
-      }
-    }
+    const { planned, refused, more } = this.#plan(this.#pending());
     await Promise.all([
       ...[...this.#repairsByHost()].map(([host, keys]) => this.#repairHost(host, keys)),
       ...[...planned].map(([host, keys]) => this.#launchHost(host, keys)),
     ]);
-    await Promise.all([...refused].map(([key, refusal]) => this.#tellRefusal(key, refusal)));
-    if (waiting.length > atOnce && planned.size > 0) this.wake();
+    for (const [key, refusal] of refused) await this.#tellRefusal(key, refusal);
+    if (more) this.wake();
+  }
+
+  /** Room only shrinks within one plan: what did not fit once need not be tried again for the next machine of the same kind. */
+  #plan(waiting: readonly VirtualMachine[]) {
+    const planned = new Map<string, string[]>();
+    const refused = new Map<string, Refusal>();
+    const full = new Set<string>();
+    let count = 0;
+    for (const vm of waiting) {
+      if (count >= atOnce) return { planned, refused, more: true };
+      const ask = { room: askOf(vm), selector: vm.spec.placement?.hostSelector };
+      const kind = classOf(ask);
+      const stray = this.#isStray(vm);
+      const host = full.has(kind) || stray ? undefined : this.#world.placement.choose(ask);
+      if (host === undefined) {
+        if (!stray) full.add(kind);
+        refused.set(keyOf(vm), this.#world.placement.explain(ask));
+        continue;
+      }
+      count++;
+      this.#world.ledger.occupy(vm.metadata.uid, host, ask.room);
+      planned.set(host, [...(planned.get(host) ?? []), keyOf(vm)]);
+    }
+    return { planned, refused, more: false };
   }
 
   #pending(): VirtualMachine[] {
@@ -146,7 +158,10 @@ export class Placing {
     const intents = await Promise.all(
       keys.map((key) => this.#storeIntent(key, (vm) => place && intended(vm, place, this.#world.clock.now()))),
     );
-    await this.#send(host, intents.filter((vm) => vm !== undefined));
+    await this.#send(
+      host,
+      intents.filter((vm) => vm !== undefined),
+    );
   }
 
   async #repairHost(host: string, keys: readonly string[]): Promise<void> {
@@ -165,9 +180,12 @@ export class Placing {
       this.#repairedMs.set(key, this.#world.clock.monotonic());
       this.#repairs.delete(key);
       const before = vm.status.attempt.taskID;
-      const intent = repair.kind === 'again' ? vm : await this.#storeIntent(key, (now) =>
-        now.status?.attempt?.taskID === before ? adopting(now, place, this.#world.clock.now()) : undefined,
-      );
+      const intent =
+        repair.kind === 'again'
+          ? vm
+          : await this.#storeIntent(key, (now) =>
+              now.status?.attempt?.taskID === before ? adopting(now, place, this.#world.clock.now()) : undefined,
+            );
       if (!intent) continue;
       // What Mesos said of the task's former life would be taken for news of the new one.
       if (repair.kind === 'again') this.#world.tasks.forget(before!);
@@ -241,8 +259,10 @@ export class Placing {
     const known = conditionOf(vm, 'Scheduled');
     if (known?.reason === reason && known.message === text) return;
     const nowMs = this.#world.clock.monotonic();
-    const recent = nowMs - (this.#refusedMs.get(key) ?? Number.NEGATIVE_INFINITY) < refusalPaceMs;
-    if (recent || (reason === 'NoOffers' && known === undefined)) return void this.#refusedMs.set(key, this.#refusedMs.get(key) ?? nowMs);
+    const refusedMs = this.#refusedMs.get(key);
+    // That Mesos has not offered yet is no news at first: offers come every second.
+    if (refusedMs === undefined && reason === 'NoOffers') return void this.#refusedMs.set(key, nowMs);
+    if (refusedMs !== undefined && nowMs - refusedMs < refusalPaceMs) return;
     this.#refusedMs.set(key, nowMs);
     const entered = enter(vm.status!, vm, 'Scheduling', this.#world.clock.now(), [
       { type: 'Scheduled', status: 'False', reason, message: text },

@@ -8,7 +8,13 @@ import { isDead, type TaskFact } from './task-book.ts';
 
 export type Attempt = NonNullable<NonNullable<VirtualMachine['status']>['attempt']>;
 
-export type Proof = 'NeverSent' | 'NeverRan' | 'ExecutorSawNoDomain' | 'InventoryLacksIt' | 'HostRebooted' | 'ConfirmedDead';
+export type Proof =
+  | 'NeverSent'
+  | 'NeverRan'
+  | 'ExecutorSawNoDomain'
+  | 'InventoryLacksIt'
+  | 'HostRebooted'
+  | 'ConfirmedDead';
 
 /** Everything that is known about an attempt besides what is stored with the machine. */
 export interface Evidence {

@@ -33,6 +33,7 @@ export function reconciliation(world: World, known: () => readonly KnownTask[], 
   const open = new Map<string, string>();
   let active = false;
   let done = false;
+  let looking = false;
   let rounds = 0;
   let nextMs = 0;
   let nextPeriodMs = 0;
@@ -81,21 +82,30 @@ export function reconciliation(world: World, known: () => readonly KnownTask[], 
       open.delete(taskId);
     },
     async look() {
-      if (!active) return;
-      const nowMs = world.clock.monotonic();
-      if (open.size > 0 && nowMs >= nextMs) await explicit(nowMs);
-      if (!done && active && (open.size === 0 || (rounds > 1 && !answerable()))) {
-        // Once implicitly, too: its answers name tasks that we do not know.
-        if (!(await send([]))) return;
-        done = true;
-        onDone();
-      }
-      if (done && nowMs >= nextPeriodMs) {
-        nextPeriodMs = nowMs + periodMs;
-        rounds = 0;
-        for (const { taskId, agentId } of known()) open.set(taskId, agentId);
-        await send([]);
+      if (!active || looking) return;
+      looking = true;
+      try {
+        await act();
+      } finally {
+        looking = false;
       }
     },
   };
+
+  async function act(): Promise<void> {
+    const nowMs = world.clock.monotonic();
+    if (open.size > 0 && nowMs >= nextMs) await explicit(nowMs);
+    if (!done && active && (open.size === 0 || (rounds > 1 && !answerable()))) {
+      // Once implicitly, too: its answers name tasks that we do not know.
+      if (!(await send([]))) return;
+      done = true;
+      onDone();
+    }
+    if (done && nowMs >= nextPeriodMs) {
+      nextPeriodMs = nowMs + periodMs;
+      rounds = 0;
+      for (const { taskId, agentId } of known()) open.set(taskId, agentId);
+      await send([]);
+    }
+  }
 }

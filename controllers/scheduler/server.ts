@@ -32,6 +32,8 @@ import { Placement } from './placement.ts';
 import { Placing } from './placing.ts';
 import { type KnownTask, type Reconciliation, reconciliation } from './reconciliation.ts';
 import { sessionHandler } from './session.ts';
+import { Suspects } from './suspects.ts';
+import { TaskBook } from './task-book.ts';
 import type { World } from './world.ts';
 
 export interface ClusterServerOptions {
@@ -49,6 +51,7 @@ export interface ClusterServerOptions {
 const tickMs = 500;
 const agentsMs = 15_000;
 const orphansMs = 30_000;
+const silentMs = 5_000;
 /** A launch of which nothing was heard for so long is asked for. */
 const launchSilenceMs = 15_000;
 const clusterPaceMs = 1_000;
@@ -93,7 +96,13 @@ class ClusterServer {
     const { client, clock, random, log } = options;
     this.#operator = operator;
     this.#framework = frameworkInfo(cluster, options.installation);
-    this.#connection = new SchedulerConnection({ masters: cluster.spec.masters, framework: this.#framework, clock, random, log });
+    this.#connection = new SchedulerConnection({
+      masters: cluster.spec.masters,
+      framework: this.#framework,
+      clock,
+      random,
+      log,
+    });
     this.#informers = createInformers({ client, clock, random, log });
     this.#world = this.#makeWorld(options, cluster);
     const world = this.#world;
@@ -132,7 +141,10 @@ class ClusterServer {
   #makeWorld({ client, clock, random, log, installation }: ClusterServerOptions, cluster: Cluster): World {
     const executor = executorInfo(cluster);
     const share = executorShare(cluster.spec.executor);
-    const ledger: Ledger = new Ledger({ share, id: executor.executor_id.value }, (hostname) => placement.hostChanged(hostname));
+    const ledger: Ledger = new Ledger({ share, id: executor.executor_id.value }, (hostname) => {
+      placement.hostChanged(hostname);
+      this.#hosts.touch(hostname);
+    });
     const placement: Placement = new Placement(ledger);
     return {
       client,
@@ -143,30 +155,241 @@ class ClusterServer {
       executor,
       cluster: cluster.metadata.name,
       startedMs: clock.monotonic(),
-      // What is done about an object depends on other kinds too little to be worth a second look: the ticks are that look.
       clusters: this.#follow(Cluster, () => this.#allHostsChanged()),
-      machines: this.#follow(VirtualMachine, (key) => this.#machines.due(key)),
-      hosts: this.#follow(Host, (_key, host) => this.#hostChanged(host.spec.hostname)),
+      machines: this.#follow(VirtualMachine, (key, vm) => this.#machineChanged(key, vm)),
+      hosts: this.#follow(Host, (_key, host, old) => this.#hostObjectChanged(host, old)),
       images: this.#follow(Image, () => this.#wakeImports()),
       operations: this.#follow(VMOperation, () => void this.#orders.look()),
-      tasks: new (TaskBookClass())(),
+      tasks: new TaskBook(),
       executors: new ExecutorBook(),
       agents: new AgentBook(cluster.spec.role),
       ledger,
       placement,
+      suspects: new Suspects(),
       call: (call) => this.#call(call),
       tell: (hostname, message) => this.#tell(hostname, encodeData(message)),
     };
   }
 
-  #follow<T extends KubeObject>(kind: Kind<T>, changed: (key: string, object: T) => void): Latest<T> {
+  #follow<T extends KubeObject>(
+    kind: Kind<T>,
+    changed: (key: string, object: T, old: T | undefined) => void,
+  ): Latest<T> {
     const informer = this.#informers.of(kind);
     const objects = latest(informer.cache());
     informer.onChange((change) => {
       if (change.type === 'deleted') objects.dropped(keyOf(change.object));
       else objects.heard(change.object);
-      changed(keyOf(change.object), change.object);
+      changed(keyOf(change.object), change.object, change.type === 'changed' ? change.old : undefined);
     });
     return objects;
+  }
+
+  /** Runs until `signal` aborts, or until one of the loops fails: then all are stopped, and this throws. */
+  async run(signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const running = AbortSignal.any([signal, over.signal]);
+    const informing = this.#informers.start(running);
+    try {
+      await this.#informers.synced(running);
+      await this.#hosts.refresh().catch((error: unknown) => this.#complain('Agents not read', error));
+      const loops = [
+        this.#machines.run(running),
+        this.#placing.run(running),
+        this.#connection.run(this.#handler(), running),
+        this.#every(tickMs, () => this.#tick(), running),
+        this.#every(agentsMs, () => this.#readMaster(), running),
+        this.#every(orphansMs, () => this.#lookForOrphans(), running),
+        this.#every(silentMs, () => this.#askForSilentLaunches(), running),
+        this.#watchAgents(running),
+      ];
+      await Promise.all(loops).finally(() => over.abort(new Error('The cluster server has ended')));
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      over.abort(new Error('The cluster server has ended'));
+      await informing;
+    }
+  }
+
+  #handler() {
+    return sessionHandler({
+      world: this.#world,
+      offers: this.#offers,
+      reconciliation: this.#reconciliation,
+      machines: this.#machines,
+      imports: this.#imports,
+      knownTasks: () => this.#knownTasks(),
+      refreshAgents: () => this.#refreshAgents(),
+      onHost: (hostname) => this.#hostChanged(hostname),
+      onChange: () => {
+        this.#clusterWrittenMs = Number.NEGATIVE_INFINITY;
+      },
+      heartbeats: {
+        world: this.#world,
+        orders: this.#orders,
+        onHost: (hostname) => this.#updateHost(hostname),
+        onMachine: (uid) => this.#machines.dueByUid(uid),
+        onUnknownAgent: () => this.#refreshAgents(),
+      },
+    });
+  }
+
+  async #every(periodMs: number, act: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await act();
+      } catch (error) {
+        this.#complain('A periodic step failed', error);
+      }
+      await this.#world.clock.sleep(periodMs, signal).catch(() => undefined);
+    }
+  }
+
+  async #tick(): Promise<void> {
+    await this.#reconciliation.look();
+    await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork);
+    if (this.#placing.hasWork) this.#placing.wake();
+    await this.#imports.look();
+    await this.#orders.look();
+    await this.#hosts.write((hostname) => this.#orphans.domainsOn(hostname));
+    await this.#writeCluster();
+  }
+
+  async #readMaster(): Promise<void> {
+    await this.#hosts.refresh();
+    this.#mesosVersion = (await this.#operator.master()).master_info.version;
+  }
+
+  /** Events say when to ask again; what they say is not trusted to be everything. */
+  async #watchAgents(signal: AbortSignal): Promise<void> {
+    await this.#every(
+      agentsMs,
+      async () => {
+        for await (const { type } of this.#operator.subscribe(signal))
+          if (type === 'AGENT_ADDED' || type === 'AGENT_REMOVED') this.#refreshAgents();
+      },
+      signal,
+    );
+  }
+
+  async #lookForOrphans(): Promise<void> {
+    if (this.#reconciliation.done) await this.#orphans.look();
+  }
+
+  #refreshAgents(): void {
+    void this.#hosts.refresh().catch((error: unknown) => this.#complain('Agents not read', error));
+  }
+
+  #updateHost(hostname: string): void {
+    this.#hosts.update(hostname);
+    this.#placing.wake();
+  }
+
+  #machineChanged(key: string, vm: VirtualMachine): void {
+    // Without its object nothing would ever take it off the books again.
+    if (this.#world.machines.get(key) === undefined) this.#world.ledger.release(vm.metadata.uid);
+    this.#machines.due(key);
+  }
+
+  /** Its status is our own doing. */
+  #hostObjectChanged(host: Host, old: Host | undefined): void {
+    const same =
+      old?.metadata.generation === host.metadata.generation &&
+      isDeepStrictEqual(old?.metadata.annotations, host.metadata.annotations);
+    if (!same && host.spec.cluster === this.#world.cluster) this.#hostChanged(host.spec.hostname);
+  }
+
+  #hostChanged(hostname: string): void {
+    this.#updateHost(hostname);
+    this.#offers.agentsChanged();
+    this.#machines.dueOnHost(hostname);
+  }
+
+  #allHostsChanged(): void {
+    for (const { hostname } of this.#world.agents.all()) this.#updateHost(hostname);
+  }
+
+  #reconciled(): void {
+    this.#world.log.info('Reconciled');
+    this.#clusterWrittenMs = Number.NEGATIVE_INFINITY;
+    this.#placing.wake();
+  }
+
+  #knownTasks(): readonly KnownTask[] {
+    return [...this.#ownAttempts().map(({ taskId, agentId }) => ({ taskId, agentId })), ...this.#imports.knownTasks()];
+  }
+
+  #ownAttempts() {
+    return this.#world.machines.list().flatMap(({ status }) => {
+      const attempt = status?.attempt;
+      if (attempt?.cluster !== this.#world.cluster || attempt.taskID === undefined) return [];
+      return [{ taskId: attempt.taskID, agentId: attempt.agentID ?? '', since: attempt.since ?? '' }];
+    });
+  }
+
+  /** An ACCEPT is not answered. What came of it is heard, or asked for. */
+  async #askForSilentLaunches(): Promise<void> {
+    const before = this.#world.clock.now() - launchSilenceMs;
+    for (const { taskId, agentId, since } of this.#ownAttempts())
+      if (this.#world.tasks.get(taskId) === undefined && Date.parse(since) < before)
+        this.#reconciliation.ask({ taskId, agentId });
+  }
+
+  async #writeCluster(): Promise<void> {
+    const { client, clock, clusters, cluster: name, hosts, ledger, agents } = this.#world;
+    const cluster = clusters.get(name);
+    if (!cluster || clock.monotonic() - this.#clusterWrittenMs < clusterPaceMs) return;
+    const away = hosts
+      .list()
+      .filter(({ spec }) => spec.cluster === name && !agents.get(spec.hostname) && !ledger.view(spec.hostname));
+    const status = clusterStatus({
+      cluster,
+      frameworkId: this.#framework.id.value,
+      connected: this.#connection.connected,
+      reconciled: this.#reconciliation.done,
+      master: this.#connection.master,
+      version: this.#mesosVersion,
+      hosts: ledger.views(),
+      hostsAway: away.length,
+      executorShare: executorShare(cluster.spec.executor),
+      orphanTasks: this.#orphans.taskCount,
+      offersHeld: ledger.offers().length,
+      nowMs: clock.now(),
+    });
+    if (isDeepStrictEqual(status, cluster.status)) return;
+    this.#clusterWrittenMs = clock.monotonic();
+    try {
+      clusters.wrote(await client.updateStatus(Cluster, { ...cluster, status }));
+    } catch (error) {
+      if (!isCode(error, 'Conflict')) throw error;
+    }
+  }
+
+  #wakeImports(): void {
+    void this.#imports.look().catch((error: unknown) => this.#complain('Imports not advanced', error));
+  }
+
+  async #call(call: FrameworkCall): Promise<boolean> {
+    try {
+      return await this.#connection.call(call);
+    } catch (error) {
+      this.#world.log.error('Mesos refuses a call as wrong', { call: call.type, reason: messageOf(error) });
+      return false;
+    }
+  }
+
+  async #tell(hostname: string, data: string): Promise<boolean> {
+    const agent = this.#world.agents.get(hostname);
+    if (!agent) return false;
+    const executorId = this.#world.executors.get(hostname)?.executorId ?? this.#world.executor.executor_id.value;
+    return await this.#call({
+      type: 'MESSAGE',
+      message: { agent_id: { value: agent.agentId }, executor_id: { value: executorId }, data },
+    });
+  }
+
+  #complain(what: string, error: unknown): void {
+    this.#world.log.warn(what, { reason: messageOf(error) });
   }
 }

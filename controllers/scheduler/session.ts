@@ -45,18 +45,25 @@ function onEvent(options: SessionOptions, event: SchedulerEvent): void {
       world.log.info('Subscribed', { framework: event.subscribed.framework_id.value });
       offers.reset();
       reconciliation.start(options.knownTasks());
+      void reconciliation.look();
       options.refreshAgents();
-      return options.onChange();
+      options.onChange();
+      return;
     case 'OFFERS':
-      return offers.offered(event.offers.offers);
+      offers.offered(event.offers.offers);
+      return;
     case 'RESCIND':
-      return offers.rescinded(event.rescind.offer_id.value);
+      offers.rescinded(event.rescind.offer_id.value);
+      return;
     case 'UPDATE':
-      return onUpdate(options, event.update.status);
+      onUpdate(options, event.update.status);
+      return;
     case 'MESSAGE':
-      return heardMessage(options.heartbeats, event.message);
+      heardMessage(options.heartbeats, event.message);
+      return;
     case 'FAILURE':
-      return onFailure(options, event.failure.agent_id?.value);
+      onFailure(options, event.failure.agent_id?.value);
+      return;
     default:
       return;
   }
@@ -66,10 +73,14 @@ function onUpdate({ world, reconciliation, machines, imports }: SessionOptions, 
   const taskId = status.task_id.value;
   world.tasks.hear(status, world.clock.monotonic());
   reconciliation.heard(taskId);
+  if (!reconciliation.done) void reconciliation.look();
   const parsed = parseTaskId(taskId);
   if (parsed?.type === 'image') return void imports.look();
   const vm = parsed && world.machines.byUid(parsed.uid);
-  if (vm?.status?.attempt?.taskID === taskId) return machines.due(keyOf(vm));
+  if (vm?.status?.attempt?.taskID === taskId) {
+    machines.due(keyOf(vm));
+    return;
+  }
   // Of no living attempt: there is nothing to store. Not acknowledging it would only bring it back.
   const acks = world.tasks.pendingAcks(taskId);
   for (const { agentId, uuid } of acks) {

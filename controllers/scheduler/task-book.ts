@@ -55,7 +55,8 @@ export function nextFact(old: TaskFact | undefined, status: TaskStatus, nowMs: n
     reason: status.reason,
     message: status.message ?? old?.message ?? '',
     agentId: status.agent_id?.value ?? old?.agentId,
-    executorSpoke: (old?.executorSpoke ?? false) || status.source === 'SOURCE_EXECUTOR' || order.indexOf(status.state) > 0,
+    executorSpoke:
+      (old?.executorSpoke ?? false) || status.source === 'SOURCE_EXECUTOR' || order.indexOf(status.state) > 0,
     termination: terminationOf(status) ?? (dead ? old?.termination : undefined),
     data: status.data ?? (dead ? old?.data : undefined),
     heardMs: nowMs,

@@ -54,7 +54,11 @@ const guestPolicies = {
 } as const;
 
 /** The complete description of a machine for its host. `vm.status.attempt` must be the attempt to launch. */
-export function machineLaunch(vm: VirtualMachine, osType: Image['spec']['osType'], installation: string): MachineLaunch {
+export function machineLaunch(
+  vm: VirtualMachine,
+  osType: Image['spec']['osType'],
+  installation: string,
+): MachineLaunch {
   const { metadata, spec, status } = vm;
   const { attempt, image } = status!;
   const { cores, memoryMiB } = sizeOf(vm);

@@ -16,6 +16,7 @@ import type { ExecutorBook } from './executor-book.ts';
 import type { Latest } from './latest.ts';
 import type { Ledger } from './ledger.ts';
 import type { Placement } from './placement.ts';
+import type { Suspects } from './suspects.ts';
 import type { TaskBook } from './task-book.ts';
 
 export interface World {
@@ -40,6 +41,7 @@ export interface World {
   readonly agents: AgentBook;
   readonly ledger: Ledger;
   readonly placement: Placement;
+  readonly suspects: Suspects;
   /** False: no session, or it broke meanwhile. Never throws: a call that Mesos finds wrong is logged. */
   call(call: FrameworkCall): Promise<boolean>;
   /** A framework message to the executor of a host: best effort. */

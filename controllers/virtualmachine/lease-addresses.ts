@@ -87,18 +87,22 @@ async function takeAddress(
     );
   const leases = ofSubnet(vm.metadata.namespace!, name);
   const mac = freeMac(vm, index, leases);
-  const known = new Set([...leases.map(({ spec }) => spec.ip), ...taken.of(uid)]);
+  const known = new Set([...leases.map(({ spec }) => spec.ip), ...taken.forOthers(uid, vm.metadata.uid)]);
+  if (fixed && leases.some(({ spec }) => spec.ip === fixed)) return conflict(name, fixed);
   let tries = 0;
   for (const ip of fixed ? [fixed] : freeAddresses(plan, known)) {
     // Before the call: whoever looks while it is under way goes on to the next address.
-    taken.add(uid, ip);
+    taken.add(uid, ip, vm.metadata.uid);
     if (await createLease(deps, vm, name, { ip, mac }, run)) return { ip, mac };
-    if (fixed)
-      return wait('AddressConflict', `Address ${fixed} has another holder: IPLease "${leaseName(name, ip)}"`, retryMs);
+    taken.add(uid, ip, '');
+    if (fixed) return conflict(name, fixed);
     if (++tries >= triesMax) return wait('Waiting', `The first ${tries} addresses of "${name}" were taken`, 100);
   }
   return wait('SubnetExhausted', exhausted(subnet, plan.usable), retryMs);
 }
+
+const conflict = (subnet: string, ip: string) =>
+  wait('AddressConflict', `Address ${ip} has another holder: see IPLease "${leaseName(subnet, ip)}"`, retryMs);
 
 const exhausted = ({ metadata, spec }: Subnet, usable: number) =>
   `Subnet "${metadata.name}" (${spec.cidr}) has none of its ${usable} addresses free. It goes on when one is released`;

@@ -45,6 +45,14 @@ const backoffMs = { unit: 10_000, max: 300_000 } as const;
 
 /** Pure. `jitter` is a number in [0, 1) from the run's source of chance: 0.5 adds nothing, the ends take or add a quarter. */
 export function judge(vm: VirtualMachine, nowMs: number, jitter: number): Judgement {
+  const judgement = judgeAnew(vm, nowMs, jitter);
+  // Off is what a stop left behind; launched with it, the machine would be made and not started.
+  return judgement.decision.want === 'Run' && judgement.requestedPower === 'Off'
+    ? { ...judgement, requestedPower: undefined }
+    : judgement;
+}
+
+function judgeAnew(vm: VirtualMachine, nowMs: number, jitter: number): Judgement {
   const status: Status = vm.status ?? {};
   const { restarts, requestedPower } = status;
   if (status.phase === 'Succeeded' || status.phase === 'Failed')
@@ -83,8 +91,12 @@ function judgeEnding(vm: VirtualMachine, last: ClosedAttempt, nowMs: number, jit
     case 'Fail':
       return { decision: { want: 'Failed', reason }, restarts, requestedPower };
     case 'Stop':
-      // Off is stored, so that only a Start after this ending brings the machine back.
-      return { decision: { want: 'Stopped', reason: stopReason(vm, reason) }, restarts, requestedPower: 'Off' };
+      // Off is stored, so that only a Start after this ending brings the machine back. Under Halted only the spec does.
+      return {
+        decision: { want: 'Stopped', reason: stopReason(vm, reason) },
+        restarts,
+        requestedPower: vm.spec.runPolicy === 'Halted' ? undefined : 'Off',
+      };
   }
 }
 

@@ -4,6 +4,7 @@ import { type ConditionDraft, withConditions } from '#lib/api/conditions.ts';
 import type { VirtualMachine } from '#lib/api/generated/index.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
+import { finalizerAdded } from './hold-finalizer.ts';
 import type { Decision } from './run-policy.ts';
 import type { Prerequisite, Scope } from './scope.ts';
 
@@ -45,8 +46,7 @@ export function summarize(scope: Scope, ending: Ending, run: Run): VirtualMachin
 }
 
 /** The finalizer was just written: the next run, with the new resourceVersion, says the rest in one write. */
-const holdsBack = (ending: Exclude<Ending, { error: unknown }>) =>
-  !ending.done && ending.message.startsWith('The finalizer');
+const holdsBack = (ending: Exclude<Ending, { error: unknown }>) => !ending.done && ending.reason === finalizerAdded;
 
 function phaseOf({ judgement: { decision }, met }: Scope, nowMs: number): PhaseName {
   if (decision.want !== 'Run') return decision.want;
@@ -81,7 +81,10 @@ function lifeConditions(scope: Scope, phase: PhaseName, ending: Ending, nowMs: n
   ];
 }
 
-/** While the machine waits for a host, Scheduled is the cluster server's; here it is only made, and taken back after an attempt. */
+/**
+ * While the machine waits for a host, Scheduled is the cluster server's, from the first on: one made here would only be written over.
+ * It is taken back where it speaks of an attempt that is over.
+ */
 function scheduledCondition(
   { status }: VirtualMachine,
   phase: PhaseName,
@@ -89,7 +92,9 @@ function scheduledCondition(
   backOff: string,
 ): readonly ConditionDraft[] {
   if (waitsUntil) return [{ type: 'Scheduled', status: 'False', reason: 'BackOff', message: backOff }];
-  if (phase === 'Scheduling' && status?.phase === 'Scheduling') return [];
+  const said = status?.conditions?.find(({ type }) => type === 'Scheduled');
+  const isCurrent = said?.status === 'False' && said.reason !== 'BackOff' && phase === 'Scheduling';
+  if (!said || isCurrent) return [];
   return [{ type: 'Scheduled', status: 'Unknown', reason: 'Waiting', message: 'No host was looked for yet' }];
 }
 

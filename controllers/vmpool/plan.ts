@@ -94,17 +94,17 @@ function roomFor(replicas: number, machines: readonly Facts[], members: number):
 
 /** Failures since the last success: machines that failed and are younger than the youngest ready one. */
 function breakerOpenUntil(machines: readonly Facts[], nowMs: number): number | undefined {
-  const success = Math.max(
-    Number.NEGATIVE_INFINITY,
-    ...machines.filter((one) => one.ready).map((one) => one.createdMs),
-  );
+  const success = latest(machines.filter((one) => one.ready).map((one) => one.createdMs));
   const failed = machines.filter(
     ({ ended, outdated, createdMs }) => ended === 'Failed' && !outdated && createdMs > success,
   );
   if (failed.length < failedHistoryLimit) return undefined;
-  const lastMs = Math.max(...failed.map(failedAtMs));
+  const lastMs = latest(failed.map(failedAtMs));
   return lastMs + probePeriodMs > nowMs ? lastMs + probePeriodMs : undefined;
 }
+
+/** Not Math.max(...times): a pool may have more machines than a call may have arguments. */
+const latest = (times: readonly number[]) => times.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
 
 function failedAtMs({ vm, createdMs }: Facts): number {
   const failed = vm.status?.phaseTransitions?.Failed;

@@ -61,6 +61,8 @@ export async function startConsole({ listen, root, log }: ConsoleOptions): Promi
       own(owners, uid, client);
       serve(client, uid, root, log).catch((error) => {
         log.info('Cannot serve a console', { uid, reason: messageOf(error) });
+        // A paused client would not hear the answer to its close.
+        client.resume();
         client.close(code.noConsole, 'The machine has no console here: is it running?');
       });
     });

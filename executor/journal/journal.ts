@@ -1,6 +1,9 @@
 /**
  * What an executor must remember through kill -9 of its worker, one SQLite file per host. Everything is written before it is acted
  * upon. The file is locked for as long as the journal is open, so that two workers can never drive the machines of one host.
+ *
+ * A commit is not forced to the disk (synchronous = NORMAL): the kernel keeps it through the death of any process. A power cut may lose the
+ * last ones, but it also ends every domain and the executor's life, after which the tasks in here are void.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -47,7 +50,7 @@ export class Journal implements Disposable {
     this.#incarnation = incarnation;
     this.#db = new DatabaseSync(file, { timeout: 0 });
     try {
-      this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+      this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
       this.#transaction(() => this.#migrate());
       this.#transaction(() => this.#forgetOthers());
     } catch (cause) {

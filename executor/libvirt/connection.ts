@@ -76,8 +76,10 @@ function speak(socket: Socket, { clock, onMessage, socket: path }: ConnectionOpt
     const call = pending.get(header.serial);
     // An answer that came after its deadline has nobody waiting.
     if (header.type !== messageType.reply || !call) return;
+    // Read before it is taken off: one that cannot be read ends the connection, and with it this call too.
+    const refusal = header.failed ? decodeError(body) : undefined;
     pending.delete(header.serial);
-    if (header.failed) call.reject(decodeError(body));
+    if (refusal) call.reject(refusal);
     else call.resolve(body);
   }
 

@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import type { HostFacts } from '#lib/api/messages.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
+import { firstUntraversable } from '#lib/std/traversable.ts';
 import type { Domain, DomainEvent, DomainSpec, Hypervisor } from '../hypervisor.ts';
 import { readBackingFile } from './backing-file.ts';
 import { type DomainXml, domainName, domainXml, readDomainXml } from './domain-xml.ts';
@@ -122,7 +123,7 @@ class LibvirtDriver implements Hypervisor {
     } catch (error) {
       // Refused because it runs is what was asked for.
       if (isLibvirtError(error, errorCode.operationInvalid) && (await this.get(uid))?.power !== 'Off') return;
-      throw error;
+      throw explainDenied(error);
     }
   }
 
@@ -245,6 +246,15 @@ class LibvirtDriver implements Hypervisor {
       if (!isLibvirtError(error, ...codes)) throw error;
     }
   }
+}
+
+/** QEMU runs as a user of its own, and says only that permission was denied. */
+function explainDenied(error: unknown): unknown {
+  const path = error instanceof Error ? /'(\/[^']+)': Permission denied/.exec(error.message)?.[1] : undefined;
+  const closed = path === undefined ? undefined : firstUntraversable(path);
+  if (closed === undefined) return error;
+  const message = `QEMU's user cannot enter ${closed} on the way to ${path}; chmod o+x ${closed}, or keep the executor's root and images elsewhere`;
+  return new Error(message, { cause: error });
 }
 
 /** libvirt packs a version as major * 1,000,000 + minor * 1,000 + release. */

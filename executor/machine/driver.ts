@@ -23,6 +23,8 @@ const lookAgainMs = 2000;
 /** No single step may take longer: a command that hangs is a failure, and the next look shows what came of it. */
 const stepMs = 300_000;
 
+const maxQueued = 64;
+
 export class MachineDriver implements AsyncDisposable {
   readonly #deps: MachineDeps;
   readonly #queue: MachineEvent[] = [];
@@ -50,9 +52,13 @@ export class MachineDriver implements AsyncDisposable {
     return this.#seen !== power;
   }
 
-  push(event: MachineEvent & { type: 'kill' | 'order' }): void {
+  /** False if the queue is full: whoever orders repeats it. A kill always finds a place, once. */
+  push(event: MachineEvent & { type: 'kill' | 'order' }): boolean {
+    const isKill = event.type === 'kill';
+    if (isKill ? this.#queue.some(({ type }) => type === 'kill') : this.#queue.length >= maxQueued) return isKill;
     this.#queue.push(event);
     this.#wake();
+    return true;
   }
 
   /** Something may have changed: look. */

@@ -14,7 +14,7 @@ export function seedFiles(launch: MachineLaunch): Record<string, string> {
 }
 
 function metaData({ uid, hostname, sshKeys }: MachineLaunch): string {
-  if (/[^A-Za-z0-9.-]/.test(hostname))
+  if (!/^[A-Za-z0-9.-]+$/.test(hostname))
     throw new Error(`Cannot use "${hostname}" as a hostname: letters, digits, - and . only`);
   const keys = sshKeys.length > 0 ? `public-keys: ${JSON.stringify(sshKeys)}\n` : '';
   return `instance-id: ${uid}\nlocal-hostname: ${hostname}\n${keys}`;

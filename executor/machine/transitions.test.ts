@@ -116,6 +116,15 @@ test('transition() tries the same again only after its delay', () => {
   expect(summary(state, { type: 'looked', domain: on }, now + 500)).toBe('Removing destroy');
 });
 
+test('transition() gives up starting at the third failure', () => {
+  let state = machine(phases.Starting);
+  const failed: MachineEvent = { type: 'failed', effect: 'start', message: 'no' };
+  for (const phase of ['Starting', 'Starting', 'Removing']) {
+    ({ state } = transition(state, failed, now));
+    expect(state.phase.name).toBe(phase);
+  }
+});
+
 test('transition() ends the attempt at the third crash within ten minutes', () => {
   const crashed: MachineEvent = { type: 'looked', domain: { ...off, offReason: 'Crashed' } };
   const twice = machine(phases.Running, { crashes: [now - 500_000, now - 1000] });

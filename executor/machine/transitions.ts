@@ -9,6 +9,8 @@ import type { Effect, HostEffect, MachineEvent, MachineState, Step } from './sta
 
 /** Orders beyond this many unfinished ones are refused: an operator does not queue more in earnest. */
 const maxPending = 8;
+/** Of making or starting a domain, before the attempt is given up. */
+const maxTries = 3;
 
 export function transition(state: MachineState, event: MachineEvent, now: number): Step {
   if (state.phase.name === 'Gone') return event.type === 'order' ? refuse(state, event.order, 'is gone') : keep(state);
@@ -93,14 +95,18 @@ function done(state: MachineState, effect: HostEffect, now: number): Step {
   return keep(state);
 }
 
-/** A step that fails before the guest ran ends the attempt; one on the way out is tried until it works. */
+/**
+ * A step that fails before the guest runs is tried again, because libvirt may just have been restarted, and then ends the attempt; one on
+ * the way out is tried until it works.
+ */
 function failed(state: MachineState, effect: HostEffect, reason: string, now: number): Step {
   const withMessage = { ...state, message: `${effect} failed: ${reason}` };
   switch (effect) {
     case 'provision':
-      return flatten(failTask(withMessage, 'ProvisioningFailed', reason, now));
-    case 'start':
-      return flatten(failTask(withMessage, 'StartFailed', reason, now));
+    case 'start': {
+      if ((state.last?.tries ?? 0) < maxTries) return keep(withMessage);
+      return flatten(failTask(withMessage, effect === 'start' ? 'StartFailed' : 'ProvisioningFailed', reason, now));
+    }
     case 'reset':
     case 'suspend':
     case 'resume':

@@ -1,12 +1,13 @@
 /**
  * DHCP of a subnet on this host: one dnsmasq that gives each machine of this host its own address and answers nobody else. It runs on when
- * the executor ends, and is found again by its pid file and start time. Guests, options and lease times are in files it reads anew on SIGHUP.
+ * the executor ends, and is found again by its pid file and start time. Guests, options and lease times are in files beside it.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '#lib/std/clock.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import { identifyProcess, isRunning, type ProcessIdentity, signalProcess } from '#lib/std/process-identity.ts';
+import { firstUntraversable } from '#lib/std/traversable.ts';
 import { runCommand } from '../libvirt/command.ts';
 import { bridgeName } from './names.ts';
 import type { Attachment } from './subnet-files.ts';
@@ -18,19 +19,29 @@ export interface DhcpServer {
   /** The subnet's directory. */
   readonly directory: string;
   readonly netns: string | undefined;
+  readonly clock: Clock;
 }
 
-/** Writes the guests' entries and makes the server know them; starts it if it does not run. */
+/**
+ * Makes it run with these guests; restarts it if others were known to it. Not by SIGHUP: dnsmasq 2.90 without DNS ends on it once it gave a
+ * lease, and it would keep leases of machines that are gone, whose addresses it then refuses to their next owners.
+ */
 export async function serveDhcp(server: DhcpServer, attachments: readonly Attachment[]): Promise<void> {
-  writeFileAtomic(join(server.directory, 'hosts'), lines(attachments.map(hostEntry)));
-  writeFileAtomic(join(server.directory, 'options'), lines(attachments.flatMap(optionEntries)));
-  const running = findServer(server);
-  if (running) signalProcess(running.pid, 'SIGHUP');
-  else if (attachments[0]) await runCommand('dnsmasq', argumentsOf(server, attachments[0]), { netns: server.netns });
+  const [first] = attachments;
+  if (!first) return;
+  const files = { hosts: lines(attachments.map(hostEntry)), options: lines(attachments.flatMap(optionEntries)) };
+  const same = Object.entries(files).every(([name, content]) => contentOf(server, name) === content);
+  if (same && findServer(server)) return;
+  // Stopped before the files change: what runs is then always what they say, wherever this is killed.
+  await stopDhcp(server);
+  for (const [name, content] of Object.entries(files)) writeFileAtomic(join(server.directory, name), content);
+  writeFileAtomic(join(server.directory, 'leases'), leasesOf(contentOf(server, 'leases') ?? '', attachments));
+  await runCommand('dnsmasq', argumentsOf(server, first), { netns: server.netns });
 }
 
 /** Ends it and waits until it is gone: the bridge it listens on goes next. Nothing if it does not run. */
-export async function stopDhcp(server: DhcpServer, clock: Clock): Promise<void> {
+export async function stopDhcp(server: DhcpServer): Promise<void> {
+  const { clock } = server;
   const running = findServer(server);
   if (!running) return;
   const deadline = clock.monotonic() + stopMs;
@@ -53,6 +64,20 @@ function findServer(server: DhcpServer): ProcessIdentity | undefined {
   } catch {
     return undefined; // never started, or gone
   }
+}
+
+function contentOf({ directory }: DhcpServer, name: string): string | undefined {
+  try {
+    return readFileSync(join(directory, name), 'utf8');
+  } catch {
+    return undefined; // not written yet: the same as another content
+  }
+}
+
+/** dnsmasq's list of leases (expiry, MAC, address, …) without those of machines that are not here any more. */
+function leasesOf(content: string, attachments: readonly Attachment[]): string {
+  const held = new Set(attachments.map(({ network: { mac, ip } }) => `${mac} ${ip}`));
+  return lines(content.split('\n').filter((line) => held.has(line.split(' ').slice(1, 3).join(' '))));
 }
 
 function pidFileArgument({ directory }: DhcpServer): string {
@@ -85,6 +110,8 @@ function argumentsOf(server: DhcpServer, { network }: Attachment): readonly stri
     ],
     // Guests that are not in the file get nothing, not even a refusal: another host may have them.
     '--dhcp-ignore=tag:!known',
+    // It reads its files as a user of its own, who may not get there: an executor that lives below /root.
+    ...(firstUntraversable(server.directory) === undefined ? [] : ['--user=root']),
   ];
 }
 

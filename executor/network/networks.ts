@@ -28,7 +28,7 @@ export function hostNetworks({ root, netns, clock }: NetworkOptions): Networks {
   const files = new SubnetFiles(root);
   // Who is last on a subnet is decided by looking: two that leave at once must not both find the other still there.
   const inTurn = oneAtATime();
-  const dhcp = (vni: number): DhcpServer => ({ vni, directory: files.directory(vni), netns });
+  const dhcp = (vni: number): DhcpServer => ({ vni, directory: files.directory(vni), netns, clock });
 
   async function join(uid: string, hostname: string, network: MachineNetwork): Promise<DomainSpec['nics'][number]> {
     const { vni, mac, ip, mtu } = network;
@@ -46,7 +46,7 @@ export function hostNetworks({ root, netns, clock }: NetworkOptions): Networks {
     await unguardTap(tapName(uid, vni), netns);
     if (others.length > 0) await serveDhcp(dhcp(vni), others);
     else {
-      await stopDhcp(dhcp(vni), clock);
+      await stopDhcp(dhcp(vni));
       await removeBridge(vni, netns);
     }
     files.remove(vni, uid);

@@ -22,7 +22,8 @@ export function requireSafe(hostname: string, network: MachineNetwork): void {
     ['leaseSeconds', leaseSeconds, isBetween(leaseSeconds, 120, 0x7fffffff)],
   ];
   for (const [name, value, right] of checks) {
-    if (!right) throw new TypeError(`Cannot use ${name} ${JSON.stringify(value)} of subnet ${network.subnet} on this host`);
+    if (!right)
+      throw new TypeError(`Cannot use ${name} ${JSON.stringify(value)} of subnet ${network.subnet} on this host`);
   }
 }
 

@@ -62,41 +62,59 @@ const maxLineLength = 8 * 2 ** 20;
 const maxRetryAfterMs = 10_000;
 
 export function httpTransport(endpoint: Endpoint, options: TransportOptions): Transport {
-  const base = new URL(endpoint.server);
-  const tls = {
-    ...(endpoint.ca && { ca: endpoint.ca }),
-    ...(endpoint.cert && { cert: endpoint.cert }),
-    ...(endpoint.key && { key: endpoint.key }),
-    ...(endpoint.tlsServerName && { servername: endpoint.tlsServerName }),
-    rejectUnauthorized: !endpoint.skipTlsVerify,
-  };
-  // HTTP/1.1: one watch per connection, so that the end of one connection is the end of one watch.
-  const common = { allowH2: false, connect: { ...tls, timeout: 10_000, keepAlive: true }, keepAliveTimeout: 30_000 };
-  const calls = new Agent({ ...common, connections: options.connections, maxResponseSize: maxAnswerBytes });
-  const watches = new Agent({ ...common, bodyTimeout: options.watchIdleMs, headersTimeout: options.callTimeoutMs });
+  return new HttpTransport(endpoint, options);
+}
 
-  async function send(agent: Agent, request: HttpRequest, signal: AbortSignal | undefined) {
-    const authorization = await endpoint.authorization?.();
-    return agent.request({
-      origin: base.origin,
-      path: pathOf(base, request),
-      method: request.method,
-      headers: {
-        accept: request.accept ?? 'application/json',
-        'user-agent': options.userAgent,
-        ...(authorization && { authorization }),
-        ...(request.body !== undefined && { 'content-type': request.contentType ?? 'application/json' }),
-      },
-      ...(request.body !== undefined && { body: JSON.stringify(request.body) }),
-      ...(signal && { signal }),
-    });
+class HttpTransport implements Transport {
+  readonly #endpoint: Endpoint;
+  readonly #options: TransportOptions;
+  readonly #base: URL;
+  readonly #calls: Agent;
+  readonly #watches: Agent;
+
+  constructor(endpoint: Endpoint, options: TransportOptions) {
+    this.#endpoint = endpoint;
+    this.#options = options;
+    this.#base = new URL(endpoint.server);
+    // HTTP/1.1: one watch per connection, so that the end of one connection is the end of one watch.
+    const common = { allowH2: false, connect: connectOptions(endpoint), keepAliveTimeout: 30_000 };
+    this.#calls = new Agent({ ...common, connections: options.connections, maxResponseSize: maxAnswerBytes });
+    this.#watches = new Agent({ ...common, bodyTimeout: options.watchIdleMs, headersTimeout: options.callTimeoutMs });
   }
 
-  async function tryOnce(request: HttpRequest): Promise<unknown> {
-    const timeout = AbortSignal.timeout(options.callTimeoutMs);
+  async call(request: HttpRequest): Promise<unknown> {
+    const { clock, random } = this.#options;
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.#tryOnce(request);
+      } catch (error) {
+        if (failures >= tries || !mayTryAgain(request, error)) throw error;
+        const wishedMs = Math.min((error.details.retryAfterSeconds ?? 0) * 1000, maxRetryAfterMs);
+        const delayMs = Math.max(backoffMs(failures, { firstMs: 100, maxMs: 2_000 }, random), wishedMs);
+        await clock.sleep(delayMs, request.signal);
+      }
+    }
+  }
+
+  async *lines(request: HttpRequest): AsyncGenerator<unknown> {
+    try {
+      const answer = await this.#send(this.#watches, request, request.signal);
+      if (answer.statusCode >= 300) throw refused(request, answer, await answer.body.text());
+      for await (const line of linesOf(answer.body)) yield JSON.parse(line) as unknown;
+    } catch (error) {
+      throw asApiError(request, error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#calls.destroy(), this.#watches.destroy()]);
+  }
+
+  async #tryOnce(request: HttpRequest): Promise<unknown> {
+    const timeout = AbortSignal.timeout(this.#options.callTimeoutMs);
     const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
     try {
-      const answer = await send(calls, request, signal);
+      const answer = await this.#send(this.#calls, request, signal);
       const text = await answer.body.text();
       if (answer.statusCode >= 300) throw refused(request, answer, text);
       return JSON.parse(text) as unknown;
@@ -105,36 +123,33 @@ export function httpTransport(endpoint: Endpoint, options: TransportOptions): Tr
     }
   }
 
+  async #send(agent: Agent, request: HttpRequest, signal: AbortSignal | undefined): Promise<Dispatcher.ResponseData> {
+    const authorization = await this.#endpoint.authorization?.();
+    return agent.request({
+      origin: this.#base.origin,
+      path: pathOf(this.#base, request),
+      method: request.method,
+      headers: {
+        accept: request.accept ?? 'application/json',
+        'user-agent': this.#options.userAgent,
+        ...(authorization && { authorization }),
+        ...(request.body !== undefined && { 'content-type': request.contentType ?? 'application/json' }),
+      },
+      ...(request.body !== undefined && { body: JSON.stringify(request.body) }),
+      ...(signal && { signal }),
+    });
+  }
+}
+
+function connectOptions(endpoint: Endpoint) {
   return {
-    async call(request) {
-      for (let failures = 1; ; failures++) {
-        try {
-          return await tryOnce(request);
-        } catch (error) {
-          if (failures >= tries || !mayTryAgain(request, error)) throw error;
-          const wishedMs = (error.details.retryAfterSeconds ?? 0) * 1000;
-          const delayMs = Math.max(
-            backoffMs(failures, { firstMs: 100, maxMs: 2_000 }, options.random),
-            Math.min(wishedMs, maxRetryAfterMs),
-          );
-          await options.clock.sleep(delayMs, request.signal);
-        }
-      }
-    },
-
-    async *lines(request) {
-      try {
-        const answer = await send(watches, request, request.signal);
-        if (answer.statusCode >= 300) throw refused(request, answer, await answer.body.text());
-        for await (const line of linesOf(answer.body)) yield JSON.parse(line) as unknown;
-      } catch (error) {
-        throw asApiError(request, error);
-      }
-    },
-
-    async [Symbol.asyncDispose]() {
-      await Promise.all([calls.destroy(), watches.destroy()]);
-    },
+    ...(endpoint.ca && { ca: endpoint.ca }),
+    ...(endpoint.cert && { cert: endpoint.cert }),
+    ...(endpoint.key && { key: endpoint.key }),
+    ...(endpoint.tlsServerName && { servername: endpoint.tlsServerName }),
+    rejectUnauthorized: !endpoint.skipTlsVerify,
+    timeout: 10_000,
+    keepAlive: true,
   };
 }
 

@@ -101,7 +101,9 @@ export class Informer<T extends KubeObject> {
         continue;
       }
       failures = lastedMs >= healthyMs ? 1 : failures + 1;
-      const delayMs = Math.max(backoffMs(failures, backoff, random), retryAfterMs(error));
+      // The server works, only our place is gone: a list helps at once, unless one has just been made.
+      const forgotten = failures === 1 && this.#version === undefined && isCode(error, 'Expired');
+      const delayMs = forgotten ? 0 : Math.max(backoffMs(failures, backoff, random), retryAfterMs(error));
       log.warn('Watch interrupted', { error: messageOf(error ?? 'ended at once'), delayMs });
       // Rejects only by the signal, which the loop looks at.
       await clock.sleep(delayMs, signal).catch(() => undefined);

@@ -45,6 +45,6 @@ describe('readKubeconfig()', () => {
     using written = file(
       '{apiVersion: v1, kind: Config, current-context: gone, contexts: [], clusters: [], users: []}',
     );
-    expect(() => readKubeconfig(written.path)).toThrow(/no cluster for its current-context "gone"/);
+    expect(() => readKubeconfig(written.path)).toThrow(/no cluster for the context "gone"/);
   });
 });

@@ -50,7 +50,8 @@ function endpointOf(config: KubeConfig, cluster: Cluster, user: User | null): En
 }
 
 function authorizationOf(config: KubeConfig, user: User): () => Promise<string | undefined> {
-  if (user.token && !user.exec && !user.authProvider) return async () => `Bearer ${user.token}`;
+  const { token } = user;
+  if (!user.exec && !user.authProvider && !user.username) return async () => (token ? `Bearer ${token}` : undefined);
   return async () => {
     // Runs credential plugins, and keeps their answer until it expires.
     const options: RequestOptions = { headers: {} };

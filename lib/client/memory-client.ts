@@ -11,15 +11,7 @@ import { publicNamespace, systemNamespace } from '#lib/api/names.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
-import type {
-  CallOptions,
-  Client,
-  DeleteOptions,
-  ListOptions,
-  ObjectName,
-  WatchEvent,
-  WatchOptions,
-} from './client.ts';
+import type { Client, DeleteOptions, ListOptions, ObjectList, ObjectName, WatchEvent, WatchOptions } from './client.ts';
 import { kindId } from './kind-id.ts';
 import { created, deleting, isHeld, isSame, type Stored, statusUpdated, updated } from './memory-rules.ts';
 import { fieldSelector, labelSelector, type Selects } from './memory-select.ts';
@@ -47,172 +39,169 @@ export interface MemoryApi extends Client {
 const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
 export function memoryClient(options: MemoryOptions = {}): MemoryApi {
-  const { clock = systemClock, random = systemRandom, admit = (_kind, object) => object } = options;
-  const store = new MemoryStore();
-  let watchEpoch = 0;
-  let bookmarks = 0;
-
-  function existing(kind: Kind, at: ObjectName): Stored {
-    const found = store.get(kindId(kind), keyOf({ metadata: place(kind, at) }));
-    if (!found) throw refusal('NotFound', kind, at.name, `${resource(kind)} "${at.name}" not found`);
-    return found as Stored;
-  }
-
-  function save(kind: Kind, old: Stored, next: Stored): Stored {
-    if (isSame(old, next)) return old;
-    if (next.metadata.deletionTimestamp !== undefined && !isHeld(next))
-      return store.remove(kindId(kind), next) as Stored;
-    return store.put(kindId(kind), next) as Stored;
-  }
-
-  function checkNamespace(name: string): void {
-    const namespace = store.get(kindId(Namespace), name);
-    if (!namespace) throw refusal('NotFound', Namespace, name, `namespaces "${name}" not found`);
-    if (namespace.metadata.deletionTimestamp === undefined) return;
-    const message = `unable to create new content in namespace ${name} because it is being terminated`;
-    const causes = [{ reason: 'NamespaceTerminating', message, field: 'metadata.namespace' }];
-    throw new ApiError('Forbidden', message, { details: { causes } });
-  }
-
-  function write<T extends KubeObject>(kind: Kind<T>, at: ObjectName, change: (old: Stored) => Stored): T {
-    const old = existing(kind, at);
-    return save(kind, old, overTheWire(change(old))) as KubeObject as T;
-  }
-
-  const replaceMain = (kind: Kind, sent: KubeObject) => (old: Stored) => {
-    checkPreconditions(kind, old, sent.metadata);
-    return updated(kind, old, admit(kind, sent) as Stored);
-  };
-
-  const client: Client = {
-    async get(kind, at, { signal } = {}) {
-      signal?.throwIfAborted();
-      return existing(kind, at) as KubeObject as never;
-    },
-
-    async list<T extends KubeObject>(kind: Kind<T>, options: ListOptions = {}) {
-      options.signal?.throwIfAborted();
-      const items = store.list(kindId(kind)).filter(selects(options)) as readonly KubeObject[] as readonly T[];
-      return { items, resourceVersion: String(store.revision) };
-    },
-
-    async create<T extends KubeObject>(kind: Kind<T>, draft: Draft<T>, { signal }: CallOptions = {}) {
-      signal?.throwIfAborted();
-      const sent = overTheWire(draft) as unknown as Stored;
-      const { name = generatedName(sent.metadata.generateName, random), namespace } = sent.metadata;
-      if (!name) throw refusal('Invalid', kind, '', `${kind.kind} is invalid: metadata.name: Required value`);
-      place(kind, { name, namespace });
-      if (kind.namespaced) checkNamespace(namespace!);
-      const object = created(kind, admit(kind, sent) as Stored, name, { nowMs: clock.now(), uid: random.uuid() });
-      if (store.get(kindId(kind), keyOf(object)))
-        throw refusal('AlreadyExists', kind, name, `${resource(kind)} "${name}" already exists`);
-      return store.put(kindId(kind), object) as T;
-    },
-
-    async update(kind, object, { signal } = {}) {
-      signal?.throwIfAborted();
-      return write(kind, object.metadata, replaceMain(kind, overTheWire(object)));
-    },
-
-    async patch(kind, at, patch, { signal } = {}) {
-      signal?.throwIfAborted();
-      return write(kind, at, (old) => replaceMain(kind, overTheWire(mergePatch(old, patch)) as KubeObject)(old));
-    },
-
-    async updateStatus(kind, object, { signal } = {}) {
-      signal?.throwIfAborted();
-      return write(kind, object.metadata, (old) => {
-        checkPreconditions(kind, old, object.metadata);
-        return statusUpdated(old, object as Stored);
-      });
-    },
-
-    async patchStatus(kind, at, patch, { signal } = {}) {
-      signal?.throwIfAborted();
-      return write(kind, at, (old) => {
-        const sent = mergePatch(old, patch) as Stored;
-        checkPreconditions(kind, old, sent.metadata);
-        return statusUpdated(old, sent);
-      });
-    },
-
-    async finalize(namespace, { signal } = {}) {
-      signal?.throwIfAborted();
-      return write(Namespace, namespace.metadata, (old) => {
-        checkPreconditions(Namespace, old, namespace.metadata);
-        return { ...old, spec: namespace.spec ?? {} };
-      });
-    },
-
-    async delete(kind, at, options: DeleteOptions = {}) {
-      options.signal?.throwIfAborted();
-      const old = existing(kind, at);
-      checkPreconditions(kind, old, options);
-      const next = deleting(kind, old, options.propagation, clock.now());
-      if (next) save(kind, old, next);
-      else store.remove(kindId(kind), old);
-    },
-
-    watch<T extends KubeObject>(kind: Kind<T>, options: WatchOptions) {
-      return follow(kind, options) as AsyncIterable<WatchEvent<T>>;
-    },
-  };
-
-  async function* follow(kind: Kind, options: WatchOptions): AsyncGenerator<WatchEvent<KubeObject>> {
-    const { signal } = options;
+  const server = new MemoryServer(options);
+  // What a server does takes no time here, so a call that began is not interrupted.
+  const call = async <R>(signal: AbortSignal | undefined, body: () => R): Promise<R> => {
     signal?.throwIfAborted();
+    return body();
+  };
+  return {
+    store: server.store,
+    endWatches: () => server.endWatches(),
+    bookmark: () => server.bookmark(),
+    get: (kind, at, options) => call(options?.signal, () => server.get(kind, at)),
+    list: (kind, options = {}) => call(options.signal, () => server.list(kind, options)),
+    create: (kind, draft, options) => call(options?.signal, () => server.create(kind, draft)),
+    update: (kind, object, options) =>
+      call(options?.signal, () => server.write(kind, object.metadata, (old) => server.replaced(kind, old, object))),
+    patch: (kind, at, patch, options) =>
+      call(options?.signal, () =>
+        server.write(kind, at, (old) => server.replaced(kind, old, mergePatch(old, patch) as KubeObject)),
+      ),
+    updateStatus: (kind, object, options) =>
+      call(options?.signal, () =>
+        server.write(kind, object.metadata, (old) => server.replacedStatus(kind, old, object)),
+      ),
+    patchStatus: (kind, at, patch, options) =>
+      call(options?.signal, () =>
+        server.write(kind, at, (old) => server.replacedStatus(kind, old, mergePatch(old, patch) as KubeObject)),
+      ),
+    finalize: (namespace, options) => call(options?.signal, () => server.finalize(namespace)),
+    delete: (kind, at, options = {}) => call(options.signal, () => server.delete(kind, at, options)),
+    watch: <T extends KubeObject>(kind: Kind<T>, options: WatchOptions) =>
+      server.watch(kind, options) as AsyncIterable<WatchEvent<T>>,
+  };
+}
+
+class MemoryServer {
+  readonly store = new MemoryStore();
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #admit: NonNullable<MemoryOptions['admit']>;
+  #watchEpoch = 0;
+  #bookmarks = 0;
+
+  constructor(options: MemoryOptions) {
+    const { clock = systemClock, random = systemRandom, admit = (_kind, object) => object } = options;
+    this.#clock = clock;
+    this.#random = random;
+    this.#admit = admit;
+    for (const name of options.namespaces ?? ['default', systemNamespace, publicNamespace])
+      this.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+  }
+
+  get<T extends KubeObject>(kind: Kind<T>, at: ObjectName): T {
+    return this.#existing(kind, at) as KubeObject as T;
+  }
+
+  list<T extends KubeObject>(kind: Kind<T>, options: ListOptions): ObjectList<T> {
+    const items = this.store.list(kindId(kind)).filter(selects(options)) as readonly KubeObject[] as readonly T[];
+    return { items, resourceVersion: String(this.store.revision) };
+  }
+
+  create<T extends KubeObject>(kind: Kind<T>, draft: Draft<T>): T {
+    const sent = overTheWire(draft) as unknown as Stored;
+    const { name = generatedName(sent.metadata.generateName, this.#random), namespace } = sent.metadata;
+    if (!name) throw refusal('Invalid', kind, '', `${kind.kind} is invalid: metadata.name: Required value`);
+    place(kind, { name, namespace });
+    if (kind.namespaced) this.#checkNamespace(namespace!);
+    const stamp = { nowMs: this.#clock.now(), uid: this.#random.uuid() };
+    const object = created(kind, this.#admit(kind, sent) as Stored, name, stamp);
+    if (this.store.get(kindId(kind), keyOf(object)))
+      throw refusal('AlreadyExists', kind, name, `${resource(kind)} "${name}" already exists`);
+    return this.store.put(kindId(kind), object) as T;
+  }
+
+  /** Stores what `change` makes of the object that is there; the write that takes the last finalizer removes it. */
+  write<T extends KubeObject>(kind: Kind<T>, at: ObjectName, change: (old: Stored) => Stored): T {
+    const old = this.#existing(kind, at);
+    return this.#save(kind, old, overTheWire(change(old))) as KubeObject as T;
+  }
+
+  replaced(kind: Kind, old: Stored, sent: KubeObject): Stored {
+    checkPreconditions(kind, old, sent.metadata);
+    return updated(kind, old, this.#admit(kind, overTheWire(sent)) as Stored);
+  }
+
+  replacedStatus(kind: Kind, old: Stored, sent: KubeObject): Stored {
+    checkPreconditions(kind, old, sent.metadata);
+    return statusUpdated(old, sent);
+  }
+
+  finalize(namespace: Namespace): Namespace {
+    return this.write(Namespace, namespace.metadata, (old) => {
+      checkPreconditions(Namespace, old, namespace.metadata);
+      return { ...old, spec: namespace.spec ?? {} };
+    });
+  }
+
+  delete(kind: Kind, at: ObjectName, options: DeleteOptions): void {
+    const old = this.#existing(kind, at);
+    checkPreconditions(kind, old, options);
+    const next = deleting(kind, old, options.propagation, this.#clock.now());
+    if (next) this.#save(kind, old, next);
+    else this.store.remove(kindId(kind), old);
+  }
+
+  endWatches(): void {
+    this.#watchEpoch += 1;
+    this.store.wake();
+  }
+
+  bookmark(): void {
+    this.#bookmarks += 1;
+    this.store.wake();
+  }
+
+  async *watch(kind: Kind, options: WatchOptions): AsyncGenerator<WatchEvent<KubeObject>> {
+    const { signal, timeoutSeconds = 1800 } = options;
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', () => this.store.wake(), { once: true });
     const matches = selects(options);
-    const epoch = watchEpoch;
-    let bookmark = bookmarks;
-    let timedOut = false;
+    const epoch = this.#watchEpoch;
+    let bookmarks = this.#bookmarks;
     let revision = Number(options.resourceVersion);
-    using _timer = clock.timeout(
-      () => {
-        timedOut = true;
-        store.wake();
-      },
-      (options.timeoutSeconds ?? 1800) * 1000,
-    );
-    signal?.addEventListener('abort', () => store.wake(), { once: true });
+    const endMs = this.#clock.monotonic() + timeoutSeconds * 1000;
+    using _timer = this.#clock.timeout(() => this.store.wake(), timeoutSeconds * 1000);
     for (;;) {
       // Taken before anything is yielded: who reads the events may write in between.
-      const changed = store.nextChange();
-      const reached = store.revision;
-      for (const change of store.changesAfter(kindId(kind), revision)) {
+      const changed = this.store.nextChange();
+      const reached = this.store.revision;
+      for (const change of this.store.changesAfter(kindId(kind), revision)) {
         signal?.throwIfAborted();
         const event = seenThrough(change, matches);
         if (event) yield event;
       }
       revision = Math.max(revision, reached);
       signal?.throwIfAborted();
-      if (bookmark !== bookmarks || timedOut) yield { type: 'BOOKMARK', resourceVersion: String(revision) };
-      if (timedOut || epoch !== watchEpoch) return;
-      bookmark = bookmarks;
+      const timedOut = this.#clock.monotonic() >= endMs;
+      if (bookmarks !== this.#bookmarks || timedOut) yield { type: 'BOOKMARK', resourceVersion: String(revision) };
+      if (timedOut || epoch !== this.#watchEpoch) return;
+      bookmarks = this.#bookmarks;
       await changed;
     }
   }
 
-  for (const name of options.namespaces ?? ['default', systemNamespace, publicNamespace])
-    store.put(
-      kindId(Namespace),
-      created(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: {} as Stored['metadata'] }, name, {
-        nowMs: clock.now(),
-        uid: random.uuid(),
-      }),
-    );
+  #existing(kind: Kind, at: ObjectName): Stored {
+    const found = this.store.get(kindId(kind), keyOf({ metadata: place(kind, at) }));
+    if (!found) throw refusal('NotFound', kind, at.name, `${resource(kind)} "${at.name}" not found`);
+    return found;
+  }
 
-  return {
-    ...client,
-    store,
-    endWatches() {
-      watchEpoch += 1;
-      store.wake();
-    },
-    bookmark() {
-      bookmarks += 1;
-      store.wake();
-    },
-  };
+  #save(kind: Kind, old: Stored, next: Stored): Stored {
+    if (isSame(old, next)) return old;
+    if (next.metadata.deletionTimestamp !== undefined && !isHeld(next)) return this.store.remove(kindId(kind), next);
+    return this.store.put(kindId(kind), next);
+  }
+
+  #checkNamespace(name: string): void {
+    const namespace = this.store.get(kindId(Namespace), name);
+    if (!namespace) throw refusal('NotFound', Namespace, name, `namespaces "${name}" not found`);
+    if (namespace.metadata.deletionTimestamp === undefined) return;
+    const message = `unable to create new content in namespace ${name} because it is being terminated`;
+    const causes = [{ reason: 'NamespaceTerminating', message, field: 'metadata.namespace' }];
+    throw new ApiError('Forbidden', message, { details: { causes } });
+  }
 }
 
 /** What of a change a watch with a selector sees: an object that begins to match is ADDED, one that stops is DELETED. */

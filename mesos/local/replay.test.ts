@@ -28,7 +28,10 @@ test.concurrent.for(recordings)('%s is answered as recorded', { timeout: 120_000
   // The last subscription of 08 comes when its framework's failover_timeout of 2 s is over.
   const beforeOpening = async (stream: string) => {
     if (!file.startsWith('08') || stream !== 'E') return;
-    await eventually('the removal of the framework', async () => (await frameworks(cluster.url)).length === 0 || undefined);
+    await eventually(
+      'the removal of the framework',
+      async () => (await frameworks(cluster.url)).length === 0 || undefined,
+    );
   };
   const report = await replayFile(cluster, file, closedByUs, beforeOpening);
   console.log(`${file}: ${report.compared - report.differences.length} of ${report.compared} agree`);

@@ -40,7 +40,7 @@ describe.skipIf(missing)('kubectl asks for 200 cores', { timeout: 180_000 }, () 
       /NAME +CAPACITY +READY +PROVISIONED +VMS +STATUS +AGE\nrender +200 cores +200 +200 +5 +Ready/,
     );
     expect(await must(cluster.kubectl('get', 'vm', '-o', 'wide', ...inStudio))).toMatch(
-      /render-local-48c-0 +Running +True +local-host-\d +10\.66\.0\.\d+ +48 +96Gi/,
+      /render-local-48c-0 +Running +True +host-\d +10\.66\.0\.\d+ +48 +96Gi/,
     );
   });
 

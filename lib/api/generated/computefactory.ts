@@ -31,17 +31,17 @@ export interface ComputeFactorySpec {
     readonly memory?: string;
     /** Sizes chosen from what hosts have free: as few and as large machines as fit, the last one cut to the target. */
     readonly flexible?: {
-      /** Smallest machine. Default: 1. */
-      readonly minCores: number;
+      /** Smallest machine; 1 if left out. */
+      readonly minCores?: number;
       /** Largest machine. */
       readonly maxCores: number;
-      /** Sizes are multiples of this. Default: 1. */
-      readonly stepCores: number;
+      /** Sizes are multiples of this; 1 if left out. */
+      readonly stepCores?: number;
       /** Guest memory per core. */
       readonly memoryPerCore: string;
     };
-    /** Higher is preferred. Default: 0. */
-    readonly priority: number;
+    /** Higher is preferred; 0 if left out. */
+    readonly priority?: number;
     /** Least units of this shape. */
     readonly min?: number;
     /** Most units of this shape. */

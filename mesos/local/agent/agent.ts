@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { aborted } from '#lib/std/main.ts';
 import type { AgentInfo } from '#mesos/types.ts';
 import { replyEmpty, replyText, serve } from '../http.ts';
 import type { MasterMessage, Registration } from '../protocol.ts';
@@ -53,11 +54,11 @@ export async function startAgent(options: Partial<AgentOptions> & Pick<AgentOpti
     ),
   );
   agent.info = agentInfo(all, listening.port, journal.state.agent);
-  stack.defer(() => stopTimers(agent));
-  const stop = new AbortController();
-  const connected = recover(agent, stop.signal).then(() => connect(agent, stop.signal));
+  stack.defer(() => stop(agent));
+  const stopping = new AbortController();
+  const connected = recover(agent, stopping.signal).then(() => connect(agent, stopping.signal));
   stack.defer(async () => {
-    stop.abort();
+    stopping.abort();
     await (await connected)?.[Symbol.asyncDispose]();
   });
   const running = stack.move();
@@ -68,9 +69,13 @@ export async function startAgent(options: Partial<AgentOptions> & Pick<AgentOpti
   };
 }
 
-function stopTimers(agent: Agent): void {
+/** Executors that end from now on are the next agent's to find out. */
+function stop(agent: Agent): void {
   stopForwarding(agent);
-  for (const executor of agent.executors.values()) executor.timer[Symbol.dispose]();
+  for (const executor of agent.executors.values()) {
+    executor.timer[Symbol.dispose]();
+    executor.state = 'TERMINATED';
+  }
 }
 
 function agentInfo(options: AgentOptions, port: number, remembered: AgentInfo | undefined): AgentInfo {
@@ -104,13 +109,9 @@ function checkReconfiguration(options: AgentOptions, old: AgentInfo | undefined)
 
 /** Resolves when every executor that survived has subscribed again or has been given up. */
 async function recover(agent: Agent, signal: AbortSignal): Promise<void> {
-  const { clock, executorReregistrationTimeoutMs } = agent.options;
   for (const record of [...agent.journal.state.executors.values()]) recoverExecutor(agent, record);
-  const deadline = clock.monotonic() + executorReregistrationTimeoutMs + 2000;
-  const isWaiting = () => [...agent.executors.values()].some((executor) => executor.state === 'REGISTERING');
-  while (isWaiting() && clock.monotonic() < deadline && !signal.aborted) {
-    await clock.sleep(20, signal).catch(() => {});
-  }
+  const survivors = [...agent.executors.values()].map((executor) => executor.settled.promise);
+  await Promise.race([Promise.all(survivors), aborted(signal)]);
 }
 
 function connect(agent: Agent, signal: AbortSignal): MasterLink | undefined {

@@ -22,6 +22,7 @@ let command: ChildProcess | undefined;
 let isAcknowledged = true;
 /** Updates that the agent has not said to have, oldest first. */
 let unacknowledged: TaskStatus[] = [];
+let sending: Promise<unknown> = Promise.resolve();
 let ended = false;
 let killed = false;
 
@@ -42,7 +43,14 @@ async function update(state: TaskState, message?: string): Promise<void> {
     ...(message !== undefined && { message }),
   };
   unacknowledged.push(status);
-  await post({ type: 'UPDATE', ...ids, update: { status } }).catch(() => undefined);
+  // One at a time: a command that ends at once must not overtake the news that it runs.
+  sending = sending
+    .then(() => post({ type: 'UPDATE', ...ids, update: { status } }))
+    .then(
+      (response) => response.body?.cancel(),
+      () => undefined,
+    );
+  await sending;
 }
 
 const signalNames: Readonly<Record<string, string>> = { SIGTERM: 'Terminated', SIGKILL: 'Killed', SIGINT: 'Interrupt' };

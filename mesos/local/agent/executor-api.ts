@@ -97,6 +97,7 @@ function subscribe(agent: Agent, executor: Executor, call: Subscribe, response: 
   executor.timer[Symbol.dispose]();
   executor.timer = noTimer;
   executor.state = 'RUNNING';
+  executor.settled.resolve();
   stream.send({
     type: 'SUBSCRIBED',
     subscribed: {

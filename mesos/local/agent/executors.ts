@@ -30,6 +30,7 @@ function newExecutor(record: ExecutorRecord): Executor {
     queued: [],
     timer: noTimer,
     verdict: undefined,
+    settled: Promise.withResolvers(),
   };
 }
 
@@ -150,6 +151,7 @@ function executorExited(agent: Agent, executor: Executor, status: number): void 
   }
   agent.journal.append({ type: 'exited', frameworkId, executorId: id });
   agent.executors.delete(keyOf(frameworkId, id));
+  executor.settled.resolve();
 }
 
 /** An executor that never got a task and will get none has no reason to stay (MESOS-8411). */

@@ -43,6 +43,7 @@ function policyFrom(text: string): 'equal' | 'additive' {
 const log = jsonLog('mesos-local-agent');
 await runMain(log, async (stack, signal) => {
   const flags = readFlags(names, usage);
+  const leveled = jsonLog('mesos-local-agent', (flags['log-level'] ?? 'info') as LogLevel);
   const agent = stack.use(
     await startAgent({
       ...parseListen(flags.listen ?? '127.0.0.1:5051'),
@@ -57,10 +58,10 @@ await runMain(log, async (stack, signal) => {
         executorRegistrationTimeoutMs: seconds(flags, 'executor-registration-timeout'),
         executorReregistrationTimeoutMs: seconds(flags, 'executor-reregistration-timeout'),
       }),
-      log: jsonLog('mesos-local-agent', (flags['log-level'] ?? 'info') as LogLevel),
+      log: leveled,
     }),
   );
-  log.info('Serving', { url: agent.url });
+  leveled.info('Serving', { url: agent.url });
   const gone = await Promise.race([aborted(signal), agent.gone]);
-  if (gone !== undefined) log.warn('Agent asked to shut down by the master', { reason: gone });
+  if (gone !== undefined) leveled.warn('Agent asked to shut down by the master', { reason: gone });
 });

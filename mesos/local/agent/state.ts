@@ -20,6 +20,8 @@ export interface Executor {
   timer: Disposable;
   /** What its tasks become when it ends, if that was decided before it ended. */
   verdict: { readonly state: TaskState; readonly reason: string; readonly message: string } | undefined;
+  /** Resolved when it has subscribed or ended, one of which its timer sees to. */
+  readonly settled: PromiseWithResolvers<void>;
 }
 
 /** The connection to the master. Sending while there is none does nothing. */

@@ -20,6 +20,7 @@ const names = [
 const log = jsonLog('mesos-local-master');
 await runMain(log, async (stack, signal) => {
   const flags = readFlags(names, usage);
+  const leveled = jsonLog('mesos-local-master', (flags['log-level'] ?? 'info') as LogLevel);
   const master = stack.use(
     await startMaster({
       ...parseListen(flags.listen ?? '127.0.0.1:5050'),
@@ -30,9 +31,9 @@ await runMain(log, async (stack, signal) => {
         maxAgentPingTimeouts: count(flags, 'max-agent-ping-timeouts'),
         agentReregisterTimeoutMs: seconds(flags, 'agent-reregister-timeout'),
       }),
-      log: jsonLog('mesos-local-master', (flags['log-level'] ?? 'info') as LogLevel),
+      log: leveled,
     }),
   );
-  log.info('Serving', { url: master.url, id: master.id });
+  leveled.info('Serving', { url: master.url, id: master.id });
   await aborted(signal);
 });

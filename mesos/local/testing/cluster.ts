@@ -1,5 +1,5 @@
 /** A local Mesos for tests: a master and agents in this process, executors as real processes, everything gone at the end. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningAgent, startAgent } from '../agent/agent.ts';
@@ -17,9 +17,27 @@ export interface Cluster extends AsyncDisposable {
 export const labResources = parseResources('cpus:4;mem:4096;disk:10240;ports:[31000-32000]');
 const labAttributes = 'hypervisor:qemu;vcpu_ratio:4;ports_ok:[100-200]';
 
+/** A directory for one test. At its end the executors that run in it are ended: agents leave them running, as they should. */
 export function temporaryDirectory(): Disposable & { readonly path: string } {
   const path = mkdtempSync(join(tmpdir(), 'mesos-local-'));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }) };
+  return {
+    path,
+    [Symbol.dispose]() {
+      endProcessesIn(path);
+      rmSync(path, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+function endProcessesIn(directory: string): void {
+  for (const pid of readdirSync('/proc').map(Number).filter(Number.isInteger)) {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8');
+      if (environment.includes(`MESOS_SANDBOX=${directory}/`)) process.kill(pid, 'SIGKILL');
+    } catch {
+      // Ended meanwhile, or not ours to look at.
+    }
+  }
 }
 
 /** The cluster that was recorded: host1.lab and host2.lab. */

@@ -31,7 +31,11 @@ function shape(value: unknown): unknown {
 
 /** The dump of two ExecutorInfos is protobuf text there and JSON here: only its first line is the message. */
 export function text(value: string): string {
-  return value.replaceAll(uuid, 'UUID').replace(/UUID-[SO]?\d+/g, 'UUID-N').replace(/(same ExecutorID\.)[\s\S]*/, '$1').trim();
+  return value
+    .replaceAll(uuid, 'UUID')
+    .replace(/UUID-[SO]?\d+/g, 'UUID-N')
+    .replace(/(same ExecutorID\.)[\s\S]*/, '$1')
+    .trim();
 }
 
 export function shapeOf(event: Json): string {
@@ -44,7 +48,11 @@ export function shapeOf(event: Json): string {
 
 /** The fields of one offer, of its resources and attributes; which executors run and how much is free depends on the moment. */
 export function offerShape(offer: Json): string {
-  const { executor_ids: _, resources, ...rest } = offer as { executor_ids?: unknown; resources: readonly Json[] } & Json;
+  const {
+    executor_ids: _,
+    resources,
+    ...rest
+  } = offer as { executor_ids?: unknown; resources: readonly Json[] } & Json;
   const kinds = resources.map(({ scalar, ranges, ...resource }) =>
     JSON.stringify(shape({ ...resource, quantity: scalar ? 'scalar' : ranges ? 'ranges' : 'none' })),
   );

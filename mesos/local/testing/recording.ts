@@ -65,5 +65,12 @@ function message(lines: readonly string[]): { first: string; headers: Record<str
       return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
     }),
   );
-  return { first, headers, body: lines.slice(blank + 1).join('\n').trim() };
+  return {
+    first,
+    headers,
+    body: lines
+      .slice(blank + 1)
+      .join('\n')
+      .trim(),
+  };
 }

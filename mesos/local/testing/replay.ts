@@ -210,7 +210,9 @@ export class Replay {
     const stream = this.#streams.get(name);
     if (stream === undefined) return;
     if (this.#closedByUs.has(name)) stream.abort.abort();
-    await eventually(`the end of stream ${name}`, () => stream.ended || undefined, this.#withinMs).catch(() => undefined);
+    await eventually(`the end of stream ${name}`, () => stream.ended || undefined, this.#withinMs).catch(
+      () => undefined,
+    );
     this.#note(`end of ${name}`, stream.ended ? `end of ${name}` : undefined);
     if (this.#closedByUs.has(name)) this.#streams.delete(name);
   }

@@ -1,0 +1,72 @@
+/** Rules of VirtualMachine, VMPool, VMOperation and InstanceType. */
+import { invalid } from '#apiserver/schema/causes.ts';
+import type { InstanceType } from '#lib/api/generated/instancetype.ts';
+import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import type { VMPool } from '#lib/api/generated/vmpool.ts';
+import { parseIPv4 } from '#lib/api/ipv4.ts';
+import type { Cause } from '#lib/std/errors.ts';
+import { unchanged } from './immutable.ts';
+import type { Rules } from './rules.ts';
+import { checkMemory, exactlyOne } from './size.ts';
+
+/** What the spec of a machine and the template of a pool have in common. */
+interface Sized {
+  readonly instanceType?: string;
+  readonly resources?: { readonly memory: string };
+}
+
+function checkSize(spec: Sized, field: string): Cause[] {
+  const set = (['instanceType', 'resources'] as const).filter((name) => spec[name] !== undefined);
+  return [
+    ...exactlyOne(field, ['instanceType', 'resources'], set),
+    ...checkMemory(spec.resources?.memory, `${field}.resources.memory`),
+  ];
+}
+
+function checkAddresses(machine: VirtualMachine): Cause[] {
+  return (machine.spec.networks ?? []).flatMap(({ ip }, index) => {
+    if (ip === undefined) return [];
+    try {
+      parseIPv4(ip);
+      return [];
+    } catch (error) {
+      return [invalid(`spec.networks[${index}].ip`, ip, error instanceof RangeError ? error.message : String(error))];
+    }
+  });
+}
+
+export const virtualMachineRules: Rules = {
+  check(object) {
+    const machine = object as unknown as VirtualMachine;
+    return [...checkSize(machine.spec, 'spec'), ...checkAddresses(machine)];
+  },
+  refuseDelete(object) {
+    const machine = object as unknown as VirtualMachine;
+    if (!machine.spec.deleteProtection) return undefined;
+    return 'it is protected by spec.deleteProtection; set that to false first';
+  },
+};
+
+export const vmPoolRules: Rules = {
+  check(object, old) {
+    const pool = object as unknown as VMPool;
+    return [
+      ...checkSize(pool.spec.template.spec, 'spec.template.spec'),
+      ...unchanged(object, old, ['spec.cluster'], 'create a new pool for another cluster, then scale this one down'),
+    ];
+  },
+};
+
+export const instanceTypeRules: Rules = {
+  check(object, old) {
+    const type = object as unknown as InstanceType;
+    return [
+      ...checkMemory(type.spec.memory, 'spec.memory'),
+      ...unchanged(object, old, ['spec.cores', 'spec.memory'], 'create a new InstanceType and name that one'),
+    ];
+  },
+};
+
+export const vmOperationRules: Rules = {
+  check: (object, old) => unchanged(object, old, ['spec'], 'create a new VMOperation'),
+};

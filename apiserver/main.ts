@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { systemClock } from '#lib/std/clock.ts';
+import { jsonLog } from '#lib/std/log.ts';
+import { aborted, runMain, UsageError } from '#lib/std/main.ts';
+import { readCrds } from './resources/crd.ts';
+import { startServer } from './server.ts';
+import { openStore } from './store/open.ts';
+
+const usage = `Serves the kinds in crds/ and some of Kubernetes' own in the way of a Kubernetes API server.
+
+Usage: factory-apiserver [options]
+
+  --listen HOST:PORT   where to listen; port 0 lets the system choose (default 127.0.0.1:6443)
+  --store ADDRESS      sqlite:FILE or etcd://HOST:PORT[,HOST:PORT…]
+  --tls-cert FILE      certificate of the server, PEM
+  --tls-key FILE       its key, PEM
+  --client-ca FILE     client certificates signed by this authority are believed: CN is the user, O the groups
+  --token-file FILE    bearer tokens: lines of token,user,uid,"group1,group2"
+  --crds DIR           CustomResourceDefinitions to serve (default: those of this project)
+  --log-level LEVEL    debug, info, warn or error (default info)
+  --help               show this
+`;
+
+const options = {
+  listen: { type: 'string', default: '127.0.0.1:6443' },
+  store: { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
+  'client-ca': { type: 'string' },
+  'token-file': { type: 'string' },
+  crds: { type: 'string', default: join(import.meta.dirname, '../crds') },
+  'log-level': { type: 'string', default: 'info' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+type Name = 'store' | 'tls-cert' | 'tls-key' | 'client-ca' | 'token-file';
+
+function parse() {
+  try {
+    return parseArgs({ options }).values;
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\nSee factory-apiserver --help.`);
+  }
+}
+
+function required(values: Readonly<Partial<Record<Name, string>>>, name: Name): string {
+  const value = values[name];
+  if (!value) throw new UsageError(`--${name} is missing. See factory-apiserver --help.`);
+  return value;
+}
+
+function readRequired(values: Readonly<Partial<Record<Name, string>>>, name: Name): string {
+  const file = required(values, name);
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`Cannot read --${name} ${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function readListen(text: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  if (!match || Number(match[3]) > 65_535) throw new UsageError(`Cannot listen on "${text}": write HOST:PORT`);
+  return { host: match[1] ?? match[2]!, port: Number(match[3]) };
+}
+
+function levelOf(text: string): 'debug' | 'info' | 'warn' | 'error' {
+  if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text;
+  throw new UsageError(`Unknown --log-level "${text}": debug, info, warn or error`);
+}
+
+const log = jsonLog('factory-apiserver');
+
+await runMain(log, async (stack, signal) => {
+  const values = parse();
+  if (values.help) {
+    process.stdout.write(usage);
+    return;
+  }
+  const leveled = jsonLog('factory-apiserver', levelOf(values['log-level']));
+  const store = stack.use(await openStore(required(values, 'store'), { clock: systemClock, log: leveled }));
+  stack.use(
+    await startServer({
+      store,
+      listen: readListen(values.listen),
+      tls: {
+        certificate: readRequired(values, 'tls-cert'),
+        key: readRequired(values, 'tls-key'),
+        clientCa: readRequired(values, 'client-ca'),
+      },
+      tokens: readRequired(values, 'token-file'),
+      crds: readCrds(values.crds),
+      log: leveled,
+      signal,
+    }),
+  );
+  await aborted(signal);
+});

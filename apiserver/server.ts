@@ -1,0 +1,154 @@
+/** The API server as a value: started with a store, stopped by disposing of it. */
+import { once } from 'node:events';
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Clock } from '#lib/std/clock.ts';
+import { systemClock, timestamp } from '#lib/std/clock.ts';
+import { type Log, silentLog } from '#lib/std/log.ts';
+import { type Random, systemRandom } from '#lib/std/random.ts';
+import { readTokens } from './auth/tokens.ts';
+import { createSystemNamespaces, waitForStore } from './bootstrap.ts';
+import { createDocuments } from './documents.ts';
+import { createHealth } from './health.ts';
+import type { HttpRequest, HttpResponse } from './http/transport.ts';
+import { createMetrics } from './metrics.ts';
+import { handle, type Pipeline } from './pipeline.ts';
+import { builtins, definitionsResource } from './resources/builtin.ts';
+import { type Crd, crdObject, resourcesOf } from './resources/crd.ts';
+import { createRegistry, type Registry } from './resources/registry.ts';
+import { createCaches } from './storage/caches.ts';
+import type { Store } from './store/store.ts';
+import type { ServerContext } from './verbs/server-context.ts';
+
+export interface ServerOptions {
+  /** Stays the caller's: it is not closed with the server. */
+  readonly store: Store;
+  /** Port 0 lets the kernel choose. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** PEM texts. Client certificates are believed if `clientCa` signed them. */
+  readonly tls: { readonly certificate: string; readonly key: string; readonly clientCa: string };
+  /** Kubernetes' static token file: lines of `token,user,uid,"group1,group2"`. */
+  readonly tokens: string;
+  readonly crds: readonly Crd[];
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log?: Log;
+  /** How long to wait for the store at the start; a minute unless told. */
+  readonly storeDeadlineMs?: number;
+  /** Aborts the wait for the store. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ApiServer extends AsyncDisposable {
+  /** https://host:port */
+  readonly url: string;
+  readonly port: number;
+  readonly registry: Registry;
+}
+
+const defaultStoreDeadlineMs = 60_000;
+/** Requests that are under way when the server stops have so long to finish. */
+const drainMs = 5_000;
+
+/** Resolves when requests are answered. Rejects if the store does not answer in time or the port is taken. */
+export async function startServer(options: ServerOptions): Promise<ApiServer> {
+  const { store, clock = systemClock, random = systemRandom, log = silentLog } = options;
+  await using stack = new AsyncDisposableStack();
+  const caches = stack.use(createCaches({ store, clock, random, log }));
+  const context: ServerContext = { store, caches, clock, random };
+  await waitForStore(
+    context,
+    log,
+    options.storeDeadlineMs ?? defaultStoreDeadlineMs,
+    options.signal ?? new AbortController().signal,
+  );
+  await createSystemNamespaces(context);
+  const registry = registryOf(options.crds, context);
+  const stopping = new AbortController();
+  const server = secureServer(options);
+  const pipeline: Pipeline = {
+    context,
+    registry,
+    tokens: readTokens(options.tokens),
+    documents: createDocuments(registry),
+    health: createHealth({ store, clock, stopping: () => stopping.signal.aborted }),
+    metrics: createMetrics(),
+    log,
+    stopping: stopping.signal,
+  };
+  server.on('request', (request, response) => {
+    void handle(pipeline, request as unknown as HttpRequest, response as unknown as HttpResponse);
+  });
+  const connections = trackConnections(server, log);
+  server.listen(options.listen.port, options.listen.host);
+  await once(server, 'listening');
+  stack.defer(() => close(server, connections, stopping, clock));
+  const { port } = server.address() as AddressInfo;
+  const running = stack.move();
+  const url = `https://${options.listen.host}:${port}`;
+  log.info('Serving', { url, kinds: registry.all().length });
+  return { url, port, registry, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+function registryOf(crds: readonly Crd[], context: ServerContext): Registry {
+  const now = timestamp(context.clock.now());
+  const definitions = crds.map((crd) => crdObject(crd, now, context.random.uuid()));
+  return createRegistry([...builtins, ...crds.flatMap(resourcesOf), definitionsResource(definitions)]);
+}
+
+function secureServer({ tls }: ServerOptions): Http2SecureServer {
+  return createSecureServer({
+    allowHTTP1: true,
+    cert: tls.certificate,
+    key: tls.key,
+    ca: tls.clientCa,
+    // A client may come with a token instead: whether its certificate counts is decided per request.
+    requestCert: true,
+    rejectUnauthorized: false,
+    // Selectors stand in the URL.
+    maxHeaderSize: 64 * 1024,
+    // Go's clients keep idle connections for 90 s; closing them earlier would race with their next request.
+    keepAliveTimeout: 120_000,
+    headersTimeout: 125_000,
+    settings: { maxConcurrentStreams: 1_000 },
+  } as Parameters<typeof createSecureServer>[0]);
+}
+
+interface Connections {
+  readonly sessions: Set<ServerHttp2Session>;
+  readonly sockets: Set<Socket>;
+}
+
+function trackConnections(server: Http2SecureServer, log: Log): Connections {
+  const sessions = new Set<ServerHttp2Session>();
+  const sockets = new Set<Socket>();
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+    session.on('error', (error) => log.debug('A connection failed', { error }));
+  });
+  server.on('secureConnection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', (error: Error) => log.debug('A connection failed', { error }));
+  });
+  server.on('tlsClientError', (error: Error) => log.debug('A client failed to connect', { error }));
+  return { sessions, sockets };
+}
+
+/** Watches end as if their time were up, requests under way finish, and only what is left after that is cut. */
+async function close(
+  server: Http2SecureServer,
+  { sessions, sockets }: Connections,
+  stopping: AbortController,
+  clock: Clock,
+): Promise<void> {
+  stopping.abort(new Error('The server is stopping'));
+  const closed = once(server, 'close');
+  server.close();
+  for (const session of sessions) session.close();
+  using _ = clock.timeout(() => {
+    for (const socket of sockets) socket.destroy();
+  }, drainMs);
+  await closed;
+}

@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest';
+import { Cluster, Image, VirtualMachine } from '#lib/api/generated/index.ts';
+import { annotations } from '#lib/api/names.ts';
+import { settles, survivesEveryFailure } from '#test/proofs.ts';
+import { story, type World } from '#test/story.ts';
+import { imageController } from './controller.ts';
+import type { Row } from './rows.ts';
+
+const apiVersion = 'computefactory.io/v1alpha1';
+const namespace = 'default';
+const at = { namespace, name: 'debian' };
+const digest = 'a'.repeat(64);
+
+async function world(clusters: readonly string[]): Promise<World> {
+  const made = story([imageController]);
+  for (const name of clusters) await addCluster(made, name);
+  const spec = { source: { file: { path: 'debian.qcow2' } } };
+  await made.api.create(Image, { apiVersion, kind: 'Image', metadata: at, spec });
+  return made;
+}
+
+const addCluster = ({ api }: World, name: string) =>
+  api.create(Cluster, {
+    apiVersion,
+    kind: 'Cluster',
+    metadata: { name },
+    spec: { masters: ['http://127.0.0.1:5050'] } as never,
+  });
+
+async function rest(made: World): Promise<void> {
+  for (let round = 0; round < 2; round++) {
+    await settles(made);
+    await made.clock.advance(6_000);
+  }
+  await settles(made);
+}
+
+const image = ({ api }: World) => api.get(Image, at);
+/** What a cluster server does: it writes its own row. */
+async function setRow(made: World, name: string, row: Partial<Row>): Promise<void> {
+  const found = await image(made);
+  const clusters = (found.status?.clusters ?? []).map((one) => (one.name === name ? { ...one, ...row } : one));
+  await made.api.updateStatus(Image, { ...found, status: { ...found.status, clusters } });
+}
+const holds = async (made: World, type: string) => {
+  const found = (await image(made)).status?.conditions?.find((one) => one.type === type);
+  return `${found?.status} ${found?.reason}`;
+};
+
+describe('imageController', () => {
+  test('has a row for every cluster and sums them up', async () => {
+    const made = await world(['b', 'a']);
+    await rest(made);
+    expect((await image(made)).status).toMatchObject({ phase: 'Pending', clusters: [{ name: 'a' }, { name: 'b' }] });
+    await setRow(made, 'a', { phase: 'Ready', digest, format: 'qcow2', virtualSize: 10, size: 5 });
+    await setRow(made, 'b', { phase: 'Downloading', progress: 40 });
+    await rest(made);
+    expect((await image(made)).status).toMatchObject({ phase: 'Downloading', digest, progress: '70% (1/2)' });
+    expect(await holds(made, 'Ready')).toBe('False Downloading');
+    await setRow(made, 'b', { phase: 'Ready', digest });
+    await rest(made);
+    expect((await image(made)).status).toMatchObject({ phase: 'Ready', digest, virtualSize: 10, progress: '100%' });
+    expect(await holds(made, 'Ready')).toBe('True Imported');
+    await addCluster(made, 'c');
+    await rest(made);
+    expect((await image(made)).status?.clusters).toHaveLength(3);
+  });
+
+  test('bytes that differ between clusters stall it; the digest never changes', async () => {
+    const made = await world(['a', 'b']);
+    await rest(made);
+    await setRow(made, 'a', { phase: 'Ready', digest });
+    await rest(made);
+    await setRow(made, 'b', { phase: 'Ready', digest: 'b'.repeat(64) });
+    await rest(made);
+    expect((await image(made)).status?.digest).toBe(digest);
+    expect(await holds(made, 'Stalled')).toBe('True ImportFailed');
+  });
+
+  test('restarted-at tries a failed import again, once', async () => {
+    const made = await world(['a']);
+    await rest(made);
+    await setRow(made, 'a', { phase: 'Failed', terminal: true, message: '404', attempts: 3 });
+    await rest(made);
+    expect(await holds(made, 'Stalled')).toBe('True ImportFailed');
+    await made.api.patch(Image, at, { metadata: { annotations: { [annotations.restartedAt]: 'now' } } });
+    await rest(made);
+    expect((await image(made)).status?.clusters).toEqual([{ name: 'a', phase: 'Pending', attempts: 3 }]);
+    await setRow(made, 'a', { phase: 'Failed', terminal: true });
+    await rest(made);
+    expect((await image(made)).status?.clusters?.[0]?.phase).toBe('Failed');
+  });
+
+  test('stays while machines use it, and says which', async () => {
+    const made = await world(['a']);
+    const vm = { namespace, name: 'vm' };
+    await made.api.create(VirtualMachine, {
+      apiVersion,
+      kind: 'VirtualMachine',
+      metadata: vm,
+      spec: { image: { name: 'debian' } },
+    });
+    await rest(made);
+    expect((await image(made)).status?.users).toBe(1);
+    await made.api.delete(Image, at);
+    await rest(made);
+    expect(await holds(made, 'DeletionBlocked')).toBe('True InUse');
+    expect((await image(made)).status?.phase).toBe('Terminating');
+    await made.api.delete(VirtualMachine, vm);
+    await rest(made);
+    await expect(image(made)).rejects.toMatchObject({ code: 'NotFound' });
+  });
+
+  test('survives the loss of every call', async () => {
+    expect(await survivesEveryFailure(() => world(['a', 'b']), rest)).toBeGreaterThanOrEqual(4);
+  });
+});

@@ -1,0 +1,161 @@
+/** The cluster server with the local Mesos and real executor processes (imitation hypervisor): what fake-mesos.ts pretends, for real. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { Cluster } from '#lib/api/generated/cluster.ts';
+import { Image } from '#lib/api/generated/image.ts';
+import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { finalizers } from '#lib/api/names.ts';
+import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { jsonLog, silentLog } from '#lib/std/log.ts';
+import { systemRandom } from '#lib/std/random.ts';
+import { startAgent } from '#mesos/local/agent/agent.ts';
+import { startMaster } from '#mesos/local/master/master.ts';
+import { parseAttributes, parseResources } from '#mesos/local/resources.ts';
+import { runClusterServer } from './server.ts';
+
+const api = 'computefactory.io/v1alpha1';
+const executor = join(import.meta.dirname, '../../bin/factory-executor');
+const log = process.env.CF_TEST_LOG ? jsonLog('test') : silentLog;
+const stacks: AsyncDisposableStack[] = [];
+afterEach(async () => {
+  for (const stack of stacks.splice(0)) await stack.disposeAsync();
+});
+
+interface Lab {
+  readonly client: MemoryApi;
+  readonly imports: string;
+  /** Pids of the supervisors and workers of one host. */
+  executorsOf(hostname: string): number[];
+}
+
+async function lab(hostnames: readonly string[]): Promise<Lab> {
+  const stack = new AsyncDisposableStack();
+  stacks.push(stack);
+  const directory = mkdtempSync(join(tmpdir(), 'cf-scheduler-'));
+  const executorsOf = (hostname: string) => processesIn(join(directory, hostname));
+  stack.defer(() => {
+    for (const hostname of hostnames) for (const pid of executorsOf(hostname)) process.kill(pid, 'SIGKILL');
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  });
+  const imports = join(directory, 'imports');
+  const store = join(directory, 'images');
+  for (const path of [imports, store]) mkdirSync(path);
+  const master = stack.use(await startMaster({ port: 0, workDir: join(directory, 'master') }));
+  for (const hostname of hostnames) {
+    const root = join(directory, hostname);
+    mkdirSync(join(root, 'root'), { recursive: true });
+    const config = { hypervisor: 'sim', root: join(root, 'root'), imageStore: store, importDir: imports, sim: { bootMs: 50 } };
+    writeFileSync(join(root, 'executor.json'), JSON.stringify(config));
+    const agent = await startAgent({
+      ...{ port: 0, master: master.url, workDir: join(root, 'agent'), hostname },
+      resources: parseResources('cpus:8.5;mem:16384;disk:100000'),
+      attributes: parseAttributes(`hypervisor:sim;name:${hostname}`),
+      executorEnvironment: { CF_EXECUTOR_CONFIG: join(root, 'executor.json') },
+    });
+    stack.use(agent);
+  }
+  const client = memoryClient();
+  await client.create(Cluster, {
+    ...{ apiVersion: api, kind: 'Cluster', metadata: { name: 'lab' } },
+    spec: {
+      ...{ masters: [master.url], role: 'computefactory', failoverTimeout: '168h', unschedulable: false },
+      executor: { command: executor, cores: '0.5', memory: '512Mi' },
+    },
+  });
+  stack.use(serve(client));
+  return { client, imports, executorsOf };
+}
+
+function processesIn(directory: string): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid) && environmentOf(pid).includes(`MESOS_SANDBOX=${directory}/`));
+}
+
+/** Empty for a process that ended meanwhile or is not ours to look at. */
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function serve(client: MemoryApi): AsyncDisposable {
+  const abort = new AbortController();
+  const options = { client, clock: systemClock, random: systemRandom, log };
+  const running = runClusterServer({ ...options, cluster: 'lab', installation: 'installation-1' }, abort.signal);
+  running.catch((error: unknown) => expect.fail(`The cluster server ended: ${String(error)}`));
+  return {
+    async [Symbol.asyncDispose]() {
+      abort.abort();
+      await running;
+    },
+  };
+}
+
+/** As the Image controller would: a row to be imported. Resolves with the digest. */
+async function importImage({ client, imports }: Lab): Promise<string> {
+  writeFileSync(join(imports, 'disk.raw'), Buffer.alloc(1 << 20, 7));
+  const image = await client.create(Image, {
+    ...{ apiVersion: api, kind: 'Image', metadata: { name: 'debian', namespace: 'default' } },
+    spec: {
+      ...{ source: { file: { path: 'disk.raw' } }, format: 'raw', osType: 'Linux' },
+      limits: { maxVirtualSize: '2Ti', timeout: '2h' },
+    },
+  });
+  await client.updateStatus(Image, { ...image, status: { clusters: [{ name: 'lab', phase: 'Pending' }] } });
+  const row = async () => (await client.get(Image, { name: 'debian', namespace: 'default' })).status?.clusters?.[0];
+  await expect.poll(async () => (await row())?.phase, { timeout: 30_000 }).toBe('Ready');
+  return (await row())!.digest!;
+}
+
+async function want(client: MemoryApi, name: string, cores: number, digest: string): Promise<void> {
+  const vm = await client.create(VirtualMachine, {
+    ...{ apiVersion: api, kind: 'VirtualMachine' },
+    metadata: { name, namespace: 'default', finalizers: [finalizers.vmCleanup] },
+    spec: {
+      ...{ runPolicy: 'Always', image: { name: 'debian' }, resources: { cores, memory: '1Gi' }, priority: 0 },
+      ...{ terminationGracePeriod: '1s', deleteProtection: false },
+    },
+  });
+  const resolved = {
+    ...{ phase: 'Scheduling', instanceType: { cores, memory: '1Gi' }, conditions: [] },
+    image: { name: 'debian', namespace: 'default', digest, format: 'raw', virtualSize: 1 << 20 },
+  } as const;
+  await client.updateStatus(VirtualMachine, { ...vm, status: resolved });
+}
+
+const get = (client: MemoryApi, name: string) => client.get(VirtualMachine, { name, namespace: 'default' });
+const phase = async (client: MemoryApi, name: string) => (await get(client, name)).status?.phase;
+
+test('import, run on two hosts, survive the death of an executor with its supervisor, delete', async () => {
+  const world = await lab(['h1', 'h2']);
+  const { client } = world;
+  const digest = await importImage(world);
+  const names = ['a', 'b', 'c', 'd'];
+  for (const name of names) await want(client, name, 4, digest);
+  for (const name of names) await expect.poll(() => phase(client, name), { timeout: 30_000 }).toBe('Running');
+
+  const before = await Promise.all(names.map((name) => get(client, name)));
+  const host = before[0]!.status!.attempt!.host!;
+  for (const pid of world.executorsOf(host)) process.kill(pid, 'SIGKILL');
+  const adopted = async (name: string) => {
+    const { status } = await get(client, name);
+    return status?.phase === 'Running' && status.attempt?.adopted === true && status.attempt.host === host;
+  };
+  const there = before.filter(({ status }) => status?.attempt?.host === host).map(({ metadata }) => metadata.name);
+  for (const name of there) await expect.poll(() => adopted(name), { timeout: 30_000 }).toBe(true);
+  // Nobody else was touched.
+  for (const vm of before.filter(({ metadata }) => !there.includes(metadata.name)))
+    expect((await get(client, vm.metadata.name)).status?.attempt).toEqual(vm.status?.attempt);
+
+  for (const name of names) await client.delete(VirtualMachine, { name, namespace: 'default' });
+  for (const name of names) {
+    await expect.poll(async () => (await get(client, name)).status?.attempt, { timeout: 30_000 }).toBeUndefined();
+    expect((await get(client, name)).status?.attempts?.at(-1)?.proof).toBe('ExecutorSawNoDomain');
+  }
+}, 120_000);

@@ -1,0 +1,44 @@
+/** factory-cluster-server: the Mesos framework of one cluster. Several may run; one leads, by Lease. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { lead } from '#controllers/runtime/leader.ts';
+import { Namespace } from '#lib/api/core.ts';
+import { systemNamespace } from '#lib/api/names.ts';
+import { connectFromFile } from '#lib/client/kubeconfig.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { jsonLog } from '#lib/std/log.ts';
+import { runMain, UsageError } from '#lib/std/main.ts';
+import { systemRandom } from '#lib/std/random.ts';
+import { runClusterServer } from './server.ts';
+
+const usage = 'Usage: factory-cluster-server --kubeconfig FILE --cluster NAME [--identity NAME]';
+
+function readFlags(argv: readonly string[]) {
+  const option = { type: 'string' } as const;
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: { kubeconfig: option, cluster: option, identity: option },
+    });
+    if (values.kubeconfig && values.cluster)
+      return { kubeconfig: values.kubeconfig, cluster: values.cluster, identity: values.identity ?? hostname() };
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n${usage}`);
+  }
+  throw new UsageError(`--kubeconfig and --cluster must be given.\n${usage}`);
+}
+
+const log = jsonLog('factory-cluster-server');
+
+await runMain(log, async (stack, signal) => {
+  const { kubeconfig, cluster, identity } = readFlags(process.argv.slice(2));
+  const client = stack.use(connectFromFile(kubeconfig));
+  const common = { client, clock: systemClock, random: systemRandom, log: log.child({ cluster }) };
+  const name = `cluster-server-${cluster}`;
+  const leader = { ...common, name, namespace: systemNamespace, identity: `${identity}-${randomUUID()}` };
+  await lead(leader, signal, async (leading) => {
+    const { metadata } = await client.get(Namespace, { name: systemNamespace }, { signal: leading });
+    await runClusterServer({ ...common, cluster, installation: metadata.uid }, leading);
+  });
+});

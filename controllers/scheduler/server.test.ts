@@ -1,0 +1,297 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { Cluster } from '#lib/api/generated/cluster.ts';
+import { Host } from '#lib/api/generated/host.ts';
+import { Image } from '#lib/api/generated/image.ts';
+import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { finalizers, labels } from '#lib/api/names.ts';
+import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { silentLog } from '#lib/std/log.ts';
+import { systemRandom } from '#lib/std/random.ts';
+import { runClusterServer } from './server.ts';
+import { FakeMesos } from './testing/fake-mesos.ts';
+
+const open: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const resource of open.splice(0).reverse()) await resource[Symbol.asyncDispose]();
+});
+
+interface Story {
+  readonly api: MemoryApi;
+  readonly mesos: FakeMesos;
+  machine(name: string): Promise<VirtualMachine>;
+  /** Creates a machine that the virtualmachine controller has made ready to be placed. */
+  want(name: string, cores: number, hostSelector?: Record<string, string>): Promise<VirtualMachine>;
+  /** Starts the cluster server; dispose of it to stop it. */
+  serve(): AsyncDisposable;
+}
+
+const api = 'computefactory.io/v1alpha1';
+
+async function story(): Promise<Story> {
+  const client = memoryClient();
+  const mesos = await FakeMesos.start();
+  open.push(mesos);
+  await client.create(Cluster, {
+    ...{ apiVersion: api, kind: 'Cluster', metadata: { name: 'lab' } },
+    spec: {
+      ...{ masters: [mesos.origin], role: 'computefactory', failoverTimeout: '168h', unschedulable: false },
+      executor: { command: '/bin/factory-executor', cores: '0.5', memory: '512Mi' },
+    },
+  });
+  return {
+    api: client,
+    mesos,
+    machine: (name) => client.get(VirtualMachine, { name, namespace: 'default' }),
+    want: (name, cores, hostSelector) => want(client, name, cores, hostSelector),
+    serve() {
+      const server = serve(client);
+      open.push(server);
+      return server;
+    },
+  };
+}
+
+async function want(client: MemoryApi, name: string, cores: number, hostSelector?: Record<string, string>) {
+  const vm = await client.create(VirtualMachine, {
+    ...{ apiVersion: api, kind: 'VirtualMachine' },
+    metadata: { name, namespace: 'default', finalizers: [finalizers.vmCleanup], labels: { [labels.pool]: 'p' } },
+    spec: {
+      ...{ runPolicy: 'Always', image: { name: 'debian' }, resources: { cores, memory: '1Gi' }, priority: 0 },
+      ...{ terminationGracePeriod: '60s', deleteProtection: false },
+      ...(hostSelector ? { placement: { hostSelector: { matchLabels: hostSelector } } } : {}),
+    },
+  });
+  const instanceType = { cores, memory: '1Gi' };
+  return await client.updateStatus(VirtualMachine, {
+    ...vm,
+    status: { phase: 'Scheduling', instanceType, conditions: [] },
+  });
+}
+
+function serve(client: MemoryApi): AsyncDisposable {
+  const abort = new AbortController();
+  const options = { client, clock: systemClock, random: systemRandom, log: silentLog };
+  const running = runClusterServer({ ...options, cluster: 'lab', installation: 'installation-1' }, abort.signal);
+  running.catch((error: unknown) => expect.fail(`The cluster server ended: ${String(error)}`));
+  return {
+    async [Symbol.asyncDispose]() {
+      abort.abort();
+      await running;
+    },
+  };
+}
+
+const patient = { timeout: 8000, interval: 20 };
+const until = (check: () => Promise<void> | void) =>
+  expect
+    .poll(async () => {
+      await check();
+      return 'so';
+    }, patient)
+    .toBe('so');
+
+async function running({ machine }: Story, name: string): Promise<VirtualMachine> {
+  await expect.poll(async () => (await machine(name)).status?.phase, patient).toBe('Running');
+  return await machine(name);
+}
+
+describe('placing and running', () => {
+  test('a machine runs, with few writes, under a framework id that was stored first', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 8, 16_384, { rack: 'r1' });
+    const before = await lab.want('a', 4);
+    lab.serve();
+    const vm = await running(lab, 'a');
+    expect(vm.status).toMatchObject({
+      displayStatus: 'Running',
+      power: 'On',
+      attempt: { number: 1, cluster: 'lab', host: 'h1', adopted: false, taskID: `vm-${before.metadata.uid}-1` },
+    });
+    expect(vm.status?.conditions).toContainEqual(
+      expect.objectContaining({ type: 'Ready', status: 'True', reason: 'Running' }),
+    );
+    const cluster = await lab.api.get(Cluster, { name: 'lab' });
+    expect(lab.mesos.calls('SUBSCRIBE').find((call) => 'subscribe' in call)).toMatchObject({
+      framework_id: { value: cluster.status?.frameworkID },
+    });
+    // Launched again or not, the record of it is kept for as long as its uid lives.
+    expect(lab.mesos.starts.get(vm.metadata.uid)).toEqual(['h1']);
+  });
+
+  test('several machines of one host go in one ACCEPT; a full cluster says why, and new room is used', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 8.5, 65_536);
+    for (const name of ['a', 'b', 'c']) await lab.want(name, 4);
+    lab.serve();
+    await running(lab, 'a');
+    await running(lab, 'b');
+    expect(lab.mesos.calls('ACCEPT')).toHaveLength(1);
+    await until(async () => {
+      const scheduled = (await lab.machine('c')).status?.conditions?.find(({ type }) => type === 'Scheduled');
+      expect(scheduled).toMatchObject({ status: 'False', reason: 'InsufficientCores' });
+      expect(scheduled?.message).toBe('lab: 1 host: 1 short of cores (largest free 0)');
+    });
+    lab.mesos.addHost('h2', 8.5, 65_536);
+    expect((await running(lab, 'c')).status?.attempt?.host).toBe('h2');
+  }, 20_000);
+
+  test('a selector is honoured', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 8, 65_536, { rack: 'r1' });
+    lab.mesos.addHost('h2', 64, 65_536, { rack: 'r2' });
+    await lab.want('a', 2, { rack: 'r2' });
+    lab.serve();
+    expect((await running(lab, 'a')).status?.attempt?.host).toBe('h2');
+  });
+
+  test('hosts and the cluster read as they are', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 8.5, 16_384, { rack: 'r1' });
+    await lab.want('a', 4);
+    lab.serve();
+    await running(lab, 'a');
+    await until(async () => {
+      const { status } = await lab.api.get(Host, { name: 'lab-h1' });
+      expect(status).toMatchObject({
+        agentID: 'S0',
+        vms: 1,
+        labels: { rack: 'r1' },
+        capacity: { cores: 8 },
+        used: { cores: 4 },
+      });
+      const cluster = await lab.api.get(Cluster, { name: 'lab' });
+      expect(cluster.status).toMatchObject({
+        hosts: { total: 1, ready: 1 },
+        capacity: { cores: 8 },
+        used: { cores: 4 },
+      });
+      expect(cluster.status?.free).toEqual([expect.objectContaining({ cores: 4, hosts: 1, labels: { rack: 'r1' } })]);
+      expect(cluster.status?.version).toBe('1.12.0');
+    });
+  });
+});
+
+describe('ends', () => {
+  test('a deleted machine is killed until its end is proven, and its attempt closed with the proof', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 8, 16_384);
+    await lab.want('a', 4);
+    lab.serve();
+    const { metadata } = await running(lab, 'a');
+    await lab.api.delete(VirtualMachine, { name: 'a', namespace: 'default' });
+    await until(async () => {
+      const { status } = await lab.machine('a');
+      expect(status?.attempt).toBeUndefined();
+      expect(status?.attempts?.at(-1)).toMatchObject({ number: 1, proof: 'ExecutorSawNoDomain', class: 'User' });
+    });
+    expect(host.domains.has(metadata.uid)).toBe(false);
+  });
+
+  test('an ACCEPT that was lost is found out and made good on the same host, as the same attempt', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 8, 16_384);
+    lab.mesos.loseAccepts = true;
+    await lab.want('a', 4);
+    lab.serve();
+    await until(() => expect(lab.mesos.calls('ACCEPT')).toHaveLength(1));
+    lab.mesos.loseAccepts = false;
+    lab.mesos.dropSession();
+    const vm = await running(lab, 'a');
+    expect(vm.status?.attempt?.number).toBe(1);
+    expect(lab.mesos.starts.get(vm.metadata.uid)).toHaveLength(1);
+  }, 20_000);
+});
+
+describe('one machine, one life', () => {
+  test('machines whose executor is lost are adopted where they run', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    lab.mesos.addHost('h2', 16, 65_536);
+    lab.serve();
+    await lab.want('a', 4);
+    await lab.want('b', 4);
+    const [a, b] = [await running(lab, 'a'), await running(lab, 'b')];
+    const lost = lab.mesos.hosts.find(({ domains }) => domains.has(a.metadata.uid))!;
+    lab.mesos.loseExecutor(lost);
+    await until(async () =>
+      expect((await lab.machine('a')).status?.attempt).toMatchObject({ number: 2, adopted: true }),
+    );
+    const again = await running(lab, 'a');
+    await running(lab, 'b');
+    expect(again.status?.attempt?.host).toBe(a.status?.attempt?.host);
+    expect(again.status?.attempts?.at(-1)).toMatchObject({ number: 1, outcome: 'Adopted' });
+    for (const vm of [a, b]) expect(lab.mesos.starts.get(vm.metadata.uid)).toHaveLength(1);
+    expect(host.domains.size + lab.mesos.hosts[1]!.domains.size).toBe(2);
+  }, 20_000);
+
+  test('a machine that is deleted while its executor is lost is adopted, then killed', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    await lab.want('a', 4);
+    lab.serve();
+    await running(lab, 'a');
+    lab.mesos.loseKills = true;
+    await lab.api.delete(VirtualMachine, { name: 'a', namespace: 'default' });
+    lab.mesos.loseExecutor(host);
+    lab.mesos.loseKills = false;
+    await until(async () => expect((await lab.machine('a')).status?.attempt).toBeUndefined());
+    expect(host.domains.size).toBe(0);
+  }, 20_000);
+
+  test('after a reboot of its host nothing is there to adopt: proof, and free for another launch', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    await lab.want('a', 4);
+    lab.serve();
+    await running(lab, 'a');
+    lab.mesos.reboot(host);
+    lab.mesos.dropSession();
+    await until(async () => {
+      const { status } = await lab.machine('a');
+      expect(status?.attempt).toBeUndefined();
+      expect(status?.lastTermination?.class).toBe('Infrastructure');
+    });
+  }, 20_000);
+
+  test('a restarted cluster server finds its machines as they were and launches nothing twice', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 16, 65_536);
+    await lab.want('a', 4);
+    const first = lab.serve();
+    const before = await running(lab, 'a');
+    open.splice(open.indexOf(first), 1);
+    await first[Symbol.asyncDispose]();
+    lab.serve();
+    await lab.want('b', 4);
+    await running(lab, 'b');
+    expect((await lab.machine('a')).status?.attempt).toEqual(before.status?.attempt);
+    expect(lab.mesos.starts.get(before.metadata.uid)).toHaveLength(1);
+  }, 20_000);
+});
+
+describe('images', () => {
+  test('an image is imported by a task, and its row says what came of it', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 16, 65_536);
+    const image = await lab.api.create(Image, {
+      ...{ apiVersion: api, kind: 'Image', metadata: { name: 'debian', namespace: 'default' } },
+      spec: {
+        source: { file: { path: 'debian.qcow2' } },
+        osType: 'Linux',
+        limits: { maxVirtualSize: '2Ti', timeout: '2h' },
+      },
+    });
+    await lab.api.updateStatus(Image, { ...image, status: { clusters: [{ name: 'lab', phase: 'Pending' }] } });
+    lab.serve();
+    await until(async () => {
+      const { status } = await lab.api.get(Image, { name: 'debian', namespace: 'default' });
+      expect(status?.clusters?.[0]).toMatchObject({
+        phase: 'Ready',
+        format: 'qcow2',
+        virtualSize: 2 ** 30,
+        attempts: 1,
+      });
+    });
+  });
+});

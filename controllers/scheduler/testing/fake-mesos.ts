@@ -1,0 +1,384 @@
+/**
+ * A master, its agents and their executors in one object, over real HTTP, with everything instant: for tests of the cluster server that
+ * need to say exactly what goes wrong and when. It keeps the rules that matter here: an update waits for the acknowledgement of the
+ * one before, domains outlive their executor, and reconciliation answers as a real master does.
+ */
+import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import type { Launch, Termination } from '#lib/api/launch.ts';
+import type { Heartbeat, SchedulerMessage } from '#lib/api/messages.ts';
+import { decodeData, encodeData, encodeUuid } from '#mesos/bytes.ts';
+import { encodeRecord } from '#mesos/recordio.ts';
+import { sumMilli } from '#mesos/resources.ts';
+import {
+  answer,
+  type ReceivedCall,
+  type ScriptedServer,
+  startScriptedServer,
+  stream,
+} from '#mesos/testing/scripted-server.ts';
+import type { Resource, SchedulerCall, TaskInfo, TaskState, TaskStatus } from '#mesos/types.ts';
+
+interface FakeTask {
+  readonly info: TaskInfo;
+  readonly launch: Launch;
+  state: TaskState;
+  readonly queue: TaskStatus[];
+}
+
+interface FakeExecutor {
+  readonly workerId: string;
+  readonly executorId: string;
+  sequence: number;
+}
+
+export interface FakeHost {
+  agentId: string;
+  readonly hostname: string;
+  readonly cpus: number;
+  readonly mem: number;
+  readonly attributes: Readonly<Record<string, string>>;
+  bootId: string;
+  registered: boolean;
+  executor: FakeExecutor | undefined;
+  /** What libvirt runs: uid -> attempt. Outlives the executor. */
+  readonly domains: Map<string, number>;
+  readonly tasks: Map<string, FakeTask>;
+  offer: { readonly id: string; readonly resources: readonly Resource[] } | undefined;
+}
+
+const absent: Termination = { class: 'User', reason: 'Killed', message: 'Killed', terminal: false, domainAbsent: true };
+
+export class FakeMesos implements AsyncDisposable {
+  readonly hosts: FakeHost[] = [];
+  /** uid -> every host on which a domain of it was ever started (not adopted). */
+  readonly starts = new Map<string, string[]>();
+  readonly messages: SchedulerMessage[] = [];
+  /** ACCEPTs are swallowed while this is set, as if lost. */
+  loseAccepts = false;
+  /** KILLs are swallowed while this is set. */
+  loseKills = false;
+  #server!: ScriptedServer;
+  #stream: ServerResponse | undefined;
+  #offers = 0;
+  #agents = 0;
+
+  static async start(): Promise<FakeMesos> {
+    const mesos = new FakeMesos();
+    mesos.#server = await startScriptedServer((received) => mesos.#answer(received));
+    return mesos;
+  }
+
+  get origin(): string {
+    return this.#server.origin;
+  }
+
+  calls(type: string): readonly ReceivedCall['call'][] {
+    return this.#server.calls.map(({ call }) => call).filter((call) => call.type === type);
+  }
+
+  addHost(hostname: string, cpus: number, mem: number, attributes: Record<string, string> = {}): FakeHost {
+    const host: FakeHost = {
+      ...{ agentId: `S${this.#agents++}`, hostname, cpus, mem, attributes, bootId: randomUUID(), registered: true },
+      ...{ executor: undefined, domains: new Map(), tasks: new Map(), offer: undefined },
+    };
+    this.hosts.push(host);
+    this.#makeOffers();
+    return host;
+  }
+
+  /** Executor and supervisor die; what libvirt runs goes on. The agent tells the master. */
+  loseExecutor(host: FakeHost): void {
+    const executorId = host.executor?.executorId ?? '';
+    host.executor = undefined;
+    for (const [taskId, task] of host.tasks) {
+      this.#update(host, task, { state: 'TASK_FAILED', source: 'SOURCE_AGENT', reason: 'REASON_EXECUTOR_TERMINATED' });
+      host.tasks.delete(taskId);
+    }
+    const ids = { agent_id: { value: host.agentId }, executor_id: { value: executorId } };
+    this.#send({ type: 'FAILURE', failure: { ...ids, status: 9 } });
+    this.#makeOffers();
+  }
+
+  /** The host is switched off and on: no domains, no executor, another boot, another agent. */
+  reboot(host: FakeHost): void {
+    host.domains.clear();
+    host.tasks.clear();
+    host.executor = undefined;
+    host.bootId = randomUUID();
+    host.agentId = `S${this.#agents++}`;
+    host.offer = undefined;
+    this.#makeOffers();
+  }
+
+  /** The session breaks; offers are void. */
+  dropSession(): void {
+    this.#stream?.destroy();
+    this.#stream = undefined;
+    for (const host of this.hosts) host.offer = undefined;
+  }
+
+  heartbeat(host: FakeHost, inventory = false): void {
+    const { executor } = host;
+    if (!executor) return;
+    executor.sequence++;
+    const heartbeat: Heartbeat = {
+      ...{ type: 'heartbeat', version: 1, hostname: host.hostname, bootId: host.bootId },
+      ...{
+        sequence: executor.sequence,
+        workerId: executor.workerId,
+        executorVersion: '1',
+        since: '2026-01-01T00:00:00Z',
+      },
+      facts: { hypervisor: 'sim', kvm: false, cpuModel: 'none' },
+      machines: [...host.tasks.values()].flatMap(({ launch }) =>
+        launch.type !== 'machine' || !host.domains.has(launch.uid)
+          ? []
+          : [
+              {
+                uid: launch.uid,
+                attempt: launch.attempt,
+                taskId: launch.taskId,
+                phase: 'Running',
+                power: 'On',
+                restarts: 0,
+              },
+            ],
+      ),
+      ...(inventory ? { inventory: this.#inventory(host) } : {}),
+      operations: [],
+    };
+    const ids = { agent_id: { value: host.agentId }, executor_id: { value: executor.executorId } };
+    this.#send({ type: 'MESSAGE', message: { ...ids, data: encodeData(heartbeat) } });
+  }
+
+  #inventory(host: FakeHost): NonNullable<Heartbeat['inventory']> {
+    const domains = [...host.domains].map(([uid, attempt]) => ({ uid, attempt, power: 'On' as const }));
+    return { bootId: host.bootId, domains, foreign: { count: 0, cores: 0, memoryMiB: 0 }, images: [], disks: [] };
+  }
+
+  #answer({ call, response }: ReceivedCall): void {
+    const json = (body: object) => answer(response, 200, JSON.stringify(body));
+    if (call.type === 'GET_AGENTS') json({ get_agents: this.#agentsAnswer() });
+    else if (call.type === 'GET_MASTER') json({ get_master: { master_info: { id: 'm', port: 1, version: '1.12.0' } } });
+    else if (call.type === 'SUBSCRIBE' && !('subscribe' in call))
+      stream(response, [{ type: 'SUBSCRIBED', subscribed: { heartbeat_interval_seconds: 15 } }]);
+    else {
+      if (call.type !== 'SUBSCRIBE') answer(response, 202);
+      this.#handle(call as unknown as SchedulerCall, response);
+    }
+  }
+
+  #handle(call: SchedulerCall, response: ServerResponse): void {
+    switch (call.type) {
+      case 'SUBSCRIBE':
+        this.#stream = response;
+        stream(response, [
+          { type: 'SUBSCRIBED', subscribed: { framework_id: call.framework_id, heartbeat_interval_seconds: 15 } },
+        ]);
+        for (const host of this.hosts) host.offer = undefined;
+        this.#makeOffers();
+        return;
+      case 'ACCEPT':
+        this.#accept(call.accept);
+        return;
+      case 'DECLINE':
+        this.#returnOffers(call.decline.offer_ids.map(({ value }) => value));
+        return;
+      case 'ACKNOWLEDGE':
+        this.#acknowledged(call.acknowledge.task_id.value, call.acknowledge.uuid);
+        return;
+      case 'RECONCILE':
+        this.#reconcile(call.reconcile.tasks);
+        return;
+      case 'KILL':
+        if (!this.loseKills) this.#kill(call.kill.task_id.value, call.kill.agent_id?.value ?? '');
+        return;
+      case 'MESSAGE':
+        this.#message(call.message.agent_id.value, decodeData(call.message.data) as SchedulerMessage);
+        return;
+      default:
+    }
+  }
+
+  #agentsAnswer(): object {
+    const scalar = (name: string, value: number) => ({ name, type: 'SCALAR', scalar: { value }, role: '*' });
+    const agents = this.hosts.filter(({ registered }) => registered);
+    return {
+      agents: agents.map(({ agentId, hostname, cpus, mem, attributes }) => ({
+        agent_info: {
+          id: { value: agentId },
+          hostname,
+          attributes: Object.entries(attributes).map(([name, value]) => ({ name, type: 'TEXT', text: { value } })),
+        },
+        active: true,
+        total_resources: [scalar('cpus', cpus), scalar('mem', mem)],
+      })),
+    };
+  }
+
+  #makeOffers(): void {
+    if (!this.#stream) return;
+    for (const host of this.hosts) {
+      if (host.offer || !host.registered) continue;
+      host.offer = { id: `O${this.#offers++}`, resources: this.#free(host) };
+      const offer = {
+        id: { value: host.offer.id },
+        framework_id: { value: 'f' },
+        agent_id: { value: host.agentId },
+        hostname: host.hostname,
+        resources: host.offer.resources,
+        executor_ids: host.executor ? [{ value: host.executor.executorId }] : [],
+      };
+      this.#send({ type: 'OFFERS', offers: { offers: [offer] } });
+    }
+  }
+
+  #free(host: FakeHost): Resource[] {
+    const used = [...host.tasks.values()].flatMap(({ info }) => info.resources ?? []);
+    const executor = host.executor ? [...host.tasks.values()][0]?.info.executor?.resources : [];
+    const left = (name: string, total: number) => total - (sumMilli(used, name) + sumMilli(executor, name)) / 1000;
+    const scalar = (name: string, value: number): Resource => ({
+      ...{ name, type: 'SCALAR', scalar: { value } },
+      allocation_info: { role: 'computefactory' },
+    });
+    return [scalar('cpus', left('cpus', host.cpus)), scalar('mem', left('mem', host.mem))];
+  }
+
+  #returnOffers(ids: readonly string[]): void {
+    for (const host of this.hosts) if (host.offer && ids.includes(host.offer.id)) host.offer = undefined;
+    // As the allocator: not at once, or a declined offer would come back for ever in one turn of the loop.
+    setTimeout(() => this.#makeOffers(), 20).unref();
+  }
+
+  #accept({ offer_ids, operations }: Extract<SchedulerCall, { type: 'ACCEPT' }>['accept']): void {
+    const ids = offer_ids.map(({ value }) => value);
+    const host = this.hosts.find(({ offer }) => offer && ids.includes(offer.id));
+    const infos = operations.flatMap((operation) =>
+      operation.type === 'LAUNCH'
+        ? (operation as { launch: { task_infos: readonly TaskInfo[] } }).launch.task_infos
+        : [],
+    );
+    if (this.loseAccepts) {
+      this.#returnOffers(ids);
+      return;
+    }
+    for (const info of infos) {
+      if (host) this.#launch(host, info);
+      else this.#drop(info);
+    }
+    this.#returnOffers(ids);
+  }
+
+  #drop(info: TaskInfo): void {
+    const ids = { task_id: info.task_id, agent_id: info.agent_id };
+    const status = { ...ids, state: 'TASK_DROPPED', source: 'SOURCE_MASTER', reason: 'REASON_INVALID_OFFERS' };
+    this.#send({ type: 'UPDATE', update: { status } });
+  }
+
+  #launch(host: FakeHost, info: TaskInfo): void {
+    const launch = decodeData(info.data!) as Launch;
+    const task: FakeTask = { info, launch, state: 'TASK_STAGING', queue: [] };
+    host.tasks.set(launch.taskId, task);
+    const first = host.executor === undefined;
+    const executorId = info.executor!.executor_id.value;
+    host.executor ??= { workerId: randomUUID(), executorId, sequence: 0 };
+    if (first) this.heartbeat(host, true);
+    if (launch.type === 'image') {
+      this.#finishImport(host, task, launch.uid);
+      return;
+    }
+    this.#update(host, task, { state: 'TASK_STARTING' });
+    if (launch.adopt && !host.domains.has(launch.uid)) {
+      this.#end(host, task, 'TASK_FAILED', { ...absent, class: 'Infrastructure', reason: 'NothingToAdopt' });
+      return;
+    }
+    if (!launch.adopt) this.starts.set(launch.uid, [...(this.starts.get(launch.uid) ?? []), host.hostname]);
+    host.domains.set(launch.uid, launch.attempt);
+    this.#update(host, task, { state: 'TASK_RUNNING' });
+    this.heartbeat(host);
+  }
+
+  #finishImport(host: FakeHost, task: FakeTask, uid: string): void {
+    const result = {
+      digest: uid.replaceAll('-', '').padEnd(64, '0'),
+      format: 'qcow2',
+      size: 1000,
+      virtualSize: 2 ** 30,
+    };
+    this.#update(host, task, { state: 'TASK_FINISHED', data: encodeData(result) });
+    host.tasks.delete(task.launch.taskId);
+  }
+
+  #kill(taskId: string, agentId: string): void {
+    const host = this.hosts.find((candidate) => candidate.agentId === agentId);
+    const task = host?.tasks.get(taskId);
+    if (!host || !task) {
+      this.#reconcile([{ task_id: { value: taskId }, agent_id: { value: agentId } }]);
+      return;
+    }
+    host.domains.delete(task.launch.uid);
+    this.#end(host, task, 'TASK_KILLED', absent);
+  }
+
+  #end(host: FakeHost, task: FakeTask, state: TaskState, termination: Termination): void {
+    this.#update(host, task, { state, data: encodeData(termination) });
+    host.tasks.delete(task.launch.taskId);
+    this.#makeOffers();
+  }
+
+  readonly #queues = new Map<string, TaskStatus[]>();
+
+  #update(host: FakeHost, task: FakeTask, change: Partial<TaskStatus> & { state: TaskState }): void {
+    task.state = change.state;
+    const status: TaskStatus = {
+      task_id: { value: task.launch.taskId },
+      agent_id: { value: host.agentId },
+      source: 'SOURCE_EXECUTOR',
+      uuid: encodeUuid(randomUUID()),
+      ...change,
+    };
+    const queue = this.#queues.get(task.launch.taskId) ?? [];
+    this.#queues.set(task.launch.taskId, queue);
+    queue.push(status);
+    if (queue.length === 1) this.#send({ type: 'UPDATE', update: { status } });
+  }
+
+  #acknowledged(taskId: string, uuid: string): void {
+    const queue = this.#queues.get(taskId);
+    if (queue?.[0]?.uuid !== uuid) return;
+    queue.shift();
+    if (queue[0]) this.#send({ type: 'UPDATE', update: { status: queue[0] } });
+  }
+
+  #reconcile(tasks: Extract<SchedulerCall, { type: 'RECONCILE' }>['reconcile']['tasks']): void {
+    const all = this.hosts.flatMap((host) => [...host.tasks.values()].map((task) => ({ host, task })));
+    const asked = tasks.length === 0 ? all.map(({ task }) => task.info) : tasks;
+    for (const { task_id, agent_id } of asked) {
+      const found = all.find(({ task }) => task.launch.taskId === task_id.value);
+      const registered = this.hosts.some((host) => host.registered && host.agentId === agent_id?.value);
+      const state = found?.task.state ?? (registered ? 'TASK_GONE' : 'TASK_UNKNOWN');
+      const ids = { task_id, ...(agent_id ? { agent_id } : {}) };
+      this.#send({
+        type: 'UPDATE',
+        update: { status: { ...ids, state, source: 'SOURCE_MASTER', reason: 'REASON_RECONCILIATION' } },
+      });
+    }
+  }
+
+  #message(agentId: string, message: SchedulerMessage): void {
+    this.messages.push(message);
+    const host = this.hosts.find((candidate) => candidate.agentId === agentId);
+    if (!host?.executor) return;
+    if (message.type === 'cleanup') for (const uid of message.uids) host.domains.delete(uid);
+    if (message.type === 'inventory') this.heartbeat(host, true);
+  }
+
+  #send(event: object): void {
+    this.#stream?.write(encodeRecord(event));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import { ConfigMap } from '#lib/api/core.ts';
+import { IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import { systemNamespace } from '#lib/api/names.ts';
+import { settles, survivesEveryFailure } from '#test/proofs.ts';
+import { story, type World } from '#test/story.ts';
+import { subnetController } from './controller.ts';
+import { vniMin } from './vni.ts';
+
+const apiVersion = 'computefactory.io/v1alpha1';
+const namespace = 'default';
+const at = { namespace, name: 'net' };
+
+async function world(spec: object = { cidr: '10.0.0.0/29' }): Promise<World> {
+  const made = story([subnetController]);
+  await made.api.create(Subnet, { apiVersion, kind: 'Subnet', metadata: at, spec: spec as never });
+  return made;
+}
+
+async function rest(made: World): Promise<void> {
+  for (let round = 0; round < 3; round++) {
+    await settles(made);
+    await made.clock.advance(3_000);
+  }
+  await settles(made);
+}
+
+const subnet = ({ api }: World) => api.get(Subnet, at);
+const holds = async (made: World, type: string) => {
+  const found = (await subnet(made)).status?.conditions?.find((one) => one.type === type);
+  return `${found?.status} ${found?.reason}`;
+};
+
+const lease = ({ api }: World, ip: string, holder: { uid: string; name: string }) =>
+  api.create(IPLease, {
+    apiVersion,
+    kind: 'IPLease',
+    metadata: { namespace, name: `net-${ip.replaceAll('.', '-')}` },
+    spec: { subnet: 'net', ip, holderUID: holder.uid, holderName: holder.name },
+  });
+
+const machine = ({ api }: World, name: string) =>
+  api.create(VirtualMachine, {
+    apiVersion,
+    kind: 'VirtualMachine',
+    metadata: { namespace, name },
+    spec: { image: { name: 'debian' } },
+  });
+
+describe('subnetController', () => {
+  test('takes a VXLAN id as an object, and gives it back with the subnet', async () => {
+    const made = await world();
+    await rest(made);
+    const { status } = await subnet(made);
+    expect(status).toMatchObject({
+      gateway: '10.0.0.1',
+      displayStatus: 'Ready',
+      capacity: { total: 8, excluded: 3, used: 0, quarantined: 0, available: 5 },
+    });
+    expect(status!.vni).toBeGreaterThanOrEqual(vniMin);
+    const maps = await made.api.list(ConfigMap, { namespace: systemNamespace });
+    expect(maps.items.map(({ metadata }) => metadata.name)).toEqual([`vni-${status!.vni}`]);
+    await made.api.delete(Subnet, at);
+    await rest(made);
+    await expect(subnet(made)).rejects.toMatchObject({ code: 'NotFound' });
+    expect((await made.api.list(ConfigMap)).items).toEqual([]);
+  });
+
+  test('two subnets never share an id, also when the first choice is taken', async () => {
+    const made = await world();
+    await rest(made);
+    const { vni } = (await subnet(made)).status!;
+    await made.api.delete(ConfigMap, { namespace: systemNamespace, name: `vni-${vni}` });
+    await made.api.create(ConfigMap, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { namespace: systemNamespace, name: `vni-${vni}` },
+      data: { subnetUID: 'another' },
+    } as never);
+    await rest(made);
+    expect((await subnet(made)).status?.vni).not.toBe(vni);
+  });
+
+  test.each([
+    ['cidr with host bits', { cidr: '10.0.0.1/29' }],
+    ['gateway outside', { cidr: '10.0.0.0/29', gateway: '10.1.0.1' }],
+    ['excluded outside', { cidr: '10.0.0.0/29', excludeIPs: ['10.0.1.1'] }],
+  ])('refuses a %s, and says why', async (_name, spec) => {
+    const made = await world(spec);
+    await rest(made);
+    expect(await holds(made, 'Stalled')).toBe('True Invalid');
+    expect((await subnet(made)).status?.displayStatus).toBe('Invalid');
+  });
+
+  test('counts, says when it is full, and waits for its machines when deleted', async () => {
+    const made = await world();
+    await rest(made);
+    for (let index = 2; index <= 6; index++) {
+      const { metadata } = await machine(made, `vm-${index}`);
+      await lease(made, `10.0.0.${index}`, metadata);
+    }
+    await rest(made);
+    expect(await holds(made, 'Exhausted')).toBe('True NoFreeAddress');
+    await made.api.delete(Subnet, at);
+    await rest(made);
+    expect(await holds(made, 'DeletionBlocked')).toBe('True InUse');
+    for (const { metadata } of (await made.api.list(IPLease)).items) await made.api.delete(IPLease, metadata);
+    await rest(made);
+    await expect(subnet(made)).rejects.toMatchObject({ code: 'NotFound' });
+  });
+
+  test('frees an address after its quarantine, not before', async () => {
+    const made = await world();
+    const { metadata } = await lease(made, '10.0.0.2', { uid: 'gone', name: 'gone' });
+    const quarantinedUntil = new Date(made.clock.now() + 60_000).toISOString();
+    await made.api.patchStatus(IPLease, metadata, { status: { phase: 'Quarantined', quarantinedUntil } });
+    await rest(made);
+    expect((await subnet(made)).status?.capacity).toMatchObject({ used: 0, quarantined: 1, available: 4 });
+    await made.clock.advance(60_000);
+    await rest(made);
+    expect((await made.api.list(IPLease)).items).toEqual([]);
+  });
+
+  test('an address whose machine is gone goes into quarantine; one whose machine lives stays', async () => {
+    const made = await world();
+    const { metadata } = await machine(made, 'lives');
+    await lease(made, '10.0.0.2', metadata);
+    await lease(made, '10.0.0.3', { uid: 'gone', name: 'gone' });
+    await made.clock.advance(5 * 60_000);
+    await rest(made);
+    const phases = (await made.api.list(IPLease)).items.map(({ spec, status }) => `${spec.ip} ${status?.phase}`);
+    expect(phases).toEqual(['10.0.0.2 undefined', '10.0.0.3 Quarantined']);
+  });
+
+  test('survives the loss of every call, up and down', async () => {
+    const comparable = async () => world();
+    const play = async (made: World) => {
+      await rest(made);
+      expect((await made.api.list(ConfigMap)).items).toHaveLength(1);
+      await made.api.delete(Subnet, at);
+      await rest(made);
+    };
+    expect(await survivesEveryFailure(comparable, play)).toBeGreaterThan(8);
+  });
+});

@@ -1,0 +1,189 @@
+import { describe, expect, test } from 'vitest';
+import { Image, IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import { finalizers } from '#lib/api/names.ts';
+import { settles, survivesEveryFailure } from '#test/proofs.ts';
+import { story, type World } from '#test/story.ts';
+import { virtualMachineController } from './controller.ts';
+
+const apiVersion = 'computefactory.io/v1alpha1';
+const namespace = 'default';
+
+interface Scene {
+  readonly machines?: number;
+  readonly cidr?: string;
+  readonly releaseCooldown?: string;
+  readonly imageReady?: boolean;
+  readonly ip?: string;
+}
+
+async function world({
+  machines = 1,
+  cidr = '10.0.0.0/29',
+  releaseCooldown = '10m',
+  imageReady = true,
+  ip,
+}: Scene = {}) {
+  const made = story([virtualMachineController]);
+  const { api } = made;
+  const image = await api.create(Image, {
+    apiVersion,
+    kind: 'Image',
+    metadata: { namespace, name: 'debian' },
+    spec: { source: { file: { path: 'debian.qcow2' } } },
+  });
+  if (imageReady) await importImage(made, image);
+  const subnet = await api.create(Subnet, {
+    apiVersion,
+    kind: 'Subnet',
+    metadata: { namespace, name: 'net' },
+    spec: { cidr, releaseCooldown } as never,
+  });
+  await api.updateStatus(Subnet, { ...subnet, status: { vni: 5000, gateway: '10.0.0.1' } });
+  for (let index = 0; index < machines; index++) await createMachine(made, `vm-${index}`, ip);
+  return made;
+}
+
+const importImage = ({ api }: World, image: Image) =>
+  api.updateStatus(Image, {
+    ...image,
+    status: {
+      digest: 'a'.repeat(64),
+      format: 'qcow2',
+      virtualSize: 1,
+      clusters: [{ name: 'lab', phase: 'Ready', digest: 'a'.repeat(64) }],
+    },
+  });
+
+const createMachine = ({ api }: World, name: string, ip?: string) =>
+  api.create(VirtualMachine, {
+    apiVersion,
+    kind: 'VirtualMachine',
+    metadata: { namespace, name, finalizers: [finalizers.vmCleanup] },
+    spec: {
+      image: { name: 'debian' },
+      resources: { cores: 2, memory: '2Gi' },
+      networks: [{ subnet: 'net', ...(ip && { ip }) }],
+    } as never,
+  });
+
+const machine = ({ api }: World, name = 'vm-0') => api.get(VirtualMachine, { namespace, name });
+const leases = async ({ api }: World) => (await api.list(IPLease)).items;
+const conditionText = (vm: VirtualMachine, type: string) => {
+  const found = vm.status?.conditions?.find((one) => one.type === type);
+  return `${found?.status} ${found?.reason}`;
+};
+
+describe('virtualMachineController', () => {
+  test('prepares a machine with one lease and one status write', async () => {
+    const made = await world();
+    await settles(made);
+    const vm = await machine(made);
+    expect(vm.status).toMatchObject({
+      phase: 'Scheduling',
+      ip: '10.0.0.2',
+      instanceType: { cores: 2, memory: '2Gi' },
+      image: { name: 'debian', namespace, digest: 'a'.repeat(64) },
+      networks: [{ subnet: 'net', vni: 5000, prefix: 29, gateway: '10.0.0.1', lease: 'net-10-0-0-2' }],
+    });
+    expect(['ConfigReady', 'ImageReady', 'NetworkReady', 'Stalled'].map((type) => conditionText(vm, type))).toEqual([
+      'True Resolved',
+      'True Resolved',
+      'True Resolved',
+      'False Progressing',
+    ]);
+    expect(made.calls.writes).toBe(2);
+  });
+
+  test('gives every machine its own address until there is none, and goes on when one is freed', async () => {
+    const made = await world({ machines: 6, releaseCooldown: '0s' });
+    await settles(made);
+    const ips = (await leases(made)).map(({ spec }) => spec.ip).toSorted();
+    expect(ips).toEqual(['10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.0.5', '10.0.0.6']);
+    expect(conditionText(await machine(made, 'vm-5'), 'NetworkReady')).toBe('False SubnetExhausted');
+    await made.api.delete(VirtualMachine, { namespace, name: 'vm-2' });
+    await settles(made);
+    await made.clock.advance(15_000);
+    await settles(made);
+    expect((await machine(made, 'vm-5')).status).toMatchObject({ phase: 'Scheduling', ip: '10.0.0.4' });
+  });
+
+  test('waits for the image and says so', async () => {
+    const made = await world({ imageReady: false });
+    await settles(made);
+    const vm = await machine(made);
+    expect(vm.status).toMatchObject({ phase: 'Pending', displayStatus: 'Pending' });
+    expect(conditionText(vm, 'ImageReady')).toBe('False Waiting');
+    expect(await leases(made)).toEqual([]);
+    await importImage(made, await made.api.get(Image, { namespace, name: 'debian' }));
+    await settles(made);
+    expect((await machine(made)).status?.phase).toBe('Scheduling');
+  });
+
+  test('a fixed address of another machine is a conflict that names the lease', async () => {
+    const made = await world({ machines: 2, ip: '10.0.0.5' });
+    await settles(made);
+    const [first, second] = [await machine(made), await machine(made, 'vm-1')];
+    expect(first.status).toMatchObject({ phase: 'Scheduling', ip: '10.0.0.5' });
+    expect(conditionText(second, 'NetworkReady')).toBe('False AddressConflict');
+    expect(second.status?.displayStatus).toBe('NetworkError');
+  });
+
+  test('writes nothing while an attempt is live, and releases only after it is gone', async () => {
+    const made = await world();
+    await settles(made);
+    const vm = await machine(made);
+    await made.api.updateStatus(VirtualMachine, {
+      ...vm,
+      status: { ...vm.status, phase: 'Running', attempt: { number: 1, host: 'h1' } },
+    });
+    await made.api.delete(VirtualMachine, { namespace, name: 'vm-0' });
+    const { writes } = made.calls;
+    await settles(made);
+    expect(made.calls.writes).toBe(writes);
+    const { attempt: _, ...rest } = (await machine(made)).status!;
+    await made.api.updateStatus(VirtualMachine, { ...(await machine(made)), status: rest });
+    await settles(made);
+    await expect(machine(made)).rejects.toMatchObject({ code: 'NotFound' });
+    expect((await leases(made)).map(({ status }) => status?.phase)).toEqual(['Quarantined']);
+    expect(made.calls.writes - writes).toBe(2);
+  });
+
+  test('launches again after the back-off, and once only', async () => {
+    const made = await world();
+    await settles(made);
+    const vm = await machine(made);
+    const ended = new Date(made.clock.now()).toISOString();
+    await made.api.updateStatus(VirtualMachine, {
+      ...vm,
+      status: {
+        ...vm.status,
+        phase: 'Running',
+        attempts: [{ number: 1, outcome: 'Failed', class: 'Guest', reason: 'GuestCrashed', ended }],
+      },
+    });
+    await settles(made);
+    expect((await machine(made)).status).toMatchObject({
+      phase: 'Pending',
+      displayStatus: 'BackOff',
+      restarts: { relaunch: 1 },
+    });
+    await made.clock.advance(13_000);
+    await settles(made);
+    expect((await machine(made)).status).toMatchObject({ phase: 'Scheduling', ip: '10.0.0.2' });
+    expect(await leases(made)).toHaveLength(1);
+  });
+
+  test('survives the loss of every call on the way up', async () => {
+    expect(await survivesEveryFailure(() => world({ machines: 2 }))).toBeGreaterThan(4);
+  });
+
+  test('survives the loss of every call on the way down', async () => {
+    const makeWorld = async () => {
+      const made = await world({ machines: 2 });
+      await settles(made);
+      await made.api.delete(VirtualMachine, { namespace, name: 'vm-0' });
+      return made;
+    };
+    expect(await survivesEveryFailure(makeWorld)).toBeGreaterThan(2);
+  });
+});

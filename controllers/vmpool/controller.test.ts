@@ -1,0 +1,161 @@
+import { describe, expect, test } from 'vitest';
+import { VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { annotations, finalizers } from '#lib/api/names.ts';
+import { settles, survivesEveryFailure } from '#test/proofs.ts';
+import { story, type World } from '#test/story.ts';
+import { vmPoolController } from './controller.ts';
+
+const apiVersion = 'computefactory.io/v1alpha1';
+const namespace = 'default';
+const at = { namespace, name: 'web' };
+
+async function world(replicas: number): Promise<World> {
+  const made = story([vmPoolController]);
+  await made.api.create(VMPool, {
+    apiVersion,
+    kind: 'VMPool',
+    metadata: at,
+    spec: {
+      replicas,
+      cluster: 'lab',
+      template: { spec: { image: { name: 'debian' }, resources: { cores: 1, memory: '1Gi' } } },
+    } as never,
+  });
+  return made;
+}
+
+const names = async ({ api }: World) => (await api.list(VirtualMachine)).items.map((vm) => vm.metadata.name).toSorted();
+const scale = ({ api }: World, replicas: number) => api.patch(VMPool, at, { spec: { replicas } });
+const pool = ({ api }: World) => api.get(VMPool, at);
+
+/** Settles, and lets the pace of figures pass until nothing is held back. */
+async function rest(made: World): Promise<void> {
+  for (let round = 0; round < 3; round++) {
+    await settles(made);
+    await made.clock.advance(2_000);
+  }
+  await settles(made);
+}
+
+async function setStatus({ api }: World, name: string, status: VirtualMachine['status']): Promise<void> {
+  const vm = await api.get(VirtualMachine, { namespace, name });
+  await api.updateStatus(VirtualMachine, { ...vm, status: { ...vm.status, ...status } });
+}
+
+async function ready(made: World): Promise<void> {
+  const lastTransitionTime = new Date(made.clock.now()).toISOString();
+  for (const name of await names(made))
+    await setStatus(made, name, {
+      phase: 'Running',
+      phaseTransitions: { Running: lastTransitionTime },
+      conditions: [{ type: 'Ready', status: 'True', reason: 'Running', message: '', lastTransitionTime }],
+    });
+}
+
+/** What the virtualmachine controller does for machines without an attempt. */
+async function releaseDeleted({ api }: World): Promise<void> {
+  for (const vm of (await api.list(VirtualMachine)).items)
+    if (vm.metadata.deletionTimestamp)
+      await api.patch(VirtualMachine, { namespace, name: vm.metadata.name }, { metadata: { finalizers: [] } });
+}
+
+describe('vmPoolController', () => {
+  test('makes machines with everything on them from the first moment', async () => {
+    const made = await world(3);
+    await rest(made);
+    expect(await names(made)).toEqual(['web-0', 'web-1', 'web-2']);
+    const vm = await made.api.get(VirtualMachine, { namespace, name: 'web-1' });
+    expect(vm.metadata).toMatchObject({
+      finalizers: [finalizers.vmCleanup],
+      labels: { 'computefactory.io/pool': 'web', 'computefactory.io/ordinal': '1', 'computefactory.io/cluster': 'lab' },
+      ownerReferences: [{ kind: 'VMPool', name: 'web', controller: true }],
+    });
+    expect(vm.spec.placement).toEqual({ cluster: 'lab' });
+    expect((await pool(made)).status).toMatchObject({ replicas: 3, desired: 3, displayStatus: 'ScalingUp' });
+    await ready(made);
+    await rest(made);
+    expect((await pool(made)).status).toMatchObject({ readyReplicas: 3, updatedReplicas: 3, displayStatus: 'Ready' });
+  });
+
+  test('takes the newest first, leaves protected ones, and says when it cannot', async () => {
+    const made = await world(3);
+    await rest(made);
+    await ready(made);
+    await made.api.patch(
+      VirtualMachine,
+      { namespace, name: 'web-2' },
+      { metadata: { annotations: { [annotations.scaleInProtection]: 'true' } } },
+    );
+    await scale(made, 2);
+    await rest(made);
+    await releaseDeleted(made);
+    expect(await names(made)).toEqual(['web-0', 'web-2']);
+    await scale(made, 0);
+    await rest(made);
+    const blocked = (await pool(made)).status?.conditions?.find(({ type }) => type === 'ScaleInBlocked');
+    expect(blocked).toMatchObject({ status: 'True', reason: 'AllProtected' });
+  });
+
+  test('a number is free when its object is gone, not before', async () => {
+    const made = await world(4);
+    await rest(made);
+    await ready(made);
+    await made.api.delete(VirtualMachine, { namespace, name: 'web-1' });
+    await rest(made);
+    expect(await names(made)).toEqual(['web-0', 'web-1', 'web-2', 'web-3', 'web-4']);
+    await releaseDeleted(made);
+    await rest(made);
+    expect(await names(made)).toEqual(['web-0', 'web-2', 'web-3', 'web-4']);
+  });
+
+  test('stops after three failures, and tries one more when the period is over', async () => {
+    const made = await world(1);
+    for (const name of ['web-0', 'web-1', 'web-2']) {
+      await settles(made);
+      const failedAt = new Date(made.clock.now()).toISOString();
+      await setStatus(made, name, { phase: 'Failed', phaseTransitions: { Failed: failedAt } });
+    }
+    await rest(made);
+    expect(await names(made)).toEqual(['web-0', 'web-1', 'web-2']);
+    expect((await pool(made)).status?.displayStatus).toBe('LaunchBackoff');
+    await made.clock.advance(5 * 60_000);
+    await rest(made);
+    expect(await names(made)).toEqual(['web-0', 'web-1', 'web-2', 'web-3']);
+  });
+
+  test('does nothing while paused', async () => {
+    const made = await world(2);
+    await made.api.patch(VMPool, at, { spec: { paused: true } });
+    await rest(made);
+    expect(await names(made)).toEqual([]);
+    expect((await pool(made)).status?.displayStatus).toBe('Paused');
+  });
+
+  test('makes more machines than one pass may', async () => {
+    const made = await world(250);
+    await rest(made);
+    expect(await names(made)).toHaveLength(250);
+  });
+
+  test('survives the loss of every call', async () => {
+    expect(await survivesEveryFailure(() => world(3), rest)).toBeGreaterThan(6);
+  });
+
+  test('survives the loss of every call while it shrinks', async () => {
+    const makeWorld = async () => {
+      const made = await world(5);
+      await rest(made);
+      await ready(made);
+      await rest(made);
+      await scale(made, 2);
+      return made;
+    };
+    const play = async (made: World) => {
+      await rest(made);
+      await releaseDeleted(made);
+      await rest(made);
+      expect(await names(made)).toEqual(['web-0', 'web-1']);
+    };
+    expect(await survivesEveryFailure(makeWorld, play)).toBeGreaterThan(6);
+  });
+});

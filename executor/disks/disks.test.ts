@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtempDisposable, readdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { whyNot } from '#test/requires.ts';
+import { readBackingFile } from '../libvirt/backing-file.ts';
+import { diskOwners, makeDisks, removeDisks } from './disks.ts';
+
+const run = promisify(execFile);
+const mib = 2 ** 20;
+
+test('a uid that would leave the directory is refused', async () => {
+  await expect(removeDisks('/tmp', '../..')).rejects.toThrow('not a UUID');
+});
+
+describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('disks', () => {
+  async function openWorld() {
+    const directory = await mkdtempDisposable(join(tmpdir(), 'cf-'));
+    const image = join(directory.path, 'image');
+    await run('qemu-img', ['create', '-q', '-f', 'raw', image, '1M']);
+    const machine = { uid: randomUUID(), image: { path: image, format: 'raw' as const }, rootDiskBytes: 8 * mib };
+    return { root: directory.path, machine, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
+  }
+
+  test('the overlay has the asked size and says what it stands on, format included', async () => {
+    await using world = await openWorld();
+    const { rootDisk } = await makeDisks(world.root, { ...world.machine, seed: {} });
+    expect(await readBackingFile(rootDisk)).toEqual(world.machine.image);
+    const { stdout } = await run('qemu-img', ['info', '--output=json', '-f', 'qcow2', rootDisk]);
+    expect(JSON.parse(stdout)).toMatchObject({ 'virtual-size': 8 * mib, 'backing-filename-format': 'raw' });
+  });
+
+  test('again: the overlay stays, the seed is new, what a kill left half made is gone', async () => {
+    await using world = await openWorld();
+    const { rootDisk, seedDisk } = await makeDisks(world.root, { ...world.machine, seed: { 'meta-data': 'first' } });
+    await writeFile(rootDisk, 'data of the machine');
+    await writeFile(`${rootDisk}.x.tmp`, 'half');
+    await makeDisks(world.root, { ...world.machine, seed: { 'meta-data': 'second' } });
+    expect(await readFile(rootDisk, 'utf8')).toBe('data of the machine');
+    expect(await readFile(seedDisk, 'latin1')).toMatch(/cidata[\s\S]*second/);
+    expect((await readdir(join(world.root, 'vms', world.machine.uid))).sort()).toEqual(['root.qcow2', 'seed.iso']);
+    expect(await diskOwners(world.root)).toEqual([world.machine.uid]);
+    await removeDisks(world.root, world.machine.uid);
+    expect(await diskOwners(world.root)).toEqual([]);
+  });
+
+  test('an image that is missing and a file that is no seed fail with what is wrong', async () => {
+    await using world = await openWorld();
+    const gone = { ...world.machine, image: { path: '/nowhere/image', format: 'raw' as const }, seed: {} };
+    await expect(makeDisks(world.root, gone)).rejects.toThrow('/nowhere/image');
+    await expect(makeDisks(world.root, { ...world.machine, seed: { '../x': '' } })).rejects.toThrow('NoCloud');
+  });
+});

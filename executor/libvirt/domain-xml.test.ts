@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import type { DomainSpec } from '../hypervisor.ts';
+import { domainXml, readDomainXml } from './domain-xml.ts';
+
+const spec: DomainSpec = {
+  uid: '0e3a1f6c-0000-4000-8000-000000000001',
+  installation: 'installation',
+  namespace: 'studio',
+  name: `a"<&>'b`,
+  attempt: 7,
+  cores: 2,
+  memoryMiB: 96,
+  rootDisk: '/d/root.qcow2',
+  seedDisk: '/d/seed.iso',
+  nics: [{ tap: 'cft0', bridge: 'cfb1', mac: '52:54:00:00:00:01', mtu: 1450 }],
+  consoleSocket: '/d/console.sock',
+  consoleLog: '/d/console.log',
+};
+const image = { path: `/images/a&b`, format: 'raw' } as const;
+
+test('what is written is read back', () => {
+  expect(readDomainXml(domainXml(spec, image, false))).toEqual({
+    uuid: spec.uid,
+    cores: 2,
+    memoryMiB: 96,
+    machine: { installation: 'installation', attempt: 7 },
+  });
+});
+
+test('names are data: none of them can end an element', () => {
+  const xml = domainXml(spec, image, false);
+  expect(xml).toContain('<cf:name>a&quot;&lt;&amp;&gt;&apos;b</cf:name>');
+  expect(xml).toContain('file="/images/a&amp;b"');
+});
+
+test('formats are written for every file, and the chain ends at the image', () => {
+  const xml = domainXml(spec, image, false);
+  expect(xml).toMatch(/<backingStore type="file"><format type="raw"\/>.*<backingStore\/><\/backingStore>/);
+});
+
+test.each([
+  [false, 'type="qemu"', '<tb-cache unit="MiB">32</tb-cache>'],
+  [true, 'type="kvm"', 'host-passthrough'],
+])('with kvm %s', (kvm, ...expected) => {
+  for (const part of expected) expect(domainXml(spec, image, kvm)).toContain(part);
+});
+
+test('a console path too long to listen on costs the console, not the machine', () => {
+  const long = domainXml({ ...spec, consoleSocket: `/${'d'.repeat(108)}` }, image, false);
+  expect(long).toContain('<serial type="pty"><log file="/d/console.log" append="on"/>');
+});
+
+test.each([
+  [
+    'no metadata',
+    '<domain type="kvm"><uuid>u</uuid><memory unit="KiB">2048</memory><vcpu placement="static">3</vcpu></domain>',
+  ],
+  [
+    'metadata of others under our prefix',
+    '<domain><uuid>u</uuid><metadata><cf:machine xmlns:cf="https://example.org/"><cf:installation>i</cf:installation></cf:machine></metadata><memory unit="KiB">2048</memory><vcpu>3</vcpu></domain>',
+  ],
+])('a domain with %s is not ours', (_, xml) => {
+  expect(readDomainXml(xml)).toEqual({ uuid: 'u', cores: 3, memoryMiB: 2 });
+});

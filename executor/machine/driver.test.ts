@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test, vi } from 'vitest';
+import { systemClock } from '#lib/std/clock.ts';
+import { silentLog } from '#lib/std/log.ts';
+import type { Domain } from '../hypervisor.ts';
+import { machineLaunch } from '../testing/world.ts';
+import { MachineDriver } from './driver.ts';
+import { accepted, type HostEffect, type MachineState } from './state.ts';
+
+const until = async (check: () => unknown): Promise<void> =>
+  void (await vi.waitFor(check, { timeout: 5000, interval: 5 }));
+
+/** A machine on a host that obeys, with a record of what was done and what was stored before it. */
+function openMachine(changes: { perform?: (effect: HostEffect) => void; look?: () => void; commit?: () => void } = {}) {
+  const uid = randomUUID();
+  const told: string[] = [];
+  let domain: Domain | undefined;
+  const powers: Partial<Record<HostEffect, Domain['power']>> = {
+    provision: 'Off',
+    start: 'On',
+    destroy: 'Off',
+    shutdown: 'Off',
+  };
+  const driver = new MachineDriver(accepted(machineLaunch(uid)), {
+    async look() {
+      changes.look?.();
+      return domain;
+    },
+    async perform(_: MachineState, effect) {
+      told.push(effect);
+      changes.perform?.(effect);
+      const power = powers[effect];
+      domain = effect === 'remove' ? undefined : power === undefined ? domain : { uid, attempt: 1, power };
+    },
+    commit(state, reports) {
+      changes.commit?.();
+      told.push(...reports.map((report) => `${state.phase.name}:${report.state}`));
+    },
+    clock: systemClock,
+    log: silentLog,
+  });
+  return { driver, told };
+}
+
+const killed = {
+  type: 'kill',
+  graceMs: 1000,
+  outcome: { state: 'TASK_KILLED', termination: { class: 'User', reason: 'Killed', message: '', terminal: false } },
+} as const;
+
+test('a machine is made, run, and killed until it is absent', async () => {
+  const { driver, told } = openMachine();
+  await until(() => expect(driver.state.phase.name).toBe('Running'));
+  driver.push(killed);
+  await driver.finished;
+  expect(told).toEqual(['provision', 'start', 'Running:TASK_RUNNING', 'shutdown', 'remove', 'Gone:TASK_KILLED']);
+});
+
+test('a removal that fails is tried until it works', async () => {
+  let failures = 2;
+  const { driver, told } = openMachine({
+    perform: (effect) => {
+      if (effect === 'remove' && failures-- > 0) throw new Error('busy');
+    },
+  });
+  await until(() => expect(driver.state.phase.name).toBe('Running'));
+  driver.push(killed);
+  await driver.finished;
+  expect(told.filter((each) => each === 'remove')).toHaveLength(3);
+  expect(told.at(-1)).toBe('Gone:TASK_KILLED');
+});
+
+test('nothing is decided while the host does not answer', async () => {
+  let looks = 0;
+  const { driver, told } = openMachine({
+    look: () => {
+      looks++;
+      throw new Error('no libvirt');
+    },
+  });
+  await until(() => expect(looks).toBe(1));
+  await driver[Symbol.asyncDispose]();
+  expect(told).toEqual([]);
+});
+
+test('a step that cannot be stored is not done, and ends the driver with the error', async () => {
+  const { driver, told } = openMachine({
+    commit: () => {
+      throw new Error('disk full');
+    },
+  });
+  await expect(driver.finished).rejects.toThrow('disk full');
+  expect(told).toEqual(['provision']);
+});

@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import type { MachineLaunch } from '#lib/api/launch.ts';
+import { encodeData } from '#mesos/bytes.ts';
+import { parseLaunch, parseMessage } from './messages.ts';
+import { machineLaunch } from './testing/world.ts';
+
+const uid = randomUUID();
+const good = machineLaunch(uid);
+const task = (launch: object, id = good.taskId) => ({
+  name: 'm',
+  task_id: { value: id },
+  agent_id: { value: 'a' },
+  data: encodeData(launch),
+});
+
+test('parseLaunch() gives back what was sent', () => {
+  expect(parseLaunch(task(good))).toEqual(good);
+});
+
+test.each<[string, Partial<MachineLaunch> | object]>([
+  ['another version', { version: 2 }],
+  ['another uid than the task', { uid: randomUUID() }],
+  ['a uid that climbs', { uid: '../../etc' }],
+  ['a digest that climbs', { image: { digest: '../../../etc/passwd', format: 'raw', virtualSize: 1 } }],
+  ['no image', { image: undefined }],
+  ['cores in parts', { cores: 1.5 }],
+  ['negative memory', { memoryMiB: -1 }],
+  ['no networks', { networks: undefined }],
+])('parseLaunch() refuses %s', (_, change) => {
+  expect(() => parseLaunch(task({ ...good, ...change }))).toThrow();
+});
+
+test('parseLaunch() refuses a launch for another task', () => {
+  expect(() => parseLaunch(task(good, `vm-${uid}-2`))).toThrow();
+});
+
+test.each<object>([
+  { type: 'ack', version: 2, operations: [] },
+  { type: 'ack', version: 1 },
+  { type: 'operation', version: 1, id: 'o', uid: '../x' },
+  { type: 'operation', version: 1, id: 'o', uid, operation: 'Explode', timeoutMs: 1 },
+  { type: 'operation', version: 1, id: 'o', uid, operation: 'Stop' },
+  { type: 'cleanup', version: 1, uids: ['..'] },
+  { type: 'dance', version: 1 },
+])('parseMessage() ignores %j', (message) => {
+  expect(parseMessage(encodeData(message))).toBeUndefined();
+});
+
+test('parseMessage() reads a clean-up', () => {
+  const order = { type: 'cleanup', version: 1, uids: [uid] };
+  expect(parseMessage(encodeData(order))).toEqual(order);
+});

@@ -1,0 +1,49 @@
+/** A real API server in this process, on a port and in a directory of its own, and a client to it over TLS with a token. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readCrds } from '#apiserver/resources/crd.ts';
+import { type ApiServer, startServer } from '#apiserver/server.ts';
+import { openSqlite } from '#apiserver/store/sqlite.ts';
+import type { Endpoint } from '#lib/client/endpoint.ts';
+import { type HttpClient, httpClient } from '#lib/client/http-client.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { silentLog } from '#lib/std/log.ts';
+import { createAuthority, issue } from '#lib/tls/authority.ts';
+
+const crds = readCrds(join(import.meta.dirname, '..', 'crds'));
+
+export interface ApiWorld extends AsyncDisposable {
+  readonly server: ApiServer;
+  readonly endpoint: Endpoint;
+  readonly client: HttpClient;
+}
+
+export async function apiWorld(): Promise<ApiWorld> {
+  await using stack = new AsyncDisposableStack();
+  const dir = stack.adopt(mkdtempSync(join(tmpdir(), 'cf-api-')), (path) => rmSync(path, { recursive: true }));
+  const authority = await createAuthority('test');
+  const { certificate, key } = await issue(authority, {
+    commonName: 'factory-apiserver',
+    ips: ['127.0.0.1'],
+    usage: 'server',
+  });
+  const store = stack.use(openSqlite({ file: join(dir, 'store.db'), clock: systemClock, log: silentLog }));
+  const server = stack.use(
+    await startServer({
+      store,
+      listen: { host: '127.0.0.1', port: 0 },
+      tls: { certificate, key, clientCa: authority.certificate },
+      tokens: 't0ken,admin,1,"system:masters"\n',
+      crds,
+    }),
+  );
+  const endpoint: Endpoint = {
+    server: server.url,
+    ca: authority.certificate,
+    authorization: async () => 'Bearer t0ken',
+  };
+  const client = stack.use(httpClient(endpoint));
+  const running = stack.move();
+  return { server, endpoint, client, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
