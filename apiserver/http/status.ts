@@ -31,7 +31,8 @@ function detailsOf(details: ErrorDetails): JsonObject | undefined {
   if (Object.keys(details).length === 0) return undefined;
   const { causes, ...rest } = details;
   const named = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== '' && value !== undefined));
-  return { ...named, ...(causes ? { causes: causes.map((cause) => ({ ...cause })) } : {}) } as JsonObject;
+  const shown = causes?.map(({ field, ...cause }) => (field === '' ? cause : { ...cause, field }));
+  return { ...named, ...(shown ? { causes: shown } : {}) } as JsonObject;
 }
 
 /** Any error as one that can be told: what is no ApiError is our own fault and says no more than that. */

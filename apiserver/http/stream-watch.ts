@@ -74,11 +74,13 @@ function bookmarks(response: HttpResponse, watching: Watching, encode: WatchEnco
     next = clock.timeout(again, bookmarkEveryMs);
   };
   next = clock.timeout(again, bookmarkEveryMs);
-  const last = clock.timeout(send, Math.max(0, watching.durationMs - lastBookmarkMs));
+  // A watch so short that it ends at once has nothing to resume.
+  const last = watching.durationMs > 2 * lastBookmarkMs ? watching.durationMs - lastBookmarkMs : bookmarkEveryMs;
+  const final = clock.timeout(send, last);
   return {
     [Symbol.dispose]() {
       next[Symbol.dispose]();
-      last[Symbol.dispose]();
+      final[Symbol.dispose]();
     },
   };
 }

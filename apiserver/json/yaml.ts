@@ -40,5 +40,6 @@ function check(value: Json, depth: number): void {
 }
 
 export function printYaml(value: Json): string {
-  return stringify(value, { aliasDuplicateObjects: false, sortMapEntries: true, lineWidth: 0 });
+  // As YAML 1.1, which is what Go's readers expect: then texts such as y, on or a time are quoted.
+  return stringify(value, { version: '1.1', aliasDuplicateObjects: false, sortMapEntries: true, lineWidth: 0 });
 }

@@ -30,7 +30,9 @@ export function jsonPatch(document: Json, patch: Json): Json {
 }
 
 function doesNotFit(): ApiError {
-  return new ApiError('Invalid', 'the server rejected our request due to an error in our request');
+  return new ApiError('Invalid', 'the server rejected our request due to an error in our request', {
+    details: { name: '' },
+  });
 }
 
 const known = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test']);

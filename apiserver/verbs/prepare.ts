@@ -27,6 +27,8 @@ export function prepare(sent: Sent, resource: Resource, mode: FieldValidation, w
   unknown.push(...prune(object, resource.schema));
   reportFields(sent.duplicates, unknown, mode, warn, `${inVersion} cannot be handled as a ${resource.kind}`);
   applyDefaults(object, resource.schema);
+  // It is stored in another version: what that one defaults is part of the object too.
+  if (resource.storageSchema !== resource.schema) applyDefaults(object, resource.storageSchema);
   return object;
 }
 

@@ -18,6 +18,10 @@ export async function update(context: ServerContext, call: Call, part: Part = 'm
   const sent = await readSent(call);
   if (path.name === undefined) throw badRequest('name must be provided');
   const wanted = prepare(sent, resource, options.fieldValidation, call.warn);
+  if (wanted.metadata.name !== undefined && wanted.metadata.name !== path.name)
+    throw badRequest(
+      `the name of the object (${wanted.metadata.name}) does not match the name on the URL (${path.name})`,
+    );
   const key = { resource, namespace: path.namespace, name: path.name };
   const change = (current: StoredObject) => {
     requireVersion(current, wanted, call);

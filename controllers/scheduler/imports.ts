@@ -13,6 +13,7 @@ const atOnce = 4;
 export class Imports {
   readonly #world: World;
   readonly #mayLaunch: () => boolean;
+  #looking = false;
 
   constructor(world: World, mayLaunch: () => boolean) {
     this.#world = world;
@@ -30,6 +31,16 @@ export class Imports {
 
   /** To be called every second or so, when an image changes, and when an import's task is heard of. */
   async look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      await this.#lookOnce();
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  async #lookOnce(): Promise<void> {
     for (const { image, row } of this.#running()) await this.#tryTo(image, () => this.#follow(image, row));
     if (!this.#mayLaunch()) return;
     for (const image of this.#world.images.list()) {

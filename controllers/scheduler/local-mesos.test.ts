@@ -47,7 +47,13 @@ async function lab(hostnames: readonly string[]): Promise<Lab> {
   for (const hostname of hostnames) {
     const root = join(directory, hostname);
     mkdirSync(join(root, 'root'), { recursive: true });
-    const config = { hypervisor: 'sim', root: join(root, 'root'), imageStore: store, importDir: imports, sim: { bootMs: 50 } };
+    const config = {
+      hypervisor: 'sim',
+      root: join(root, 'root'),
+      imageStore: store,
+      importDir: imports,
+      sim: { bootMs: 50 },
+    };
     writeFileSync(join(root, 'executor.json'), JSON.stringify(config));
     const agent = await startAgent({
       ...{ port: 0, master: master.url, workDir: join(root, 'agent'), hostname },
@@ -122,10 +128,12 @@ async function want(client: MemoryApi, name: string, cores: number, digest: stri
       ...{ terminationGracePeriod: '1s', deleteProtection: false },
     },
   });
-  const resolved = {
-    ...{ phase: 'Scheduling', instanceType: { cores, memory: '1Gi' }, conditions: [] },
+  const resolved: NonNullable<VirtualMachine['status']> = {
+    phase: 'Scheduling',
+    instanceType: { cores, memory: '1Gi' },
+    conditions: [],
     image: { name: 'debian', namespace: 'default', digest, format: 'raw', virtualSize: 1 << 20 },
-  } as const;
+  };
   await client.updateStatus(VirtualMachine, { ...vm, status: resolved });
 }
 

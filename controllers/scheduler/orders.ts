@@ -45,6 +45,7 @@ export function specOrder(vm: VirtualMachine): OperationOrder | undefined {
 export class Orders {
   readonly #world: World;
   readonly #sentMs = new Map<string, number>();
+  #looking = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -58,6 +59,16 @@ export class Orders {
 
   /** To be called every second or so, and when an operation changes. */
   async look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      await this.#lookOnce();
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  async #lookOnce(): Promise<void> {
     for (const operation of this.#world.operations.list()) {
       const phase = operation.status?.phase;
       if (phase !== 'Pending' && phase !== 'InProgress') continue;

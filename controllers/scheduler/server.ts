@@ -128,7 +128,10 @@ class ClusterServer {
     this.#orphans = new Orphans(world, options.orphans ?? defaultOrphanOptions);
     this.#offers = offerKeeper(
       world,
-      () => this.#placing.wake(),
+      () => {
+        this.#placing.wake();
+        this.#wakeImports();
+      },
       () => this.#refreshAgents(),
     );
     this.#reconciliation = reconciliation(
@@ -240,7 +243,7 @@ class ClusterServer {
       try {
         await act();
       } catch (error) {
-        this.#complain('A periodic step failed', error);
+        if (!signal.aborted) this.#complain('A periodic step failed', error);
       }
       await this.#world.clock.sleep(periodMs, signal).catch(() => undefined);
     }
@@ -312,6 +315,7 @@ class ClusterServer {
 
   #reconciled(): void {
     this.#world.log.info('Reconciled');
+    this.#wakeImports();
     this.#clusterWrittenMs = Number.NEGATIVE_INFINITY;
     this.#placing.wake();
   }

@@ -1,0 +1,127 @@
+/** Recorded requests and answers of a real Kubernetes API server, replayed in order against ours. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { readContinue, writeContinue } from '#apiserver/selectors/continue.ts';
+import type { Reply, Requester } from './http.ts';
+
+export interface Recording {
+  readonly label: string;
+  readonly request: {
+    readonly method: string;
+    readonly path: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body?: Json;
+  };
+  readonly response: { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: Json };
+}
+
+export const recordingsFolder = join(import.meta.dirname, '../testdata/kubernetes');
+
+export function readRecordings(): Recording[] {
+  return JSON.parse(readFileSync(join(recordingsFolder, 'semantics.json'), 'utf8')) as Recording[];
+}
+
+/** What the real server called things, and what ours calls them: revisions and uids. */
+export interface Names {
+  readonly map: Map<string, string>;
+}
+
+/** Sends one recorded request in our server's names, and learns new names from the answer. */
+export async function replay(recording: Recording, request: Requester, names: Names): Promise<Reply> {
+  const { method, path, headers, body } = recording.request;
+  const reply = await request(translatePath(path, names), {
+    method,
+    headers,
+    ...(body === undefined || body === null ? {} : { body: typeof body === 'string' ? body : JSON.stringify(translate(body, names)) }),
+  });
+  learn(recording.response.body, bodyOf(reply), names);
+  return reply;
+}
+
+/** A body as JSON: YAML read, lines of a watch as a list, other text as text. */
+export function bodyOf(reply: Pick<Reply, 'text'>): Json {
+  if (reply.text.startsWith('apiVersion: ')) return parse(reply.text) as Json;
+  const lines = reply.text.split('\n').filter((line) => line !== '');
+  try {
+    const values = lines.map((line) => JSON.parse(line) as Json);
+    return values.length === 1 ? values[0]! : values;
+  } catch {
+    return reply.text;
+  }
+}
+
+function translate(value: Json, names: Names): Json {
+  if (typeof value === 'string') return names.map.get(value) ?? value;
+  if (Array.isArray(value)) return value.map((item) => translate(item, names));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, translate(child, names)]));
+}
+
+function translatePath(path: string, names: Names): string {
+  return path
+    .replace(/resourceVersion=(\d+)/, (_, rev: string) => `resourceVersion=${names.map.get(rev) ?? rev}`)
+    .replace(/continue=(ey[\w-]+)/, (_, token: string) => {
+      const { rev, after } = readContinue(token);
+      const ours = names.map.get(String(rev));
+      return `continue=${ours ? writeContinue({ rev: BigInt(ours), after }) : token}`;
+    });
+}
+
+/** Walks over both answers at once and notes what stands in the same place. */
+function learn(theirs: Json, ours: Json, names: Names): void {
+  if (Array.isArray(theirs) && Array.isArray(ours))
+    for (const [index, item] of theirs.entries()) learn(item, ours[index] ?? null, names);
+  if (!isObject(theirs) || !isObject(ours)) return;
+  for (const [key, value] of Object.entries(theirs)) {
+    const other = ours[key];
+    if (typeof value === 'string' && typeof other === 'string' && (key === 'resourceVersion' || key === 'uid'))
+      names.map.set(value, other);
+    else if (other !== undefined) learn(value, other, names);
+  }
+}
+
+const volatile = new Set(['uid', 'resourceVersion', 'creationTimestamp', 'deletionTimestamp', 'managedFields', 'continue']);
+
+/** The answer without what differs from run to run: times, uids, revisions; ages in tables; descriptions; the order of causes. */
+export function comparable(status: number, body: Json): JsonObject {
+  return { status, body: scrub(body, '') };
+}
+
+function scrub(value: Json, key: string): Json {
+  if (typeof value === 'string') return value.replace(/^gen-\w{5}$/, 'gen-?????');
+  if (Array.isArray(value)) {
+    const items = value.map((item) => scrub(item, ''));
+    return key === 'causes' ? sorted(items) : key === 'cells' ? items.map((cell) => (isAge(cell) ? 'AGE' : cell)) : items;
+  }
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([name]) => !volatile.has(name) && name !== 'message' && name !== 'description')
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, child]) => [name, scrub(child, name)]),
+  );
+}
+
+/** Causes come in the order of Go's maps, which is none, and the same one may be told twice. */
+function sorted(items: readonly Json[]): Json[] {
+  return [...new Set(items.map((item) => JSON.stringify(item)))].sort().map((text) => JSON.parse(text) as Json);
+}
+
+function isAge(cell: Json): boolean {
+  return typeof cell === 'string' && /^\d+[smhdy]/.test(cell);
+}
+
+/** Without the remark that CEL rules were skipped: there are none here to skip. */
+export function withoutCelRemark(body: Json): Json {
+  if (Array.isArray(body)) return body.map(withoutCelRemark);
+  if (!isObject(body)) return body;
+  const entries = Object.entries(body).map(([key, value]): [string, Json] => [
+    key,
+    key === 'causes' && Array.isArray(value)
+      ? value.filter((cause) => !isObject(cause) || cause['field'] !== '<nil>')
+      : withoutCelRemark(value),
+  ]);
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,212 @@
+import { describe, expect, test } from 'vitest';
+import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import type { Heartbeat, MachineReport } from '#lib/api/messages.ts';
+import type { TaskStatus } from '#mesos/types.ts';
+import { adopting, intended, type MachineStatus, nextNumber } from './attempt.ts';
+import { type ExecutorFact, nextExecutor } from './executor-book.ts';
+import { decide, type Moment } from './machine.ts';
+import { specOrder } from './orders.ts';
+import type { Evidence } from './proof.ts';
+import { nextFact } from './task-book.ts';
+
+const monotonicMs = 1_000_000;
+const moment: Moment = { nowMs: Date.parse('2026-01-01T00:00:00Z'), monotonicMs, listeningSinceMs: 0 };
+const place = { cluster: 'lab', hostname: 'h1', agentId: 'S1', bootId: undefined };
+
+function machine(spec: Partial<VirtualMachine['spec']> = {}, deleting = false): VirtualMachine {
+  return {
+    ...{ apiVersion: 'computefactory.io/v1alpha1', kind: 'VirtualMachine' },
+    metadata: {
+      ...{ name: 'a', namespace: 'default', uid: 'u1', resourceVersion: '7', generation: 2 },
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      ...(deleting ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}),
+    },
+    spec: {
+      ...{ runPolicy: 'Always', image: { name: 'i' }, resources: { cores: 1, memory: '1Gi' }, priority: 0 },
+      ...{ terminationGracePeriod: '60s', deleteProtection: false },
+      ...spec,
+    },
+    status: { phase: 'Scheduling' },
+  };
+}
+
+function launched(vm = machine()): VirtualMachine {
+  return { ...vm, status: intended(vm, place, moment.nowMs) };
+}
+
+const report = (more: Partial<MachineReport> = {}): MachineReport => ({
+  ...{ uid: 'u1', attempt: 1, taskId: 'vm-u1-1', phase: 'Running', power: 'On', restarts: 0 },
+  ...more,
+});
+
+function executor(machines: readonly MachineReport[], heardMs = monotonicMs): ExecutorFact {
+  const heartbeat: Heartbeat = {
+    ...{
+      type: 'heartbeat',
+      version: 1,
+      hostname: 'h1',
+      bootId: 'boot-1',
+      sequence: 1,
+      workerId: 'w',
+      executorVersion: '1',
+    },
+    ...{ since: '', facts: { hypervisor: 'sim', kvm: false, cpuModel: '' }, machines, operations: [] },
+  };
+  return nextExecutor(undefined, { hostname: 'h1', agentId: 'S1', executorId: 'ex' }, heartbeat, heardMs);
+}
+
+function evidence(more: Partial<Evidence> = {}): Evidence {
+  const nothing = { task: undefined, executor: executor([]), confirmedDead: undefined };
+  return { ...nothing, began: false, neverSent: false, hostAgentId: 'S1', hostAgentSinceMs: 0, ...more };
+}
+
+const task = (state: TaskStatus['state'], more: Partial<TaskStatus> = {}) =>
+  nextFact(undefined, { task_id: { value: 'vm-u1-1' }, agent_id: { value: 'S1' }, state, ...more }, monotonicMs - 5000);
+
+const look = (vm: VirtualMachine, given: Evidence, at = moment) => decide(vm, vm.status!.attempt!, given, at);
+
+function runningNow(): VirtualMachine {
+  const vm = launched();
+  const { status } = look(vm, evidence({ task: task('TASK_RUNNING'), executor: executor([report()]) }));
+  return { ...vm, status };
+}
+
+describe('the phase follows what is known', () => {
+  test.each([
+    ['nothing heard', undefined, [], 'Launching'],
+    ['taken by the executor', 'TASK_STARTING', [], 'Provisioning'],
+    ['domain being started', 'TASK_STARTING', [report({ phase: 'Starting' })], 'Starting'],
+    ['running for the executor, not yet for Mesos', 'TASK_STARTING', [report()], 'Starting'],
+    ['running', 'TASK_RUNNING', [report()], 'Running'],
+    ['running, the report is late', 'TASK_RUNNING', [report({ phase: 'Provisioning' })], 'Running'],
+    ['running, no report yet', 'TASK_RUNNING', [], 'Running'],
+    ['paused', 'TASK_RUNNING', [report({ phase: 'Paused', power: 'Paused' })], 'Paused'],
+    ['off, task held', 'TASK_RUNNING', [report({ phase: 'Stopped', power: 'Off' })], 'Stopped'],
+    ['a report of an attempt before', 'TASK_RUNNING', [report({ attempt: 0, phase: 'Stopped' })], 'Running'],
+  ] as const)('%s', (_, state, reports, phase) => {
+    const given = evidence({ task: state && task(state), executor: executor(reports) });
+    expect(look(launched(), given).status.phase).toBe(phase);
+  });
+
+  test('running: conditions, power and the boot under which it began', () => {
+    const { status, soft } = look(
+      launched(),
+      evidence({ task: task('TASK_RUNNING'), executor: executor([report({ restarts: 2 })]) }),
+    );
+    expect(soft).toBe(false);
+    expect(status).toMatchObject({
+      power: 'On',
+      restarts: { inPlace: 2 },
+      attempt: { bootID: 'boot-1' },
+      observedGeneration: 2,
+    });
+    expect(
+      Object.fromEntries(status.conditions!.map(({ type, status: is, reason }) => [type, `${is} ${reason}`])),
+    ).toEqual({
+      ...{ Scheduled: 'True Placed', Launched: 'True Accepted', Reachable: 'True HeartbeatOK' },
+      ...{ GuestReady: 'True NoProbe', Ready: 'True Running' },
+    });
+  });
+
+  test('what is as it was is written as it was: no write', () => {
+    const vm = runningNow();
+    const again = look(vm, evidence({ began: true, task: task('TASK_RUNNING'), executor: executor([report()]) }));
+    expect(again.status).toEqual(vm.status);
+  });
+
+  test('after a restart of ours, what is stored holds until Mesos answers', () => {
+    expect(look(runningNow(), evidence({ began: true })).status.phase).toBe('Running');
+  });
+});
+
+describe('a host that does not answer', () => {
+  const gone = (given: Partial<Evidence>, at = moment) => look(runningNow(), evidence({ began: true, ...given }), at);
+  const reasonOf = (status: MachineStatus) => status.conditions?.find(({ type }) => type === 'Reachable')?.reason;
+
+  test.each([
+    ['agent unreachable', { task: task('TASK_UNREACHABLE'), hostAgentId: undefined }, 'AgentUnreachable', undefined],
+    ['task dead, no agent', { task: task('TASK_LOST'), hostAgentId: undefined }, 'AgentUnreachable', undefined],
+    ['executor silent', { executor: executor([report()], monotonicMs - 61_000) }, 'ExecutorSilent', undefined],
+    ['executor lost', { task: task('TASK_FAILED'), executor: undefined }, 'ExecutorSilent', 'adopt'],
+    ['another agent on the host', { hostAgentId: 'S9', executor: undefined }, 'ExecutorSilent', 'adopt'],
+    ['executor back, no inventory yet', { task: task('TASK_FAILED') }, 'ExecutorSilent', 'inventory'],
+  ] as const)('%s', (_, given, reason, repair) => {
+    const decision = gone(given);
+    expect(decision.status.phase).toBe('Unreachable');
+    expect(reasonOf(decision.status)).toBe(reason);
+    expect(decision.repair).toBe(repair);
+    expect(decision.ended).toBe(false);
+  });
+
+  test('comes back as it was', () => {
+    const vm = { ...runningNow(), status: gone({ task: task('TASK_UNREACHABLE') }).status };
+    const back = look(vm, evidence({ began: true, task: task('TASK_RUNNING'), executor: executor([report()]) }));
+    expect(back.status.phase).toBe('Running');
+    expect(back.status.attempt).toEqual(vm.status.attempt);
+  });
+});
+
+describe('repairs', () => {
+  test('a launch that the agent never heard of is sent again; one that began is adopted', () => {
+    const given = { task: task('TASK_GONE'), executor: undefined };
+    expect(look(launched(), evidence(given)).repair).toBe('again');
+    expect(look(launched(), evidence({ ...given, began: true })).repair).toBe('adopt');
+  });
+
+  test('an adoption is another attempt, numbered on, and the row of the one before says so', () => {
+    const vm = runningNow();
+    const status = adopting(vm, { ...place, agentId: 'S9' }, moment.nowMs);
+    expect(status.attempt).toMatchObject({ number: 2, adopted: true, agentID: 'S9', taskID: 'vm-u1-2' });
+    expect(status.attempts).toEqual([
+      expect.objectContaining({ number: 1, outcome: 'Adopted', proof: 'AdoptedByNextAttempt' }),
+    ]);
+    expect(nextNumber(status)).toBe(3);
+  });
+});
+
+describe('a machine that is deleted', () => {
+  test('is killed while its task may live, an adopting task not before its executor has it', () => {
+    const vm = { ...launched(machine({}, true)) };
+    expect(look(vm, evidence()).kill).toBe(true);
+    const adopted = { ...vm, status: { ...vm.status, attempt: { ...vm.status!.attempt!, adopted: true } } };
+    expect(look(adopted, evidence()).kill).toBe(false);
+    expect(look(adopted, evidence({ task: task('TASK_RUNNING') })).kill).toBe(true);
+  });
+
+  test('has no live attempt any more once there is proof', () => {
+    const vm = launched(machine({}, true));
+    const decision = look(vm, evidence({ neverSent: true }));
+    expect(decision).toMatchObject({ ended: true, kill: false });
+    expect(decision.status.attempt).toBeUndefined();
+    expect(decision.status.phase).toBe('Terminating');
+  });
+});
+
+test('a launch that was dropped goes back to Scheduling in the write that closes it', () => {
+  const { status } = look(launched(), evidence({ task: task('TASK_DROPPED', { reason: 'REASON_INVALID_OFFERS' }) }));
+  expect(status).toMatchObject({
+    phase: 'Scheduling',
+    lastTermination: { class: 'Infrastructure', reason: 'LaunchDropped' },
+  });
+});
+
+describe('what the spec says of power', () => {
+  const settled = (runPolicy: VirtualMachine['spec']['runPolicy'], power: 'On' | 'Off'): VirtualMachine => {
+    const vm = runningNow();
+    return {
+      ...vm,
+      spec: { ...vm.spec, runPolicy },
+      status: { ...vm.status, phase: power === 'On' ? 'Running' : 'Stopped', power },
+    };
+  };
+  test.each([
+    ['Halted', 'On', 'spec-u1-2-Stop'],
+    ['Halted', 'Off', undefined],
+    ['Always', 'Off', 'spec-u1-2-Start'],
+    ['Always', 'On', undefined],
+    ['Manual', 'Off', undefined],
+    ['Once', 'On', undefined],
+  ] as const)('%s, and it is %s', (runPolicy, power, id) => {
+    expect(specOrder(settled(runPolicy, power))?.id).toBe(id);
+  });
+});
