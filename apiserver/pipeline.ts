@@ -100,7 +100,7 @@ function sendDocument(pipeline: Pipeline, request: HttpRequest, response: HttpRe
   if (document.varyAccept) response.setHeader('vary', 'Accept');
   // With its type: caches of clients take the headers of a 304 over those of what they have.
   if (request.headers['if-none-match'] === document.etag) sendText(response, 304, '', document.contentType);
-  else sendText(response, 200, document.text, document.contentType);
+  else sendText(response, 200, document.content, document.contentType);
   return true;
 }
 

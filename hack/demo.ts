@@ -41,7 +41,10 @@ function placeImage(): void {
 
 function buildGuest(): string {
   out.progress('Building the guest image from Debian packages');
-  const { status, stdout, stderr } = spawnSync(join(root, 'hack/guest-image/build.sh'), { encoding: 'utf8', timeout: 300_000 });
+  const { status, stdout, stderr } = spawnSync(join(root, 'hack/guest-image/build.sh'), {
+    encoding: 'utf8',
+    timeout: 300_000,
+  });
   const image = stdout.trim().split('\n').at(-1) ?? '';
   if (status !== 0 || !existsSync(image)) throw new Error(`Cannot build the guest image:\n${stdout}${stderr}`);
   return image;

@@ -7,7 +7,7 @@ import type { HttpResponse } from './transport.ts';
 export function sendText(
   response: HttpResponse,
   status: number,
-  text: string,
+  text: string | Buffer,
   type = 'text/plain; charset=utf-8',
 ): void {
   response.statusCode = status;

@@ -1,5 +1,6 @@
 /** A small HTTPS client for tests: sends what it is told, byte for byte, and reads everything back. */
-import { type IncomingMessage, request } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import type { JsonObject } from '#apiserver/json/json.ts';
 
 export interface Reply {

@@ -118,6 +118,7 @@ export function closed(vm: VirtualMachine, ending: Ending, proof: Proof, nowMs: 
       message,
     },
     { type: 'Ready', status: 'False', reason: 'Starting', message: `The last attempt ended: ${ending.reason}` },
+    reconciling(true, phase),
   ]);
 }
 
@@ -176,5 +177,12 @@ export function launchConditions(phase: MachinePhase, halted = false): readonly 
         }
       : { type: 'GuestReady', status: 'False', reason: 'Booting', message: `The machine is in phase ${phase}` },
     { type: 'Ready', ...ready },
+    reconciling(ready.status === 'False', phase),
   ];
+}
+
+/** kstatus: True while there is something left to do. */
+export function reconciling(working: boolean, phase: MachinePhase): ConditionDraft {
+  const message = working ? `The machine is in phase ${phase}` : 'The machine is as declared';
+  return { type: 'Reconciling', status: working ? 'True' : 'False', reason: working ? phase : 'AsDeclared', message };
 }

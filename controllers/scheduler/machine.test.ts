@@ -104,7 +104,7 @@ describe('the phase follows what is known', () => {
       Object.fromEntries(status.conditions!.map(({ type, status: is, reason }) => [type, `${is} ${reason}`])),
     ).toEqual({
       ...{ Scheduled: 'True Placed', Launched: 'True Accepted', Reachable: 'True HeartbeatOK' },
-      ...{ GuestReady: 'True NoProbe', Ready: 'True Running' },
+      ...{ GuestReady: 'True NoProbe', Ready: 'True Running', Reconciling: 'False AsDeclared' },
     });
   });
 

@@ -5,7 +5,15 @@
 import type { ConditionDraft } from '#lib/api/conditions.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { MachineReport } from '#lib/api/messages.ts';
-import { closed, type Ending, enter, launchConditions, type MachinePhase, type MachineStatus } from './attempt.ts';
+import {
+  closed,
+  type Ending,
+  enter,
+  launchConditions,
+  type MachinePhase,
+  type MachineStatus,
+  reconciling,
+} from './attempt.ts';
 import { isAlive, silentAfterMs } from './executor-book.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd } from './proof.ts';
 import type { TaskFact } from './task-book.ts';
@@ -202,5 +210,6 @@ function awayConditions({ reason, message }: Away): readonly ConditionDraft[] {
     { type: 'Reachable', status: 'False', reason, message },
     { type: 'GuestReady', status: 'Unknown', reason: 'Booting', message },
     { type: 'Ready', status: 'False', reason: 'Unreachable', message },
+    reconciling(true, 'Unreachable'),
   ];
 }

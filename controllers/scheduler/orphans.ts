@@ -8,13 +8,19 @@ import { isDead } from './task-book.ts';
 import type { World } from './world.ts';
 
 export interface OrphanOptions {
+  /** How often is looked. */
+  readonly periodMs: number;
   /** A task that nobody claims is left alone for so long. */
   readonly taskGraceMs: number;
   /** Likewise a domain; its task is dead already. */
   readonly domainGraceMs: number;
 }
 
-export const defaultOrphanOptions: OrphanOptions = { taskGraceMs: 5 * 60_000, domainGraceMs: 60_000 };
+export const defaultOrphanOptions: OrphanOptions = {
+  periodMs: 30_000,
+  taskGraceMs: 5 * 60_000,
+  domainGraceMs: 60_000,
+};
 
 /** More than this share of all machines (and more than a few) at once is taken for a fault of ours. Pure. */
 export function brakes(orphans: number, machines: number): boolean {
@@ -47,7 +53,11 @@ export class Orphans {
     return this.#domains.filter((domain) => domain.hostname === hostname).length;
   }
 
-  /** To be called every half minute or so, when the session is reconciled. */
+  get periodMs(): number {
+    return this.#options.periodMs;
+  }
+
+  /** To be called every `periodMs`, when the session is reconciled. */
   async look(): Promise<void> {
     this.#tasks = this.#strayTasks();
     this.#domains = this.#strayDomains();

@@ -8,6 +8,7 @@ import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { systemRandom } from '#lib/std/random.ts';
+import type { OrphanOptions } from './orphans.ts';
 import { runClusterServer } from './server.ts';
 import { FakeMesos } from './testing/fake-mesos.ts';
 
@@ -23,7 +24,7 @@ interface Story {
   /** Creates a machine that the virtualmachine controller has made ready to be placed. */
   want(name: string, cores: number, hostSelector?: Record<string, string>): Promise<VirtualMachine>;
   /** Starts the cluster server; dispose of it to stop it. */
-  serve(): AsyncDisposable;
+  serve(orphans?: OrphanOptions): AsyncDisposable;
 }
 
 const api = 'computefactory.io/v1alpha1';
@@ -44,8 +45,8 @@ async function story(): Promise<Story> {
     mesos,
     machine: (name) => client.get(VirtualMachine, { name, namespace: 'default' }),
     want: (name, cores, hostSelector) => want(client, name, cores, hostSelector),
-    serve() {
-      const server = serve(client);
+    serve(orphans) {
+      const server = serve(client, orphans);
       open.push(server);
       return server;
     },
@@ -69,9 +70,9 @@ async function want(client: MemoryApi, name: string, cores: number, hostSelector
   });
 }
 
-function serve(client: MemoryApi): AsyncDisposable {
+function serve(client: MemoryApi, orphans?: OrphanOptions): AsyncDisposable {
   const abort = new AbortController();
-  const options = { client, clock: systemClock, random: systemRandom, log: silentLog };
+  const options = { client, clock: systemClock, random: systemRandom, log: silentLog, ...(orphans ? { orphans } : {}) };
   const running = runClusterServer({ ...options, cluster: 'lab', installation: 'installation-1' }, abort.signal);
   running.catch((error: unknown) => expect.fail(`The cluster server ended: ${String(error)}`));
   return {
@@ -267,6 +268,40 @@ describe('one machine, one life', () => {
     await running(lab, 'b');
     expect((await lab.machine('a')).status?.attempt).toEqual(before.status?.attempt);
     expect(lab.mesos.starts.get(before.metadata.uid)).toHaveLength(1);
+  }, 20_000);
+});
+
+describe('what belongs to no machine', () => {
+  const impatient: OrphanOptions = { periodMs: 50, taskGraceMs: 300, domainGraceMs: 300 };
+
+  test('a task whose machine is gone from the store is killed, and its domain with it; others are left alone', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 16, 65_536);
+    await lab.want('a', 4);
+    await lab.want('b', 4);
+    const first = lab.serve();
+    const [a, b] = [await running(lab, 'a'), await running(lab, 'b')];
+    open.splice(open.indexOf(first), 1);
+    await first[Symbol.asyncDispose]();
+    // Somebody takes the finalizer off by force while nobody looks.
+    await lab.api.patch(VirtualMachine, { name: 'a', namespace: 'default' }, { metadata: { finalizers: null } });
+    await lab.api.delete(VirtualMachine, { name: 'a', namespace: 'default' });
+    lab.serve(impatient);
+    await until(() => expect([...lab.mesos.hosts[0]!.domains.keys()]).toEqual([b.metadata.uid]));
+    expect(lab.mesos.calls('KILL').map((call) => (call.kill as { task_id: object }).task_id)).toContainEqual({
+      value: a.status?.attempt?.taskID,
+    });
+  }, 20_000);
+
+  test('a domain with our mark and without a machine is removed', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    lab.serve(impatient);
+    await lab.want('a', 4);
+    const { metadata } = await running(lab, 'a');
+    host.domains.set('11111111-2222-4333-8444-555555555555', 1);
+    lab.mesos.heartbeat(host, true);
+    await until(() => expect([...host.domains.keys()]).toEqual([metadata.uid]));
   }, 20_000);
 });
 

@@ -50,7 +50,6 @@ export interface ClusterServerOptions {
 
 const tickMs = 500;
 const agentsMs = 15_000;
-const orphansMs = 30_000;
 const silentMs = 5_000;
 /** A launch of which nothing was heard for so long is asked for. */
 const launchSilenceMs = 15_000;
@@ -202,7 +201,7 @@ class ClusterServer {
         this.#connection.run(this.#handler(), running),
         this.#every(tickMs, () => this.#tick(), running),
         this.#every(agentsMs, () => this.#readMaster(), running),
-        this.#every(orphansMs, () => this.#lookForOrphans(), running),
+        this.#every(this.#orphans.periodMs, () => this.#lookForOrphans(), running),
         this.#every(silentMs, () => this.#askForSilentLaunches(), running),
         this.#watchAgents(running),
       ];

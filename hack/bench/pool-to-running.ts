@@ -33,6 +33,7 @@ export async function poolToRunning(): Promise<readonly string[]> {
   );
   const revision = async () => Number((await etcd.get('nothing').exec()).header.revision);
 
+  const writes = await countWrites(etcd);
   const before = await revision();
   const started = systemClock.monotonic();
   await server.client.create(VMPool, {
@@ -63,8 +64,23 @@ export async function poolToRunning(): Promise<readonly string[]> {
   const idealSeconds = toRunning / rawRate + bootMs / 1000;
   return [
     `P4 machines=${machines} hosts=${hosts} seconds=${seconds.toFixed(1)} ideal=${idealSeconds.toFixed(2)} ratio=${(seconds / idealSeconds).toFixed(1)} floor=40 goal=4 rawWritesPerSecond=${rawRate.toFixed(0)}`,
+    `P5 byKind ${Object.entries(writes)
+      .map(([kind, count]) => `${kind}=${(count / machines).toFixed(2)}`)
+      .join(' ')}`,
     `P5 writesToRunning=${(toRunning / machines).toFixed(2)} writesPerLife=${(life / machines).toFixed(2)} floor=10 goal=5`,
   ];
+}
+
+/** Counts revisions by what was written, from now on: the sum over a machine's whole life. */
+async function countWrites(etcd: Etcd3): Promise<Readonly<Record<string, number>>> {
+  const counts: Record<string, number> = {};
+  const count = (key: Buffer) => {
+    const kind = key.toString().split('/')[3] ?? 'other';
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  };
+  const watcher = await etcd.watch().prefix('/registry/').create();
+  watcher.on('put', ({ key }) => count(key)).on('delete', ({ key }) => count(key));
+  return counts;
 }
 
 function poolSpec() {
