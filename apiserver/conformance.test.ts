@@ -3,7 +3,15 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { equalJson, type Json } from './json/json.ts';
 import { readCrdFile } from './resources/crd.ts';
-import { bodyOf, comparable, type Names, readRecordings, recordingsFolder, replay, withoutCelRemark } from './testing/recordings.ts';
+import {
+  bodyOf,
+  comparable,
+  type Names,
+  readRecordings,
+  recordingsFolder,
+  replay,
+  withoutCelRemark,
+} from './testing/recordings.ts';
 import { startTestServer } from './testing/start.ts';
 
 /** Not sent: the answer is that of a CEL rule (which this server does not evaluate yet), or tells of a state before the recording. */
@@ -33,7 +41,10 @@ test('answers agree with those recorded from a real API server', { timeout: 60_0
     if (compacted.has(recording.label)) await started.store.compact(2n);
     const reply = await replay(recording, started.request, names);
     const { status, body } = recording.response;
-    const theirs = comparable(status, withoutCelRemark(typeof body === 'string' ? bodyOf({ text: body }) : (body as Json)));
+    const theirs = comparable(
+      status,
+      withoutCelRemark(typeof body === 'string' ? bodyOf({ text: body }) : (body as Json)),
+    );
     if (!equalJson(theirs, comparable(reply.status, bodyOf(reply)))) different.push(recording.label);
   }
   expect(recordings.length).toBe(121);

@@ -1,5 +1,5 @@
 /** What a user does with an unmodified kubectl. */
-import { beforeAll, afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKubectl, type Kubectl, kubectlVersion } from './testing/kubectl.ts';
 import { startTestServer, type TestServer } from './testing/start.ts';
 
@@ -46,7 +46,9 @@ describe.skipIf(!version)(`kubectl ${version}`, () => {
     await run(['patch', 'cf', 'render', '--type=json', '-p', '[{"op":"remove","path":"/spec/paused"}]']);
     await run(['scale', 'cf/render', '--replicas=300']);
     await run(['scale', 'cf/render', '--replicas=310', '--current-replicas=300']);
-    expect(await run(['get', 'cf', 'render', '-o', 'jsonpath={.spec.capacity.target} {.spec.paused}'])).toBe('310 false');
+    expect(await run(['get', 'cf', 'render', '-o', 'jsonpath={.spec.capacity.target} {.spec.paused}'])).toBe(
+      '310 false',
+    );
   });
 
   test('refuses an invalid object with a sentence that names the field', async () => {
@@ -67,14 +69,22 @@ describe.skipIf(!version)(`kubectl ${version}`, () => {
   test('explains fields, lists kinds, describes objects with their events', async () => {
     expect(await run(['explain', 'cf.spec.capacity'])).toMatch(/target\s+<integer> -required-/);
     expect(await run(['explain', 'vm.metadata.labels'])).toContain('Keys and values to select by');
-    expect(await run(['api-resources', '--api-group=computefactory.io', '-o', 'name'])).toContain('vmpools.computefactory.io');
+    expect(await run(['api-resources', '--api-group=computefactory.io', '-o', 'name'])).toContain(
+      'vmpools.computefactory.io',
+    );
     await run(['create', '-f', '-'], factory('{target: 1}').replace('render', 'told'));
     const uid = await run(['get', 'cf', 'told', '-o', 'jsonpath={.metadata.uid}']);
     const event = {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { generateName: 'told.', namespace: 'default' },
-      involvedObject: { apiVersion: 'computefactory.io/v1alpha1', kind: 'ComputeFactory', name: 'told', namespace: 'default', uid },
+      involvedObject: {
+        apiVersion: 'computefactory.io/v1alpha1',
+        kind: 'ComputeFactory',
+        name: 'told',
+        namespace: 'default',
+        uid,
+      },
       reason: 'Waiting',
       message: 'no room yet',
       type: 'Normal',

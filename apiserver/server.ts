@@ -8,6 +8,7 @@ import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import { readTokens } from './auth/tokens.ts';
 import { createSystemNamespaces, waitForStore } from './bootstrap.ts';
+import { createConsole } from './console/console.ts';
 import { createDocuments } from './documents.ts';
 import { createHealth } from './health.ts';
 import type { HttpRequest, HttpResponse } from './http/transport.ts';
@@ -64,6 +65,8 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   );
   await createSystemNamespaces(context);
   const registry = registryOf(options.crds, context);
+  // All caches from the start: one made at the first watch would know nothing of what happened since that client's list.
+  for (const resource of registry.all()) caches.of(resource);
   const stopping = new AbortController();
   const server = secureServer(options);
   const pipeline: Pipeline = {
@@ -79,6 +82,7 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   server.on('request', (request, response) => {
     void handle(pipeline, request as unknown as HttpRequest, response as unknown as HttpResponse);
   });
+  server.on('upgrade', createConsole(pipeline));
   const connections = trackConnections(server, log);
   server.listen(options.listen.port, options.listen.host);
   await once(server, 'listening');

@@ -1,31 +1,36 @@
-import { parseAllDocuments, stringify } from 'yaml';
+import { parseAllDocuments, stringify, type YAMLError } from 'yaml';
 import { ApiError } from '#lib/std/errors.ts';
 import { isObject, type Json } from './json.ts';
 import { maxDepth, type Parsed, refuseDangerousName } from './strict.ts';
 
-/** Nodes that a document may grow to by aliases ("billion laughs"). */
+/** How much a document may grow by aliases ("billion laughs"). */
 const maxAliases = 100;
 
-/** One YAML document as JSON. BadRequest for anything else. Duplicate keys are errors of the parser. */
+/** One YAML document as JSON. BadRequest for anything else. */
 export function parseYaml(text: string, what: string): Parsed {
-  const documents = parseAllDocuments(text, { uniqueKeys: false, strict: true });
+  const documents = parseAllDocuments(text, { uniqueKeys: true, strict: true });
   const [document] = documents;
   if (!Array.isArray(documents) || document === undefined || documents.length !== 1)
     throw new ApiError('BadRequest', `${what}: send exactly one YAML document`);
-  const [problem] = document.errors;
+  const problem = document.errors.find((error) => error.code !== 'DUPLICATE_KEY');
   if (problem) throw new ApiError('BadRequest', `${what}: yaml parse error: ${problem.message}`, { cause: problem });
-  const duplicates = duplicateKeys(text);
-  const value = document.toJS({ maxAliasCount: maxAliases, mapAsMap: false }) as Json;
+  const value = toJson(document, what);
   check(value, 0);
-  return { value, duplicates };
+  return { value, duplicates: document.errors.map(placeOf) };
 }
 
-/** The parser names duplicates by position only, so the message keeps its line. */
-function duplicateKeys(text: string): string[] {
-  const [document] = parseAllDocuments(text, { uniqueKeys: true });
-  return (document && 'errors' in document ? document.errors : [])
-    .filter((error) => error.code === 'DUPLICATE_KEY')
-    .map((error) => `line ${error.linePos?.[0].line ?? '?'}`);
+function toJson(document: { toJS(options: object): unknown }, what: string): Json {
+  try {
+    return document.toJS({ maxAliasCount: maxAliases }) as Json;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ApiError('BadRequest', `${what}: yaml parse error: ${why}`, { cause: error });
+  }
+}
+
+/** The parser does not say which field it is, only where. */
+function placeOf(error: YAMLError): string {
+  return `line ${error.linePos?.[0].line ?? '?'}`;
 }
 
 function check(value: Json, depth: number): void {

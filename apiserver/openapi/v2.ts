@@ -21,8 +21,12 @@ export function openApiV2(registry: Registry): JsonObject {
   return {
     swagger: '2.0',
     info: { title: 'Compute Factory', version: 'v1' },
-    paths: Object.fromEntries(registry.all().map((resource) => [patchPath(resource), { patch: patchOperation(resource) }])),
-    definitions: Object.fromEntries([...kinds, ...Object.entries(metaSchemas)].map(([name, schema]) => [name, toV2(schema)])),
+    paths: Object.fromEntries(
+      registry.all().map((resource) => [patchPath(resource), { patch: patchOperation(resource) }]),
+    ),
+    definitions: Object.fromEntries(
+      [...kinds, ...Object.entries(metaSchemas)].map(([name, schema]) => [name, toV2(schema)]),
+    ),
   };
 }
 
@@ -46,7 +50,8 @@ function toV2(value: Json): Json {
   if (Array.isArray(value)) return value.map(toV2);
   if (!isObject(value)) return value;
   const { allOf, $ref } = value;
-  const target = typeof $ref === 'string' ? $ref : Array.isArray(allOf) && isObject(allOf[0]) ? allOf[0]['$ref'] : undefined;
+  const target =
+    typeof $ref === 'string' ? $ref : Array.isArray(allOf) && isObject(allOf[0]) ? allOf[0].$ref : undefined;
   if (typeof target === 'string') return { $ref: target.replace('#/components/schemas/', '#/definitions/') };
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, toV2(child)]));
 }
@@ -54,7 +59,7 @@ function toV2(value: Json): Json {
 /** The same as gnostic's openapi.v2.Document; field numbers are those of its OpenAPIv2.proto. */
 export function openApiV2Protobuf(registry: Registry): Buffer {
   const document = openApiV2(registry);
-  const definitions = Object.entries(document['definitions'] as JsonObject);
+  const definitions = Object.entries(document.definitions as JsonObject);
   const info = message([
     [1, 'Compute Factory'],
     [2, 'v1'],
@@ -62,13 +67,13 @@ export function openApiV2Protobuf(registry: Registry): Buffer {
   return message([
     [1, '2.0'],
     [2, info],
-    [8, message(Object.entries(document['paths'] as JsonObject).map(([path, item]): Field => [2, namedPath(path, item)]))],
+    [8, message(Object.entries(document.paths as JsonObject).map(([path, item]): Field => [2, namedPath(path, item)]))],
     [9, message(definitions.map(([name, schema]): Field => [1, namedSchema(name, schema)]))],
   ]);
 }
 
 function namedPath(path: string, item: Json): Buffer {
-  const operation = isObject(item) && isObject(item['patch']) ? item['patch'] : {};
+  const operation = isObject(item) && isObject(item.patch) ? item.patch : {};
   const parameters = patchOptions.map((name): Field => {
     const query = message([
       [2, 'query'],

@@ -56,7 +56,12 @@ async function read(response: IncomingMessage): Promise<Reply> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString('utf8');
-  return { status: response.statusCode ?? 0, headers: response.headers, text, json: () => JSON.parse(text) as JsonObject };
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    text,
+    json: () => JSON.parse(text) as JsonObject,
+  };
 }
 
 /** Lines of a watch as they come, until `enough` says so; the connection is then closed. */

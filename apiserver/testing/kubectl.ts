@@ -41,7 +41,7 @@ export function createKubectl({ server, authority, token, folder }: TestServer):
   writeFileSync(join(home, 'config'), stringify(config), { mode: 0o600 });
   return (arguments_, { input = '', editor = 'false' } = {}) =>
     new Promise((resolve, reject) => {
-      const env = { PATH: process.env['PATH'], HOME: home, KUBECONFIG: join(home, 'config'), KUBE_EDITOR: editor };
+      const env = { PATH: process.env.PATH, HOME: home, KUBECONFIG: join(home, 'config'), KUBE_EDITOR: editor };
       const child = execFile('kubectl', [...arguments_], { env, timeout: 30_000 }, (error, stdout, stderr) => {
         if (error && typeof error.code !== 'number') reject(error);
         else resolve({ code: error ? Number(error.code) : 0, stdout, stderr });

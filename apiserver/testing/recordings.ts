@@ -14,7 +14,11 @@ export interface Recording {
     readonly headers: Readonly<Record<string, string>>;
     readonly body?: Json;
   };
-  readonly response: { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: Json };
+  readonly response: {
+    readonly status: number;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body: Json;
+  };
 }
 
 export const recordingsFolder = join(import.meta.dirname, '../testdata/kubernetes');
@@ -34,7 +38,9 @@ export async function replay(recording: Recording, request: Requester, names: Na
   const reply = await request(translatePath(path, names), {
     method,
     headers,
-    ...(body === undefined || body === null ? {} : { body: typeof body === 'string' ? body : JSON.stringify(translate(body, names)) }),
+    ...(body === undefined || body === null
+      ? {}
+      : { body: typeof body === 'string' ? body : JSON.stringify(translate(body, names)) }),
   });
   learn(recording.response.body, bodyOf(reply), names);
   return reply;
@@ -82,7 +88,14 @@ function learn(theirs: Json, ours: Json, names: Names): void {
   }
 }
 
-const volatile = new Set(['uid', 'resourceVersion', 'creationTimestamp', 'deletionTimestamp', 'managedFields', 'continue']);
+const volatile = new Set([
+  'uid',
+  'resourceVersion',
+  'creationTimestamp',
+  'deletionTimestamp',
+  'managedFields',
+  'continue',
+]);
 
 /** The answer without what differs from run to run: times, uids, revisions; ages in tables; descriptions; the order of causes. */
 export function comparable(status: number, body: Json): JsonObject {
@@ -93,7 +106,11 @@ function scrub(value: Json, key: string): Json {
   if (typeof value === 'string') return value.replace(/^gen-\w{5}$/, 'gen-?????');
   if (Array.isArray(value)) {
     const items = value.map((item) => scrub(item, ''));
-    return key === 'causes' ? sorted(items) : key === 'cells' ? items.map((cell) => (isAge(cell) ? 'AGE' : cell)) : items;
+    return key === 'causes'
+      ? sorted(items)
+      : key === 'cells'
+        ? items.map((cell) => (isAge(cell) ? 'AGE' : cell))
+        : items;
   }
   if (!isObject(value)) return value;
   return Object.fromEntries(
@@ -120,7 +137,7 @@ export function withoutCelRemark(body: Json): Json {
   const entries = Object.entries(body).map(([key, value]): [string, Json] => [
     key,
     key === 'causes' && Array.isArray(value)
-      ? value.filter((cause) => !isObject(cause) || cause['field'] !== '<nil>')
+      ? value.filter((cause) => !isObject(cause) || cause.field !== '<nil>')
       : withoutCelRemark(value),
   ]);
   return Object.fromEntries(entries);

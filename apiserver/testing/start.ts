@@ -27,7 +27,7 @@ export async function startTestServer(options: { readonly crds?: readonly Crd[] 
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'apiserver-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const log = process.env['TEST_LOG'] ? jsonLog('test', 'debug') : silentLog;
+  const log = process.env.TEST_LOG ? jsonLog('test', 'debug') : silentLog;
   const store = stack.use(await openStore(`sqlite:${join(folder, 'store')}`, { clock: systemClock, log }));
   const authority = await createAuthority('test');
   const certificate = await issue(authority, { commonName: 'api', ips: ['127.0.0.1'], usage: 'server' });

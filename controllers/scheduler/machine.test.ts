@@ -57,7 +57,15 @@ function executor(machines: readonly MachineReport[], heardMs = monotonicMs): Ex
 
 function evidence(more: Partial<Evidence> = {}): Evidence {
   const nothing = { task: undefined, executor: executor([]), confirmedDead: undefined };
-  return { ...nothing, began: false, neverSent: false, hostAgentId: 'S1', hostAgentSinceMs: 0, ...more };
+  return {
+    ...nothing,
+    began: false,
+    neverSent: false,
+    sentAgain: false,
+    hostAgentId: 'S1',
+    hostAgentSinceMs: 0,
+    ...more,
+  };
 }
 
 const task = (state: TaskStatus['state'], more: Partial<TaskStatus> = {}) =>

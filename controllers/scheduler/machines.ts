@@ -126,6 +126,7 @@ export class Machines {
     this.#world.ledger.release(vm.metadata.uid);
     this.#world.tasks.forget(taskId);
     this.#neverSent.delete(taskId);
+    this.#world.sentAgain.delete(taskId);
     this.#kills.delete(taskId);
     this.#options.onUnplaced(this.#world.machines.get(key), key);
   }
@@ -143,6 +144,7 @@ export class Machines {
     return {
       began: isTrue(vm, 'Launched'),
       neverSent: this.#neverSent.has(attempt.taskID ?? ''),
+      sentAgain: this.#world.sentAgain.has(attempt.taskID ?? ''),
       task: tasks.get(attempt.taskID ?? ''),
       executor: executors.get(hostname),
       hostAgentId: agent?.agentId,

@@ -188,7 +188,10 @@ export class Placing {
             );
       if (!intent) continue;
       // What Mesos said of the task's former life would be taken for news of the new one.
-      if (repair.kind === 'again') this.#world.tasks.forget(before!);
+      if (repair.kind === 'again') {
+        this.#world.sentAgain.add(before!);
+        this.#world.tasks.forget(before!);
+      }
       ready.push(intent);
     }
     await this.#send(host, ready);

@@ -59,7 +59,15 @@ function executor({
 
 function evidence(more: Partial<Evidence>): Evidence {
   const nothing = { task: undefined, executor: undefined, confirmedDead: undefined };
-  return { ...nothing, began: true, neverSent: false, hostAgentId: 'S1', hostAgentSinceMs: 0, ...more };
+  return {
+    ...nothing,
+    began: true,
+    neverSent: false,
+    sentAgain: false,
+    hostAgentId: 'S1',
+    hostAgentSinceMs: 0,
+    ...more,
+  };
 }
 
 describe('what Mesos says of a task proves nothing about its domain', () => {
@@ -123,6 +131,12 @@ describe('a launch that never ran', () => {
       { task: task('TASK_KILLED', { reason: 'REASON_TASK_KILLED_DURING_LAUNCH' }), began: false },
       attempt,
       'NeverRan',
+    ],
+    [
+      'dropped, but it was sent twice: the other copy may run',
+      { task: dropped, began: false, sentAgain: true },
+      attempt,
+      undefined,
     ],
     ['dropped, but an executor once took it', { task: dropped, began: true }, attempt, undefined],
     ['dropped for a reason that a KILL is answered with, too', { task: race, began: false }, attempt, undefined],

@@ -22,6 +22,8 @@ export interface Evidence {
   readonly began: boolean;
   /** We stored the intent, and know that no ACCEPT for it ever left us. */
   readonly neverSent: boolean;
+  /** It was launched a second time under the same task id: a refusal may speak of one copy while the other runs. */
+  readonly sentAgain: boolean;
   readonly task: TaskFact | undefined;
   readonly executor: ExecutorFact | undefined;
   /** Mesos' id of the agent that is registered under the host's name now. */
@@ -58,7 +60,8 @@ export function proofOfEnd(uid: string, attempt: Attempt, evidence: Evidence): P
   // An adopting attempt that never ran proves nothing about the domain that it was to adopt.
   if (evidence.neverSent && !attempt.adopted) return 'NeverSent';
   if (evidence.task?.termination?.domainAbsent === true) return 'ExecutorSawNoDomain';
-  if (!attempt.adopted && !evidence.began && evidence.task && neverRan(evidence.task)) return 'NeverRan';
+  const firstLaunch = !attempt.adopted && !evidence.sentAgain && !evidence.began;
+  if (firstLaunch && evidence.task && neverRan(evidence.task)) return 'NeverRan';
   if (attempt.bootID !== undefined && evidence.confirmedDead === attempt.bootID) return 'ConfirmedDead';
   return proofByInventory(uid, attempt, evidence);
 }

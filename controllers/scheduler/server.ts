@@ -163,6 +163,7 @@ class ClusterServer {
       images: this.#follow(Image, () => this.#wakeImports()),
       operations: this.#follow(VMOperation, () => void this.#orders.look()),
       tasks: new TaskBook(),
+      sentAgain: new Set(),
       executors: new ExecutorBook(),
       agents: new AgentBook(cluster.spec.role),
       ledger,

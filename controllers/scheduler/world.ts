@@ -37,6 +37,8 @@ export interface World {
   readonly images: Latest<Image>;
   readonly operations: Latest<VMOperation>;
   readonly tasks: TaskBook;
+  /** Ids of living tasks that were launched more than once. */
+  readonly sentAgain: Set<string>;
   readonly executors: ExecutorBook;
   readonly agents: AgentBook;
   readonly ledger: Ledger;

@@ -1,7 +1,7 @@
 /** What every Client does, whatever is behind it. Run against memory here and against the API server over HTTP in test/. */
 import { describe, expect, it } from 'vitest';
 import { ConfigMap, Namespace } from '#lib/api/core.ts';
-import { InstanceType, VMOperation } from '#lib/api/generated/index.ts';
+import { InstanceType, VMPool } from '#lib/api/generated/index.ts';
 import type { Draft, Kind, KubeObject } from '#lib/api/meta.ts';
 import type { ErrorCode } from '#lib/std/errors.ts';
 import type { Client, WatchEvent } from './client.ts';
@@ -10,11 +10,11 @@ export interface ClientUnderTest extends AsyncDisposable {
   readonly client: Client;
 }
 
-const operation = (name: string, labels: Record<string, string> = {}): Draft<VMOperation> => ({
+const pool = (name: string, labels: Record<string, string> = {}): Draft<VMPool> => ({
   apiVersion: 'computefactory.io/v1alpha1',
-  kind: 'VMOperation',
+  kind: 'VMPool',
   metadata: { name, namespace: 'default', labels },
-  spec: { vm: 'web-0', type: 'Stop', force: false, timeout: '5m', ttlSecondsAfterFinished: 60 },
+  spec: { replicas: 1, paused: false, template: { spec: { instanceType: 'small', image: { name: 'blender' } } } },
 });
 
 const configMap = (metadata: Draft<ConfigMap>['metadata']): Draft<ConfigMap> => ({
@@ -56,18 +56,18 @@ export function clientSuite(name: string, make: () => Promise<ClientUnderTest>):
 function writes(make: () => Promise<ClientUnderTest>): void {
   it('create() gives uid, resourceVersion, generation and creationTimestamp', async () => {
     await using world = await make();
-    const { metadata, ...rest } = await world.client.create(VMOperation, operation('a'));
+    const { metadata, ...rest } = await world.client.create(VMPool, pool('a'));
     expect(metadata).toMatchObject({ name: 'a', namespace: 'default', generation: 1 });
     expect(metadata.uid).toMatch(/^[0-9a-f-]{36}$/);
     expect(metadata.resourceVersion).toMatch(/^[1-9]\d*$/);
     expect(Math.abs(Date.parse(metadata.creationTimestamp) - Date.now())).toBeLessThan(60_000);
-    expect(rest).toMatchObject({ kind: 'VMOperation', apiVersion: 'computefactory.io/v1alpha1' });
+    expect(rest).toMatchObject({ kind: 'VMPool', apiVersion: 'computefactory.io/v1alpha1' });
   });
 
   it('create() refuses a name that is taken, and a namespace that is not there', async () => {
     await using world = await make();
-    await world.client.create(VMOperation, operation('a'));
-    await refused(world.client.create(VMOperation, operation('a')), 'AlreadyExists');
+    await world.client.create(VMPool, pool('a'));
+    await refused(world.client.create(VMPool, pool('a')), 'AlreadyExists');
     await refused(world.client.create(ConfigMap, configMap({ name: 'a', namespace: 'nowhere' })), 'NotFound');
   });
 
@@ -81,42 +81,42 @@ function writes(make: () => Promise<ClientUnderTest>): void {
     await using world = await make();
     const { client } = world;
     const at = { name: 'none', namespace: 'default' };
-    const gone = await client.create(VMOperation, operation('none'));
-    await client.delete(VMOperation, at);
-    await refused(client.get(VMOperation, at), 'NotFound');
-    await refused(client.update(VMOperation, gone), 'NotFound');
-    await refused(client.patch(VMOperation, at, { metadata: { labels: { a: 'b' } } }), 'NotFound');
-    await refused(client.delete(VMOperation, at), 'NotFound');
+    const gone = await client.create(VMPool, pool('none'));
+    await client.delete(VMPool, at);
+    await refused(client.get(VMPool, at), 'NotFound');
+    await refused(client.update(VMPool, gone), 'NotFound');
+    await refused(client.patch(VMPool, at, { metadata: { labels: { a: 'b' } } }), 'NotFound');
+    await refused(client.delete(VMPool, at), 'NotFound');
   });
 
   it('update() with an old resourceVersion, or for another uid, is a Conflict', async () => {
     await using world = await make();
-    const first = await world.client.create(VMOperation, operation('a'));
-    const second = await world.client.update(VMOperation, { ...first, spec: { ...first.spec, force: true } });
-    await refused(world.client.update(VMOperation, first), 'Conflict');
+    const first = await world.client.create(VMPool, pool('a'));
+    const second = await world.client.update(VMPool, { ...first, spec: { ...first.spec, paused: true } });
+    await refused(world.client.update(VMPool, first), 'Conflict');
     const other = { ...second, metadata: { ...second.metadata, uid: '00000000-0000-4000-8000-000000000000' } };
-    await refused(world.client.update(VMOperation, other), 'Conflict');
+    await refused(world.client.update(VMPool, other), 'Conflict');
   });
 
   it('patch() merges, removes what is null, and honours a resourceVersion', async () => {
     await using world = await make();
     const { client } = world;
     const at = { name: 'a', namespace: 'default' };
-    const made = await client.create(VMOperation, operation('a', { keep: 'x', drop: 'y' }));
+    const made = await client.create(VMPool, pool('a', { keep: 'x', drop: 'y' }));
     const patch = { metadata: { labels: { drop: null, add: 'z' } } };
-    const patched = await client.patch(VMOperation, at, patch);
+    const patched = await client.patch(VMPool, at, patch);
     expect(patched.metadata.labels).toEqual({ keep: 'x', add: 'z' });
     expect(patched.metadata.generation).toBe(1);
     const { resourceVersion } = made.metadata;
-    await refused(client.patch(VMOperation, at, { metadata: { resourceVersion, labels: { q: 'r' } } }), 'Conflict');
+    await refused(client.patch(VMPool, at, { metadata: { resourceVersion, labels: { q: 'r' } } }), 'Conflict');
   });
 
   it('a write that changes nothing keeps the resourceVersion', async () => {
     await using world = await make();
-    const made = await world.client.create(VMOperation, operation('a', { x: 'y' }));
-    const same = await world.client.patch(VMOperation, { name: 'a', namespace: 'default' }, { spec: { vm: 'web-0' } });
+    const made = await world.client.create(VMPool, pool('a', { x: 'y' }));
+    const same = await world.client.patch(VMPool, { name: 'a', namespace: 'default' }, { spec: { replicas: 1 } });
     expect(same.metadata.resourceVersion).toBe(made.metadata.resourceVersion);
-    expect((await world.client.update(VMOperation, made)).metadata.resourceVersion).toBe(made.metadata.resourceVersion);
+    expect((await world.client.update(VMPool, made)).metadata.resourceVersion).toBe(made.metadata.resourceVersion);
   });
 }
 
@@ -125,53 +125,53 @@ function statusAndGeneration(make: () => Promise<ClientUnderTest>): void {
     await using world = await make();
     const { client } = world;
     const at = { name: 'a', namespace: 'default' };
-    const made = await client.create(VMOperation, { ...operation('a'), status: { phase: 'Failed' } });
-    expect(made.status?.phase).toBeUndefined();
-    const status = { phase: 'Pending' as const, message: 'm' };
-    const changed = { ...made, status, spec: { ...made.spec, vm: 'other' } };
-    const written = await client.updateStatus(VMOperation, changed);
-    expect(written).toMatchObject({ status, spec: { vm: 'web-0' }, metadata: { generation: 1 } });
-    const patched = await client.patchStatus(VMOperation, at, { status: { message: null }, spec: { vm: 'other' } });
-    expect(patched).toMatchObject({ status: { phase: 'Pending' }, spec: { vm: 'web-0' } });
-    expect(patched.status?.message).toBeUndefined();
-    const kept = await client.patch(VMOperation, at, { status: { phase: 'Failed' }, spec: { force: true } });
-    expect(kept).toMatchObject({ status: { phase: 'Pending' }, spec: { force: true }, metadata: { generation: 2 } });
-    await refused(client.updateStatus(VMOperation, written), 'Conflict');
+    const made = await client.create(VMPool, { ...pool('a'), status: { displayStatus: 'Failed' } });
+    expect(made.status?.displayStatus).toBeUndefined();
+    const status = { displayStatus: 'Ready', updateRevision: 'm' };
+    const changed = { ...made, status, spec: { ...made.spec, replicas: 2 } };
+    const written = await client.updateStatus(VMPool, changed);
+    expect(written).toMatchObject({ status, spec: { replicas: 1 }, metadata: { generation: 1 } });
+    const patched = await client.patchStatus(VMPool, at, { status: { updateRevision: null }, spec: { replicas: 2 } });
+    expect(patched).toMatchObject({ status: { displayStatus: 'Ready' }, spec: { replicas: 1 } });
+    expect(patched.status?.updateRevision).toBeUndefined();
+    const kept = await client.patch(VMPool, at, { status: { displayStatus: 'Failed' }, spec: { paused: true } });
+    expect(kept).toMatchObject({ status: { displayStatus: 'Ready' }, spec: { paused: true }, metadata: { generation: 2 } });
+    await refused(client.updateStatus(VMPool, written), 'Conflict');
   });
 }
 
 function deletion(make: () => Promise<ClientUnderTest>): void {
   const at = { name: 'a', namespace: 'default' };
-  const held = (...finalizers: string[]): Draft<VMOperation> => {
-    const draft = operation('a');
+  const held = (...finalizers: string[]): Draft<VMPool> => {
+    const draft = pool('a');
     return { ...draft, metadata: { ...draft.metadata, finalizers } };
   };
 
   it('a finalizer keeps the object until the write that removes it', async () => {
     await using world = await make();
     const { client } = world;
-    await client.create(VMOperation, held('computefactory.io/test'));
-    await client.delete(VMOperation, at);
-    const dying = await client.get(VMOperation, at);
+    await client.create(VMPool, held('computefactory.io/test'));
+    await client.delete(VMPool, at);
+    const dying = await client.get(VMPool, at);
     expect(dying.metadata).toMatchObject({ generation: 2, deletionGracePeriodSeconds: 0 });
     expect(dying.metadata.deletionTimestamp).toBeDefined();
     await refused(
-      client.patch(VMOperation, at, { metadata: { finalizers: ['computefactory.io/test', 'computefactory.io/new'] } }),
+      client.patch(VMPool, at, { metadata: { finalizers: ['computefactory.io/test', 'computefactory.io/new'] } }),
       'Invalid',
     );
-    await client.patch(VMOperation, at, { metadata: { finalizers: null } });
-    await refused(client.get(VMOperation, at), 'NotFound');
+    await client.patch(VMPool, at, { metadata: { finalizers: null } });
+    await refused(client.get(VMPool, at), 'NotFound');
   });
 
   it('delete() with another uid or resourceVersion is a Conflict', async () => {
     await using world = await make();
-    const { metadata } = await world.client.create(VMOperation, operation('a'));
+    const { metadata } = await world.client.create(VMPool, pool('a'));
     const { client } = world;
-    await refused(client.delete(VMOperation, at, { uid: '00000000-0000-4000-8000-000000000000' }), 'Conflict');
-    await client.patch(VMOperation, at, { spec: { force: true } });
-    await refused(client.delete(VMOperation, at, { resourceVersion: metadata.resourceVersion }), 'Conflict');
-    await client.delete(VMOperation, at, { uid: metadata.uid });
-    await refused(client.get(VMOperation, at), 'NotFound');
+    await refused(client.delete(VMPool, at, { uid: '00000000-0000-4000-8000-000000000000' }), 'Conflict');
+    await client.patch(VMPool, at, { spec: { paused: true } });
+    await refused(client.delete(VMPool, at, { resourceVersion: metadata.resourceVersion }), 'Conflict');
+    await client.delete(VMPool, at, { uid: metadata.uid });
+    await refused(client.get(VMPool, at), 'NotFound');
   });
 
   it('delete() in the foreground or with orphans leaves the object to the garbage collector', async () => {
@@ -181,10 +181,10 @@ function deletion(make: () => Promise<ClientUnderTest>): void {
       ['Foreground', 'foregroundDeletion'],
       ['Orphan', 'orphan'],
     ] as const) {
-      await client.create(VMOperation, operation('a'));
-      await client.delete(VMOperation, at, { propagation });
-      expect((await client.get(VMOperation, at)).metadata.finalizers).toEqual([finalizer]);
-      await client.patch(VMOperation, at, { metadata: { finalizers: null } });
+      await client.create(VMPool, pool('a'));
+      await client.delete(VMPool, at, { propagation });
+      expect((await client.get(VMPool, at)).metadata.finalizers).toEqual([finalizer]);
+      await client.patch(VMPool, at, { metadata: { finalizers: null } });
     }
   });
 
@@ -210,45 +210,45 @@ function listsAndWatches(make: () => Promise<ClientUnderTest>): void {
       ['b', 'db'],
       ['c', 'web'],
     ] as const)
-      await client.create(VMOperation, operation(name, { tier }));
+      await client.create(VMPool, pool(name, { tier }));
     const names = async (options: object) =>
-      (await client.list(VMOperation, options)).items.map((item) => item.metadata.name);
+      (await client.list(VMPool, options)).items.map((item) => item.metadata.name);
     expect(await names({ namespace: 'default' })).toEqual(['a', 'b', 'c']);
     expect(await names({ namespace: 'cf-system' })).toEqual([]);
     expect(await names({ labelSelector: 'tier=web' })).toEqual(['a', 'c']);
     expect(await names({ labelSelector: 'tier notin (web, x)' })).toEqual(['b']);
     expect(await names({ labelSelector: '!tier' })).toEqual([]);
     expect(await names({ fieldSelector: 'metadata.name=b' })).toEqual(['b']);
-    await refused(client.list(VMOperation, { fieldSelector: 'spec.vm=web-0' }), 'BadRequest');
+    await refused(client.list(VMPool, { fieldSelector: 'spec.replicas=1' }), 'BadRequest');
   });
 
   it('watch() tells everything after the list, in order, and again from the same place', async () => {
     await using world = await make();
     const { client } = world;
-    const { resourceVersion } = await client.list(VMOperation);
-    await client.create(VMOperation, operation('a'));
-    await client.patch(VMOperation, { name: 'a', namespace: 'default' }, { spec: { force: true } });
+    const { resourceVersion } = await client.list(VMPool);
+    await client.create(VMPool, pool('a'));
+    await client.patch(VMPool, { name: 'a', namespace: 'default' }, { spec: { paused: true } });
     await client.create(InstanceType, {
       apiVersion: 'computefactory.io/v1alpha1',
       kind: 'InstanceType',
       metadata: { name: 'other-kind' },
       spec: { cores: 1, memory: '1Gi' },
     });
-    await client.delete(VMOperation, { name: 'a', namespace: 'default' });
+    await client.delete(VMPool, { name: 'a', namespace: 'default' });
     const expected = ['ADDED a', 'MODIFIED a', 'DELETED a'];
-    expect(await events(client, VMOperation, { resourceVersion }, 3)).toEqual(expected);
-    expect(await events(client, VMOperation, { resourceVersion }, 3)).toEqual(expected);
+    expect(await events(client, VMPool, { resourceVersion }, 3)).toEqual(expected);
+    expect(await events(client, VMPool, { resourceVersion }, 3)).toEqual(expected);
   });
 
   it('watch() hears of what is written after it began, and ends by its signal', async () => {
     await using world = await make();
     const { client } = world;
     const stop = new AbortController();
-    const { resourceVersion } = await client.list(VMOperation);
-    const watch = client.watch(VMOperation, { resourceVersion, signal: stop.signal })[Symbol.asyncIterator]();
+    const { resourceVersion } = await client.list(VMPool);
+    const watch = client.watch(VMPool, { resourceVersion, signal: stop.signal })[Symbol.asyncIterator]();
     const next = watch.next();
-    await client.create(VMOperation, operation('a'));
-    const event = (await next).value as WatchEvent<VMOperation>;
+    await client.create(VMPool, pool('a'));
+    const event = (await next).value as WatchEvent<VMPool>;
     expect(event).toMatchObject({ type: 'ADDED', object: { metadata: { name: 'a' } } });
     const ended = watch.next();
     stop.abort(new Error('enough'));
@@ -259,11 +259,11 @@ function listsAndWatches(make: () => Promise<ClientUnderTest>): void {
     await using world = await make();
     const { client } = world;
     const at = { name: 'a', namespace: 'default' };
-    const { resourceVersion } = await client.list(VMOperation);
-    await client.create(VMOperation, operation('a'));
-    await client.patch(VMOperation, at, { metadata: { labels: { tier: 'web' } } });
-    await client.patch(VMOperation, at, { metadata: { labels: { tier: 'db' } } });
+    const { resourceVersion } = await client.list(VMPool);
+    await client.create(VMPool, pool('a'));
+    await client.patch(VMPool, at, { metadata: { labels: { tier: 'web' } } });
+    await client.patch(VMPool, at, { metadata: { labels: { tier: 'db' } } });
     const options = { resourceVersion, labelSelector: 'tier=web' };
-    expect(await events(client, VMOperation, options, 2)).toEqual(['ADDED a', 'DELETED a']);
+    expect(await events(client, VMPool, options, 2)).toEqual(['ADDED a', 'DELETED a']);
   });
 }

@@ -1,0 +1,157 @@
+import { describe, expect, test } from 'vitest';
+import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
+import { resourcesOf } from '#apiserver/resources/crd.ts';
+import { applyDefaults } from '#apiserver/schema/defaults.ts';
+import { projectCrds } from '#apiserver/testing/start.ts';
+import { admissionCauses, refuseDelete } from './admission.ts';
+
+const resources = projectCrds.flatMap(resourcesOf);
+
+function resourceOf(kind: string) {
+  const resource = resources.find((known) => known.kind === kind);
+  if (!resource) throw new Error(`No ${kind} in crds/`);
+  return resource;
+}
+
+function object(kind: string, spec: object, name = 'x'): StoredObject {
+  const draft = { apiVersion: 'computefactory.io/v1alpha1', kind, metadata: { name }, spec: structuredClone(spec) };
+  applyDefaults(draft as ApiObject, resourceOf(kind).schema);
+  return draft as unknown as StoredObject;
+}
+
+/** Field and message of every cause. */
+function causes(kind: string, spec: object, old?: object, name?: string): string[] {
+  const before = old && object(kind, old, name);
+  return admissionCauses(object(kind, spec, name), before, resourceOf(kind)).map(
+    ({ field, message }) => `${field}: ${message}`,
+  );
+}
+
+const image = { name: 'debian' };
+const size = { cores: 2, memory: '1Gi' };
+
+describe('ComputeFactory', () => {
+  const shape = { flexible: { maxCores: 48, memoryPerCore: '2Gi' } };
+  const factory = (more: object = {}, shapes: object[] = [shape]) => ({
+    capacity: { target: 10, ...more },
+    shapes,
+    template: { spec: { image } },
+  });
+
+  test('a good one is accepted', () => {
+    const shapes = [shape, { instanceType: 'big' }, { cores: 4, memory: '8Gi' }];
+    expect(causes('ComputeFactory', factory({ min: 1, max: 20 }, shapes))).toEqual([]);
+  });
+
+  test('target stays between min and max, and the limit is named', () => {
+    expect(causes('ComputeFactory', factory({ max: 9 }))[0]).toMatch(/^spec.capacity.target: .*max, which is 9/);
+    expect(causes('ComputeFactory', factory({ min: 11 }))[0]).toMatch(/^spec.capacity.target: .*min, which is 11/);
+    expect(causes('ComputeFactory', factory({ min: 11, max: 10 }))[0]).toMatch(/^spec.capacity.min/);
+  });
+
+  test.each([
+    ['none', {}, /none is set/],
+    ['two', { instanceType: 'a', flexible: shape.flexible }, /instanceType and flexible are set/],
+    ['cores without memory', { cores: 4 }, /give both/],
+    ['least above most', { flexible: { minCores: 9, maxCores: 8, memoryPerCore: '1Gi' } }, /minCores/],
+    ['too little memory', { cores: 1, memory: '32Mi' }, /at least 64Mi/],
+  ])('a shape with %s is refused', (_, bad, message) => {
+    expect(causes('ComputeFactory', factory({}, [bad])).join('; ')).toMatch(message);
+  });
+
+  test('shapes are unique', () => {
+    expect(causes('ComputeFactory', factory({}, [shape, { ...shape, priority: 5 }]))[0]).toMatch(
+      /^spec.shapes\[1\]: Duplicate/,
+    );
+  });
+
+  test('the unit stays, and the message says the way out', () => {
+    const refused = causes('ComputeFactory', factory({ unit: 'Instances' }), factory());
+    expect(refused[0]).toMatch(/^spec.capacity.unit: .*immutable \(it is "Cores"\); create a new ComputeFactory/);
+  });
+});
+
+describe('machines', () => {
+  test.each([
+    ['neither', {}, /none is set/],
+    ['both', { instanceType: 'a', resources: size }, /instanceType and resources are set/],
+    ['too little memory', { resources: { cores: 1, memory: '63Mi' } }, /at least 64Mi/],
+    ['no address', { resources: size, networks: [{ subnet: 's', ip: '10.0.0.300' }] }, /networks\[0\].ip/],
+  ])('a VirtualMachine with %s is refused', (_, spec, message) => {
+    expect(causes('VirtualMachine', { image, ...spec }).join('; ')).toMatch(message);
+  });
+
+  test('a pool is checked by its template, and stays in its cluster', () => {
+    const pool = (cluster?: string) => ({
+      ...(cluster ? { cluster } : {}),
+      template: { spec: { image, resources: size } },
+    });
+    expect(causes('VMPool', pool('east'))).toEqual([]);
+    expect(causes('VMPool', { template: { spec: { image } } })[0]).toMatch(/^spec.template.spec: .*none is set/);
+    expect(causes('VMPool', pool('west'), pool('east'))[0]).toMatch(/^spec.cluster/);
+  });
+
+  test('a protected machine is not deleted by name', () => {
+    const protect = (deleteProtection: boolean) =>
+      refuseDelete(
+        object('VirtualMachine', { image, resources: size, deleteProtection }),
+        resourceOf('VirtualMachine'),
+      );
+    expect(protect(true)).toContain('set that to false first');
+    expect(protect(false)).toBeUndefined();
+  });
+
+  test('instance types and operations do not change', () => {
+    expect(causes('InstanceType', { ...size, cores: 3 }, size)[0]).toMatch(/^spec.cores: .*create a new InstanceType/);
+    const operation = (type: string) => ({ vm: 'a', type });
+    expect(causes('VMOperation', operation('Stop'), operation('Start'))[0]).toMatch(
+      /^spec: .*create a new VMOperation/,
+    );
+  });
+});
+
+describe('Subnet', () => {
+  const cidr = '10.66.10.0/24';
+
+  test.each([
+    ['host bits in the network', { cidr: '10.66.10.7/24' }, /write 10.66.10.0\/24/],
+    ['a network that is too small', { cidr: '10.66.10.0/31' }, /\/8 to \/30/],
+    ['a gateway elsewhere', { cidr, gateway: '10.66.11.1' }, /^spec.gateway/],
+    ['the network address as gateway', { cidr, gateway: '10.66.10.0' }, /^spec.gateway/],
+    ['the broadcast address as gateway', { cidr, gateway: '10.66.10.255' }, /^spec.gateway/],
+    ['exclusions elsewhere', { cidr, excludeIPs: ['10.66.10.1', '10.66.11.1..10.66.11.9'] }, /^spec.excludeIPs\[1\]/],
+  ])('%s is refused', (_, spec, message) => {
+    expect(causes('Subnet', spec).join('; ')).toMatch(message);
+  });
+
+  test('good ones are accepted, and keep their network', () => {
+    expect(causes('Subnet', { cidr, gateway: 'none' })).toEqual([]);
+    expect(causes('Subnet', { cidr, gateway: '10.66.10.254', excludeIPs: ['10.66.10.2..10.66.10.9'] })).toEqual([]);
+    expect(causes('Subnet', { cidr: '10.67.0.0/24' }, { cidr })[0]).toMatch(/^spec.cidr: .*create a new Subnet/);
+  });
+});
+
+describe('Image and Cluster', () => {
+  const http = { http: { url: 'https://example.test/a' } };
+
+  test.each([
+    ['no source', {}],
+    ['two sources', { ...http, file: { path: 'a' } }],
+    ['an absolute path', { file: { path: '/etc/passwd' } }],
+    ['a path that climbs', { file: { path: 'a/../../b' } }],
+  ])('an image with %s is refused', (_, source) => {
+    expect(causes('Image', { source })).toHaveLength(1);
+  });
+
+  test('the source of an image stays', () => {
+    expect(causes('Image', { source: http })).toEqual([]);
+    const refused = causes('Image', { source: { file: { path: 'a' } } }, { source: http });
+    expect(refused[0]).toMatch(/^spec.source: .*create one under another name/);
+  });
+
+  test('the name of a cluster can be part of host names', () => {
+    const spec = { masters: ['http://m:5050'] };
+    expect(causes('Cluster', spec, undefined, 'east')).toEqual([]);
+    expect(causes('Cluster', spec, undefined, 'east.one')).toHaveLength(1);
+  });
+});

@@ -1,0 +1,128 @@
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
+import { createAuthority, fingerprint, issue } from '#lib/tls/authority.ts';
+
+const namespace = '/apis/computefactory.io/v1alpha1/namespaces/default';
+
+/** A host that echoes what is typed, behind a certificate of its own. */
+async function startHost(): Promise<AsyncDisposable & { url: string; sha256: string; requests: string[] }> {
+  const authority = await createAuthority('host');
+  const certificate = await issue(authority, { commonName: 'h1', ips: ['127.0.0.1'], usage: 'server' });
+  const listener = createServer({ cert: certificate.certificate, key: certificate.key });
+  const webSockets = new WebSocketServer({ server: listener });
+  const requests: string[] = [];
+  webSockets.on('connection', (socket, request) => {
+    requests.push(`${request.url} ${request.headers.authorization}`);
+    socket.on('message', (data) => socket.send(data as Buffer, { binary: true }));
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  return {
+    url: `wss://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    sha256: fingerprint(certificate.certificate),
+    requests,
+    async [Symbol.asyncDispose]() {
+      for (const socket of webSockets.clients) socket.terminate();
+      listener.close();
+      await once(listener, 'close');
+    },
+  };
+}
+
+async function expectOk(started: TestServer, path: string, method: string, body: object): Promise<string> {
+  const headers = method === 'PATCH' ? { 'content-type': 'application/merge-patch+json' } : {};
+  const reply = await started.request(path, { method, headers, body });
+  expect(reply.status, reply.text).toBeLessThan(300);
+  return reply.text;
+}
+
+async function createMachine(started: TestServer): Promise<string> {
+  const text = await expectOk(started, `${namespace}/virtualmachines`, 'POST', {
+    apiVersion: 'computefactory.io/v1alpha1',
+    kind: 'VirtualMachine',
+    metadata: { name: 'web' },
+    spec: { resources: { cores: 1, memory: '1Gi' }, image: { name: 'debian' } },
+  });
+  return (JSON.parse(text) as { metadata: { uid: string } }).metadata.uid;
+}
+
+async function runMachine(started: TestServer, host: { url: string; sha256: string }): Promise<void> {
+  await expectOk(started, `${namespace}/virtualmachines/web/status`, 'PATCH', {
+    status: { attempt: { number: 1, cluster: 'east', host: 'h1' } },
+  });
+  await expectOk(started, '/apis/computefactory.io/v1alpha1/hosts', 'POST', {
+    apiVersion: 'computefactory.io/v1alpha1',
+    kind: 'Host',
+    metadata: { name: 'east-h1' },
+    spec: { cluster: 'east', hostname: 'h1' },
+  });
+  await expectOk(started, '/apis/computefactory.io/v1alpha1/hosts/east-h1/status', 'PATCH', {
+    status: { executor: { consoleURL: host.url } },
+  });
+  await expectOk(started, '/api/v1/namespaces/cf-system/secrets', 'POST', {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'console-east-h1' },
+    stringData: { token: 'host-token', certificateSha256: host.sha256 },
+  });
+}
+
+function openConsole(started: TestServer, token = started.token): WebSocket {
+  const url = `${started.server.url.replace('https', 'wss')}${namespace}/virtualmachines/web/console`;
+  return new WebSocket(url, { ca: started.authority.certificate, headers: { authorization: `Bearer ${token}` } });
+}
+
+/** The status and body with which the server refuses to upgrade. */
+async function refusal(socket: WebSocket): Promise<{ code: number; message: string }> {
+  const [request, response] = (await once(socket, 'unexpected-response')) as [
+    { destroy(): void },
+    AsyncIterable<Buffer>,
+  ];
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  request.destroy();
+  return JSON.parse(Buffer.concat(chunks).toString()) as { code: number; message: string };
+}
+
+test('what is typed reaches the host, and what the host says comes back', async () => {
+  await using host = await startHost();
+  await using started = await startTestServer();
+  const uid = await createMachine(started);
+  await runMachine(started, host);
+  const console = openConsole(started);
+  await once(console, 'open');
+  console.send(Buffer.from('ls\n'));
+  const [data] = (await once(console, 'message')) as [Buffer];
+  expect(data.toString()).toBe('ls\n');
+  expect(host.requests).toEqual([`/machines/${uid}/console Bearer host-token`]);
+  console.close();
+  await once(console, 'close');
+});
+
+test('a machine that does not run has no console, and one that does not exist neither', async () => {
+  await using started = await startTestServer();
+  expect((await refusal(openConsole(started))).code).toBe(404);
+  await createMachine(started);
+  const status = await refusal(openConsole(started));
+  expect(status.code).toBe(503);
+  expect(status.message).toContain('"web" is not running');
+});
+
+test('nobody gets a console without saying who they are', async () => {
+  await using started = await startTestServer();
+  await createMachine(started);
+  expect((await refusal(openConsole(started, 'guessed'))).code).toBe(401);
+});
+
+test('a host with another certificate never sees the token', async () => {
+  await using host = await startHost();
+  await using started = await startTestServer();
+  await createMachine(started);
+  await runMachine(started, { url: host.url, sha256: '00'.repeat(32) });
+  expect((await refusal(openConsole(started))).message).toContain('not the one that it has announced');
+  expect(host.requests).toEqual([]);
+});

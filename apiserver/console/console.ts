@@ -1,0 +1,109 @@
+/** The console subresource of virtual machines: a WebSocket of binary frames, passed on to the host that runs the machine. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { TLSSocket } from 'node:tls';
+import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
+import { authenticate } from '#apiserver/auth/authenticate.ts';
+import { authorize } from '#apiserver/auth/authorize.ts';
+import { parsePath, type ResourcePath } from '#apiserver/http/request-info.ts';
+import { statusOf, toApiError } from '#apiserver/http/status.ts';
+import type { Pipeline } from '#apiserver/pipeline.ts';
+import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { ApiError, httpStatusOf, messageOf } from '#lib/std/errors.ts';
+import { connectToHost } from './host-connection.ts';
+import { type ConsoleTarget, consoleTarget } from './target.ts';
+
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+const pingEveryMs = 30_000;
+const maxFrameBytes = 1024 * 1024;
+
+/** Answers requests to upgrade. Refusals are Status objects under their HTTP status, before any WebSocket is there. */
+export function createConsole(server: Pipeline): UpgradeHandler {
+  const webSockets = new WebSocketServer({ noServer: true, maxPayload: maxFrameBytes, perMessageDeflate: false });
+  return (request, socket, head) => {
+    socket.on('error', (error) => server.log.debug('A console connection failed', { error }));
+    void open(server, request)
+      .then((host) => {
+        // The client may have gone meanwhile; then nobody would ever close what was opened for it.
+        socket.once('close', () => host.terminate());
+        if (socket.destroyed) host.terminate();
+        else webSockets.handleUpgrade(request, socket, head, (client) => void join(server, client, host));
+      })
+      .catch((error: unknown) => refuse(server, socket, error));
+  };
+}
+
+async function open(server: Pipeline, request: IncomingMessage): Promise<WebSocket> {
+  const user = authenticate(request.headers.authorization, request.socket as TLSSocket, server.tokens);
+  if (!user) throw new ApiError('Unauthorized', 'Unauthorized: send a bearer token or a client certificate');
+  const { namespace, name } = consolePath(request.url ?? '/');
+  const resource = `${VirtualMachine.plural}/console`;
+  authorize(user, { verb: 'get', group: VirtualMachine.group, resource, namespace, name });
+  const target: ConsoleTarget = await consoleTarget(server.context, server.registry, namespace, name);
+  return await connectToHost(target);
+}
+
+function consolePath(url: string): { namespace: string; name: string } {
+  const path = parsePath(new URL(url, 'https://server').pathname);
+  if (path.type !== 'resource' || !isConsole(path))
+    throw new ApiError('BadRequest', 'only the console of a virtual machine can be opened by an upgrade to WebSocket');
+  return { namespace: path.namespace ?? '', name: path.name ?? '' };
+}
+
+function isConsole({ group, plural, namespace, name, subresource }: ResourcePath): boolean {
+  const kind = group === VirtualMachine.group && plural === VirtualMachine.plural;
+  return kind && namespace !== undefined && name !== undefined && subresource === 'console';
+}
+
+function refuse(server: Pipeline, socket: Duplex, error: unknown): void {
+  const shown = toApiError(error);
+  if (shown.code === 'InternalError') server.log.error('Failed to open a console', { error, reason: messageOf(error) });
+  const body = JSON.stringify(statusOf(shown));
+  socket.end(
+    `HTTP/1.1 ${httpStatusOf[shown.code]} ${shown.code}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+/** Passes everything on in both directions, as fast as the slower side reads, until one side closes or the server stops. */
+async function join(server: Pipeline, client: WebSocket, host: WebSocket): Promise<void> {
+  using stack = new DisposableStack();
+  const near = createWebSocketStream(client);
+  const far = createWebSocketStream(host);
+  const end = () => {
+    near.destroy();
+    far.destroy();
+  };
+  server.stopping.addEventListener('abort', end, { once: true });
+  stack.defer(() => server.stopping.removeEventListener('abort', end));
+  stack.use(keepAlive(server, client, end));
+  stack.use(keepAlive(server, host, end));
+  stack.use(server.metrics.watchStarted(VirtualMachine.plural));
+  try {
+    await Promise.race([pipeline(near, far), pipeline(far, near)]);
+  } catch (error) {
+    // One side going away without a word is how most consoles end.
+    server.log.debug('A console was cut', { error });
+  }
+  client.close();
+  host.close();
+}
+
+/** A peer that has answered none of the pings is gone, whatever TCP says. */
+function keepAlive(server: Pipeline, webSocket: WebSocket, lost: () => void): Disposable {
+  const { clock } = server.context;
+  let answered = true;
+  let next: Disposable;
+  webSocket.on('pong', () => {
+    answered = true;
+  });
+  const tick = () => {
+    if (!answered) return lost();
+    answered = false;
+    if (webSocket.readyState === webSocket.OPEN) webSocket.ping();
+    next = clock.timeout(tick, pingEveryMs);
+  };
+  next = clock.timeout(tick, pingEveryMs);
+  return { [Symbol.dispose]: () => next[Symbol.dispose]() };
+}
