@@ -1,31 +1,38 @@
 /** What must be there before the first request: a store that answers, and the namespaces of the system. */
 import { namespaces } from '#apiserver/resources/builtin.ts';
 import { createObject } from '#apiserver/storage/objects.ts';
-import { publicNamespace, systemNamespace } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
-import { timestamp } from '#lib/std/clock.ts';
+import { type Clock, timestamp } from '#lib/std/clock.ts';
 import { ApiError, isCode, messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
+import type { Random } from '#lib/std/random.ts';
 import { admissionDefaults } from './admission/admission.ts';
+import { systemNamespaces } from './admission/builtin.ts';
 import type { ApiObject } from './json/object.ts';
 import type { ServerContext } from './verbs/server-context.ts';
 
 const backoff = { firstMs: 100, maxMs: 5_000 };
 
-/** Rejects with ServiceUnavailable if the store has not answered by the deadline. Says every time that it is still waiting. */
-export async function waitForStore(
-  context: ServerContext,
-  log: Log,
-  deadlineMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const { clock, random, store } = context;
+export interface Patience {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Asks the store again until it answers: etcd may start after us. Says every time that it is still waiting. Rejects with
+ * ServiceUnavailable if there is no answer by the deadline, and at once for an error that waiting does not mend.
+ */
+export async function waitForStore<T>(ask: () => Promise<T>, patience: Patience): Promise<T> {
+  const { clock, random, log, deadlineMs, signal } = patience;
   const end = clock.monotonic() + deadlineMs;
   for (let failures = 1; ; failures++) {
     try {
-      await store.currentRev();
-      return;
+      return await ask();
     } catch (error) {
+      if (!isCode(error, 'ServiceUnavailable', 'Timeout')) throw error;
       const left = end - clock.monotonic();
       if (left <= 0)
         throw new ApiError('ServiceUnavailable', `The store did not answer for ${Math.round(deadlineMs / 1000)} s`, {
@@ -38,7 +45,7 @@ export async function waitForStore(
 }
 
 export async function createSystemNamespaces(context: ServerContext): Promise<void> {
-  for (const name of ['default', systemNamespace, publicNamespace]) await createNamespace(context, name);
+  for (const name of systemNamespaces) await createNamespace(context, name);
 }
 
 async function createNamespace(context: ServerContext, name: string): Promise<void> {

@@ -4,6 +4,8 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '#lib/std/clock.ts';
 import { jsonLog } from '#lib/std/log.ts';
 import { aborted, runMain, UsageError } from '#lib/std/main.ts';
+import { systemRandom } from '#lib/std/random.ts';
+import { waitForStore } from './bootstrap.ts';
 import { readCrds } from './resources/crd.ts';
 import { startServer } from './server.ts';
 import { openStore } from './store/open.ts';
@@ -19,9 +21,10 @@ Usage: factory-apiserver [options]
   --client-ca FILE     client certificates signed by this authority are believed: CN is the user, O the groups
   --token-file FILE    bearer tokens: lines of token,user,uid,"group1,group2"
   --crds DIR           CustomResourceDefinitions to serve (default: those of this project)
-  --log-level LEVEL    debug, info, warn or error (default info)
   --help               show this
 `;
+
+const storeDeadlineMs = 60_000;
 
 const options = {
   listen: { type: 'string', default: '127.0.0.1:6443' },
@@ -31,7 +34,6 @@ const options = {
   'client-ca': { type: 'string' },
   'token-file': { type: 'string' },
   crds: { type: 'string', default: join(import.meta.dirname, '../crds') },
-  'log-level': { type: 'string', default: 'info' },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -66,11 +68,6 @@ function readListen(text: string): { host: string; port: number } {
   return { host: match[1] ?? match[2]!, port: Number(match[3]) };
 }
 
-function levelOf(text: string): 'debug' | 'info' | 'warn' | 'error' {
-  if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text;
-  throw new UsageError(`Unknown --log-level "${text}": debug, info, warn or error`);
-}
-
 const log = jsonLog('factory-apiserver');
 
 await runMain(log, async (stack, signal) => {
@@ -79,8 +76,9 @@ await runMain(log, async (stack, signal) => {
     process.stdout.write(usage);
     return;
   }
-  const leveled = jsonLog('factory-apiserver', levelOf(values['log-level']));
-  const store = stack.use(await openStore(required(values, 'store'), { clock: systemClock, log: leveled }));
+  const address = required(values, 'store');
+  const patience = { clock: systemClock, random: systemRandom, log, deadlineMs: storeDeadlineMs, signal };
+  const store = stack.use(await waitForStore(() => openStore(address, { clock: systemClock, log }), patience));
   stack.use(
     await startServer({
       store,
@@ -92,7 +90,7 @@ await runMain(log, async (stack, signal) => {
       },
       tokens: readRequired(values, 'token-file'),
       crds: readCrds(values.crds),
-      log: leveled,
+      log,
       signal,
     }),
   );

@@ -36,7 +36,7 @@ export interface Pipeline {
 }
 
 /** What is logged and counted of a request. */
-interface Record {
+interface Seen {
   verb: string;
   resource: string;
 }
@@ -45,9 +45,9 @@ interface Record {
 export async function handle(pipeline: Pipeline, request: HttpRequest, response: HttpResponse): Promise<void> {
   const { clock } = pipeline.context;
   const started = clock.monotonic();
-  const record: Record = { verb: request.method, resource: '' };
+  const seen: Seen = { verb: request.method, resource: '' };
   try {
-    await route(pipeline, request, response, record);
+    await route(pipeline, request, response, seen);
   } catch (error) {
     const shown = toApiError(error);
     if (shown.code === 'InternalError')
@@ -55,10 +55,10 @@ export async function handle(pipeline: Pipeline, request: HttpRequest, response:
     sendError(response, shown);
   }
   const seconds = (clock.monotonic() - started) / 1000;
-  pipeline.metrics.request({ ...record, code: response.statusCode }, record.verb === 'watch' ? 0 : seconds);
+  pipeline.metrics.request({ ...seen, code: response.statusCode }, seen.verb === 'watch' ? 0 : seconds);
 }
 
-async function route(pipeline: Pipeline, request: HttpRequest, response: HttpResponse, record: Record): Promise<void> {
+async function route(pipeline: Pipeline, request: HttpRequest, response: HttpResponse, seen: Seen): Promise<void> {
   const url = new URL(request.url, 'https://server');
   if (await sendPublic(pipeline, request, response, url)) return;
   const user = authenticate(request.headers.authorization, request.socket, pipeline.tokens);
@@ -66,7 +66,7 @@ async function route(pipeline: Pipeline, request: HttpRequest, response: HttpRes
   const path = parsePath(url.pathname);
   const resource = path.type === 'resource' ? pipeline.registry.find(path.group, path.version, path.plural) : undefined;
   if (path.type === 'resource' && resource) {
-    await serveResource(pipeline, request, response, { path, resource, url, user, record });
+    await serveResource(pipeline, request, response, { path, resource, url, user, seen });
     return;
   }
   authorize(user, { verb: request.method.toLowerCase(), path: url.pathname });
@@ -109,7 +109,7 @@ interface Target {
   readonly resource: Call['resource'];
   readonly url: URL;
   readonly user: User;
-  readonly record: Record;
+  readonly seen: Seen;
 }
 
 async function serveResource(
@@ -118,11 +118,11 @@ async function serveResource(
   response: HttpResponse,
   target: Target,
 ): Promise<void> {
-  const { path, resource, url, user, record } = target;
+  const { path, resource, url, user, seen } = target;
   const verb = verbOf(request.method, path, url.searchParams);
   if (!verb) throw new ApiError('MethodNotAllowed', `the method ${request.method} means nothing here`);
   const qualified = path.subresource === undefined ? path.plural : `${path.plural}/${path.subresource}`;
-  Object.assign(record, { verb, resource: path.plural });
+  Object.assign(seen, { verb, resource: path.plural });
   authorize(user, {
     verb,
     group: path.group,

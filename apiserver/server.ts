@@ -1,13 +1,14 @@
 /** The API server as a value: started with a store, stopped by disposing of it. */
 import { once } from 'node:events';
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
-import type { AddressInfo, Socket } from 'node:net';
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import type { Clock } from '#lib/std/clock.ts';
 import { systemClock, timestamp } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import { readTokens } from './auth/tokens.ts';
-import { createSystemNamespaces, waitForStore } from './bootstrap.ts';
+import { createSystemNamespaces, type Patience, waitForStore } from './bootstrap.ts';
+import { trackConnections } from './connections.ts';
 import { createConsole } from './console/console.ts';
 import { createDocuments } from './documents.ts';
 import { createHealth } from './health.ts';
@@ -57,13 +58,14 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   await using stack = new AsyncDisposableStack();
   const caches = stack.use(createCaches({ store, clock, random, log }));
   const context: ServerContext = { store, caches, clock, random };
-  await waitForStore(
-    context,
+  const patience: Patience = {
+    clock,
+    random,
     log,
-    options.storeDeadlineMs ?? defaultStoreDeadlineMs,
-    options.signal ?? new AbortController().signal,
-  );
-  await createSystemNamespaces(context);
+    deadlineMs: options.storeDeadlineMs ?? defaultStoreDeadlineMs,
+    signal: options.signal ?? new AbortController().signal,
+  };
+  await waitForStore(() => createSystemNamespaces(context), patience);
   const registry = registryOf(options.crds, context);
   // All caches from the start: one made at the first watch would know nothing of what happened since that client's list.
   for (const resource of registry.all()) caches.of(resource);
@@ -86,7 +88,11 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   const connections = trackConnections(server, log);
   server.listen(options.listen.port, options.listen.host);
   await once(server, 'listening');
-  stack.defer(() => close(server, connections, stopping, clock));
+  stack.defer(() => {
+    // Watches end as if their time were up.
+    stopping.abort(new Error('The server is stopping'));
+    return connections.close(clock, drainMs);
+  });
   const { port } = server.address() as AddressInfo;
   const running = stack.move();
   const url = `https://${options.listen.host}:${port}`;
@@ -116,43 +122,4 @@ function secureServer({ tls }: ServerOptions): Http2SecureServer {
     headersTimeout: 125_000,
     settings: { maxConcurrentStreams: 1_000 },
   } as Parameters<typeof createSecureServer>[0]);
-}
-
-interface Connections {
-  readonly sessions: Set<ServerHttp2Session>;
-  readonly sockets: Set<Socket>;
-}
-
-function trackConnections(server: Http2SecureServer, log: Log): Connections {
-  const sessions = new Set<ServerHttp2Session>();
-  const sockets = new Set<Socket>();
-  server.on('session', (session) => {
-    sessions.add(session);
-    session.on('close', () => sessions.delete(session));
-    session.on('error', (error) => log.debug('A connection failed', { error }));
-  });
-  server.on('secureConnection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', (error: Error) => log.debug('A connection failed', { error }));
-  });
-  server.on('tlsClientError', (error: Error) => log.debug('A client failed to connect', { error }));
-  return { sessions, sockets };
-}
-
-/** Watches end as if their time were up, requests under way finish, and only what is left after that is cut. */
-async function close(
-  server: Http2SecureServer,
-  { sessions, sockets }: Connections,
-  stopping: AbortController,
-  clock: Clock,
-): Promise<void> {
-  stopping.abort(new Error('The server is stopping'));
-  const closed = once(server, 'close');
-  server.close();
-  for (const session of sessions) session.close();
-  using _ = clock.timeout(() => {
-    for (const socket of sockets) socket.destroy();
-  }, drainMs);
-  await closed;
 }

@@ -95,6 +95,12 @@ export function displayName(resource: ApiResource, name: string): string {
   return `${resource.singular}${resource.group === '' ? '' : `.${resource.group}`}/${name}`;
 }
 
+/** The command that explains this object, to be named where something is not as asked. */
+export function whyCommand(resource: ApiResource, namespace: string, name: string): string {
+  const word = resource.shortNames[0] ?? resource.singular;
+  return `factoryctl why ${word} ${name}${resource.namespaced ? ` -n ${namespace}` : ''}`;
+}
+
 export interface Target {
   readonly resource: ApiResource;
   readonly name: string;

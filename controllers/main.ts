@@ -91,7 +91,14 @@ async function ensureNamespace(
   }
 }
 
-const usage = `Usage: factory-controllers --kubeconfig FILE [--identity NAME] [--listen HOST:PORT]`;
+const usage = `Usage: factory-controllers --kubeconfig FILE [--identity NAME] [--listen HOST:PORT]
+
+The reconcile loops that need no Mesos. Several may run; one leads, by Lease.
+
+  --kubeconfig FILE    How to reach the API server; $KUBECONFIG if left out
+  --identity NAME      Who leads, in the Lease. Unique per running process; one that is started again under the same name leads again at
+                       once. The host name and a random word if left out
+  --listen HOST:PORT   Serve /livez, /readyz and /metrics there`;
 
 interface Flags {
   readonly kubeconfig: string;
@@ -104,8 +111,12 @@ function parseFlags(args: readonly string[]): Flags {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { kubeconfig: string, identity: string, listen: string },
+      options: { kubeconfig: string, identity: string, listen: string, help: { type: 'boolean' } },
     });
+    if (values.help) {
+      process.stdout.write(`${usage}\n`);
+      process.exit(0);
+    }
     const kubeconfig = values.kubeconfig ?? process.env.KUBECONFIG;
     if (!kubeconfig) throw new UsageError(`No kubeconfig: give --kubeconfig FILE or set KUBECONFIG\n${usage}`);
     // Whoever names a process promises that there is one of that name at a time: restarted, it leads again at once.

@@ -3,6 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { supervise } from './supervisor.ts';
 
+if (process.argv.includes('--help')) {
+  process.stdout.write(
+    'Usage: factory-executor\n\nStarted by a Mesos agent for the machines of one host. Reads the file named by CF_EXECUTOR_CONFIG\n(default /etc/computefactory/executor.json); takes no flags.\n',
+  );
+  process.exit(0);
+}
+
 const controller = new AbortController();
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => controller.abort());
 

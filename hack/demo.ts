@@ -1,10 +1,12 @@
 /**
  * `make demo`: a local cluster, the samples, machines coming up, a summary. Does what a user would do by hand, with the same commands,
  * and leaves the cluster running. A second run finds everything there and says so.
+ * Usage: hack/demo.ts [--dir DIRECTORY] [--port PORT]    as of "factoryctl local up"
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { defaultDir } from '#cli/local/default-dir.ts';
 import { whyNoLibvirt } from '#cli/local/libvirt-here.ts';
 import { localPaths, readSettings } from '#cli/local/settings.ts';
@@ -25,12 +27,20 @@ const namespace = 'studio-a';
 const readyMs = 10 * 60_000;
 const lookEveryMs = 500;
 const out = terminalOutput();
+const { values: flags } = parseArgs({ options: { dir: { type: 'string' }, port: { type: 'string' } } });
+const dir = resolve(flags.dir ?? defaultDir);
+const paths = localPaths(dir);
+/** What the other commands need to find this cluster; nothing for the usual one. */
+const dirFlags = flags.dir === undefined ? [] : ['--dir', dir];
+const downCommand = ['bin/factoryctl local down', ...dirFlags].join(' ');
+// The samples are for this cluster, never for one that the user's own kubeconfig names.
+process.env.KUBECONFIG = paths.kubeconfig;
 
 /** The image that the samples name, put where the hosts of a local cluster look for files to import. */
 function placeImage(): void {
-  const file = join(localPaths(defaultDir).imports, 'tiny.img');
+  const file = join(paths.imports, 'tiny.img');
   if (existsSync(file)) return;
-  mkdirSync(localPaths(defaultDir).imports, { recursive: true });
+  mkdirSync(paths.imports, { recursive: true });
   if (whyNoLibvirt() === undefined) copyFileSync(buildGuest(), file);
   else {
     // Imitated machines boot nothing: any disk image will do.
@@ -138,6 +148,7 @@ function summary({ factory, machines }: World, seconds: number): void {
   );
   if (real > 0) out.line(`${real} real machines run beside them under QEMU: pool real.`);
   out.line('');
+  out.line(`For these and for kubectl: export KUBECONFIG=${relative(process.cwd(), paths.kubeconfig)}`);
   out.line('Try next:');
   out.line(
     '  bin/factoryctl scale cf/render --replicas=120 -n studio-a     fewer cores; watch with: bin/factoryctl get vm -w -n studio-a',
@@ -147,22 +158,20 @@ function summary({ factory, machines }: World, seconds: number): void {
       ? '  bin/factoryctl console vm real-0 -n studio-a                  the serial console of a real machine; leave with Control-]'
       : '  bin/factoryctl describe cf render -n studio-a                 everything about the factory',
   );
-  out.line('  bin/factoryctl local down                                     stop everything and leave nothing behind');
-  out.line('');
-  out.line(`kubectl works too: export KUBECONFIG=${relative(process.cwd(), localPaths(defaultDir).kubeconfig)}`);
+  out.line(`  ${downCommand.padEnd(62)}stop everything and leave nothing behind`);
 }
 
 async function demo(): Promise<void> {
-  await command('local', 'up', '--wait');
+  await command('local', 'up', '--wait', ...dirFlags, ...(flags.port === undefined ? [] : ['--port', flags.port]));
   placeImage();
-  const withReal = readSettings(defaultDir)!.hosts.some(({ hypervisor }) => hypervisor === 'libvirt');
+  const withReal = readSettings(dir)!.hosts.some(({ hypervisor }) => hypervisor === 'libvirt');
   const files = readdirSync(samples)
     .filter((name) => withReal || !name.includes('real'))
     .sort();
   const started = systemClock.monotonic();
   await command('apply', ...files.flatMap((name) => ['-f', join(samples, name)]));
   out.line('');
-  const client = connectFromFile(localPaths(defaultDir).kubeconfig);
+  const client = connectFromFile(paths.kubeconfig);
   const world = await showUntilReady(client, withReal);
   summary(world, (systemClock.monotonic() - started) / 1000);
 }
@@ -172,7 +181,7 @@ try {
   process.exit(0);
 } catch (error) {
   out.error(
-    `\nThe demo did not end well: ${messageOf(error)}.\n"bin/factoryctl local status" shows what runs; "bin/factoryctl local down" removes it all.`,
+    `\nThe demo did not end well: ${messageOf(error)}.\n"${['bin/factoryctl local status', ...dirFlags].join(' ')}" shows what runs; "${downCommand}" removes it all.`,
   );
   process.exit(1);
 }

@@ -2,8 +2,12 @@
 import { at, equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { forbidden, invalid } from '#apiserver/schema/causes.ts';
+import { publicNamespace, systemNamespace } from '#lib/api/names.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import type { Rules } from './rules.ts';
+
+/** There from the first start on, and needed. */
+export const systemNamespaces: readonly string[] = ['default', systemNamespace, publicNamespace];
 
 const namespaceLabel = 'kubernetes.io/metadata.name';
 
@@ -15,6 +19,10 @@ export const namespaceRules: Rules = {
     // The namespace is emptied before it goes: `kubernetes` stands for that, until the controller takes it away by /finalize.
     return old ? labelled : { ...labelled, spec: { finalizers: ['kubernetes'] }, status: { phase: 'Active' } };
   },
+  refuseDelete: ({ metadata }) =>
+    systemNamespaces.includes(metadata.name)
+      ? 'this namespace belongs to the system and may not be deleted'
+      : undefined,
 };
 
 export const secretRules: Rules = {

@@ -1,6 +1,6 @@
 /** Reading JSON with what JSON.parse leaves out: duplicate fields, a limit on depth, and names that are dangerous in JavaScript. */
 import { ApiError } from '#lib/std/errors.ts';
-import type { Json } from './json.ts';
+import { isObject, type Json } from './json.ts';
 
 export const maxDepth = 64;
 
@@ -60,9 +60,19 @@ function scan(text: string, duplicates: string[]): void {
   }
 }
 
+/** BadRequest for a value that nests deeper than maxDepth: read from something else than JSON text, or patched together. */
+export function requireShallow(value: Json, depth = 0): void {
+  if (depth > maxDepth) throw tooDeep();
+  if (Array.isArray(value)) for (const item of value) requireShallow(item, depth + 1);
+  else if (isObject(value)) for (const child of Object.values(value)) requireShallow(child, depth + 1);
+}
+
+function tooDeep(): ApiError {
+  return new ApiError('BadRequest', `the object is nested more than ${maxDepth} levels deep; flatten it`);
+}
+
 function open(token: string, parent: Frame | undefined, depth: number): Frame {
-  if (depth >= maxDepth)
-    throw new ApiError('BadRequest', `the object is nested more than ${maxDepth} levels deep; flatten it`);
+  if (depth >= maxDepth) throw tooDeep();
   const path = parent === undefined ? '' : parent.names ? parent.member : `${parent.path}[${parent.index}]`;
   return { path, names: token === '{' ? new Set() : undefined, index: 0, member: path };
 }

@@ -1,7 +1,7 @@
-import { parseAllDocuments, stringify, type YAMLError } from 'yaml';
+import { type Document, parseAllDocuments, stringify, type YAMLError } from 'yaml';
 import { ApiError } from '#lib/std/errors.ts';
 import { isObject, type Json } from './json.ts';
-import { maxDepth, type Parsed, refuseDangerousName } from './strict.ts';
+import { type Parsed, refuseDangerousName, requireShallow } from './strict.ts';
 
 /** How much a document may grow by aliases ("billion laughs"). */
 const maxAliases = 100;
@@ -15,11 +15,12 @@ export function parseYaml(text: string, what: string): Parsed {
   const problem = document.errors.find((error) => error.code !== 'DUPLICATE_KEY');
   if (problem) throw new ApiError('BadRequest', `${what}: yaml parse error: ${problem.message}`, { cause: problem });
   const value = toJson(document, what);
-  check(value, 0);
+  requireShallow(value);
+  refuseDangerousNames(value);
   return { value, duplicates: document.errors.map(placeOf) };
 }
 
-function toJson(document: { toJS(options: object): unknown }, what: string): Json {
+function toJson(document: Pick<Document, 'toJS'>, what: string): Json {
   try {
     return document.toJS({ maxAliasCount: maxAliases }) as Json;
   } catch (error) {
@@ -33,14 +34,12 @@ function placeOf(error: YAMLError): string {
   return `line ${error.linePos?.[0].line ?? '?'}`;
 }
 
-function check(value: Json, depth: number): void {
-  if (depth > maxDepth)
-    throw new ApiError('BadRequest', `the object is nested more than ${maxDepth} levels deep; flatten it`);
-  if (Array.isArray(value)) for (const item of value) check(item, depth + 1);
+function refuseDangerousNames(value: Json): void {
+  if (Array.isArray(value)) for (const item of value) refuseDangerousNames(item);
   else if (isObject(value))
     for (const [name, child] of Object.entries(value)) {
       refuseDangerousName(name);
-      check(child, depth + 1);
+      refuseDangerousNames(child);
     }
 }
 

@@ -87,8 +87,8 @@ export function tableOf(
   };
 }
 
-function rowObject(object: JsonObject, include: Include): { object?: JsonObject } {
-  if (include === 'None') return { object: null as never };
+function rowObject(object: JsonObject, include: Include): { object: JsonObject | null } {
+  if (include === 'None') return { object: null };
   return { object: include === 'Object' ? object : partialOf(object) };
 }
 

@@ -12,8 +12,6 @@ interface Term {
 
 export interface FieldMatcher {
   matches(object: StoredObject): boolean;
-  /** Set if only the object of this name can match. */
-  readonly name?: string;
 }
 
 /** BadRequest for text that is no selector, or that names a field this resource does not offer. */
@@ -22,11 +20,9 @@ export function parseFieldSelector(text: string | null, resource: Resource): Fie
     .split(/(?<!\\),/)
     .filter((part) => part.trim() !== '')
     .map((part) => parseTerm(part, resource));
-  const exact = terms.find(({ path, equal }) => equal && path.join('.') === 'metadata.name');
   return {
     matches: (object) =>
       terms.every(({ path, equal, value }) => (String(atPath(object, path) ?? '') === value) === equal),
-    ...(exact ? { name: exact.value } : {}),
   };
 }
 

@@ -11,10 +11,11 @@ export interface Output {
   readonly stderr: string;
 }
 
-export interface Kubectl {
-  /** Runs it to its end, at most 30 s. `input` is its standard input. */
-  (arguments_: readonly string[], options?: { readonly input?: string; readonly editor?: string }): Promise<Output>;
-}
+/** Runs it to its end, at most 30 s. `input` is its standard input. */
+export type Kubectl = (
+  arguments_: readonly string[],
+  options?: { readonly input?: string; readonly editor?: string },
+) => Promise<Output>;
 
 /** The version of the kubectl that is found, or undefined if there is none. */
 export function kubectlVersion(): string | undefined {

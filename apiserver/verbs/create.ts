@@ -17,6 +17,8 @@ import { validate } from './validate.ts';
 /** Without vowels and look-alikes, as apimachinery's util/rand: no word comes out by chance. */
 const suffixLetters = 'bcdfghjklmnpqrstvwxz2456789';
 const suffixLength = 5;
+/** What is made up by the server is short enough for any kind of name. */
+const maxGeneratedBase = 63 - suffixLength;
 /** Kubernetes 1.30 and later: tries to find a free name before AlreadyExists. */
 const maxNames = 8;
 
@@ -30,7 +32,7 @@ export async function create(context: ServerContext, call: Call): Promise<Answer
   if (path.namespace !== undefined) await requireActiveNamespace(context.store, resource, object, path.namespace);
   const generated = object.metadata.name ? undefined : object.metadata.generateName;
   for (let attempt = 1; ; attempt++) {
-    if (generated) object.metadata.name = `${generated}${suffix(context.random)}`;
+    if (generated) object.metadata.name = `${generated.slice(0, maxGeneratedBase)}${suffix(context.random)}`;
     const draft = fillIn(object, resource, path.namespace, context);
     validate(draft, undefined, resource);
     const key = { resource, namespace: path.namespace, name: draft.metadata.name ?? '' };
@@ -50,7 +52,6 @@ function checkPlace(object: ApiObject, namespace: string | undefined): void {
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
 }
 
-/** Cut so that the name with its suffix is not too long, as Kubernetes does. */
 function suffix(random: Random): string {
   return Array.from(
     { length: suffixLength },

@@ -34,6 +34,8 @@ interface Query {
   readonly selection: Selection;
 }
 
+/** The store answers a list as well, only slower: so there is no use in waiting long. */
+const cacheWaitMs = 500;
 /** Objects read from the store at once while a selector leaves most of them out. */
 const maxScan = 10_000;
 
@@ -41,14 +43,40 @@ export async function list(context: ServerContext, call: Call): Promise<Answer> 
   const { resource } = call;
   const page = resource.fixed
     ? { items: resource.fixed, rev: await context.store.currentRev() }
-    : await readPage(context.store, resource, readQuery(call));
+    : await read(context, resource, readQuery(call));
   return { status: 200, body: listObject(resource, page) };
+}
+
+/** Whole lists of the present come from the cache if it is known to be up to date; pages and the past come from the store. */
+async function read(context: ServerContext, resource: Resource, query: Query): Promise<Page> {
+  const whole = query.limit === 0 && query.at === undefined && query.after === '';
+  const cached = whole ? await readCache(context, resource, query) : undefined;
+  return cached ?? (await readPage(context.store, resource, query));
+}
+
+async function readCache(context: ServerContext, resource: Resource, query: Query): Promise<Page | undefined> {
+  const cache = context.caches.of(resource);
+  if (cache.rev === undefined || (query.notOlder !== undefined && query.notOlder > cache.rev)) return undefined;
+  if (query.notOlder === undefined && !(await cache.isCurrent(cacheWaitMs))) return undefined;
+  const { entries, rev } = cache.list(query.prefix);
+  return { items: entries.map((entry) => entry.object).filter(query.selection.matches), rev };
 }
 
 /** All objects that the query selects, for those who go on to do something with each. */
 export async function listAll(context: ServerContext, call: Call): Promise<Page> {
   const query = { ...readQuery(call), limit: 0, after: '' };
-  return await readPage(context.store, call.resource, query);
+  return await read(context, call.resource, query);
+}
+
+/** All objects that a watch is to begin with, from the store, whatever the query says of revisions. */
+export async function listNewest(store: Store, { resource, path, query }: Call): Promise<Page> {
+  const selection = selectionOf(query, resource);
+  return await readPage(store, resource, {
+    prefix: prefixOf(resource, path.namespace),
+    limit: 0,
+    after: '',
+    selection,
+  });
 }
 
 export function listObject(resource: Resource, page: Page): JsonObject {
@@ -74,7 +102,7 @@ function readQuery({ query, resource, path }: Call): Query {
   const base = { prefix: prefixOf(resource, path.namespace), selection: selectionOf(query, resource) };
   if (token !== '') return { ...base, ...readToken(token, rev), limit };
   if (rev === undefined) return { ...base, limit, after: '' };
-  if (rev === 0n) return { ...base, limit: 0, after: '' };
+  if (rev === 0n) return { ...base, limit: 0, after: '', notOlder: 0n };
   const exact = match === 'Exact' || (match === '' && limit > 0);
   return { ...base, limit, after: '', ...(exact ? { at: rev } : { notOlder: rev }) };
 }

@@ -2,7 +2,7 @@ import type { Answer, Call } from '#apiserver/http/call.ts';
 import { mediaType } from '#apiserver/http/negotiate.ts';
 import { badRequest, invalidOption } from '#apiserver/http/status.ts';
 import { copyJson, goTypeOf, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
-import { parseJson } from '#apiserver/json/strict.ts';
+import { parseJson, requireShallow } from '#apiserver/json/strict.ts';
 import { jsonPatch } from '#apiserver/patch/json-patch.ts';
 import { mergePatch } from '#apiserver/patch/merge.ts';
 import { strategicPatch } from '#apiserver/patch/strategic.ts';
@@ -89,6 +89,7 @@ function applier(type: string, value: Json): (document: JsonObject) => JsonObjec
 }
 
 function mustBeObject(value: Json): JsonObject {
+  requireShallow(value);
   if (isObject(value)) return value;
   throw badRequest('the patched document is not an object');
 }

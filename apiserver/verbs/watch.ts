@@ -7,8 +7,10 @@ import { invalidOption } from '#apiserver/http/status.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import { forbidden } from '#apiserver/schema/causes.ts';
 import { selectionOf } from '#apiserver/selectors/selection.ts';
-import { prefixOf } from '#apiserver/storage/keys.ts';
+import type { ObjectCache } from '#apiserver/storage/caches.ts';
+import { keyOf, prefixOf } from '#apiserver/storage/keys.ts';
 import { ApiError } from '#lib/std/errors.ts';
+import { listNewest } from './list.ts';
 import { readInteger } from './options.ts';
 import { parseRevision } from './revision.ts';
 import type { ServerContext } from './server-context.ts';
@@ -45,23 +47,44 @@ export async function watch(context: ServerContext, call: Call): Promise<Watchin
   const names =
     path.name === undefined ? matches : (object: StoredObject) => object.metadata.name === path.name && matches(object);
   const cache = context.caches.of(resource);
-  const ready =
-    query.from === undefined
-      ? await cache.waitFor(await context.store.currentRev(), cacheWaitMs)
-      : await cache.waitFor(0n, cacheWaitMs);
-  if (!ready) throw notReady();
   const wants = (event: CacheEvent<StoredObject>) =>
     names(event.entry.object) || (event.prev !== undefined && names(event.prev.object));
-  const client = await cache.watch(query.initialEvents ? undefined : query.from, {
-    prefix: prefixOf(resource, path.namespace),
-    wants,
-  });
+  if (!(await cache.waitFor(0n, cacheWaitMs))) throw notReady();
+  const prefix = prefixOf(resource, path.namespace);
+  const present = (await mustList(cache, query)) ? await snapshot(context, call) : undefined;
+  const from = present ? present.rev : query.initialEvents ? undefined : query.from;
+  const client = await cache.watch(from, { prefix, wants });
   return {
-    messages: messagesOf(client, names, query),
+    messages: messagesOf(present ? startingWith(present, client) : client, names, query),
     bookmark: () => (query.bookmarks ? client.bookmarkRev : undefined),
     durationMs: query.durationMs,
     [Symbol.dispose]: () => client[Symbol.dispose](),
   };
+}
+
+/**
+ * Whether the client wants to begin with a state that the cache cannot show to have: the newest, or one that it has yet to reach. Where
+ * progress is not reliable (see Store.reliableProgress) that is never known of a quiet resource.
+ */
+async function mustList(cache: ObjectCache, query: Query): Promise<boolean> {
+  if (query.from === undefined) return !(await cache.isCurrent(cacheWaitMs));
+  if (!query.initialEvents || query.from === 0n) return false;
+  return cache.rev === undefined || cache.rev < query.from;
+}
+
+async function snapshot(context: ServerContext, call: Call): Promise<Batch<StoredObject>> {
+  const { items, rev } = await listNewest(context.store, call);
+  const events = items.map((object) => {
+    const { namespace, name, resourceVersion } = object.metadata;
+    const entry = { key: keyOf(call.resource, namespace, name), object, rev: BigInt(resourceVersion), memo: new Map() };
+    return { type: 'ADDED', rev: entry.rev, entry } as const;
+  });
+  return { initial: true, events, rev };
+}
+
+async function* startingWith<T>(first: Batch<T>, rest: AsyncIterable<Batch<T>>): AsyncIterable<Batch<T>> {
+  yield first;
+  yield* rest;
 }
 
 function notReady(): ApiError {

@@ -48,6 +48,7 @@ async function open({ endpoint }: Session, path: string): Promise<WebSocket> {
 
 function attach(socket: WebSocket, name: string, out: Output): Promise<number> {
   const { stdin, stdout } = process;
+  let refused = false;
   return new Promise((resolve) => {
     const end = (code: number) => {
       if (stdin.isTTY) stdin.setRawMode(false);
@@ -71,6 +72,8 @@ function attach(socket: WebSocket, name: string, out: Output): Promise<number> {
     socket.on('message', (data: Buffer) => stdout.write(data));
     socket.on('close', () => end(exit.ok));
     socket.on('unexpected-response', (_request, response) => {
+      // Closing a socket that never opened is reported as an error too: the refusal is what there is to say.
+      refused = true;
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () => {
@@ -81,6 +84,7 @@ function attach(socket: WebSocket, name: string, out: Output): Promise<number> {
       });
     });
     socket.on('error', (error) => {
+      if (refused) return;
       out.error(`The console of ${name} was cut: ${error.message}`);
       end(exit.failed);
     });

@@ -3,7 +3,7 @@ import { isCode } from '#lib/std/errors.ts';
 import { UsageError } from '#lib/std/main.ts';
 import { readManifests } from '../manifests.ts';
 import type { Output } from '../output.ts';
-import { discover, displayName, pathOf, resolveKind, resolveTargets, type Target } from '../resources.ts';
+import { discover, displayName, pathOf, resolveKind, resolveTargets, type Target, whyCommand } from '../resources.ts';
 import { connect, type Session } from '../session.ts';
 import { connectionFlags, connectionHelp, exit, parseFlags, type Verb } from '../verb.ts';
 import { readTimeout } from './wait.ts';
@@ -120,7 +120,7 @@ async function waitUntilGone(
       const waits = blocker ?? `its finalizers ${left.metadata.finalizers?.join(', ') ?? '(none)'}`;
       if (systemClock.monotonic() > deadline) {
         out.error(
-          `${name} is still there after ${timeoutMs / 1000} s; it waits for ${waits}. See "factoryctl why ${target.resource.singular} ${target.name}".`,
+          `${name} is still there after ${timeoutMs / 1000} s; it waits for ${waits}. See "${whyCommand(target.resource, target.namespace, target.name)}".`,
         );
         return exit.timeout;
       }

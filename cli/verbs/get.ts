@@ -46,26 +46,26 @@ ${connectionHelp}`,
     if (format !== undefined && !['wide', 'json', 'yaml', 'name'].includes(format)) {
       throw new UsageError(`--output takes wide, json, yaml or name, not "${format}".`);
     }
+    if (values.watch && format !== undefined && format !== 'wide')
+      throw new UsageError(`--watch shows one line per change: it does not go with --output ${format}.`);
     const session = connect(values);
     const requests = await requestsOf(session, positionals, values['all-namespaces'] ? undefined : session.namespace);
     if (values.watch && requests.length !== 1) throw new UsageError('--watch takes one kind at a time.');
     const query = values.selector ? `labelSelector=${encodeURIComponent(values.selector)}` : '';
     if (format === 'json' || format === 'yaml' || format === 'name')
       return await printObjects(session, requests, query, format, out);
-    const wide = format === 'wide';
-    for (const [index, request] of requests.entries()) {
+    let printed = false;
+    for (const request of requests) {
       const table = await session.request<Table>('GET', withQuery(request.path, query), { accept: asTable });
-      if (index > 0) out.line('');
-      printRows(
-        table,
-        {
-          wide,
-          namespaces: values['all-namespaces'] === true && request.resource.namespaced,
-          prefix: requests.length > 1 ? request.resource : undefined,
-        },
-        out,
-      );
-      if (values.watch) await watchRows(session, request, query, table, wide, out);
+      if (printed && table.rows?.length) out.line('');
+      printed ||= (table.rows?.length ?? 0) > 0;
+      const options: RowOptions = {
+        wide: format === 'wide',
+        namespaces: values['all-namespaces'] === true && request.resource.namespaced,
+        prefix: requests.length > 1 ? request.resource : undefined,
+      };
+      printRows(table, options, out);
+      if (values.watch) await watchRows(session, request, query, table, options, out);
     }
     return exit.ok;
   },
@@ -139,10 +139,9 @@ async function watchRows(
   request: Request,
   query: string,
   table: Table,
-  wide: boolean,
+  options: RowOptions,
   out: Output,
 ): Promise<void> {
-  const options: RowOptions = { wide, namespaces: false };
   const path = request.name === undefined ? request.path : request.path.slice(0, request.path.lastIndexOf('/'));
   const field =
     request.name === undefined ? '' : `fieldSelector=${encodeURIComponent(`metadata.name=${request.name}`)}`;

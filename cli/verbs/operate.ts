@@ -2,7 +2,7 @@
 import { systemClock } from '#lib/std/clock.ts';
 import { UsageError } from '#lib/std/main.ts';
 import type { Output } from '../output.ts';
-import { discover, pathOf, resolveTargets, resolveWord } from '../resources.ts';
+import { discover, pathOf, resolveTargets, resolveWord, whyCommand } from '../resources.ts';
 import { connect } from '../session.ts';
 import { connectionFlags, connectionHelp, exit, parseFlags, type Verb } from '../verb.ts';
 import { readTimeout } from './wait.ts';
@@ -54,7 +54,8 @@ Makes a VMOperation and waits for its end. Exit codes: 0 done, 1 refused or fail
           () => session.request<Operation>('GET', pathOf(kind, session.namespace, made.metadata.name)),
           timeoutMs,
         );
-        code = Math.max(code, report(target.name, past, ended, timeoutMs, out));
+        const next = whyCommand(target.resource, session.namespace, target.name);
+        code = Math.max(code, report(target.name, past, ended, { timeoutMs, next }, out));
       }
       return code;
     },
@@ -72,7 +73,13 @@ async function waitForEnd(look: () => Promise<Operation>, timeoutMs: number): Pr
   }
 }
 
-function report(name: string, past: string, { metadata, status }: Operation, timeoutMs: number, out: Output): number {
+function report(
+  name: string,
+  past: string,
+  { metadata, status }: Operation,
+  { timeoutMs, next }: { readonly timeoutMs: number; readonly next: string },
+  out: Output,
+): number {
   if (status?.phase === 'Completed') {
     out.line(`virtualmachine.computefactory.io/${name} ${past}`);
     return exit.ok;
@@ -83,7 +90,7 @@ function report(name: string, past: string, { metadata, status }: Operation, tim
     return exit.failed;
   }
   out.error(
-    `virtualmachine ${name} was not ${past} in ${timeoutMs / 1000} s (operation ${metadata.name} is ${status?.phase ?? 'not seen yet'}: ${message}). See "factoryctl why vm ${name}".`,
+    `virtualmachine ${name} was not ${past} in ${timeoutMs / 1000} s (operation ${metadata.name} is ${status?.phase ?? 'not seen yet'}: ${message}). See "${next}".`,
   );
   return exit.timeout;
 }

@@ -2,7 +2,7 @@ import { parseDuration } from '#lib/api/duration.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { isCode } from '#lib/std/errors.ts';
 import { UsageError } from '#lib/std/main.ts';
-import { discover, displayName, pathOf, resolveTargets } from '../resources.ts';
+import { discover, displayName, pathOf, resolveTargets, whyCommand } from '../resources.ts';
 import { connect } from '../session.ts';
 import { connectionFlags, connectionHelp, exit, parseFlags, type Verb } from '../verb.ts';
 
@@ -23,7 +23,7 @@ Flags:
       --timeout TIME   Give up after this (5m)
 ${connectionHelp}
 
-Exit codes: 0 as asked, 3 not in time.`,
+Exit codes: 0 as asked, 1 no such object, 3 not in time.`,
   async run(args, out) {
     const { values, positionals } = parseFlags('wait', args, {
       ...connectionFlags,
@@ -42,11 +42,15 @@ Exit codes: 0 as asked, 3 not in time.`,
             throw error;
           });
         if (holds(object)) break;
-        if (!object && values.for !== 'delete')
-          throw new UsageError(`There is no ${displayName(resource, name)} in namespace ${session.namespace}.`);
+        if (!object) {
+          out.error(
+            `There is no ${displayName(resource, name)}${resource.namespaced ? ` in namespace ${session.namespace}` : ''}.`,
+          );
+          return exit.failed;
+        }
         if (systemClock.monotonic() > deadline) {
           out.error(
-            `${displayName(resource, name)}: ${values.for} did not come in ${values.timeout}. See "factoryctl why ${resource.singular} ${name}".`,
+            `${displayName(resource, name)}: ${values.for} did not come in ${values.timeout}. See "${whyCommand(resource, session.namespace, name)}".`,
           );
           return exit.timeout;
         }

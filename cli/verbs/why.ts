@@ -38,7 +38,7 @@ Exit codes: 0 as asked, 1 not as asked.`,
       fine &&= asAsked;
       if (asAsked)
         out.line(
-          `${displayName(resource, name)} is as asked: ${conditionOf(object, 'Ready')?.message || 'nothing is wrong with it'}`,
+          `${displayName(resource, name)} is as asked: ${conditionOf(object, 'Ready')?.message || object.status?.message || 'nothing is wrong with it'}`,
         );
       else await explain({ session, resources, out }, resource, object, 0);
     }
@@ -53,7 +53,8 @@ interface Explained {
   readonly status?: {
     readonly conditions?: readonly Condition[];
     readonly attempt?: { readonly host?: string; readonly cluster?: string };
-    readonly unfulfilled?: { readonly message?: string };
+    readonly phase?: string;
+    readonly message?: string;
   };
 }
 
@@ -86,13 +87,22 @@ export function troublesOf(conditions: readonly Condition[]): readonly Condition
   const bad = conditions.filter(({ type, status }) =>
     badWhenTrue.includes(type) ? status === 'True' : status !== 'True',
   );
-  return bad
+  const causes = bad
     .filter(({ type }) => type !== 'Reconciling')
     .sort((a, b) => Number(a.type === 'Ready') - Number(b.type === 'Ready'));
+  // What is not looked at before something else holds tells nothing new once that is named.
+  const known = causes.filter(({ status }) => status !== 'Unknown');
+  return known.length > 0 ? known : causes;
 }
 
+/** Kinds that somebody reports on by a condition Ready. Of all others the phase, if there is one, is what there is to know. */
+const reported = ['ComputeFactory', 'VMPool', 'VirtualMachine', 'Image', 'Subnet', 'Cluster', 'Host'];
+const badPhases = ['Pending', 'InProgress', 'Failed', 'Superseded', 'Terminating'];
+
 function isTroubled(object: Explained): boolean {
-  return object.metadata.deletionTimestamp !== undefined || conditionOf(object, 'Ready')?.status !== 'True';
+  if (object.metadata.deletionTimestamp !== undefined) return true;
+  if (reported.includes(object.kind)) return conditionOf(object, 'Ready')?.status !== 'True';
+  return badPhases.includes(object.status?.phase ?? '');
 }
 
 async function explain(walk: Walk, resource: ApiResource, object: Explained, depth: number): Promise<void> {
@@ -101,14 +111,23 @@ async function explain(walk: Walk, resource: ApiResource, object: Explained, dep
   out.line(
     `${indent}${displayName(resource, object.metadata.name)}${object.metadata.deletionTimestamp ? ` (being deleted, waits for ${object.metadata.finalizers?.join(', ')})` : ''}`,
   );
-  const troubles = troublesOf(object.status?.conditions ?? []);
-  for (const { type, status, reason, message } of troubles)
-    out.line(`${indent}  ${type}=${status} ${reason}: ${message}`);
-  if (object.status?.unfulfilled?.message) out.line(`${indent}  ${object.status.unfulfilled.message}`);
-  if (troubles.length === 0 && !object.status?.conditions?.length)
-    out.line(`${indent}  No controller has looked at it yet. Are they running? See "factoryctl local status".`);
+  for (const line of linesOf(object)) out.line(`${indent}  ${line}`);
   await explainChildren(walk, object, depth);
   await explainNeeds(walk, object, depth);
+}
+
+/** A sentence is said once, with the condition that names the cause. */
+function linesOf({ kind, status }: Explained): readonly string[] {
+  if (!reported.includes(kind)) return status?.phase ? [`${status.phase}: ${status.message ?? ''}`] : [];
+  if (!status?.conditions?.length)
+    return ['No controller has looked at it yet. Are they running? See "factoryctl local status".'];
+  const said = new Set(['']);
+  return troublesOf(status.conditions).map(({ type, status: holds, reason, message }) => {
+    const text = `${type}=${holds} ${reason}`;
+    if (said.has(message)) return text;
+    said.add(message);
+    return `${text}: ${message}`;
+  });
 }
 
 const childKinds: Readonly<Record<string, string>> = { ComputeFactory: 'vmpools', VMPool: 'virtualmachines' };
@@ -121,9 +140,8 @@ async function explainChildren(walk: Walk, object: Explained, depth: number): Pr
   const children = list.items.filter(({ metadata }) =>
     metadata.ownerReferences?.some(({ uid }) => uid === object.metadata.uid),
   );
-  const troubled = children.filter(isTroubled);
-  for (const child of troubled.slice(0, examplesMax))
-    await explain(walk, resource, { ...child, kind: resource.kind }, depth + 1);
+  const troubled = children.map((child) => ({ ...child, kind: resource.kind })).filter(isTroubled);
+  for (const child of troubled.slice(0, examplesMax)) await explain(walk, resource, child, depth + 1);
   const more = troubled.length - examplesMax;
   if (more > 0) walk.out.line(`${'  '.repeat(depth + 1)}and ${more} more ${resource.plural} that are not ready`);
 }
@@ -146,12 +164,7 @@ async function explainNeeds(walk: Walk, object: Explained, depth: number): Promi
   const needs = [
     ...(spec.image ? [{ word: 'images', name: spec.image.name, namespace: spec.image.namespace ?? own }] : []),
     ...(spec.networks ?? []).map(({ subnet }) => ({ word: 'subnets', name: subnet, namespace: own })),
-    ...(object.status?.attempt?.host
-      ? [{ word: 'hosts', name: object.status.attempt.host, namespace: undefined }]
-      : []),
-    ...(object.status?.attempt?.cluster
-      ? [{ word: 'clusters', name: object.status.attempt.cluster, namespace: undefined }]
-      : []),
+    ...hostOf(object),
   ];
   for (const { word, name, namespace } of needs) {
     const resource = resolveWord(walk.resources, word)[0]!;

@@ -16,8 +16,10 @@ import type { World } from './world.ts';
 
 /** A heartbeat alone is stored no more often than this. */
 const heartbeatPaceMs = 60_000;
-/** Numbers of a busy host change all the time. */
-const changePaceMs = 2_000;
+/** News of a host are written at once, but not those of one that flaps. */
+const newsPaceMs = 1_000;
+/** Figures of a busy host change with every machine: writing each would cost as many writes as machines. */
+const figuresPaceMs = 5_000;
 
 export class Hosts {
   readonly #world: World;
@@ -145,7 +147,8 @@ export class Hosts {
     if (isDeepStrictEqual(status, host.status)) return;
     const sinceMs = monotonicMs - (this.#writtenMs.get(hostname) ?? Number.NEGATIVE_INFINITY);
     // The next heartbeat touches it again; any other change must not be forgotten meanwhile.
-    if (sinceMs < (same ? heartbeatPaceMs : changePaceMs)) return same ? undefined : this.touch(hostname);
+    const pace = same ? heartbeatPaceMs : isNews(status, host.status) ? newsPaceMs : figuresPaceMs;
+    if (sinceMs < pace) return same ? undefined : this.touch(hostname);
     this.#world.hosts.wrote(await client.updateStatus(Host, { ...host, status }));
     this.#writtenMs.set(hostname, monotonicMs);
   }
@@ -171,4 +174,11 @@ export class Hosts {
     }
     this.#secrets.set(hostname, console.token);
   }
+}
+
+/** Whether more than figures differ. */
+function isNews(is: NonNullable<Host['status']>, was: Host['status']): boolean {
+  return (['conditions', 'displayStatus', 'agentID', 'bootID', 'executor', 'facts'] as const).some(
+    (field) => !isDeepStrictEqual(is[field], was?.[field]),
+  );
 }

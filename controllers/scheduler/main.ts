@@ -1,5 +1,4 @@
 /** factory-cluster-server: the Mesos framework of one cluster. Several may run; one leads, by Lease. */
-import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { lead } from '#controllers/runtime/leader.ts';
@@ -12,17 +11,32 @@ import { runMain, UsageError } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { runClusterServer } from './server.ts';
 
-const usage = 'Usage: factory-cluster-server --kubeconfig FILE --cluster NAME [--identity NAME]';
+const usage = `Usage: factory-cluster-server --kubeconfig FILE --cluster NAME [--identity NAME]
+
+The Mesos framework of one cluster. Several may run; one leads, by Lease.
+
+  --kubeconfig FILE   How to reach the API server
+  --cluster NAME      The Cluster object to serve
+  --identity NAME     Who leads, in the Lease. Unique per running process; one that is started again under the same name leads again at
+                      once. The host name and a random word if left out`;
 
 function readFlags(argv: readonly string[]) {
   const option = { type: 'string' } as const;
   try {
     const { values } = parseArgs({
       args: [...argv],
-      options: { kubeconfig: option, cluster: option, identity: option },
+      options: { kubeconfig: option, cluster: option, identity: option, help: { type: 'boolean' } },
     });
+    if (values.help) {
+      process.stdout.write(`${usage}\n`);
+      process.exit(0);
+    }
     if (values.kubeconfig && values.cluster)
-      return { kubeconfig: values.kubeconfig, cluster: values.cluster, identity: values.identity ?? hostname() };
+      return {
+        kubeconfig: values.kubeconfig,
+        cluster: values.cluster,
+        identity: values.identity ?? `${hostname()}_${systemRandom.uuid()}`,
+      };
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n${usage}`);
   }
@@ -36,7 +50,7 @@ await runMain(log, async (stack, signal) => {
   const client = stack.use(connectFromFile(kubeconfig));
   const common = { client, clock: systemClock, random: systemRandom, log: log.child({ cluster }) };
   const name = `cluster-server-${cluster}`;
-  const leader = { ...common, name, namespace: systemNamespace, identity: `${identity}-${randomUUID()}` };
+  const leader = { ...common, name, namespace: systemNamespace, identity };
   await lead(leader, signal, async (leading) => {
     const { metadata } = await client.get(Namespace, { name: systemNamespace }, { signal: leading });
     await runClusterServer({ ...common, cluster, installation: metadata.uid }, leading);

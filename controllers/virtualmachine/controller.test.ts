@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Image, IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import { Image, IPLease, Subnet, VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
 import { finalizers } from '#lib/api/names.ts';
 import { settles, survivesEveryFailure } from '#test/proofs.ts';
 import { story, type World } from '#test/story.ts';
@@ -171,6 +171,23 @@ describe('virtualMachineController', () => {
     await settles(made);
     expect((await machine(made)).status).toMatchObject({ phase: 'Scheduling', ip: '10.0.0.2' });
     expect(await leases(made)).toHaveLength(1);
+  });
+
+  test('an accepted Start launches a Manual machine that has no attempt', async () => {
+    const made = await world();
+    await made.api.patch(VirtualMachine, { namespace, name: 'vm-0' }, { spec: { runPolicy: 'Manual' } });
+    await settles(made);
+    const { status, metadata } = await machine(made);
+    expect(status).toMatchObject({ phase: 'Stopped' });
+    const operation = await made.api.create(VMOperation, {
+      apiVersion,
+      kind: 'VMOperation',
+      metadata: { namespace, name: 'on' },
+      spec: { vm: 'vm-0', type: 'Start' } as never,
+    });
+    await made.api.updateStatus(VMOperation, { ...operation, status: { phase: 'Pending', vmUID: metadata.uid } });
+    await settles(made);
+    expect((await machine(made)).status).toMatchObject({ phase: 'Scheduling', requestedPower: 'On' });
   });
 
   test('survives the loss of every call on the way up', async () => {

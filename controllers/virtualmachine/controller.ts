@@ -1,16 +1,18 @@
 /**
  * Prepares a VirtualMachine for its next attempt, and ends it after its last: while status.attempt is absent, size, image and addresses
- * are resolved and phase becomes Scheduling, which hands it to the cluster server; when an attempt was closed the run policy decides;
+ * are resolved and phase becomes Scheduling, which hands it to the cluster server; when an attempt was closed the run policy decides, and
+ * accepted Start and Stop operations, which nobody else could carry out then;
  * on deletion the leases are released once no attempt is left. While status.attempt is there, this controller writes nothing.
  * Conditions: ConfigReady, ImageReady, NetworkReady, Ready, Reconciling, Stalled.
  */
 import { type Controller, done, type Phase, type Trigger, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { conditionOf } from '#lib/api/conditions.ts';
-import { Image, InstanceType, IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import { Image, InstanceType, IPLease, Subnet, VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import type { Cache } from '#lib/client/cache.ts';
 import { timestamp } from '#lib/std/clock.ts';
+import { askedPower } from './asked-power.ts';
 import { holdFinalizer } from './hold-finalizer.ts';
 import { leaseAddresses } from './lease-addresses.ts';
 import { awaitAttemptGone, releaseLeases, removeFinalizer } from './release.ts';
@@ -40,6 +42,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       spec.static && spec.holderName ? [`${metadata.namespace}/${spec.holderName}`] : [],
     subnet: ({ metadata, spec }) => [`${metadata.namespace}/${spec.subnet}`],
   });
+  const operations = deps.cache(VMOperation, { machine: ({ status }) => (status?.vmUID ? [status.vmUID] : []) });
   const addresses = {
     ofSubnet: (namespace: string, subnet: string) => leases.by('subnet', `${namespace}/${subnet}`),
     taken: takenAddresses(deps.clock),
@@ -50,7 +53,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
     const imageKey = imageKeyOf(vm);
     return {
       vm,
-      judgement: judge(vm, nowMs, deps.random.next()),
+      judgement: judge(vm, nowMs, deps.random.next(), askedPower(operations.by('machine', vm.metadata.uid))),
       image: imageKey === undefined ? undefined : images.get(imageKey),
       instanceType: vm.spec.instanceType ? instanceTypes.get(vm.spec.instanceType) : undefined,
       subnets: (vm.spec.networks ?? []).map(({ subnet }) => subnetOf(subnet)),
@@ -64,9 +67,13 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
   return {
     name: 'virtualmachine',
     for: VirtualMachine,
-    reads: [Image, InstanceType, Subnet, IPLease],
+    reads: [Image, InstanceType, Subnet, IPLease, VMOperation],
     writes: [VirtualMachine, IPLease],
     triggers: [
+      {
+        kind: VMOperation,
+        map: (object) => [`${object.metadata.namespace}/${(object as VMOperation).spec.vm}`],
+      },
       waking(Image, machines, 'image', keyOf),
       waking(Subnet, machines, 'subnet', keyOf),
       waking(InstanceType, machines, 'instanceType', ({ metadata }) => metadata.name),

@@ -65,6 +65,20 @@ describe('judge() follows the published matrix', () => {
   ])('%s with %o: %s', (policy, status, expected) => expect(want(machine(policy, status))).toBe(expected));
 });
 
+test.each<[Policy, Status, 'On' | 'Off', string]>([
+  ['Manual', {}, 'On', 'Run'],
+  ['Manual', { requestedPower: 'Off' }, 'On', 'Run'],
+  ['Manual', { requestedPower: 'On' }, 'Off', 'Stopped'],
+  ['RerunOnFailure', { requestedPower: 'Off' }, 'On', 'Run'],
+  ['Always', {}, 'Off', 'Run'],
+  ['Halted', {}, 'On', 'Stopped'],
+  ['Once', { phase: 'Succeeded' }, 'On', 'Succeeded'],
+])('%s with %o and an accepted operation that wants %s: %s', (policy, status, asked, expected) => {
+  const { decision, requestedPower } = judge(machine(policy, status), now, 0.5, asked);
+  expect(decision.want).toBe(expected);
+  if (expected === 'Run') expect(requestedPower).toBe(asked === 'On' ? 'On' : undefined);
+});
+
 test('a machine that is to run is not launched with the Off of an earlier stop', () => {
   expect(judge(machine('Always', { requestedPower: 'Off' }), now, 0.5).requestedPower).toBeUndefined();
 });

@@ -43,33 +43,36 @@ export interface Judgement {
 const healthyMs = 10 * 60_000;
 const backoffMs = { unit: 10_000, max: 300_000 } as const;
 
-/** Pure. `jitter` is a number in [0, 1) from the run's source of chance: 0.5 adds nothing, the ends take or add a quarter. */
-export function judge(vm: VirtualMachine, nowMs: number, jitter: number): Judgement {
-  const judgement = judgeAnew(vm, nowMs, jitter);
+/**
+ * Pure. `jitter` is a number in [0, 1) from the run's source of chance: 0.5 adds nothing, the ends take or add a quarter. `asked` is what
+ * accepted operations wait for, if any: with no attempt there is no host that could be told.
+ */
+export function judge(vm: VirtualMachine, nowMs: number, jitter: number, asked?: 'On' | 'Off'): Judgement {
+  const judgement = judgeAnew(vm, nowMs, jitter, asked);
   // Off is what a stop left behind; launched with it, the machine would be made and not started.
   return judgement.decision.want === 'Run' && judgement.requestedPower === 'Off'
     ? { ...judgement, requestedPower: undefined }
     : judgement;
 }
 
-function judgeAnew(vm: VirtualMachine, nowMs: number, jitter: number): Judgement {
+function judgeAnew(vm: VirtualMachine, nowMs: number, jitter: number, asked: 'On' | 'Off' | undefined): Judgement {
   const status: Status = vm.status ?? {};
-  const { restarts, requestedPower } = status;
+  const { restarts } = status;
+  const requestedPower = vm.spec.runPolicy === 'Halted' ? status.requestedPower : (asked ?? status.requestedPower);
   if (status.phase === 'Succeeded' || status.phase === 'Failed')
     return { decision: { want: status.phase, reason: readyReason(vm) }, restarts, requestedPower };
   const last = status.attempts?.reduce((a, b) => ((b.number ?? 0) > (a.number ?? 0) ? b : a));
   if (last && (last.number ?? 0) > (restarts?.relaunch ?? 0)) return judgeEnding(vm, last, nowMs, jitter);
-  return { decision: standing(vm), restarts, requestedPower };
+  return { decision: standing(vm, requestedPower), restarts, requestedPower };
 }
 
 /** No ending to judge: what the spec and the last operation say. */
-function standing({ spec, status }: VirtualMachine): Decision {
+function standing({ spec, status }: VirtualMachine, requestedPower: 'On' | 'Off' | undefined): Decision {
   const { runPolicy } = spec;
   if (runPolicy === 'Halted') return { want: 'Stopped', reason: 'StoppedAsDeclared' };
-  if (runPolicy === 'Manual' && status?.requestedPower !== 'On')
+  if (runPolicy === 'Manual' && requestedPower !== 'On')
     return { want: 'Stopped', reason: status?.lastTermination?.reason ?? 'StoppedAsDeclared' };
-  if (runPolicy === 'RerunOnFailure' && status?.requestedPower === 'Off')
-    return { want: 'Stopped', reason: 'StoppedByUser' };
+  if (runPolicy === 'RerunOnFailure' && requestedPower === 'Off') return { want: 'Stopped', reason: 'StoppedByUser' };
   const retryAfter = status?.restarts?.retryAfter;
   return { want: 'Run', notBeforeMs: retryAfter ? Date.parse(retryAfter) : 0 };
 }

@@ -51,11 +51,13 @@ export function verdict(
     (other) => isLater(other, operation) && makesPointless[other.spec.type].includes(spec.type),
   );
   if (later) return end('Superseded', `${later.metadata.name} asked for ${later.spec.type} afterwards`);
-  if (status?.phase === 'Pending') return undefined;
+  // With a live attempt the cluster server takes it from here; without one only the machine's own course can settle it.
+  if (status?.phase === 'Pending' && machine.status?.attempt !== undefined) return undefined;
   const refusal = refusalOf(spec.type, machine);
   if (refusal) return end('Failed', refusal);
   const needless = needlessBecause(spec.type, machine);
   if (needless) return end('Completed', needless);
+  if (status?.phase === 'Pending') return undefined;
   return { ...status, phase: 'Pending', vmUID: machine.metadata.uid, message: 'Accepted' };
 }
 

@@ -104,6 +104,23 @@ describe('vmoperation', () => {
     expect(await statusOf(world, 'later')).toMatchObject({ phase: 'Pending' });
   });
 
+  it('a Start waits for a machine without an attempt; a Stop is done once such a machine is off', async () => {
+    const world = await withMachine('Manual', { phase: 'Stopped' });
+    await ask(world, 'Start', 'on');
+    await settles(world);
+    expect(await statusOf(world, 'on')).toMatchObject({ phase: 'Pending' });
+    const at = { name: 'web-0', namespace: 'default' };
+    await world.api.patchStatus(VirtualMachine, at, { status: { phase: 'Scheduling' } });
+    await world.clock.advance(1_000);
+    await ask(world, 'Stop', 'off');
+    await settles(world);
+    expect(await statusOf(world, 'on')).toMatchObject({ phase: 'Superseded' });
+    expect(await statusOf(world, 'off')).toMatchObject({ phase: 'Pending' });
+    await world.api.patchStatus(VirtualMachine, at, { status: { phase: 'Stopped' } });
+    await settles(world);
+    expect(await statusOf(world, 'off')).toMatchObject({ phase: 'Completed' });
+  });
+
   it('fails what nobody began in time, asking to be woken then', async () => {
     const world = await withMachine();
     await ask(world, 'Stop', 'op', { timeout: '1m' });

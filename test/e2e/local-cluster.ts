@@ -11,7 +11,7 @@ import type { Client } from '#lib/client/client.ts';
 import { connectFromFile } from '#lib/client/kubeconfig.ts';
 import { processesMarked } from '#lib/std/process-identity.ts';
 
-const root = join(import.meta.dirname, '../..');
+export const root = join(import.meta.dirname, '../..');
 export const samples = join(root, 'manifests/samples');
 
 export interface Answer {

@@ -1,0 +1,59 @@
+/** The open connections of the server, so that it can stop without cutting an answer in two. */
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '#lib/std/clock.ts';
+import type { Log } from '#lib/std/log.ts';
+
+export interface Connections {
+  /** Takes no more requests, lets those under way finish, and cuts what is left after `drainMs`. */
+  close(clock: Clock, drainMs: number): Promise<void>;
+}
+
+export function trackConnections(server: Http2SecureServer, log: Log): Connections {
+  const sessions = new Set<ServerHttp2Session>();
+  const sockets = new Set<Socket>();
+  /** Requests under way on each connection that speaks HTTP/1.1; HTTP/2 sessions count for themselves. */
+  const busy = new Map<Socket, number>();
+  let closing = false;
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+    session.on('error', (error) => log.debug('A connection failed', { error }));
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    sockets.add(socket);
+    if (socket.alpnProtocol !== 'h2') busy.set(socket, 0);
+    socket.on('close', () => {
+      sockets.delete(socket);
+      busy.delete(socket);
+    });
+    socket.on('error', (error: Error) => log.debug('A connection failed', { error }));
+  });
+  server.on('request', (request, response) => {
+    if (request.httpVersionMajor > 1) return;
+    const { socket } = request as unknown as IncomingMessage;
+    busy.set(socket, (busy.get(socket) ?? 0) + 1);
+    response.on('close', () => {
+      const left = (busy.get(socket) ?? 1) - 1;
+      if (busy.has(socket)) busy.set(socket, left);
+      if (closing && left === 0) socket.end();
+    });
+  });
+  server.on('tlsClientError', (error: Error) => log.debug('A client failed to connect', { error }));
+  return {
+    async close(clock, drainMs) {
+      closing = true;
+      const closed = once(server, 'close');
+      server.close();
+      for (const session of sessions) session.close();
+      for (const [socket, requests] of busy) if (requests === 0) socket.end();
+      using _ = clock.timeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, drainMs);
+      await closed;
+    },
+  };
+}
