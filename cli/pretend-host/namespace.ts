@@ -10,17 +10,27 @@ const commandMs = 10_000;
 const killMs = 20_000;
 const environment = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C' };
 
-export async function ip(...args: readonly string[]): Promise<string> {
-  const { stdout } = await run('ip', [...args], { timeout: commandMs, env: environment });
+async function command(program: string, ...args: readonly string[]): Promise<string> {
+  const { stdout } = await run(program, [...args], { timeout: commandMs, env: environment });
   return stdout;
 }
+
+export const ip = (...args: readonly string[]): Promise<string> => command('ip', ...args);
+
+/**
+ * With the first name of all iproute2 makes the folder of names a mount of its own, and leaves it for good. Whoever removes the last name
+ * takes it away: refused by the kernel while there are others, and by this lock while another host is adding one.
+ */
+const locked = (script: string, name: string) => command('flock', '/run', 'sh', '-c', script, 'sh', name);
+const addScript = 'ip netns add "$1"';
+const removeScript = 'ip netns del "$1" && { umount /run/netns && rmdir /run/netns || :; } 2>/dev/null';
 
 function exists(name: string): boolean {
   return existsSync(`/run/netns/${name}`);
 }
 
 export async function makeNamespace(name: string): Promise<void> {
-  if (!exists(name)) await ip('netns', 'add', name);
+  if (!exists(name)) await locked(addScript, name);
   await ip('-n', name, 'link', 'set', 'lo', 'up');
 }
 
@@ -33,7 +43,7 @@ export async function removeNamespace(name: string, clock: Clock): Promise<void>
   while (exists(name)) {
     const pids = (await ip('netns', 'pids', name)).split('\n').filter((line) => line !== '');
     for (const pid of pids) signalProcess(Number(pid), 'SIGKILL');
-    if (pids.length === 0) return void (await ip('netns', 'del', name));
+    if (pids.length === 0) return void (await locked(removeScript, name));
     if (clock.monotonic() > deadline) {
       throw new Error(`Cannot stop the pretended host ${name}: processes ${pids.join(', ')} do not end`);
     }

@@ -55,17 +55,17 @@ ${connectionHelp}`,
     if (format === 'json' || format === 'yaml' || format === 'name')
       return await printObjects(session, requests, query, format, out);
     let printed = false;
-    for (const request of requests) {
-      const table = await session.request<Table>('GET', withQuery(request.path, query), { accept: asTable });
+    for (const [resource, ofKind] of Map.groupBy(requests, (request) => request.resource)) {
+      const table = await tableOf(session, ofKind, query);
       if (printed && table.rows?.length) out.line('');
       printed ||= (table.rows?.length ?? 0) > 0;
       const options: RowOptions = {
         wide: format === 'wide',
-        namespaces: values['all-namespaces'] === true && request.resource.namespaced,
-        prefix: requests.length > 1 ? request.resource : undefined,
+        namespaces: values['all-namespaces'] === true && resource.namespaced,
+        prefix: requests.length > ofKind.length ? resource : undefined,
       };
       printRows(table, options, out);
-      if (values.watch) await watchRows(session, request, query, table, options, out);
+      if (values.watch) await watchRows(session, ofKind[0]!, query, table, options, out);
     }
     return exit.ok;
   },
@@ -103,6 +103,14 @@ async function requestsOf(
 function withQuery(path: string, ...parts: readonly string[]): string {
   const query = parts.filter((part) => part !== '').join('&');
   return query === '' ? path : `${path}?${query}`;
+}
+
+/** Objects of one kind that were asked for by name come one by one, and are shown in one table. */
+async function tableOf(session: Session, requests: readonly Request[], query: string): Promise<Table> {
+  const tables: Table[] = [];
+  for (const { path } of requests)
+    tables.push(await session.request<Table>('GET', withQuery(path, query), { accept: asTable }));
+  return { ...tables[0]!, rows: tables.flatMap(({ rows }) => rows ?? []) };
 }
 
 interface RowOptions {

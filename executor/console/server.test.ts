@@ -8,7 +8,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { silentLog } from '#lib/std/log.ts';
-import { consolePaths } from '../machine/host.ts';
+import { consolePaths } from './paths.ts';
 import { startConsole } from './server.ts';
 
 const until = async (check: () => unknown): Promise<void> =>
@@ -20,7 +20,7 @@ async function openWorld() {
   const { path: root } = stack.use(await mkdtempDisposable(join(tmpdir(), 'cf-')));
   const uid = randomUUID();
   const { consoleSocket, consoleLog } = consolePaths(root, uid);
-  mkdirSync(dirname(consoleSocket), { recursive: true });
+  for (const file of [consoleSocket, consoleLog]) mkdirSync(dirname(file), { recursive: true });
   writeFileSync(consoleLog, `${'x'.repeat(70_000)}login: `);
   const guests = new Set<Socket>();
   const guest = createServer((socket) => {

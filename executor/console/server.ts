@@ -13,7 +13,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import { createAuthority, fingerprint, issue } from '#lib/tls/authority.ts';
-import { consolePaths } from '../machine/host.ts';
+import { consolePaths } from './paths.ts';
 
 /** How much of the past a client is shown first. */
 const replayBytes = 65_536;
@@ -36,7 +36,7 @@ export interface ConsoleServer extends AsyncDisposable {
 export interface ConsoleOptions {
   /** `address:port`; port 0 lets the kernel choose. */
   readonly listen: string;
-  /** Holds `vms/<uid>/console.sock`. */
+  /** The executor's; see consolePaths. */
   readonly root: string;
   readonly log: Log;
 }

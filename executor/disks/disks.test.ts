@@ -2,10 +2,11 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempDisposable, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { whyNot } from '#test/requires.ts';
+import { consolePaths } from '../console/paths.ts';
 import { readBackingFile } from '../libvirt/backing-file.ts';
 import { diskOwners, makeDisks, removeDisks } from './disks.ts';
 
@@ -43,7 +44,10 @@ describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('d
     expect(await readFile(seedDisk, 'latin1')).toMatch(/cidata[\s\S]*second/);
     expect((await readdir(join(world.root, 'vms', world.machine.uid))).sort()).toEqual(['root.qcow2', 'seed.iso']);
     expect(await diskOwners(world.root)).toEqual([world.machine.uid]);
+    const { consoleSocket } = consolePaths(world.root, world.machine.uid);
+    await writeFile(consoleSocket, '');
     await removeDisks(world.root, world.machine.uid);
+    expect(await readdir(dirname(consoleSocket))).toEqual([]);
     expect(await diskOwners(world.root)).toEqual([]);
   });
 

@@ -4,7 +4,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { consolePaths } from '../console/paths.ts';
 import type { MachineDisks } from '../hypervisor.ts';
 import { runCommand } from '../libvirt/command.ts';
 import { makeSeed } from './seed.ts';
@@ -24,6 +25,8 @@ export function machineDirectory(root: string, uid: string): string {
 export async function makeDisks(root: string, machine: MachineDisks): Promise<{ rootDisk: string; seedDisk: string }> {
   const directory = machineDirectory(root, machine.uid);
   await mkdir(directory, { recursive: true, mode: 0o755 });
+  // libvirt makes the console's socket, but not its folder.
+  await mkdir(dirname(consolePaths(root, machine.uid).consoleSocket), { recursive: true, mode: 0o755 });
   await removeUnfinished(directory);
   const rootDisk = join(directory, 'root.qcow2');
   if (!(await exists(rootDisk))) await whole(rootDisk, (file) => makeOverlay(file, machine));
@@ -32,9 +35,11 @@ export async function makeDisks(root: string, machine: MachineDisks): Promise<{ 
   return { rootDisk, seedDisk };
 }
 
-/** Removes everything of the machine, its console's log included. Nothing if there is nothing. */
+/** Removes everything of the machine, its console's log and socket included. Nothing if there is nothing. */
 export async function removeDisks(root: string, uid: string): Promise<void> {
-  await rm(machineDirectory(root, uid), { recursive: true, force: true });
+  const directory = machineDirectory(root, uid);
+  await rm(consolePaths(root, uid).consoleSocket, { force: true });
+  await rm(directory, { recursive: true, force: true });
 }
 
 /** uids that have a directory here. */

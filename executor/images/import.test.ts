@@ -8,20 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ImageImport } from '#lib/api/launch.ts';
+import { whyNot } from '#test/requires.ts';
 import { imageImport } from '../testing/world.ts';
 import { importImage } from './import.ts';
 import { detect } from './qcow2-header.ts';
 
 const bytes = Buffer.alloc(4096, 'cf');
 const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
-const hasQemuImg = ((): boolean => {
-  try {
-    return execFileSync('qemu-img', ['--version']).length > 0;
-  } catch {
-    return false;
-  }
-})();
-
 async function openStore() {
   const directory = await mkdtempDisposable(join(tmpdir(), 'cf-'));
   const imageStore = join(directory.path, 'images');
@@ -159,7 +152,7 @@ describe('importImage()', () => {
   });
 });
 
-describe.skipIf(!hasQemuImg)('importImage() of what qemu-img makes', () => {
+describe.skipIf(whyNot(['qemu-img']))('importImage() of what qemu-img makes', () => {
   const make = (directory: string, ...options: string[]): void =>
     void execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...options], { cwd: directory });
 

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
+import { consolePaths } from '../console/paths.ts';
 import { describeHypervisor } from '../hypervisor.suite.ts';
 import type { DomainEvent, DomainSpec, HostDevices } from '../hypervisor.ts';
-import { consolePaths } from '../machine/host.ts';
 import { libvirtDevices } from './devices.ts';
 import { libvirtHypervisor } from './driver.ts';
 

@@ -5,8 +5,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
+import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor, MachineNics } from '../hypervisor.ts';
-import { consolePaths } from '../machine/host.ts';
 import { libvirtDevices } from './devices.ts';
 import { libvirtHypervisor } from './driver.ts';
 

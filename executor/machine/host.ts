@@ -2,6 +2,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MachineLaunch } from '#lib/api/launch.ts';
+import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import { seedFiles } from './seed.ts';
 import type { HostEffect } from './state.ts';
@@ -12,12 +13,6 @@ export interface HostTools {
   /** Holds `vms/<uid>/`. */
   readonly root: string;
   readonly imageStore: string;
-}
-
-/** Unix socket of a machine's serial console, and the file its output goes to. */
-export function consolePaths(root: string, uid: string): { consoleSocket: string; consoleLog: string } {
-  const directory = join(root, 'vms', uid);
-  return { consoleSocket: join(directory, 'console.sock'), consoleLog: join(directory, 'console.log') };
 }
 
 /** Throws what the driver or the devices throw; the machine's transitions decide what that means. */

@@ -2,6 +2,7 @@
 import { access, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MachineNetwork } from '#lib/api/launch.ts';
+import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, MachineDisks, MachineNics } from '../hypervisor.ts';
 import type { JsonDirectory } from './files.ts';
 
@@ -15,6 +16,7 @@ export function simDevices(root: string, nics: JsonDirectory<SimNics>): HostDevi
   return {
     makeDisks: async (machine) => await makeDisks(directoryOf(machine.uid), machine),
     async removeDisks(uid) {
+      await rm(consolePaths(root, uid).consoleSocket, { force: true });
       await rm(directoryOf(uid), { recursive: true, force: true });
     },
     async attachNetworks(machine) {

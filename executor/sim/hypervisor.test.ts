@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
+import { consolePaths } from '../console/paths.ts';
 import { describeHypervisor } from '../hypervisor.suite.ts';
 import type { DomainSpec } from '../hypervisor.ts';
-import { consolePaths } from '../machine/host.ts';
 import { openSim } from './hypervisor.ts';
 
 const bootMs = 20;

@@ -135,7 +135,11 @@ function statusAndGeneration(make: () => Promise<ClientUnderTest>): void {
     expect(patched).toMatchObject({ status: { displayStatus: 'Ready' }, spec: { replicas: 1 } });
     expect(patched.status?.updateRevision).toBeUndefined();
     const kept = await client.patch(VMPool, at, { status: { displayStatus: 'Failed' }, spec: { paused: true } });
-    expect(kept).toMatchObject({ status: { displayStatus: 'Ready' }, spec: { paused: true }, metadata: { generation: 2 } });
+    expect(kept).toMatchObject({
+      status: { displayStatus: 'Ready' },
+      spec: { paused: true },
+      metadata: { generation: 2 },
+    });
     await refused(client.updateStatus(VMPool, written), 'Conflict');
   });
 }

@@ -86,7 +86,7 @@ export async function startRealCluster(namespace: string): Promise<RealCluster> 
       const tasks = await mesos.tasks();
       return {
         domains: words(await virsh('list', '--all', '--name')),
-        machineFiles: filesBelow(join(executorDir, 'vms')),
+        machineFiles: ['vms', 'tty'].flatMap((folder) => filesBelow(join(executorDir, folder))),
         links: links.map(({ ifname }) => ifname).filter((name) => name !== 'lo'),
         filterRules: await inHost('nft', 'list', 'ruleset'),
         dnsmasqs: commandsIn(executorDir).flatMap(({ pid, command }) => (command.startsWith('dnsmasq ') ? [pid] : [])),
