@@ -29,7 +29,7 @@ export async function create(context: ServerContext, call: Call): Promise<Answer
   if (path.name !== undefined)
     throw new ApiError('MethodNotAllowed', `POST is for the collection: leave "${path.name}" out of the path`);
   checkPlace(object, path.namespace);
-  if (path.namespace !== undefined) await requireActiveNamespace(context.store, resource, object, path.namespace);
+  if (path.namespace !== undefined) await requireActiveNamespace(context, resource, object, path.namespace);
   const generated = object.metadata.name ? undefined : object.metadata.generateName;
   for (let attempt = 1; ; attempt++) {
     if (generated) object.metadata.name = `${generated.slice(0, maxGeneratedBase)}${suffix(context.random)}`;

@@ -3,18 +3,23 @@ import { type ApiObject, isDeleting } from '#apiserver/json/object.ts';
 import { namespaces } from '#apiserver/resources/builtin.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { readObject } from '#apiserver/storage/objects.ts';
+import { keyOf } from '#apiserver/storage/keys.ts';
 import type { Store } from '#apiserver/store/store.ts';
+import type { ServerContext } from './server-context.ts';
 
 /**
- * NotFound if the namespace is not there; Forbidden if it is going away, or it could never be emptied. As Kubernetes' NamespaceLifecycle, always
- * against the newest state.
+ * NotFound if the namespace is not there; Forbidden if it is going away, or it could never be emptied. As Kubernetes' NamespaceLifecycle:
+ * the cache's word that it is there and stays is enough, which spares a read per create; anything else is looked up in the store. What is
+ * created while the news of a deletion is on its way is found by the namespace controller, which lists until nothing is left.
  */
 export async function requireActiveNamespace(
-  store: Store,
+  { caches, store }: ServerContext,
   resource: Resource,
   object: ApiObject,
   namespace: string,
 ): Promise<void> {
+  const cached = caches.of(namespaces).get(keyOf(namespaces, undefined, namespace))?.object;
+  if (cached && !isDeleting(cached)) return;
   const found = await readNamespace(store, namespace);
   if (!isDeleting(found)) return;
   const name = object.metadata.name ?? object.metadata.generateName ?? '';
