@@ -8,7 +8,6 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, truncateSync, writeFi
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { defaultDir } from '#cli/local/default-dir.ts';
-import { whyNoLibvirt } from '#cli/local/libvirt-here.ts';
 import { localPaths, readSettings } from '#cli/local/settings.ts';
 import { runCommandLine } from '#cli/main.ts';
 import { terminalOutput } from '#cli/output.ts';
@@ -37,11 +36,11 @@ const downCommand = ['bin/factoryctl local down', ...dirFlags].join(' ');
 process.env.KUBECONFIG = paths.kubeconfig;
 
 /** The image that the samples name, put where the hosts of a local cluster look for files to import. */
-function placeImage(): void {
+function placeImage(withReal: boolean): void {
   const file = join(paths.imports, 'tiny.img');
   if (existsSync(file)) return;
   mkdirSync(paths.imports, { recursive: true });
-  if (whyNoLibvirt() === undefined) copyFileSync(buildGuest(), file);
+  if (withReal) copyFileSync(buildGuest(), file);
   else {
     // Imitated machines boot nothing: any disk image will do.
     writeFileSync(file, 'an imitated machine boots this\n');
@@ -158,13 +157,13 @@ function summary({ factory, machines }: World, seconds: number): void {
       ? '  bin/factoryctl console vm real-0 -n studio-a                  the serial console of a real machine; leave with Control-]'
       : '  bin/factoryctl describe cf render -n studio-a                 everything about the factory',
   );
-  out.line(`  ${downCommand.padEnd(62)}stop everything and leave nothing behind`);
+  out.line(`  ${downCommand.padEnd(60)}  stop everything and leave nothing behind`);
 }
 
 async function demo(): Promise<void> {
   await command('local', 'up', '--wait', ...dirFlags, ...(flags.port === undefined ? [] : ['--port', flags.port]));
-  placeImage();
   const withReal = readSettings(dir)!.hosts.some(({ hypervisor }) => hypervisor === 'libvirt');
+  placeImage(withReal);
   const files = readdirSync(samples)
     .filter((name) => withReal || !name.includes('real'))
     .sort();

@@ -28,11 +28,22 @@ export function isInstalled(program: string): boolean {
   });
 }
 
-/** undefined if real machines can run here. */
-export function whyNoLibvirt(): string | undefined {
+/** undefined if real machines can run here, with everything of theirs below `dir`. */
+export function whyNoLibvirt(dir: string): string | undefined {
   if (process.platform !== 'linux') return `libvirt and QEMU run on Linux only, this is ${process.platform}.`;
   if (process.getuid?.() !== 0) return 'bridges and libvirt need root, and this is not root.';
   const missing = Object.keys(needed).filter((program) => !isInstalled(program));
-  if (missing.length === 0) return undefined;
+  if (missing.length === 0) return whyTooLong(dir);
   return `${missing.join(', ')} not found; on Debian: apt-get install ${[...new Set(missing.map((name) => needed[name]))].join(' ')}.`;
+}
+
+/** sun_path of Linux without its final zero. */
+const socketPathBytesMax = 107;
+/** The longest path that a host listens at: a machine's console. */
+const longestSocket = 'hosts/metal-0/executor/tty/0123456789abcdef';
+
+export function whyTooLong(dir: string): string | undefined {
+  const left = socketPathBytesMax - Buffer.byteLength(join(dir, longestSocket));
+  if (left >= 0) return undefined;
+  return `the path ${dir} is ${-left} bytes too long for the sockets of real machines; give a shorter --dir.`;
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { identifyProcess, isRunning, processesMarked } from '#lib/std/process-identity.ts';
 import { runningProcess, startDetached } from './keeper.ts';
+import { whyTooLong } from './libvirt-here.ts';
 import { programsOf } from './programs.ts';
 import { decideSettings, type LocalOptions, localPaths, requireSameOptions } from './settings.ts';
 
@@ -47,6 +48,11 @@ describe('decideSettings', () => {
     const { hosts, masterPort } = await decideSettings({ ...options('/x'), hosts: 50 }, 'no');
     expect(new Set([masterPort, ...hosts.map(({ port }) => port)]).size).toBe(51);
   });
+});
+
+test('a directory too long for the sockets of machines is told, one that is just short enough is not', () => {
+  expect(whyTooLong(`/${'d'.repeat(62)}`)).toBeUndefined();
+  expect(whyTooLong(`/${'d'.repeat(64)}`)).toMatch(/ 2 bytes too long .* shorter --dir/);
 });
 
 test('requireSameOptions refuses other options for a cluster that is there, and only those', async () => {

@@ -1,7 +1,7 @@
 /** Starts a local cluster in the background, or what is missing of one. */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { conditionOf, isTrue } from '#lib/api/conditions.ts';
 import { Namespace } from '#lib/api/core.ts';
 import { Cluster, type Host, Host as HostKind } from '#lib/api/generated/index.ts';
@@ -77,7 +77,7 @@ async function settle(dir: string, asked: Partial<LocalOptions>, defaults: Local
   }
   const options = { ...defaults, ...asked };
   await requireFreePort(options.port);
-  const settings = await decideSettings(options, whyNoLibvirt());
+  const settings = await decideSettings(options, whyNoLibvirt(resolve(dir)));
   mkdirSync(dir, { recursive: true });
   writeSettings(settings);
   return settings;

@@ -23,6 +23,8 @@ if [ -e /dev/kvm ]; then
   : >/run/no-kvm
   chmod 000 /run/no-kvm
   mount --bind /run/no-kvm /dev/kvm
+  # QEMU's user may be root, whom only a file system that cannot be written keeps out.
+  mount -o remount,bind,ro /dev/kvm
 fi
 # Sockets and pid files of the last boot: nobody is behind them, and libvirtd would believe them.
 find "$dir/run" -mindepth 1 -delete

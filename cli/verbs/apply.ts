@@ -102,12 +102,12 @@ async function applyOnce(
   }
   const patch = threeWayPatch(previousOf(live), wanted, live);
   if (Object.keys(patch).length === 0) return 'unchanged';
-  const before = (live.metadata as { resourceVersion?: string }).resourceVersion;
   const after = await session.request<Manifest>('PATCH', `${path}?${query}`, {
     body: patch,
     contentType: 'application/merge-patch+json',
   });
-  return (after.metadata as { resourceVersion?: string }).resourceVersion === before ? 'unchanged' : 'configured';
+  // Not by resourceVersion alone: that of a dry run never changes.
+  return sameJson(after, live) ? 'unchanged' : 'configured';
 }
 
 /** The object with what was asked for written into it, as kubectl does: JSON of the manifest and a line feed. */

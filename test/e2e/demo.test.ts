@@ -35,10 +35,10 @@ test('the demo runs, runs again without harm, and leaves nothing', { timeout: 2 
   expect(first).toContain(summary);
   expect(first.match(/^ {2}bin\/factoryctl /gm)).toHaveLength(3);
   expect(first).toContain(
-    whyNoLibvirt() ? 'Machines are imitated' : '2 real machines run beside them under QEMU: pool real.',
+    whyNoLibvirt(dir) ? 'Machines are imitated' : '2 real machines run beside them under QEMU: pool real.',
   );
   const machines = await identities(dir);
-  expect(machines).toHaveLength(whyNoLibvirt() ? 5 : 7);
+  expect(machines).toHaveLength(whyNoLibvirt(dir) ? 5 : 7);
 
   expect(await must(demo())).toContain(summary);
   expect(await identities(dir)).toEqual(machines);
