@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempDisposable, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -32,6 +32,12 @@ describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('d
     expect(await readBackingFile(rootDisk)).toEqual(world.machine.image);
     const { stdout } = await run('qemu-img', ['info', '--output=json', '-f', 'qcow2', rootDisk]);
     expect(JSON.parse(stdout)).toMatchObject({ 'virtual-size': 8 * mib, 'backing-filename-format': 'raw' });
+  });
+
+  test('nobody but root and the one whom libvirt makes the owner can read them', async () => {
+    await using world = await openWorld();
+    const { rootDisk, seedDisk } = await makeDisks(world.root, { ...world.machine, seed: { 'user-data': 'secret' } });
+    for (const file of [rootDisk, seedDisk]) expect((await stat(file)).mode & 0o777).toBe(0o600);
   });
 
   test('again: the overlay stays, the seed is new, what a kill left half made is gone', async () => {

@@ -3,7 +3,7 @@
  * under another name and renamed when it is whole: what has the right name is complete, whenever the executor was killed.
  */
 import { randomUUID } from 'node:crypto';
-import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { consolePaths } from '../console/paths.ts';
 import type { MachineDisks } from '../hypervisor.ts';
@@ -55,6 +55,9 @@ async function makeOverlay(file: string, { image, rootDiskBytes }: MachineDisks)
 
 async function whole(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${file}.${randomUUID()}.tmp`;
+  // Disks hold other people's work and seeds their secrets: readable by root from the first byte, and by QEMU's user once libvirt
+  // hands them over at the start of the domain. The tools write into the file that is there.
+  await writeFile(temporary, '', { mode: 0o600, flag: 'wx' });
   await make(temporary);
   await rename(temporary, file);
 }
