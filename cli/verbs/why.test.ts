@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Condition } from '#lib/api/meta.ts';
-import { troublesOf } from './why.ts';
+import { linesOf, troublesOf } from './why.ts';
 
 const condition = (type: string, status: Condition['status']): Condition => ({
   type,
@@ -24,5 +24,30 @@ describe('troublesOf', () => {
 
   test('a condition that is bad news when True is well when False', () => {
     expect(troublesOf([condition('Stalled', 'False'), condition('DeletionBlocked', 'False')])).toEqual([]);
+  });
+
+  test('what is not looked at yet is left out once something else is known to be wrong', () => {
+    const waiting = condition('NetworkReady', 'Unknown');
+    expect(troublesOf([condition('ImageReady', 'False'), waiting]).map(({ type }) => type)).toEqual(['ImageReady']);
+    expect(troublesOf([waiting])).toEqual([waiting]);
+  });
+});
+
+describe('linesOf', () => {
+  const object = (kind: string, status: object) =>
+    ({ kind, metadata: { name: 'a', uid: 'u', resourceVersion: '1', creationTimestamp: '' }, status }) as never;
+
+  test('says a sentence once, with the condition that names the cause', () => {
+    const conditions = [condition('Ready', 'False'), condition('Fulfilled', 'False')];
+    expect(linesOf(object('ComputeFactory', { conditions }))).toEqual(['Fulfilled=False R: m', 'Ready=False R']);
+  });
+
+  test('names what there is to look at where no controller has spoken', () => {
+    expect(linesOf(object('VirtualMachine', {})).join()).toContain('local status');
+  });
+
+  test('of a kind without conditions, the phase is what there is', () => {
+    expect(linesOf(object('VMOperation', { phase: 'Failed', message: 'it is off' }))).toEqual(['Failed: it is off']);
+    expect(linesOf(object('InstanceType', {}))).toEqual([]);
   });
 });

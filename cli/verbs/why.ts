@@ -117,7 +117,7 @@ async function explain(walk: Walk, resource: ApiResource, object: Explained, dep
 }
 
 /** A sentence is said once, with the condition that names the cause. */
-function linesOf({ kind, status }: Explained): readonly string[] {
+export function linesOf({ kind, status }: Explained): readonly string[] {
   if (!reported.includes(kind)) return status?.phase ? [`${status.phase}: ${status.message ?? ''}`] : [];
   if (!status?.conditions?.length)
     return ['No controller has looked at it yet. Are they running? See "factoryctl local status".'];
