@@ -2,8 +2,8 @@ import { forbiddenObject, notFound } from '#apiserver/http/status.ts';
 import { type ApiObject, isDeleting } from '#apiserver/json/object.ts';
 import { namespaces } from '#apiserver/resources/builtin.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
-import { readObject } from '#apiserver/storage/objects.ts';
 import { keyOf } from '#apiserver/storage/keys.ts';
+import { readObject } from '#apiserver/storage/objects.ts';
 import type { Store } from '#apiserver/store/store.ts';
 import type { ServerContext } from './server-context.ts';
 
