@@ -84,8 +84,8 @@ async function writeStatus(
   try {
     await client.updateStatus(controller.for, next, { signal: run.signal });
   } catch (error) {
-    // The last finalizer went in this very run, and the object with it.
-    if (object.metadata.deletionTimestamp === undefined || !isCode(error, 'NotFound')) throw error;
+    // Deleted meanwhile, by this very run or by somebody else: nobody is left who could read it.
+    if (!isCode(error, 'NotFound')) throw error;
   }
 }
 
