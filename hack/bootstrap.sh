@@ -39,10 +39,27 @@ wanted() {
   done
 }
 
+# Debian 12's own npm runs on Node 18, and leaves out optional packages that ask for a newer one: the test runner would lack its parts.
+# So there npm and Node come from the registry first.
+newer_npm() {
+  major=$(node -p 'process.versions.node.split(".")[0]')
+  [ "$major" -lt 20 ] || return 0
+  tools=$PWD/.factory/tools
+  say "Installing a newer Node and npm into .factory/tools: the system's Node is $major"
+  npm install --no-fund --no-audit --prefix "$tools" node@24.21.0 npm@11.19.1 >"$1" 2>&1 || return 1
+  PATH=$tools/node_modules/.bin:$PATH
+}
+
 install_npm() {
   have npm || apt_install "running Compute Factory" nodejs npm || exit 1
-  say "Installing packages (npm ci)"
   log=$(mktemp)
+  if ! newer_npm "$log"; then
+    tail -n 20 "$log" >&2
+    say "npm could not install a newer Node; the lines above say why. Install Node 20 or later by hand, then run the command again." >&2
+    rm -f "$log"
+    exit 1
+  fi
+  say "Installing packages (npm ci)"
   if ! npm ci --no-fund --no-audit >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     say "npm ci failed; the lines above say why. It needs the npm registry." >&2

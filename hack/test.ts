@@ -4,7 +4,7 @@
  * and with one line that counts. On CI (CI=true) a skipped test is a failure.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -67,7 +67,8 @@ try {
   for (const [index, args] of phases.entries()) {
     const file = join(folder, `${index}.json`);
     ok = (await runVitest(args, file)) === 0 && ok;
-    add(sum, JSON.parse(readFileSync(file, 'utf8')) as Report);
+    // Without a report vitest itself has failed, and has said why.
+    if (existsSync(file)) add(sum, JSON.parse(readFileSync(file, 'utf8')) as Report);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
