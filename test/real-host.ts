@@ -1,6 +1,7 @@
 /** A pretended host of real machines for tests: libvirtd of its own, the small guest's image, everything in one temporary directory. */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,14 +63,10 @@ export async function openRealHost(): Promise<RealHost> {
     async processes() {
       const { stdout } = await run('ip', ['netns', 'pids', netns]);
       const pids = stdout.split('\n').filter((line) => line !== '');
-      const listed = await run('ps', ['-o', 'pid=,comm=', '-p', pids.join(',')]);
-      return listed.stdout
-        .trim()
-        .split('\n')
-        .map((line) => {
-          const [pid, name] = line.trim().split(/\s+/);
-          return { pid: Number(pid), name: name! };
-        });
+      return pids.flatMap((pid) => {
+        const name = commandName(pid);
+        return name === undefined ? [] : [{ pid: Number(pid), name }];
+      });
     },
     async [Symbol.asyncDispose]() {
       await stopPretendHost(options);
@@ -82,4 +79,14 @@ export async function openRealHost(): Promise<RealHost> {
 async function guestImage(): Promise<string> {
   const { stdout } = await run(join(project, 'hack/guest-image/build.sh'), [], { timeout: 120_000 });
   return stdout.trim();
+}
+
+/** As `ps -o comm` shows it; undefined if the process has ended meanwhile. */
+function commandName(pid: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
 }
