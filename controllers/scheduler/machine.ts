@@ -128,7 +128,9 @@ function followed(
     ...(report === undefined ? {} : reportedFields(before, report)),
   };
   const status = enter(known, vm, phase, moment.nowMs, drafts);
-  return { status, soft: softPhases.has(phase) };
+  // The executor's own report of a machine that runs follows TASK_RUNNING within a tenth of a second: both are one write.
+  const reportFollows = phase === 'Running' && report === undefined && evidence.executor?.lostMs === undefined;
+  return { status, soft: softPhases.has(phase) || reportFollows };
 }
 
 /** Passed through in seconds, on the way to something else. */
