@@ -59,7 +59,8 @@ export async function startBenchServer(): Promise<BenchServer> {
   const log: string[] = [];
   server.stderr.setEncoding('utf8').on('data', (text: string) => log.splice(0, Math.max(0, log.push(text) - 20)));
   const kubeconfig = localPaths(dir).kubeconfig;
-  const client = connectFromFile(kubeconfig);
+  // As many connections as the benchmark has clients: none waits for another.
+  const client = connectFromFile(kubeconfig, { connections: 64 });
   const deadline = systemClock.monotonic() + 30_000;
   for (;;) {
     try {
