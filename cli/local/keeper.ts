@@ -4,7 +4,7 @@
  * touching the programs: that is the job of `local down`.
  */
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -47,7 +47,8 @@ export function startDetached(dir: string, program: Program): ProcessIdentity | 
       stdio: ['ignore', log, log],
       env: { ...process.env, ...program.environment },
     });
-    child.on('error', () => {}); // a launcher that is missing shows itself as a program that does not run
+    // In the program's own log, whose end is shown to whoever waits for it in vain.
+    child.on('error', (error) => appendFileSync(program.log, `Cannot start ${file}: ${error.message}\n`));
     child.unref();
     const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
     // A keeper killed right here leaves a program without a record; `local down` finds it by the marker in its environment, and

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -82,6 +82,15 @@ describe('startDetached', () => {
     expect(processesMarked('CF_TEST_MARKER', folder.path)).toContainEqual(started);
     process.kill(started!.pid, 'SIGKILL');
     await expect.poll(() => runningProcess(folder.path, 'sleeper')).toBeUndefined();
+  });
+
+  test('a program that cannot be started says so in its log', async () => {
+    using folder = mkdtempDisposableSync(join(tmpdir(), 'cf-local-'));
+    mkdirSync(localPaths(folder.path).run, { recursive: true });
+    const log = join(folder.path, 'log');
+    startDetached(folder.path, { name: 'none', command: ['/no/such/program'], environment: {}, log });
+    await expect.poll(() => readFileSync(log, 'utf8')).toContain('Cannot start /no/such/program');
+    expect(runningProcess(folder.path, 'none')).toBeUndefined();
   });
 
   test('a process that has the pid of a recorded one but another start is not it', async () => {

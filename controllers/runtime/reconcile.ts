@@ -54,8 +54,8 @@ function resultOf(ending: Ending, run: Run): Result {
 }
 
 /**
- * Conflict: the cache was behind, the next run sees more. NotFound of the object itself after its last finalizer went looks the same
- * from here as any other absence, so it is tried again: the cache will have dropped the object by then.
+ * Conflict: the cache was behind, the next run sees more. NotFound in a phase is an absence like any other and is tried again: if it was
+ * the object itself, the cache will have dropped it by then.
  */
 function failed(error: unknown, run: Run): Result {
   if (error instanceof TerminalError) {
