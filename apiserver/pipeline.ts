@@ -141,7 +141,8 @@ async function serveResource(
     headers: { accept: request.headers.accept, contentType: request.headers['content-type'] },
     signal: gone.signal,
     body: () => readBody(request),
-    warn: (message) => void warnings.push(message),
+    // The same warning comes once per attempt to write.
+    warn: (message) => void (warnings.includes(message) || warnings.push(message)),
   };
   if (verb === 'watch') await serveWatch(pipeline, response, call);
   else await serveAnswer(pipeline, response, call, verb, warnings);

@@ -1,15 +1,18 @@
 /**
- * What a schema cannot say: per kind, defaults that depend on the object, rules between fields and between old and new, and objects
- * that may not be deleted by name. Rules are pure and see one object at a time; they hold for every part that is written.
+ * What a schema cannot say: per kind, defaults that depend on the object, rules between fields, between old and new and between objects,
+ * and objects that may not be deleted by name. They hold for every part that is written.
  */
+import type { Call } from '#apiserver/http/call.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { qualifiedKind, type Resource } from '#apiserver/resources/resource.ts';
+import type { Change } from '#apiserver/storage/objects.ts';
+import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { configMapRules, namespaceRules, secretRules } from './builtin.ts';
 import { computeFactoryRules } from './compute-factory.ts';
 import { clusterRules, imageRules, subnetRules } from './infrastructure.ts';
 import { instanceTypeRules, virtualMachineRules, vmOperationRules, vmPoolRules } from './machine.ts';
-import type { Rules } from './rules.ts';
+import type { AdmissionRequest, Rules } from './rules.ts';
 
 /** By `Kind.group`, or `Kind` in the core group. */
 const rules: Readonly<Record<string, Rules>> = {
@@ -41,6 +44,31 @@ export function admissionCauses(
   resource: Resource,
 ): readonly Cause[] {
   return rulesOf(resource).check?.(object, old) ?? [];
+}
+
+/** Asks the rules that look beyond the object; undefined if its kind has none, which costs nothing. */
+export function admit(
+  object: ApiObject,
+  old: StoredObject | undefined,
+  request: AdmissionRequest,
+): Promise<void> | undefined {
+  return rulesOf(request.resource).admit?.(object, old, request);
+}
+
+/** The change, once those rules allow it. What goes away is not asked about. */
+export function admitted(change: Change, old: StoredObject, request: AdmissionRequest): Change | Promise<Change> {
+  const asked = change.type === 'write' ? admit(change.object, old, request) : undefined;
+  return asked === undefined ? change : asked.then(() => change);
+}
+
+/** The part of the request that is known before the object is read. */
+export function admissionRequest(
+  context: ServerContext,
+  { user, resource, path, warn }: Call,
+  part: AdmissionRequest['part'],
+  dryRun: boolean,
+): AdmissionRequest {
+  return { context, user, resource, warn, namespace: path.namespace, part, dryRun };
 }
 
 export function refuseDelete(object: StoredObject, resource: Resource): string | undefined {

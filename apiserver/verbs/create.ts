@@ -1,4 +1,4 @@
-import { admissionDefaults } from '#apiserver/admission/admission.ts';
+import { admissionDefaults, admissionRequest, admit } from '#apiserver/admission/admission.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { badRequest } from '#apiserver/http/status.ts';
 import type { ApiObject } from '#apiserver/json/object.ts';
@@ -31,10 +31,12 @@ export async function create(context: ServerContext, call: Call): Promise<Answer
   checkPlace(object, path.namespace);
   if (path.namespace !== undefined) await requireActiveNamespace(context, resource, object, path.namespace);
   const generated = object.metadata.name ? undefined : object.metadata.generateName;
+  const request = admissionRequest(context, call, 'main', options.dryRun);
   for (let attempt = 1; ; attempt++) {
     if (generated) object.metadata.name = `${generated.slice(0, maxGeneratedBase)}${suffix(context.random)}`;
     const draft = fillIn(object, resource, path.namespace, context);
     validate(draft, undefined, resource);
+    await admit(draft, undefined, request);
     const key = { resource, namespace: path.namespace, name: draft.metadata.name ?? '' };
     try {
       return { status: 201, body: await createObject(context.store, key, draft, options.dryRun) };

@@ -1,3 +1,4 @@
+import { admissionRequest, admitted } from '#apiserver/admission/admission.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { mediaType } from '#apiserver/http/negotiate.ts';
 import { badRequest, invalidOption } from '#apiserver/http/status.ts';
@@ -27,20 +28,15 @@ export async function patch(context: ServerContext, call: Call, part: Part = 'ma
   const options = readWriteOptions(call.query, 'PatchOptions');
   const change = await readPatch(call);
   if (path.name === undefined) throw badRequest('name must be provided');
-  // The same warnings would come once per attempt.
-  const warned = new Set<string>();
-  const warn = (message: string) => {
-    if (!warned.has(message)) call.warn(message);
-    warned.add(message);
-  };
   const key = { resource, namespace: path.namespace, name: path.name };
+  const request = admissionRequest(context, call, part, options.dryRun);
   const { object } = await changeObject(
     context.store,
     key,
     (current) => {
       const value = change.apply(copyJson(current));
-      const wanted = prepare({ value, duplicates: change.duplicates }, resource, options.fieldValidation, warn);
-      return settle(current, wanted, resource, part);
+      const wanted = prepare({ value, duplicates: change.duplicates }, resource, options.fieldValidation, call.warn);
+      return admitted(settle(current, wanted, resource, part), current, request);
     },
     options.dryRun,
   );

@@ -1,4 +1,5 @@
 /** The scale subresource: autoscaling/v1 Scale, read from and written to the paths that the CustomResourceDefinition names. */
+import { admissionRequest, admitted } from '#apiserver/admission/admission.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { badRequest, conflict, invalidObject, modified, notFound } from '#apiserver/http/status.ts';
 import { at, atPath, isObject, type Json, type JsonObject, withPath } from '#apiserver/json/json.ts';
@@ -46,13 +47,12 @@ async function write(
 ): Promise<Answer> {
   const paths = pathsOf(call);
   const options = readWriteOptions(call.query, optionsKind);
-  const { object } = await changeObject(
-    context.store,
-    keyOf(call),
-    (current) =>
-      settle(current, scaled(current, edit(scaleOf(current, paths)), call.resource, paths), call.resource, 'main'),
-    options.dryRun,
-  );
+  const request = admissionRequest(context, call, 'scale', options.dryRun);
+  const change = (current: StoredObject) => {
+    const wanted = scaled(current, edit(scaleOf(current, paths)), call.resource, paths);
+    return admitted(settle(current, wanted, call.resource, 'main'), current, request);
+  };
+  const { object } = await changeObject(context.store, keyOf(call), change, options.dryRun);
   return { status: 200, body: scaleOf(object, paths) };
 }
 

@@ -1,3 +1,4 @@
+import { admissionRequest, admitted } from '#apiserver/admission/admission.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { badRequest, conflict } from '#apiserver/http/status.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
@@ -23,9 +24,10 @@ export async function update(context: ServerContext, call: Call, part: Part = 'm
       `the name of the object (${wanted.metadata.name}) does not match the name on the URL (${path.name})`,
     );
   const key = { resource, namespace: path.namespace, name: path.name };
+  const request = admissionRequest(context, call, part, options.dryRun);
   const change = (current: StoredObject) => {
     requireVersion(current, wanted, call);
-    return settle(current, wanted, resource, part);
+    return admitted(settle(current, wanted, resource, part), current, request);
   };
   const { object } = await changeObject(context.store, key, change, options.dryRun);
   return { status: 200, body: object };
