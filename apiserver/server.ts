@@ -8,6 +8,8 @@ import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import { readTokens } from './auth/tokens.ts';
 import { createSystemNamespaces, type Patience, waitForStore } from './bootstrap.ts';
+import { createWaitGroup } from './chain/drain.ts';
+import { createLeaving } from './chain/leaving.ts';
 import { trackConnections } from './connections.ts';
 import { createConsole } from './console/console.ts';
 import { createDocuments } from './documents.ts';
@@ -80,6 +82,8 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     metrics: createMetrics(),
     log,
     stopping: stopping.signal,
+    underWay: createWaitGroup(),
+    leaving: createLeaving(clock),
   };
   server.on('request', (request, response) => {
     void handle(pipeline, request as unknown as HttpRequest, response as unknown as HttpResponse);
@@ -89,8 +93,8 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   server.listen(options.listen.port, options.listen.host);
   await once(server, 'listening');
   stack.defer(() => {
-    // Watches end as if their time were up.
     stopping.abort(new Error('The server is stopping'));
+    pipeline.leaving.begin();
     return connections.close(clock, drainMs);
   });
   const { port } = server.address() as AddressInfo;

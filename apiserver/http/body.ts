@@ -8,12 +8,16 @@ import { mediaType } from './negotiate.ts';
 /** Kubernetes' own limit for request bodies (apiserver, MaxRequestBodyBytes). */
 export const maxBodyBytes = 3 * 1024 * 1024;
 
-/** The whole body. RequestEntityTooLarge beyond the limit; BadRequest if the client stopped in the middle. */
-export async function readBody(stream: Readable, limit = maxBodyBytes): Promise<Buffer> {
+/**
+ * The whole body. RequestEntityTooLarge beyond the limit; BadRequest if the client stopped in the middle. The stream is not destroyed then:
+ * with it would go the connection, and the client would never hear why.
+ */
+export async function readBody(stream: Readable, signal: AbortSignal, limit = maxBodyBytes): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
-    for await (const chunk of stream) {
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+      signal.throwIfAborted();
       size += (chunk as Buffer).length;
       if (size > limit)
         throw new ApiError('RequestEntityTooLarge', `Request entity too large: limit is ${limit} bytes`);

@@ -18,6 +18,30 @@ export interface OtherPath {
   readonly path: string;
 }
 
+/** What a request asks for, as far as its first line tells. */
+export interface RequestInfo {
+  readonly pathname: string;
+  readonly query: URLSearchParams;
+  readonly path: ResourcePath | OtherPath;
+  /** A verb of Kubernetes for a resource, else the method in small letters; empty for a method that means nothing on a resource. */
+  readonly verb: Verb | (string & {});
+  /** Goes on until somebody ends it: no deadline holds, and nobody waits for it. */
+  readonly longRunning: boolean;
+  /** /livez and the like. */
+  readonly probe: boolean;
+}
+
+/** Never throws: whatever stands behind the first question mark is the query. */
+export function requestInfo(method: string, target: string): RequestInfo {
+  const mark = target.indexOf('?');
+  const pathname = mark < 0 ? target : target.slice(0, mark);
+  const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark));
+  const path = parsePath(pathname);
+  const verb = path.type === 'other' ? method.toLowerCase() : (verbOf(method, path, query) ?? '');
+  const probe = /^\/(?:livez|readyz|healthz)(?:\/|$)/.test(pathname);
+  return { pathname, query, path, verb, longRunning: verb === 'watch', probe };
+}
+
 /** Never throws: what is no resource path is `other`. */
 export function parsePath(path: string): ResourcePath | OtherPath {
   const other: OtherPath = { type: 'other', path };

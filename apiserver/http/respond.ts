@@ -12,7 +12,6 @@ export function sendText(
 ): void {
   response.statusCode = status;
   response.setHeader('content-type', type);
-  response.setHeader('cache-control', 'no-cache, private');
   response.end(text);
 }
 
@@ -26,15 +25,13 @@ export function sendObject(
   else sendText(response, status, `${JSON.stringify(body)}\n`, 'application/json');
 }
 
-/** If the answer has begun there is no way to take it back: the connection is cut, so that the client does not take it for whole. */
-export function sendError(response: HttpResponse, error: ApiError): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
+/** Sets status and headers; the result is the body. */
+export function setError(response: HttpResponse, error: ApiError): string {
   const { retryAfterSeconds } = error.details;
   if (retryAfterSeconds !== undefined) response.setHeader('retry-after', String(retryAfterSeconds));
-  sendObject(response, httpStatusOf[error.code], statusOf(error));
+  response.statusCode = httpStatusOf[error.code];
+  response.setHeader('content-type', 'application/json');
+  return `${JSON.stringify(statusOf(error))}\n`;
 }
 
 const maxWarningBytes = 4096;

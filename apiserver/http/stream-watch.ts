@@ -10,8 +10,10 @@ const lastBookmarkMs = 2_000;
 
 export interface StreamOptions {
   readonly clock: Clock;
-  /** Aborts when the client has gone or the server stops. */
-  readonly signal: AbortSignal;
+  /** Aborts when the client has gone. */
+  readonly gone: AbortSignal;
+  /** Aborts when the server stops: the watch then ends as if its time were up. */
+  readonly leave: AbortSignal;
   /** Told how many events were sent. */
   readonly sent: (count: number) => void;
 }
@@ -27,16 +29,22 @@ export async function streamWatch(
   stack.use(watching);
   response.statusCode = 200;
   response.setHeader('content-type', 'application/json');
-  response.setHeader('cache-control', 'no-cache, private');
   // Node sends headers with the first byte of the body; a client of a quiet watch would wait for them for ever.
   response.flushHeaders();
   const end = () => watching[Symbol.dispose]();
-  options.signal.addEventListener('abort', end, { once: true });
-  stack.defer(() => options.signal.removeEventListener('abort', end));
+  const bookmark = () => sendBookmark(response, watching, encode);
+  stack.use(onAbort(options.gone, end));
+  stack.use(
+    onAbort(options.leave, () => {
+      bookmark();
+      end();
+    }),
+  );
   stack.use(options.clock.timeout(end, watching.durationMs));
-  stack.use(bookmarks(response, watching, encode, options.clock));
+  stack.use(bookmarks(bookmark, watching.durationMs, options.clock));
+  const over = AbortSignal.any([options.gone, options.leave]);
   for await (const batch of watching.messages) {
-    await writeBatch(response, batch, encode, options.signal);
+    await writeBatch(response, batch, encode, over);
     options.sent(batch.length);
   }
   response.end();
@@ -61,13 +69,21 @@ async function writeBatch(
   });
 }
 
-/** One every minute, and one shortly before the end. A bookmark is only sent when nothing older is waiting to be. */
-function bookmarks(response: HttpResponse, watching: Watching, encode: WatchEncoder, clock: Clock): Disposable {
-  const send = () => {
-    const rev = watching.bookmark();
-    if (rev !== undefined && !response.writableNeedDrain)
-      response.write(encode({ type: 'BOOKMARK', rev, initialEventsEnd: false }));
-  };
+function onAbort(signal: AbortSignal, callback: () => void): Disposable {
+  if (signal.aborted) callback();
+  signal.addEventListener('abort', callback, { once: true });
+  return { [Symbol.dispose]: () => signal.removeEventListener('abort', callback) };
+}
+
+/** A bookmark is only sent when nothing older is waiting to be. */
+function sendBookmark(response: HttpResponse, watching: Watching, encode: WatchEncoder): void {
+  const rev = watching.bookmark();
+  if (rev !== undefined && !response.writableNeedDrain)
+    response.write(encode({ type: 'BOOKMARK', rev, initialEventsEnd: false }));
+}
+
+/** One every minute, and one shortly before the end. */
+function bookmarks(send: () => void, durationMs: number, clock: Clock): Disposable {
   let next: Disposable;
   const again = () => {
     send();
@@ -75,7 +91,7 @@ function bookmarks(response: HttpResponse, watching: Watching, encode: WatchEnco
   };
   next = clock.timeout(again, bookmarkEveryMs);
   // A watch so short that it ends at once has nothing to resume.
-  const last = watching.durationMs > 2 * lastBookmarkMs ? watching.durationMs - lastBookmarkMs : bookmarkEveryMs;
+  const last = durationMs > 2 * lastBookmarkMs ? durationMs - lastBookmarkMs : bookmarkEveryMs;
   const final = clock.timeout(send, last);
   return {
     [Symbol.dispose]() {

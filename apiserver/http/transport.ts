@@ -6,6 +6,9 @@ import type { TLSSocket } from 'node:tls';
 export interface HttpRequest extends Readable {
   readonly method: string;
   readonly url: string;
+  readonly httpVersionMajor: number;
+  /** All of it has arrived. */
+  readonly complete: boolean;
   readonly headers: IncomingHttpHeaders;
   readonly socket: TLSSocket;
 }

@@ -1,0 +1,67 @@
+/** The end of the chain: what the request asks for is done, and answered. */
+import { handlerOf } from '#apiserver/dispatch.ts';
+import { readBody } from '#apiserver/http/body.ts';
+import type { Call } from '#apiserver/http/call.ts';
+import { negotiate } from '#apiserver/http/negotiate.ts';
+import { sendObject, sendText } from '#apiserver/http/respond.ts';
+import { present } from '#apiserver/present/present.ts';
+import { ApiError } from '#lib/std/errors.ts';
+import type { Exchange, Step } from './exchange.ts';
+import { serveWatch } from './serve-watch.ts';
+
+export const answer: Step = async (exchange) => {
+  const call = callOf(exchange);
+  if (!call) return await answerOther(exchange);
+  const { verb } = exchange.info;
+  if (verb === '') throw new ApiError('MethodNotAllowed', `the method ${call.method} means nothing here`);
+  if (call.resource.deprecation) exchange.warn(call.resource.deprecation);
+  if (verb === 'watch') await serveWatch(exchange, call);
+  else await answerCall(exchange, call, verb);
+};
+
+function callOf(exchange: Exchange): Call | undefined {
+  const { request, resource, info, user, signal } = exchange;
+  if (!resource || info.path.type !== 'resource') return undefined;
+  return {
+    method: request.method,
+    path: info.path,
+    resource,
+    query: info.query,
+    user,
+    headers: { accept: request.headers.accept, contentType: request.headers['content-type'] },
+    signal,
+    body: () => readBody(request, signal),
+    warn: (message) => exchange.warn(message),
+  };
+}
+
+async function answerCall({ server, response, signal }: Exchange, call: Call, verb: string): Promise<void> {
+  const { type, form } = negotiate(call.headers.accept);
+  const handler = handlerOf(call, verb);
+  const { status, body } = await handler(server.context, call);
+  // Past the deadline the answer has been given already.
+  signal.throwIfAborted();
+  sendObject(response, status, present(body, form, call, server.context.clock.now()), type);
+}
+
+/** Probes, figures, and what the server tells of itself. */
+async function answerOther(exchange: Exchange): Promise<void> {
+  const { server, response, info } = exchange;
+  const health = info.probe ? await server.health(info.pathname, info.query) : undefined;
+  if (health) sendText(response, health.status, health.text);
+  else if (info.pathname === '/metrics') sendText(response, 200, server.metrics.text(), metricsType);
+  else if (!sendDocument(exchange)) sendText(response, 404, '404 page not found\n');
+}
+
+const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
+
+function sendDocument({ server, request, response, info }: Exchange): boolean {
+  const document = server.documents(info.pathname.replace(/(?<=.)\/$/, ''), request.headers.accept);
+  if (!document) return false;
+  response.setHeader('etag', document.etag);
+  if (document.varyAccept) response.setHeader('vary', 'Accept');
+  // With its type: caches of clients take the headers of a 304 over those of what they have.
+  if (request.headers['if-none-match'] === document.etag) sendText(response, 304, '', document.contentType);
+  else sendText(response, 200, document.content, document.contentType);
+  return true;
+}

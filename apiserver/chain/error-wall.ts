@@ -1,0 +1,27 @@
+import { endEarly } from '#apiserver/http/linger.ts';
+import { setError } from '#apiserver/http/respond.ts';
+import { toApiError } from '#apiserver/http/status.ts';
+import type { Exchange, Step } from './exchange.ts';
+
+/** Nothing that is thrown gets past: what is no ApiError is our own fault, logged in full and told as no more than that. */
+export const wallOffErrors: Step = async (exchange, next) => {
+  try {
+    await next();
+  } catch (error) {
+    sendStatus(exchange, error);
+  }
+};
+
+function sendStatus(exchange: Exchange, error: unknown): void {
+  const { request, response, server, auditId } = exchange;
+  const shown = toApiError(error);
+  if (shown.code === 'InternalError') {
+    const { method, url } = request;
+    server.log.error('Failed to handle a request', { method, url, auditId, error });
+  }
+  if (exchange.gone) return;
+  // There is no way to take back an answer that has begun: the connection is cut, so that the client does not take it for whole.
+  if (response.headersSent) response.destroy();
+  else if (request.complete) response.end(setError(response, shown));
+  else endEarly(request, response, setError(response, shown), server.context.clock);
+}

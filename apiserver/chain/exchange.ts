@@ -1,0 +1,66 @@
+/** One request and its answer on their way through the handler chain. */
+import type { User } from '#apiserver/auth/user.ts';
+import type { RequestInfo } from '#apiserver/http/request-info.ts';
+import { setWarnings } from '#apiserver/http/respond.ts';
+import type { HttpRequest, HttpResponse } from '#apiserver/http/transport.ts';
+import type { Pipeline } from '#apiserver/pipeline.ts';
+import type { Resource } from '#apiserver/resources/resource.ts';
+
+/** A link of the chain: does its part, and `next()` does the rest. What it throws is answered as a Status. */
+export type Step = (exchange: Exchange, next: () => Promise<void>) => Promise<void>;
+
+export class Exchange {
+  readonly server: Pipeline;
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
+  readonly info: RequestInfo;
+  /** What the path names; undefined for any other path, and for a kind that is not served. */
+  readonly resource: Resource | undefined;
+  /** In the Audit-Id header, the log and the audit log. */
+  readonly auditId: string;
+  /** Nobody until it is known who sends the request. */
+  user: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+  readonly #over = new AbortController();
+  readonly #warnings: string[] = [];
+  #gone = false;
+
+  constructor(server: Pipeline, request: HttpRequest, response: HttpResponse, info: RequestInfo, auditId: string) {
+    this.server = server;
+    this.request = request;
+    this.response = response;
+    this.info = info;
+    this.auditId = auditId;
+    const { path } = info;
+    if (path.type === 'resource') this.resource = server.registry.find(path.group, path.version, path.plural);
+    response.on('close', () => {
+      this.#gone = true;
+      if (!response.writableEnded) this.abort(new Error('The client has closed the connection'));
+    });
+  }
+
+  /** The answer has been sent, or there is nobody left to send it to. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Aborts when nobody waits for the answer any more: the client has gone, or the deadline has passed. */
+  get signal(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  abort(why: Error): void {
+    this.#over.abort(why);
+  }
+
+  /** A Warning header, whatever the answer will be. */
+  warn(message: string): void {
+    this.#warnings.push(message);
+    if (!this.response.headersSent) setWarnings(this.response, this.#warnings);
+  }
+}
+
+/** Runs the steps, outermost first. */
+export function runChain(steps: readonly Step[], exchange: Exchange): Promise<void> {
+  const from = async (index: number): Promise<void> => await steps[index]?.(exchange, () => from(index + 1));
+  return from(0);
+}

@@ -1,0 +1,29 @@
+import type { Call } from '#apiserver/http/call.ts';
+import { negotiate } from '#apiserver/http/negotiate.ts';
+import { sendText } from '#apiserver/http/respond.ts';
+import { statusOf } from '#apiserver/http/status.ts';
+import { streamWatch } from '#apiserver/http/stream-watch.ts';
+import { watchEncoder } from '#apiserver/present/watch-encoder.ts';
+import { watch } from '#apiserver/verbs/watch.ts';
+import { ApiError } from '#lib/std/errors.ts';
+import type { Exchange } from './exchange.ts';
+
+export async function serveWatch({ server, response, signal }: Exchange, call: Call): Promise<void> {
+  const { form } = negotiate(call.headers.accept);
+  if (!call.resource.verbs.includes('watch'))
+    throw new ApiError('MethodNotAllowed', `watch is not supported on resources of kind "${call.resource.plural}"`);
+  const { context, metrics, leaving } = server;
+  const encode = watchEncoder(form, call, context.clock);
+  const resource = call.resource.plural;
+  try {
+    using _ = metrics.watchStarted(resource);
+    const watching = await watch(context, call);
+    const sent = (count: number) => metrics.watchEvents(resource, count);
+    using turn = leaving.join();
+    await streamWatch(response, watching, encode, { clock: context.clock, gone: signal, leave: turn.signal, sent });
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== 'Expired') throw error;
+    // A revision that is gone is told inside the stream: clients look for it there, under status 200.
+    sendText(response, 200, `${JSON.stringify({ type: 'ERROR', object: statusOf(error) })}\n`, 'application/json');
+  }
+}
