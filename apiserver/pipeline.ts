@@ -1,5 +1,5 @@
 /** What happens to every request, step by step. Each step is one file in chain/. */
-import type { TokenTable } from '#apiserver/auth/tokens.ts';
+import type { Access } from '#apiserver/auth/access.ts';
 import type { Log } from '#lib/std/log.ts';
 import { answer } from './chain/answer.ts';
 import { identify } from './chain/authenticate.ts';
@@ -9,6 +9,7 @@ import { joinWaitGroup, type WaitGroup } from './chain/drain.ts';
 import { wallOffErrors } from './chain/error-wall.ts';
 import { Exchange, runChain, type Step } from './chain/exchange.ts';
 import { auditIdOf, setCommonHeaders } from './chain/headers.ts';
+import { impersonate } from './chain/impersonate.ts';
 import type { Leaving } from './chain/leaving.ts';
 import { measure } from './chain/measure.ts';
 import type { Documents } from './documents.ts';
@@ -22,7 +23,7 @@ import type { ServerContext } from './verbs/server-context.ts';
 export interface Pipeline {
   readonly context: ServerContext;
   readonly registry: Registry;
-  readonly tokens: TokenTable;
+  readonly access: Access;
   readonly documents: Documents;
   readonly health: Health;
   readonly metrics: Metrics;
@@ -43,6 +44,7 @@ const chain: readonly Step[] = [
   joinWaitGroup,
   keepDeadline,
   identify,
+  impersonate,
   askWhetherAllowed,
   answer,
 ];

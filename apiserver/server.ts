@@ -6,6 +6,8 @@ import type { Clock } from '#lib/std/clock.ts';
 import { systemClock, timestamp } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
+import { createAccess } from './auth/access.ts';
+import { allowAuthenticated } from './auth/authorize.ts';
 import { readTokens } from './auth/tokens.ts';
 import { createSystemNamespaces, type Patience, waitForStore } from './bootstrap.ts';
 import { createWaitGroup } from './chain/drain.ts';
@@ -76,7 +78,9 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   const pipeline: Pipeline = {
     context,
     registry,
-    tokens: readTokens(options.tokens),
+    access: stack.use(
+      createAccess({ tokens: [readTokens(options.tokens)], authorizer: allowAuthenticated, clock, log }),
+    ),
     documents: createDocuments(registry),
     health: createHealth({ store, clock, stopping: () => stopping.signal.aborted }),
     metrics: createMetrics(),

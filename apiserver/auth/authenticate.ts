@@ -1,31 +1,72 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from '#lib/std/errors.ts';
-import type { TokenTable } from './tokens.ts';
 import { authenticatedGroup, type User } from './user.ts';
 
-/**
- * Who sends a request: by a client certificate that our authority signed (CN is the user, O are the groups), else by a bearer token.
- * undefined if it says neither. Unauthorized for a token that is not known.
- */
-export function authenticate(
-  authorization: string | undefined,
-  socket: TLSSocket | undefined,
-  tokens: TokenTable,
-): User | undefined {
-  const [scheme, token] = (authorization ?? '').split(' ');
-  if (token && scheme?.toLowerCase() === 'bearer') {
-    const user = tokens(token.trim());
-    if (!user) throw new ApiError('Unauthorized', 'Unauthorized: the bearer token is not known here');
-    return user;
-  }
-  return userOfCertificate(socket);
+/** What a request brings to show who sends it. */
+export interface Credentials {
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: TLSSocket | undefined;
 }
 
-function userOfCertificate(socket: TLSSocket | undefined): User | undefined {
-  // `authorized` is TLS's own verdict: signed by --client-ca and valid today.
+/** Who sends a request, and for how long that is believed. */
+export interface Identity {
+  readonly user: User;
+  /** Milliseconds since 1970; absent if the credential does not expire. */
+  readonly expiresMs?: number;
+  /** False once the credential has been taken back before its time. Looks at memory only. */
+  readonly isValid?: () => boolean;
+}
+
+/** Undefined for a token that is not of the kind this one knows. Throws for one that is, and is not to be believed: its message names no secret. */
+export type TokenAuthenticator = (token: string) => Identity | undefined | Promise<Identity | undefined>;
+
+/**
+ * Who sends a request: by a client certificate that our authority signed (CN is the user, O are the groups), else by a bearer token, of
+ * which each authenticator is asked in turn. undefined if it says neither. Unauthorized for a token that nobody believes; `refused` is
+ * told why.
+ */
+export async function authenticate(
+  { headers, socket }: Credentials,
+  tokens: readonly TokenAuthenticator[],
+  refused: (reason: unknown) => void,
+): Promise<Identity | undefined> {
+  const token = bearerToken(headers.authorization);
+  const certified = identityOfCertificate(socket);
+  if (certified || token === undefined) return certified;
+  const identity = await identityOfToken(token, tokens, refused);
+  if (identity) return identity;
+  throw new ApiError('Unauthorized', 'Unauthorized: the bearer token is not known here, or no longer valid');
+}
+
+/** The first that knows the token decides, as long as it believes it; undefined if none does. */
+export async function identityOfToken(
+  token: string,
+  tokens: readonly TokenAuthenticator[],
+  refused: (reason: unknown) => void,
+): Promise<Identity | undefined> {
+  for (const authenticator of tokens)
+    try {
+      const identity = await authenticator(token);
+      if (identity) return identity;
+    } catch (error) {
+      refused(error);
+    }
+  return undefined;
+}
+
+function bearerToken(authorization: string | undefined): string | undefined {
+  const [scheme, token] = (authorization ?? '').trim().split(/ +/);
+  return scheme?.toLowerCase() === 'bearer' && token ? token : undefined;
+}
+
+function identityOfCertificate(socket: TLSSocket | undefined): Identity | undefined {
+  // `authorized` is TLS's own verdict: signed by --client-ca and valid when the connection was made.
   if (!socket?.authorized) return undefined;
-  const subject = socket.getPeerCertificate().subject as { CN?: string | string[]; O?: string | string[] } | undefined;
+  const certificate = socket.getPeerCertificate();
+  const subject = certificate.subject as { CN?: string | string[]; O?: string | string[] } | undefined;
   const name = [subject?.CN ?? []].flat()[0];
   if (!name) return undefined;
-  return { name, groups: [...[subject?.O ?? []].flat(), authenticatedGroup] };
+  const groups = [...[subject?.O ?? []].flat(), authenticatedGroup];
+  return { user: { name, groups }, expiresMs: Date.parse(certificate.valid_to) };
 }

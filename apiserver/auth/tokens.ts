@@ -1,20 +1,21 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Identity } from './authenticate.ts';
 import { authenticatedGroup, type User } from './user.ts';
-
-/** Finds the user of a bearer token. */
-export type TokenTable = (token: string) => User | undefined;
 
 /**
  * Reads Kubernetes' static token file: lines of `token,user,uid` with optional groups in quotes: `token,user,uid,"group1,group2"`.
  * Throws for a line that is not so, naming the line, never the token.
  */
-export function readTokens(csv: string): TokenTable {
+export function readTokens(csv: string): (token: string) => Identity | undefined {
   const entries = csv
     .split('\n')
     .map((line, index) => ({ line: line.trim(), number: index + 1 }))
     .filter(({ line }) => line !== '' && !line.startsWith('#'))
     .map(({ line, number }) => readLine(line, number));
-  return (token) => find(entries, token);
+  return (token) => {
+    const user = find(entries, token);
+    return user && { user };
+  };
 }
 
 interface Entry {

@@ -3,6 +3,7 @@ import { handlerOf } from '#apiserver/dispatch.ts';
 import { readBody } from '#apiserver/http/body.ts';
 import type { Call } from '#apiserver/http/call.ts';
 import { negotiate } from '#apiserver/http/negotiate.ts';
+import { requireScope } from '#apiserver/http/request-info.ts';
 import { sendObject, sendText } from '#apiserver/http/respond.ts';
 import { present } from '#apiserver/present/present.ts';
 import { ApiError } from '#lib/std/errors.ts';
@@ -14,6 +15,7 @@ export const answer: Step = async (exchange) => {
   if (!call) return await answerOther(exchange);
   const { verb } = exchange.info;
   if (verb === '') throw new ApiError('MethodNotAllowed', `the method ${call.method} means nothing here`);
+  requireScope(call.resource, call.path, verb);
   if (call.resource.deprecation) exchange.warn(call.resource.deprecation);
   if (verb === 'watch') await serveWatch(exchange, call);
   else await answerCall(exchange, call, verb);

@@ -1,12 +1,10 @@
-import { authenticate } from '#apiserver/auth/authenticate.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import type { Exchange, Step } from './exchange.ts';
 
 /** Who sends the request. Probes and kubectl's own version check may come from nobody. */
 export const identify: Step = async (exchange, next) => {
-  const { request, server } = exchange;
-  const user = authenticate(request.headers.authorization, request.socket, server.tokens);
-  if (user) exchange.user = user;
+  const sender = await exchange.server.access.authenticate(exchange.request);
+  if (sender) exchange.caller = { sender, user: sender.user };
   else if (!isPublic(exchange))
     throw new ApiError('Unauthorized', 'Unauthorized: send a bearer token or a client certificate');
   await next();

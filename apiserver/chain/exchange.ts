@@ -1,4 +1,5 @@
 /** One request and its answer on their way through the handler chain. */
+import { anonymous, type Caller } from '#apiserver/auth/access.ts';
 import type { User } from '#apiserver/auth/user.ts';
 import type { RequestInfo } from '#apiserver/http/request-info.ts';
 import { setWarnings } from '#apiserver/http/respond.ts';
@@ -19,7 +20,7 @@ export class Exchange {
   /** In the Audit-Id header, the log and the audit log. */
   readonly auditId: string;
   /** Nobody until it is known who sends the request. */
-  user: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+  caller: Caller = anonymous;
   readonly #over = new AbortController();
   readonly #warnings: string[] = [];
   #gone = false;
@@ -36,6 +37,11 @@ export class Exchange {
       this.#gone = true;
       if (!response.writableEnded) this.abort(new Error('The client has closed the connection'));
     });
+  }
+
+  /** Whom the request is answered for. */
+  get user(): User {
+    return this.caller.user;
   }
 
   /** The answer has been sent, or there is nobody left to send it to. */

@@ -1,3 +1,4 @@
+import { attributesOf } from '#apiserver/auth/attributes.ts';
 import type { Call } from '#apiserver/http/call.ts';
 import { negotiate } from '#apiserver/http/negotiate.ts';
 import { sendText } from '#apiserver/http/respond.ts';
@@ -8,11 +9,12 @@ import { watch } from '#apiserver/verbs/watch.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import type { Exchange } from './exchange.ts';
 
-export async function serveWatch({ server, response, signal }: Exchange, call: Call): Promise<void> {
+export async function serveWatch(exchange: Exchange, call: Call): Promise<void> {
+  const { server, response, signal, caller, info } = exchange;
   const { form } = negotiate(call.headers.accept);
   if (!call.resource.verbs.includes('watch'))
     throw new ApiError('MethodNotAllowed', `watch is not supported on resources of kind "${call.resource.plural}"`);
-  const { context, metrics, leaving } = server;
+  const { access, context, metrics, leaving } = server;
   const encode = watchEncoder(form, call, context.clock);
   const resource = call.resource.plural;
   try {
@@ -20,7 +22,9 @@ export async function serveWatch({ server, response, signal }: Exchange, call: C
     const watching = await watch(context, call);
     const sent = (count: number) => metrics.watchEvents(resource, count);
     using turn = leaving.join();
-    await streamWatch(response, watching, encode, { clock: context.clock, gone: signal, leave: turn.signal, sent });
+    using held = access.hold(caller, attributesOf(info));
+    const leave = AbortSignal.any([turn.signal, held.signal]);
+    await streamWatch(response, watching, encode, { clock: context.clock, gone: signal, leave, sent });
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== 'Expired') throw error;
     // A revision that is gone is told inside the stream: clients look for it there, under status 200.

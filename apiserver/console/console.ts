@@ -4,15 +4,15 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
-import { authenticate } from '#apiserver/auth/authenticate.ts';
-import { authorize } from '#apiserver/auth/authorize.ts';
-import { parsePath, type ResourcePath } from '#apiserver/http/request-info.ts';
+import type { Caller } from '#apiserver/auth/access.ts';
+import { type Attributes, attributesOf } from '#apiserver/auth/attributes.ts';
+import { type RequestInfo, type ResourcePath, requestInfo } from '#apiserver/http/request-info.ts';
 import { statusOf, toApiError } from '#apiserver/http/status.ts';
 import type { Pipeline } from '#apiserver/pipeline.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { ApiError, httpStatusOf, messageOf } from '#lib/std/errors.ts';
 import { connectToHost } from './host-connection.ts';
-import { type ConsoleTarget, consoleTarget } from './target.ts';
+import { consoleTarget } from './target.ts';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
@@ -25,34 +25,44 @@ export function createConsole(server: Pipeline): UpgradeHandler {
   return (request, socket, head) => {
     socket.on('error', (error) => server.log.debug('A console connection failed', { error }));
     void open(server, request)
-      .then((host) => {
+      .then(({ host, asked }) => {
         // The client may have gone meanwhile; then nobody would ever close what was opened for it.
         socket.once('close', () => host.terminate());
         if (socket.destroyed) host.terminate();
-        else webSockets.handleUpgrade(request, socket, head, (client) => void join(server, client, host));
+        else webSockets.handleUpgrade(request, socket, head, (client) => void join(server, client, host, asked));
       })
       .catch((error: unknown) => refuse(server, socket, error));
   };
 }
 
-async function open(server: Pipeline, request: IncomingMessage): Promise<WebSocket> {
-  const user = authenticate(request.headers.authorization, request.socket as TLSSocket, server.tokens);
-  if (!user) throw new ApiError('Unauthorized', 'Unauthorized: send a bearer token or a client certificate');
-  const { namespace, name } = consolePath(request.url ?? '/');
-  const resource = `${VirtualMachine.plural}/console`;
-  authorize(user, { verb: 'get', group: VirtualMachine.group, resource, namespace, name });
-  const target: ConsoleTarget = await consoleTarget(server.context, server.registry, namespace, name);
-  return await connectToHost(target);
+interface Asked {
+  readonly caller: Caller;
+  readonly attributes: Attributes;
 }
 
-function consolePath(url: string): { namespace: string; name: string } {
-  const path = parsePath(new URL(url, 'https://server').pathname);
-  if (path.type !== 'resource' || !isConsole(path))
-    throw new ApiError('BadRequest', 'only the console of a virtual machine can be opened by an upgrade to WebSocket');
-  return { namespace: path.namespace ?? '', name: path.name ?? '' };
+async function open(server: Pipeline, request: IncomingMessage): Promise<{ host: WebSocket; asked: Asked }> {
+  const { headers, rawHeaders } = request;
+  const { access } = server;
+  const sender = await access.authenticate({ headers, socket: request.socket as TLSSocket });
+  if (!sender) throw new ApiError('Unauthorized', 'Unauthorized: send a bearer token or a client certificate');
+  const caller = access.impersonate(sender, rawHeaders);
+  const info = requestInfo('GET', request.url ?? '/');
+  const { namespace, name } = consolePath(info);
+  const attributes = attributesOf(info);
+  access.require(caller, attributes);
+  const target = await consoleTarget(server.context, server.registry, namespace, name);
+  return { host: await connectToHost(target), asked: { caller, attributes } };
 }
 
-function isConsole({ group, plural, namespace, name, subresource }: ResourcePath): boolean {
+type ConsolePath = ResourcePath & { readonly namespace: string; readonly name: string };
+
+function consolePath({ path }: RequestInfo): ConsolePath {
+  if (path.type === 'resource' && isConsole(path)) return path;
+  throw new ApiError('BadRequest', 'only the console of a virtual machine can be opened by an upgrade to WebSocket');
+}
+
+function isConsole(path: ResourcePath): path is ConsolePath {
+  const { group, plural, namespace, name, subresource } = path;
   const kind = group === VirtualMachine.group && plural === VirtualMachine.plural;
   return kind && namespace !== undefined && name !== undefined && subresource === 'console';
 }
@@ -66,8 +76,8 @@ function refuse(server: Pipeline, socket: Duplex, error: unknown): void {
   );
 }
 
-/** Passes everything on in both directions, as fast as the slower side reads, until one side closes or the server stops. */
-async function join(server: Pipeline, client: WebSocket, host: WebSocket): Promise<void> {
+/** Passes everything on in both directions, as fast as the slower side reads, until one side closes, the user's right to it ends, or the server stops. */
+async function join(server: Pipeline, client: WebSocket, host: WebSocket, asked: Asked): Promise<void> {
   using stack = new DisposableStack();
   const near = createWebSocketStream(client);
   const far = createWebSocketStream(host);
@@ -75,8 +85,11 @@ async function join(server: Pipeline, client: WebSocket, host: WebSocket): Promi
     near.destroy();
     far.destroy();
   };
-  server.stopping.addEventListener('abort', end, { once: true });
-  stack.defer(() => server.stopping.removeEventListener('abort', end));
+  for (const signal of [server.stopping, stack.use(server.access.hold(asked.caller, asked.attributes)).signal]) {
+    if (signal.aborted) end();
+    signal.addEventListener('abort', end, { once: true });
+    stack.defer(() => signal.removeEventListener('abort', end));
+  }
   stack.use(keepAlive(server, client, end));
   stack.use(keepAlive(server, host, end));
   stack.use(server.metrics.watchStarted(VirtualMachine.plural));

@@ -1,5 +1,6 @@
 /** What a path asks for, as Kubernetes reads paths (apiserver, endpoints/request/requestinfo.go). */
-import type { Verb } from '#apiserver/resources/resource.ts';
+import type { Resource, Verb } from '#apiserver/resources/resource.ts';
+import { ApiError } from '#lib/std/errors.ts';
 
 export interface ResourcePath {
   readonly type: 'resource';
@@ -55,7 +56,9 @@ export function parsePath(path: string): ResourcePath | OtherPath {
 
 function decode(parts: readonly string[]): string[] | undefined {
   try {
-    return parts.map(decodeURIComponent);
+    const decoded = parts.map(decodeURIComponent);
+    // Kubernetes' path segment names: an encoded slash would make two names of one, and be stored under another's key.
+    return decoded.some((part) => /[/%]/.test(part) || part === '.' || part === '..') ? undefined : decoded;
   } catch {
     // A percent sign that encodes nothing: no resource has such a name.
     return undefined;
@@ -99,6 +102,19 @@ export function verbOf(method: string, path: ResourcePath, query: URLSearchParam
     default:
       return undefined;
   }
+}
+
+/**
+ * Whether the resource is served at this path: objects of the cluster never inside a namespace, those of a namespace never outside of
+ * one, but for lists and watches over all of them. NotFound or MethodNotAllowed, as Kubernetes has no such routes.
+ */
+export function requireScope({ namespaced, plural }: Resource, path: ResourcePath, verb: string): void {
+  const inside = path.namespace !== undefined;
+  if (inside === namespaced) return;
+  if (inside || path.name !== undefined)
+    throw new ApiError('NotFound', 'the server could not find the requested resource');
+  if (verb !== 'list' && verb !== 'watch')
+    throw new ApiError('MethodNotAllowed', `${verb} of ${plural} needs a namespace`);
 }
 
 /** Go's strconv.ParseBool, but an unreadable value is false. */

@@ -10,6 +10,8 @@ export interface HttpRequest extends Readable {
   /** All of it has arrived. */
   readonly complete: boolean;
   readonly headers: IncomingHttpHeaders;
+  /** Name after value, repeated headers not joined. */
+  readonly rawHeaders: readonly string[];
   readonly socket: TLSSocket;
 }
 

@@ -4,8 +4,8 @@ import { atPath } from '#apiserver/json/json.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 
-interface Term {
-  readonly path: readonly string[];
+export interface FieldTerm {
+  readonly label: string;
   readonly equal: boolean;
   readonly value: string;
 }
@@ -16,22 +16,27 @@ export interface FieldMatcher {
 
 /** BadRequest for text that is no selector, or that names a field this resource does not offer. */
 export function parseFieldSelector(text: string | null, resource: Resource): FieldMatcher {
-  const terms = (text ?? '')
-    .split(/(?<!\\),/)
-    .filter((part) => part.trim() !== '')
-    .map((part) => parseTerm(part, resource));
+  const terms = parseFieldTerms(text ?? '').map((term) => ({ ...term, path: pathOf(term.label, resource) }));
   return {
     matches: (object) =>
       terms.every(({ path, equal, value }) => (String(atPath(object, path) ?? '') === value) === equal),
   };
 }
 
-function parseTerm(text: string, resource: Resource): Term {
+/** The terms alone, whether or not a resource offers the fields. BadRequest for text that is no selector. */
+export function parseFieldTerms(text: string): FieldTerm[] {
+  return text
+    .split(/(?<!\\),/)
+    .filter((part) => part.trim() !== '')
+    .map(parseTerm);
+}
+
+function parseTerm(text: string): FieldTerm {
   const match = /^([^=!]+?)(==|!=|=)(.*)$/s.exec(text.trim());
   if (!match) throw badRequest(`invalid field selector: "${text}"; write field=value or field!=value`);
   const label = match[1]!.trim();
   const value = match[3]!.replaceAll(/\\([\\,=])/g, '$1');
-  return { path: pathOf(label, resource), equal: match[2] !== '!=', value };
+  return { label, equal: match[2] !== '!=', value };
 }
 
 function pathOf(label: string, resource: Resource): readonly string[] {

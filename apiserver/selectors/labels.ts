@@ -14,8 +14,12 @@ const everything: LabelMatcher = () => true;
 /** BadRequest for text that is no selector. Empty text matches all. */
 export function parseLabelSelector(text: string | null): LabelMatcher {
   if (text === null || text.trim() === '') return everything;
-  const requirements = parse(tokens(text));
+  const requirements = parseLabelRequirements(text);
   return (labels = {}) => requirements.every((requirement) => matchesRequirement(requirement, labels));
+}
+
+export function parseLabelRequirements(text: string): Requirement[] {
+  return parse(tokens(text));
 }
 
 function tokens(text: string): Token[] {

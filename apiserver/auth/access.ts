@@ -1,0 +1,71 @@
+/** Who asks and whether they may: what every way into the server goes through, and what open streams are measured by again. */
+import type { Clock } from '#lib/std/clock.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { Attributes } from './attributes.ts';
+import { authenticate, type Credentials, type Identity, type TokenAuthenticator } from './authenticate.ts';
+import { type Authorizer, requireAllowed } from './authorize.ts';
+import { type Impersonation, impersonation } from './impersonate.ts';
+import { OpenStreams } from './open-streams.ts';
+import { anonymousUser, type User, unauthenticatedGroup } from './user.ts';
+
+/** Who asks: `user` is whom the request is answered for, `sender` who has shown a credential. */
+export interface Caller {
+  readonly user: User;
+  readonly sender: Identity;
+  readonly impersonation?: Impersonation;
+}
+
+const nobody: User = { name: anonymousUser, groups: [unauthenticatedGroup] };
+export const anonymous: Caller = { user: nobody, sender: { user: nobody } };
+
+export interface Access extends Disposable {
+  readonly authorizer: Authorizer;
+  /** undefined if the request does not say who sends it; Unauthorized if that is not believed. */
+  authenticate(credentials: Credentials): Promise<Identity | undefined>;
+  /** Forbidden if the sender may not speak for whom these headers name. */
+  impersonate(sender: Identity, rawHeaders: readonly string[]): Caller;
+  /** Forbidden unless the caller may do this. */
+  require(caller: Caller, attributes: Attributes): void;
+  /** For a stream that outlives its first check: the signal aborts once the caller's credential or right is gone. */
+  hold(caller: Caller, attributes: Attributes): Disposable & { readonly signal: AbortSignal };
+  /** Rights or credentials have changed: looks at every open stream again, soon. */
+  recheck(): void;
+}
+
+export interface AccessOptions {
+  readonly tokens: readonly TokenAuthenticator[];
+  readonly authorizer: Authorizer;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export function createAccess({ tokens, authorizer, clock, log }: AccessOptions): Access {
+  const refused = (reason: unknown) => log.info('Refused a bearer token', { error: reason });
+  const require = (caller: Caller, attributes: Attributes) => requireAllowed(authorizer, caller.user, attributes);
+  const streams = new OpenStreams({
+    clock,
+    log,
+    isAllowed: ({ caller, attributes }) =>
+      caller.sender.isValid?.() !== false &&
+      maySpeak(authorizer, caller) &&
+      authorizer(caller.user, attributes).verdict === 'allow',
+  });
+  return {
+    authorizer,
+    require,
+    authenticate: (credentials) => authenticate(credentials, tokens, refused),
+    impersonate(sender, rawHeaders) {
+      const other = impersonation(rawHeaders);
+      if (!other) return { user: sender.user, sender };
+      for (const demand of other.demands) requireAllowed(authorizer, sender.user, demand);
+      return { user: other.user, sender, impersonation: other };
+    },
+    hold: (caller, attributes) => streams.open(caller, attributes),
+    recheck: () => streams.recheck(),
+    [Symbol.dispose]: () => streams[Symbol.dispose](),
+  };
+}
+
+function maySpeak(authorizer: Authorizer, { sender, impersonation: other }: Caller): boolean {
+  return (other?.demands ?? []).every((demand) => authorizer(sender.user, demand).verdict === 'allow');
+}

@@ -1,0 +1,8 @@
+import type { Step } from './exchange.ts';
+
+/** Whom the request is answered for, if that is another than its sender. */
+export const impersonate: Step = async (exchange, next) => {
+  const { server, caller, request } = exchange;
+  exchange.caller = server.access.impersonate(caller.sender, request.rawHeaders);
+  await next();
+};
