@@ -11,12 +11,12 @@ import { Exchange, runChain, type Step } from './chain/exchange.ts';
 import { auditIdOf, setCommonHeaders } from './chain/headers.ts';
 import { impersonate } from './chain/impersonate.ts';
 import type { Leaving } from './chain/leaving.ts';
-import { measure } from './chain/measure.ts';
+import { counted, measure } from './chain/measure.ts';
 import type { Documents } from './documents.ts';
 import type { Health } from './health.ts';
 import { requestInfo } from './http/request-info.ts';
 import type { HttpRequest, HttpResponse } from './http/transport.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import type { Registry } from './resources/registry.ts';
 import type { ServerContext } from './verbs/server-context.ts';
 
@@ -43,9 +43,9 @@ const chain: readonly Step[] = [
   setCommonHeaders,
   joinWaitGroup,
   keepDeadline,
-  identify,
+  counted(identify, 'authentications', ['success', 'failure']),
   impersonate,
-  askWhetherAllowed,
+  counted(askWhetherAllowed, 'authorizations', ['allowed', 'denied']),
   answer,
 ];
 

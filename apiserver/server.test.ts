@@ -278,9 +278,3 @@ interface ListPage {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
   readonly items: readonly StoredObject[];
 }
-
-test('figures of requests are there for Prometheus', async () => {
-  await ask(maps());
-  const { text } = await started.request('/metrics');
-  expect(text).toMatch(/apiserver_request_total\{verb="list",resource="configmaps",code="200"\} \d+/);
-});

@@ -17,7 +17,8 @@ import { createConsole } from './console/console.ts';
 import { createDocuments } from './documents.ts';
 import { createHealth } from './health.ts';
 import type { HttpRequest, HttpResponse } from './http/transport.ts';
-import { createMetrics } from './metrics.ts';
+import { meteredStore } from './metrics/metered-store.ts';
+import { createMetrics } from './metrics/metrics.ts';
 import { handle, type Pipeline } from './pipeline.ts';
 import { builtins, definitionsResource } from './resources/builtin.ts';
 import { type Crd, crdObject, resourcesOf } from './resources/crd.ts';
@@ -58,8 +59,10 @@ const drainMs = 5_000;
 
 /** Resolves when requests are answered. Rejects if the store does not answer in time or the port is taken. */
 export async function startServer(options: ServerOptions): Promise<ApiServer> {
-  const { store, clock = systemClock, random = systemRandom, log = silentLog } = options;
+  const { clock = systemClock, random = systemRandom, log = silentLog } = options;
   await using stack = new AsyncDisposableStack();
+  const metrics = stack.use(createMetrics());
+  const store = meteredStore(options.store, metrics, clock);
   const caches = stack.use(createCaches({ store, clock, random, log }));
   const context: ServerContext = { store, caches, clock, random };
   const patience: Patience = {
@@ -83,7 +86,7 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     ),
     documents: createDocuments(registry),
     health: createHealth({ store, clock, stopping: () => stopping.signal.aborted }),
-    metrics: createMetrics(),
+    metrics,
     log,
     stopping: stopping.signal,
     underWay: createWaitGroup(),

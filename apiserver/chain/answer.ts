@@ -5,6 +5,7 @@ import type { Call } from '#apiserver/http/call.ts';
 import { negotiate } from '#apiserver/http/negotiate.ts';
 import { requireScope } from '#apiserver/http/request-info.ts';
 import { sendObject, sendText } from '#apiserver/http/respond.ts';
+import { countObjects } from '#apiserver/metrics/metrics.ts';
 import { present } from '#apiserver/present/present.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import type { Exchange, Step } from './exchange.ts';
@@ -51,11 +52,14 @@ async function answerOther(exchange: Exchange): Promise<void> {
   const { server, response, info } = exchange;
   const health = info.probe ? await server.health(info.pathname, info.query) : undefined;
   if (health) sendText(response, health.status, health.text);
-  else if (info.pathname === '/metrics') sendText(response, 200, server.metrics.text(), metricsType);
+  else if (info.pathname === '/metrics') sendMetrics(exchange);
   else if (!sendDocument(exchange)) sendText(response, 404, '404 page not found\n');
 }
 
-const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
+function sendMetrics({ server, response }: Exchange): void {
+  countObjects(server.metrics, server.registry, server.context.caches);
+  sendText(response, 200, server.metrics.text(), 'text/plain; version=0.0.4; charset=utf-8');
+}
 
 function sendDocument({ server, request, response, info }: Exchange): boolean {
   const document = server.documents(info.pathname.replace(/(?<=.)\/$/, ''), request.headers.accept);

@@ -1,14 +1,53 @@
-import type { Step } from './exchange.ts';
+import type { Exchange, Step } from './exchange.ts';
 
 /** Counts and times what was answered. */
-export const measure: Step = async ({ info, request, response, resource, server }, next) => {
-  const { clock } = server.context;
-  const started = clock.monotonic();
+export const measure: Step = async (exchange, next) => {
+  const { info, response, server } = exchange;
+  const { metrics, context } = server;
+  const labels = labelsOf(exchange);
+  const started = context.clock.monotonic();
   await next();
-  const seconds = (clock.monotonic() - started) / 1000;
-  const verb = resource ? info.verb : request.method;
-  server.metrics.request(
-    { verb, resource: resource?.plural ?? '', code: response.statusCode },
-    info.longRunning ? 0 : seconds,
-  );
+  metrics.requests.add([...labels, `${response.statusCode}`]);
+  if (!info.longRunning) metrics.requestSeconds.observe((context.clock.monotonic() - started) / 1000, labels);
+  if (response.statusCode === 429 || response.statusCode === 504) metrics.timeouts.add([`${response.statusCode}`]);
 };
+
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** As Kubernetes names them. Nothing of what a client may freely choose is among them. */
+function labelsOf({ info, request, resource }: Exchange): string[] {
+  const { path } = info;
+  const method = methods.has(request.method) ? request.method : 'other';
+  if (!resource || path.type !== 'resource') return [method, '', '', '', '', ''];
+  const verb = method === 'GET' || method === 'DELETE' ? info.verb.toUpperCase() : method;
+  const scope = path.name !== undefined ? 'resource' : path.namespace === undefined ? 'cluster' : 'namespace';
+  return [verb, resource.group, resource.version, resource.plural, subresourceOf(path.subresource), scope];
+}
+
+const subresources = new Set(['status', 'scale', 'finalize', 'console', 'token', 'approval']);
+
+function subresourceOf(name: string | undefined): string {
+  return name === undefined ? '' : subresources.has(name) ? name : 'other';
+}
+
+/** Counts how a step decided: it let the request through, or it threw. */
+export function counted(
+  step: Step,
+  family: 'authentications' | 'authorizations',
+  words: readonly [string, string],
+): Step {
+  return async (exchange, next) => {
+    const counter = exchange.server.metrics[family];
+    let passed = false;
+    try {
+      await step(exchange, () => {
+        passed = true;
+        counter.add([words[0]]);
+        return next();
+      });
+    } catch (error) {
+      if (!passed) counter.add([words[1]]);
+      throw error;
+    }
+  };
+}

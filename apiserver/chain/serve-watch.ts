@@ -16,11 +16,11 @@ export async function serveWatch(exchange: Exchange, call: Call): Promise<void> 
     throw new ApiError('MethodNotAllowed', `watch is not supported on resources of kind "${call.resource.plural}"`);
   const { access, context, metrics, leaving } = server;
   const encode = watchEncoder(form, call, context.clock);
-  const resource = call.resource.plural;
+  const { group, version, plural } = call.resource;
   try {
-    using _ = metrics.watchStarted(resource);
+    using _ = metrics.longRunning.enter(['WATCH', plural]);
     const watching = await watch(context, call);
-    const sent = (count: number) => metrics.watchEvents(resource, count);
+    const sent = (count: number) => metrics.watchEvents.add([group, version, plural], count);
     using turn = leaving.join();
     using held = access.hold(caller, attributesOf(info));
     const leave = AbortSignal.any([turn.signal, held.signal]);

@@ -92,7 +92,7 @@ async function join(server: Pipeline, client: WebSocket, host: WebSocket, asked:
   }
   stack.use(keepAlive(server, client, end));
   stack.use(keepAlive(server, host, end));
-  stack.use(server.metrics.watchStarted(VirtualMachine.plural));
+  stack.use(server.metrics.longRunning.enter(['CONNECT', VirtualMachine.plural]));
   try {
     await Promise.race([pipeline(near, far), pipeline(far, near)]);
   } catch (error) {
