@@ -1,10 +1,9 @@
-/** The index of the system: every controller of factory-controllers. The cluster server, one per Cluster, is in scheduler/. */
+/** The index of the system: every controller and loop of factory-controllers. The cluster server, one per Cluster, is in scheduler/. */
 import { computeFactoryController } from './computefactory/controller.ts';
-import { garbageController } from './gc/controller.ts';
-import { collectedKinds } from './gc/kinds.ts';
+import { garbageCollector } from './gc/collector.ts';
 import { namespaceController } from './gc/namespace.ts';
 import { imageController } from './image/controller.ts';
-import type { ControllerFactory } from './runtime/deps.ts';
+import type { ControllerFactory, LoopFactory } from './runtime/deps.ts';
 import { subnetController } from './subnet/controller.ts';
 import { virtualMachineController } from './virtualmachine/controller.ts';
 import { vmOperationController } from './vmoperation/controller.ts';
@@ -20,7 +19,9 @@ export const controllers: readonly ControllerFactory[] = [
   subnetController,
   // One order to one machine, carried out by the cluster server.
   vmOperationController,
-  // What is left behind: dependents of deleted owners, kind by kind, and the contents of deleted namespaces.
-  ...collectedKinds.map(garbageController),
+  // The contents of deleted namespaces.
   namespaceController,
 ];
+
+/** What works on every kind that the server serves, ours or not: dependents of deleted owners go. */
+export const loops: readonly LoopFactory[] = [garbageCollector];

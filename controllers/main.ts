@@ -11,7 +11,7 @@ import { isCode, messageOf } from '#lib/std/errors.ts';
 import { jsonLog, type Log } from '#lib/std/log.ts';
 import { runMain, UsageError } from '#lib/std/main.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
-import { controllers } from './controllers.ts';
+import { controllers, loops } from './controllers.ts';
 import type { ControllerFactory } from './runtime/deps.ts';
 import { serveHealth } from './runtime/health.ts';
 import { lead } from './runtime/leader.ts';
@@ -40,7 +40,10 @@ export interface ControllersOptions {
 export async function runControllers(options: ControllersOptions, signal: AbortSignal): Promise<void> {
   const { client, clock = systemClock, random = systemRandom, log, identity, factories = controllers } = options;
   const freeze = options.freeze ?? false;
-  const manager = createManager({ client, clock, random, log, factories, component, instance: identity, freeze });
+  const manager = createManager({
+    ...{ client, clock, random, log, factories, loops },
+    ...{ component, instance: identity, freeze },
+  });
   const stop = new AbortController();
   const running = AbortSignal.any([signal, stop.signal]);
   let ready = false;

@@ -17,6 +17,8 @@ export interface ApiWorld extends AsyncDisposable {
   readonly server: ApiServer;
   readonly endpoint: Endpoint;
   readonly client: HttpClient;
+  /** A client to another API server on the same store, which is started for it. */
+  second(): Promise<HttpClient>;
 }
 
 export async function apiWorld(): Promise<ApiWorld> {
@@ -29,21 +31,28 @@ export async function apiWorld(): Promise<ApiWorld> {
     usage: 'server',
   });
   const store = stack.use(openSqlite({ file: join(dir, 'store.db'), clock: systemClock, log: silentLog }));
-  const server = stack.use(
-    await startServer({
+  const start = () =>
+    startServer({
       store,
       listen: { host: '127.0.0.1', port: 0 },
       tls: { certificate, key, clientCa: authority.certificate },
       tokens: 't0ken,admin,1,"system:masters"\n',
       crds,
-    }),
-  );
-  const endpoint: Endpoint = {
-    server: server.url,
+    });
+  const endpointOf = ({ url }: ApiServer): Endpoint => ({
+    server: url,
     ca: authority.certificate,
     authorization: async () => 'Bearer t0ken',
-  };
+  });
+  const server = stack.use(await start());
+  const endpoint = endpointOf(server);
   const client = stack.use(httpClient(endpoint));
   const running = stack.move();
-  return { server, endpoint, client, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return {
+    server,
+    endpoint,
+    client,
+    second: async () => running.use(httpClient(endpointOf(running.use(await start())))),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }

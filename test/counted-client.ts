@@ -13,7 +13,7 @@ export interface Calls {
   fail(call: number, how: Failure): void;
 }
 
-const reads: ReadonlySet<keyof Client> = new Set(['get', 'list']);
+const reads: ReadonlySet<keyof Client> = new Set(['discover', 'get', 'list']);
 
 export function countedClient(client: Client): { readonly client: Client; readonly calls: Calls } {
   let total = 0;
@@ -33,6 +33,7 @@ export function countedClient(client: Client): { readonly client: Client; readon
 
   return {
     client: {
+      discover: (options) => counted('discover', () => client.discover(options)),
       get: (kind, at, options) => counted('get', () => client.get(kind, at, options)),
       list: (kind, options) => counted('list', () => client.list(kind, options)),
       create: (kind, object, options) => counted('create', () => client.create(kind, object, options)),

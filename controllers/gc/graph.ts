@@ -1,5 +1,6 @@
 /** Who owns whom, as facts about one object, and what follows from them. Pure. */
 import type { KubeObject, OwnerReference } from '#lib/api/meta.ts';
+import type { Propagation } from '#lib/client/client.ts';
 
 export const foregroundFinalizer = 'foregroundDeletion';
 export const orphanFinalizer = 'orphan';
@@ -19,17 +20,25 @@ export type Verdict =
   | { readonly do: 'keep' }
   /** Others still own it: only these references are taken off. */
   | { readonly do: 'release'; readonly keep: readonly OwnerReference[] }
-  | { readonly do: 'delete'; readonly propagation: 'Background' | 'Foreground' };
+  /** `unblock`: it must first stop blocking its owners. */
+  | { readonly do: 'delete'; readonly propagation: Propagation; readonly unblock: boolean };
 
 /** What becomes of an object with these owners. An object without owners is nobody's garbage. */
-export function judge(owners: readonly Owner[], hasDependents: boolean): Verdict {
+export function judge(object: KubeObject, owners: readonly Owner[], dependents: readonly KubeObject[]): Verdict {
   const lost = owners.filter(({ state }) => state === 'absent' || state === 'waiting');
   if (lost.length === 0) return { do: 'keep' };
   if (lost.length < owners.length)
     return { do: 'release', keep: owners.filter((owner) => !lost.includes(owner)).map(({ reference }) => reference) };
   // An owner that waits for its dependents wants theirs gone as well before they go.
-  const waiting = owners.some(({ state }) => state === 'waiting');
-  return { do: 'delete', propagation: waiting && hasDependents ? 'Foreground' : 'Background' };
+  if (owners.some(({ state }) => state === 'waiting') && dependents.length > 0)
+    return { do: 'delete', propagation: 'Foreground', unblock: dependents.some(isGoingInForeground) };
+  return { do: 'delete', propagation: policyOf(object), unblock: false };
+}
+
+/** Finalizers that somebody put on it in advance say how it is to go. */
+function policyOf(object: KubeObject): Propagation {
+  if (hasFinalizer(object, orphanFinalizer)) return 'Orphan';
+  return hasFinalizer(object, foregroundFinalizer) ? 'Foreground' : 'Background';
 }
 
 /** True if `dependent` keeps the owner with this uid from going away in the foreground. */
@@ -41,6 +50,10 @@ export function blocks(dependent: KubeObject, ownerUid: string): boolean {
 
 export function isDeleting(object: KubeObject): boolean {
   return object.metadata.deletionTimestamp !== undefined;
+}
+
+export function isGoingInForeground(object: KubeObject): boolean {
+  return isDeleting(object) && hasFinalizer(object, foregroundFinalizer);
 }
 
 export function hasFinalizer(object: KubeObject, finalizer: string): boolean {

@@ -15,7 +15,12 @@ export class AccessError extends Error {
   }
 }
 
-const has = (kinds: readonly Kind[], kind: Kind) => kinds.some((other) => kindId(other) === kindId(kind));
+/** A controller that works on whatever the server serves declares just that. */
+export type Declared = readonly Kind[] | 'every kind';
+
+function has(declared: Declared, kind: Kind): boolean {
+  return declared === 'every kind' || declared.some((other) => kindId(other) === kindId(kind));
+}
 
 /** Makes the controller with dependencies that hold it to its declaration. Throws AccessError for a cache it did not declare. */
 export function declared(factory: ControllerFactory, deps: Deps): AnyController {
@@ -39,7 +44,8 @@ export function declared(factory: ControllerFactory, deps: Deps): AnyController 
 }
 
 function checkRead(controller: AnyController, kind: Kind): void {
-  if (!has([controller.for, ...controller.reads, ...controller.writes], kind))
+  const { for: own, reads, writes } = controller;
+  if (![[own], reads, writes].some((declared) => has(declared, kind)))
     throw new AccessError(controller.name, 'read', kind);
 }
 
@@ -48,11 +54,13 @@ function checkWrite(controller: AnyController, kind: Kind): void {
 }
 
 function checkStatus(controller: AnyController, kind: Kind): void {
-  if (!has([controller.for, ...controller.writes], kind)) throw new AccessError(controller.name, 'write', kind);
+  if (![[controller.for], controller.writes].some((declared) => has(declared, kind)))
+    throw new AccessError(controller.name, 'write', kind);
 }
 
 function guardedClient(client: Client, own: () => AnyController): Client {
   return {
+    discover: (options) => client.discover(options),
     async get(kind, at, options) {
       checkRead(own(), kind);
       return client.get(kind, at, options);

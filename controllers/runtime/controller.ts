@@ -12,6 +12,7 @@
  */
 import type { Kind, KubeObject, ObjectWithStatus } from '#lib/api/meta.ts';
 import type { Log } from '#lib/std/log.ts';
+import type { Declared } from './access.ts';
 
 /** One run of a reconcile. */
 export interface Run {
@@ -49,9 +50,9 @@ export interface Controller<T extends ObjectWithStatus = ObjectWithStatus, S = u
   readonly name: string;
   readonly for: Kind<T>;
   /** Kinds that it may read besides its own. The runtime's cached readers refuse others. */
-  readonly reads: readonly Kind[];
+  readonly reads: Declared;
   /** Kinds that it may create, patch or delete. Its own status is always allowed. The runtime's client refuses others. */
-  readonly writes: readonly Kind[];
+  readonly writes: Declared;
   readonly triggers: readonly Trigger[];
   /** Keys worked on at once; 4 unless told. */
   readonly concurrency?: number;

@@ -15,8 +15,11 @@ import type { Kind, KubeObject } from '#lib/api/meta.ts';
 import type { Cache, Indexes } from '#lib/client/cache.ts';
 import type { Client } from '#lib/client/client.ts';
 import type { Clock } from '#lib/std/clock.ts';
+import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
+import type { Declared } from './access.ts';
 import type { Ending, Phase, Run, Trigger } from './controller.ts';
+import type { ControllerStats } from './run-controller.ts';
 
 /** Tells users what happened to an object. Never fails and never waits: what cannot be kept up with is dropped and counted. */
 export interface Events {
@@ -44,8 +47,8 @@ export type ControllerFactory = (deps: Deps) => AnyController;
 export interface AnyController {
   readonly name: string;
   readonly for: Kind;
-  readonly reads: readonly Kind[];
-  readonly writes: readonly Kind[];
+  readonly reads: Declared;
+  readonly writes: Declared;
   readonly triggers: readonly Trigger[];
   readonly concurrency?: number;
   readonly load: (object: never, run: Run) => unknown;
@@ -53,3 +56,20 @@ export interface AnyController {
   readonly finalize?: readonly Phase<never>[];
   readonly summarize: (scope: never, ending: Ending, run: Run) => unknown;
 }
+
+/** Work that is no reconcile of one kind. It runs beside the controllers, under the same leadership. */
+export interface Loop {
+  /** As a controller's: names metrics and logs. */
+  readonly name: string;
+  stats(): ControllerStats;
+  /** Fills its caches, in standbys too, until the signal aborts; then resolves. */
+  warm(signal: AbortSignal): Promise<void>;
+  /** Works until the signal aborts and what was under way has ended. Call once. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface LoopDeps extends Omit<Deps, 'cache'> {
+  readonly log: Log;
+}
+
+export type LoopFactory = (deps: LoopDeps) => Loop;

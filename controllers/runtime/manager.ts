@@ -5,7 +5,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { declared } from './access.ts';
-import type { ControllerFactory, Deps } from './deps.ts';
+import type { ControllerFactory, Deps, LoopFactory } from './deps.ts';
 import { eventRecorder } from './events.ts';
 import { type ControllerStats, prepareController, type RunningController } from './run-controller.ts';
 import { notingClient } from './write-log.ts';
@@ -16,6 +16,7 @@ export interface ManagerOptions {
   readonly random: Random;
   readonly log: Log;
   readonly factories: readonly ControllerFactory[];
+  readonly loops?: readonly LoopFactory[];
   /** Source of events, for example factory-controllers. */
   readonly component: string;
   /** Tells processes of one component apart. */
@@ -50,11 +51,14 @@ export function createManager(options: ManagerOptions): Manager {
   const running: readonly RunningController[] = options.factories
     .map((factory) => declared(factory, deps))
     .map((controller) => prepareController(controller, { client, informers, clock, random, log }));
+  const loops = (options.loops ?? []).map((loop) => loop({ client, clock, random, events: recorder, log }));
 
   return {
     synced: (signal) => informers.synced(signal),
-    stats: () => Object.fromEntries(running.map((controller) => [controller.name, controller.stats()])),
-    warm: (signal) => informers.start(signal),
+    stats: () => Object.fromEntries([...running, ...loops].map((each) => [each.name, each.stats()])),
+    async warm(signal) {
+      await Promise.all([informers.start(signal), ...loops.map((loop) => loop.warm(signal))]);
+    },
     async run(signal) {
       try {
         await informers.synced(signal);
@@ -63,7 +67,7 @@ export function createManager(options: ManagerOptions): Manager {
         throw error;
       }
       log.info('Caches are filled', { controllers: running.map(({ name }) => name) });
-      await Promise.all([recorder.run(signal), ...running.map((controller) => controller.run(signal))]);
+      await Promise.all([recorder.run(signal), ...[...running, ...loops].map((each) => each.run(signal))]);
     },
   };
 }

@@ -90,27 +90,23 @@ async function writeStatus(
 }
 
 /**
- * The status as JSON would carry it, with observedGeneration on it and on every condition that this run decided. Conditions that
- * were carried over from the object as they are (by identity) belong to another program and keep what it wrote.
+ * The status as JSON would carry it, with observedGeneration (if the kind counts generations: Kubernetes' own often do not) on it and
+ * on every condition that this run decided. Conditions that were carried over from the object as they are (by identity) belong to another program and keep what it wrote.
  */
 function stamped(object: ObjectWithStatus, summary: Status, nowMs: number): Status {
-  const generation = object.metadata.generation ?? 0;
+  const { generation } = object.metadata;
+  const observed = generation === undefined ? {} : { observedGeneration: generation };
   const old = object.status?.conditions ?? [];
   const conditions = summary.conditions?.map((condition) =>
-    old.includes(condition) ? condition : stampedCondition(condition, old, generation, nowMs),
+    old.includes(condition) ? condition : stampedCondition({ ...condition, ...observed }, old, nowMs),
   );
-  const status = { ...summary, observedGeneration: generation, ...(conditions && { conditions }) };
+  const status = { ...summary, ...observed, ...(conditions && { conditions }) };
   return JSON.parse(JSON.stringify(status)) as Status;
 }
 
 /** lastTransitionTime moves only when the status does, whatever the controller put there. */
-function stampedCondition(
-  condition: Condition,
-  old: readonly Condition[],
-  generation: number,
-  nowMs: number,
-): Condition {
+function stampedCondition(condition: Condition, old: readonly Condition[], nowMs: number): Condition {
   const before = old.find(({ type }) => type === condition.type);
   const lastTransitionTime = before?.status === condition.status ? before.lastTransitionTime : timestamp(nowMs);
-  return { ...condition, observedGeneration: generation, lastTransitionTime };
+  return { ...condition, lastTransitionTime };
 }

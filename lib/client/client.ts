@@ -43,7 +43,21 @@ export interface WatchOptions extends ListOptions {
   readonly timeoutSeconds?: number;
 }
 
+/** A kind as discovery tells it. */
+export interface ServedKind extends Kind {
+  readonly verbs: readonly string[];
+}
+
+export interface Discovery {
+  /** Every version of every kind; of one kind the version first that the server prefers. */
+  readonly kinds: readonly ServedKind[];
+  /** Group versions that did not answer: what they serve is unknown, not absent. */
+  readonly failed: readonly string[];
+}
+
 export interface Client {
+  /** What the server serves now: kinds come and go with their CustomResourceDefinitions. */
+  discover(options?: CallOptions): Promise<Discovery>;
   get<T extends KubeObject>(kind: Kind<T>, at: ObjectName, options?: CallOptions): Promise<T>;
   /** All of them: pages of 500 behind the scenes. */
   list<T extends KubeObject>(kind: Kind<T>, options?: ListOptions): Promise<ObjectList<T>>;

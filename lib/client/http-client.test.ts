@@ -160,7 +160,7 @@ describe('httpClient()', () => {
 
   it('reads a watch cut anywhere, bookmarks included, to its end', async () => {
     const events = [
-      { type: 'ADDED', object: { metadata: { name: 'ä' } } },
+      { type: 'ADDED', object: { kind: 'VMOperation', metadata: { name: 'ä' } } },
       { type: 'BOOKMARK', object: { metadata: { resourceVersion: '12' } } },
     ];
     const bytes = Buffer.from(`${events.map((event) => JSON.stringify(event)).join('\n')}\n`);
@@ -172,7 +172,7 @@ describe('httpClient()', () => {
     };
     await using world = await serve((_request, response) => void Readable.from(singly()).pipe(response));
     expect(await drain(world.client.watch(VMOperation, { resourceVersion: '5' }))).toEqual([
-      { type: 'ADDED', object: { metadata: { name: 'ä' } } },
+      { type: 'ADDED', object: { kind: 'VMOperation', metadata: { name: 'ä' } } },
       { type: 'BOOKMARK', resourceVersion: '12' },
     ]);
     expect(world.requests[0]!.url).toContain('watch=true&allowWatchBookmarks=true&resourceVersion=5');

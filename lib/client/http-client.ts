@@ -11,6 +11,7 @@ import type {
   WatchEvent,
   WatchOptions,
 } from './client.ts';
+import { discover } from './discovery.ts';
 import type { Endpoint } from './endpoint.ts';
 import { errorOfStatus } from './http-errors.ts';
 import { defaultTransportOptions, httpTransport, type Transport, type TransportOptions } from './http-transport.ts';
@@ -32,10 +33,14 @@ export function httpClient(endpoint: Endpoint, options: Partial<HttpClientOption
   };
 }
 
-function reading(transport: Transport): Pick<Client, 'get' | 'list' | 'watch'> {
+function reading(transport: Transport): Pick<Client, 'discover' | 'get' | 'list' | 'watch'> {
   return {
-    get: async <T extends KubeObject>(kind: Kind<T>, at: Parameters<Client['get']>[1], { signal }: CallOptions = {}) =>
-      (await transport.call({ method: 'GET', path: objectPath(kind, at), signal })) as T,
+    discover: (options) => discover(transport, options),
+
+    async get<T extends KubeObject>(kind: Kind<T>, at: Parameters<Client['get']>[1], { signal }: CallOptions = {}) {
+      const path = objectPath(kind, at);
+      return named(kind, (await transport.call({ method: 'GET', path, accept: acceptOf(kind), signal })) as T);
+    },
 
     async list(kind, options = {}) {
       try {
@@ -58,8 +63,15 @@ function writing(transport: Transport): Writing {
     const path = objectPath(kind, object.metadata, subresource);
     return (await transport.call({ method: 'PUT', path, body: object, signal })) as T;
   };
-  const patch = async <T extends KubeObject>(path: string, body: object, { signal }: CallOptions = {}) =>
-    (await transport.call({ method: 'PATCH', path, body, contentType: mergePatch, signal })) as T;
+  const patch = async <T extends KubeObject>(
+    kind: Kind<T>,
+    path: string,
+    body: object,
+    { signal }: CallOptions = {},
+  ) => {
+    const request = { method: 'PATCH', path, body, contentType: mergePatch, accept: acceptOf(kind), signal } as const;
+    return named(kind, (await transport.call(request)) as T);
+  };
   return {
     async create<T extends KubeObject>(kind: Kind<T>, object: Draft<T>, { signal }: CallOptions = {}) {
       const path = creationPath(kind, object.metadata.namespace);
@@ -68,8 +80,8 @@ function writing(transport: Transport): Writing {
     update: (kind, object, options) => put(kind, object, undefined, options?.signal),
     updateStatus: (kind, object, options) => put(kind, object, 'status', options?.signal),
     finalize: (namespace, options) => put(Namespace, namespace, 'finalize', options?.signal),
-    patch: async (kind, at, body, options) => patch(objectPath(kind, at), body, options),
-    patchStatus: async (kind, at, body, options) => patch(objectPath(kind, at, 'status'), body, options),
+    patch: async (kind, at, body, options) => patch(kind, objectPath(kind, at), body, options),
+    patchStatus: async (kind, at, body, options) => patch(kind, objectPath(kind, at, 'status'), body, options),
     async delete(kind, at, options = {}) {
       const { signal } = options;
       await transport.call({ method: 'DELETE', path: objectPath(kind, at), body: deleteOptions(options), signal });
@@ -105,7 +117,8 @@ async function listInPages<T extends KubeObject>(
   do {
     const query = { labelSelector, fieldSelector, limit: limit?.toString(), continue: token };
     const path = collectionPath(kind, namespace);
-    const page = (await transport.call({ method: 'GET', path, query, signal })) as Page<T>;
+    const accept = acceptOf(kind, 'List');
+    const page = (await transport.call({ method: 'GET', path, query, accept, signal })) as Page<T>;
     for (const item of page.items ?? []) items.push(named(kind, item));
     resourceVersion ||= page.metadata.resourceVersion;
     token = page.metadata.continue || undefined;
@@ -113,9 +126,21 @@ async function listInPages<T extends KubeObject>(
   return { items, resourceVersion };
 }
 
-/** Kubernetes leaves apiVersion and kind out of the items of its own kinds' lists. */
-function named<T extends KubeObject>(kind: Kind<T>, item: T): T {
-  return item.kind ? item : { ...item, apiVersion: apiVersionOf(kind), kind: kind.kind };
+/** The answer that is wanted of a kind; JSON in any form if the server does not know that one. */
+function acceptOf(kind: Kind, list: 'List' | '' = ''): string {
+  const plain = 'application/json';
+  return kind.metadataOnly ? `${plain};as=PartialObjectMetadata${list};g=meta.k8s.io;v=v1,${plain}` : plain;
+}
+
+/**
+ * Under its own apiVersion and kind: Kubernetes leaves them out of the items of its own kinds' lists, and metadata alone comes as
+ * PartialObjectMetadata.
+ */
+function named<T extends KubeObject>(kind: Kind<T>, object: T): T {
+  if (object.kind && !kind.metadataOnly) return object;
+  const { metadata } = object;
+  const identity = { apiVersion: apiVersionOf(kind), kind: kind.kind };
+  return (kind.metadataOnly ? { ...identity, metadata } : { ...object, ...identity }) as T;
 }
 
 interface RawEvent {
@@ -137,10 +162,17 @@ async function* watch<T extends KubeObject>(
     fieldSelector,
     timeoutSeconds: timeoutSeconds?.toString(),
   };
-  for await (const line of transport.lines({ method: 'GET', path: collectionPath(kind, namespace), query, signal })) {
+  const request = {
+    method: 'GET',
+    path: collectionPath(kind, namespace),
+    query,
+    accept: acceptOf(kind),
+    signal,
+  } as const;
+  for await (const line of transport.lines(request)) {
     const { type, object } = line as RawEvent;
     if (type === 'ERROR') throw errorOfStatus(object as Parameters<typeof errorOfStatus>[0]);
     if (type === 'BOOKMARK') yield { type, resourceVersion: (object as KubeObject).metadata.resourceVersion };
-    else yield { type, object: object as T };
+    else yield { type, object: named(kind, object as T) };
   }
 }

@@ -5,13 +5,23 @@
  * and everything that controllers do, garbage collection among it.
  */
 
-import { Namespace } from '#lib/api/core.ts';
+import { coreKinds, Namespace } from '#lib/api/core.ts';
+import { factoryKinds } from '#lib/api/generated/index.ts';
 import { type Draft, type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import { publicNamespace, systemNamespace } from '#lib/api/names.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
-import type { Client, DeleteOptions, ListOptions, ObjectList, ObjectName, WatchEvent, WatchOptions } from './client.ts';
+import type {
+  Client,
+  DeleteOptions,
+  Discovery,
+  ListOptions,
+  ObjectList,
+  ObjectName,
+  WatchEvent,
+  WatchOptions,
+} from './client.ts';
 import { kindId } from './kind-id.ts';
 import { created, deleting, isHeld, isSame, type Stored, statusUpdated, updated } from './memory-rules.ts';
 import { fieldSelector, labelSelector, type Selects } from './memory-select.ts';
@@ -23,6 +33,8 @@ export interface MemoryOptions {
   readonly random?: Random;
   /** Exist from the start; default, cf-system and cf-public unless told. */
   readonly namespaces?: readonly string[];
+  /** What discovery tells, asked each time; Kubernetes' own kinds and those of crds/ unless told. */
+  readonly kinds?: () => readonly Kind[];
   /** Called with every object before it is stored: fills in defaults, throws Invalid. */
   readonly admit?: (kind: Kind, object: KubeObject) => KubeObject;
 }
@@ -40,6 +52,7 @@ const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
 export function memoryClient(options: MemoryOptions = {}): MemoryApi {
   const server = new MemoryServer(options);
+  const kinds = options.kinds ?? (() => [...coreKinds, ...factoryKinds]);
   // What a server does takes no time here, so a call that began is not interrupted.
   const call = async <R>(signal: AbortSignal | undefined, body: () => R): Promise<R> => {
     signal?.throwIfAborted();
@@ -49,7 +62,8 @@ export function memoryClient(options: MemoryOptions = {}): MemoryApi {
     store: server.store,
     endWatches: () => server.endWatches(),
     bookmark: () => server.bookmark(),
-    get: (kind, at, options) => call(options?.signal, () => server.get(kind, at)),
+    discover: (options) => call(options?.signal, () => discovery(kinds())),
+    get: (kind, at, options) => call(options?.signal, () => seen(kind, server.get(kind, at))),
     list: (kind, options = {}) => call(options.signal, () => server.list(kind, options)),
     create: (kind, draft, options) => call(options?.signal, () => server.create(kind, draft)),
     update: (kind, object, options) =>
@@ -95,8 +109,8 @@ class MemoryServer {
   }
 
   list<T extends KubeObject>(kind: Kind<T>, options: ListOptions): ObjectList<T> {
-    const items = this.store.list(kindId(kind)).filter(selects(options)) as readonly KubeObject[] as readonly T[];
-    return { items, resourceVersion: String(this.store.revision) };
+    const found = this.store.list(kindId(kind)).filter(selects(options)) as readonly KubeObject[] as readonly T[];
+    return { items: found.map((object) => seen(kind, object)), resourceVersion: String(this.store.revision) };
   }
 
   create<T extends KubeObject>(kind: Kind<T>, draft: Draft<T>): T {
@@ -170,7 +184,7 @@ class MemoryServer {
       for (const change of this.store.changesAfter(kindId(kind), revision)) {
         signal?.throwIfAborted();
         const event = seenThrough(change, matches);
-        if (event) yield event;
+        if (event) yield { ...event, object: seen(kind, event.object) };
       }
       revision = Math.max(revision, reached);
       signal?.throwIfAborted();
@@ -204,8 +218,23 @@ class MemoryServer {
   }
 }
 
+/** As PartialObjectMetadata if the kind is asked for so. */
+function seen<T extends KubeObject>(kind: Kind<T>, object: T): T {
+  const { apiVersion, metadata } = object;
+  return kind.metadataOnly ? ({ apiVersion, kind: object.kind, metadata } as T) : object;
+}
+
+const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+
+function discovery(kinds: readonly Kind[]): Discovery {
+  return { kinds: kinds.map((kind) => ({ ...kind, verbs })), failed: [] };
+}
+
 /** What of a change a watch with a selector sees: an object that begins to match is ADDED, one that stops is DELETED. */
-function seenThrough(change: Change, matches: Selects): WatchEvent<KubeObject> | undefined {
+function seenThrough(
+  change: Change,
+  matches: Selects,
+): Exclude<WatchEvent<KubeObject>, { type: 'BOOKMARK' }> | undefined {
   const { type, object, previous } = change;
   const before = previous !== undefined && matches(previous);
   const after = type !== 'DELETED' && matches(object);
