@@ -61,7 +61,7 @@ function build(registry: Registry, path: string): JsonObject | undefined {
   if (path === '/openapi/v3') return openApiIndex(registry);
   const openApi = /^\/openapi\/v3\/(.+)$/.exec(path);
   const at = groupVersion(openApi ? `/${openApi[1]}` : path);
-  if (openApi) return at && isServed(registry, at) ? openApiDocument(registry, at) : undefined;
+  if (openApi) return at && registry.of(at).length > 0 ? openApiDocument(registry, at) : undefined;
   if (at) return apiResourceList(registry, at);
   const group = /^\/apis\/([^/]+)$/.exec(path);
   return group ? apiGroup(registry, group[1]!) : undefined;
@@ -70,8 +70,4 @@ function build(registry: Registry, path: string): JsonObject | undefined {
 function groupVersion(path: string): GroupVersion | undefined {
   const match = /^\/(?:api|apis\/([^/]+))\/([^/]+)$/.exec(path);
   return match ? { group: match[1] ?? '', version: match[2]! } : undefined;
-}
-
-function isServed(registry: Registry, at: GroupVersion): boolean {
-  return registry.all().some(({ group, version }) => group === at.group && version === at.version);
 }

@@ -1,8 +1,8 @@
 /** Aggregated discovery, apidiscovery.k8s.io/v2: everything in two answers. */
 import type { JsonObject } from '#apiserver/json/json.ts';
-import { groupsOf, type Registry } from '#apiserver/resources/registry.ts';
+import type { Registry } from '#apiserver/resources/registry.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
-import { subresourcesOf } from './legacy.ts';
+import { subresourcesOf, verbsOf } from './legacy.ts';
 
 /** What an Accept range must say to get it. v2beta1 clients are content with the old documents. */
 export function wantsAggregated(accept: string | undefined): boolean {
@@ -16,7 +16,7 @@ export const aggregatedType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=AP
 
 /** Of the core group for /api, of all others for /apis. */
 export function groupDiscoveryList(registry: Registry, core: boolean): JsonObject {
-  const groups = groupsOf(registry).filter(({ group }) => (group === '') === core);
+  const groups = registry.groups().filter(({ group }) => (group === '') === core);
   return {
     kind: 'APIGroupDiscoveryList',
     apiVersion: 'apidiscovery.k8s.io/v2',
@@ -26,17 +26,14 @@ export function groupDiscoveryList(registry: Registry, core: boolean): JsonObjec
       versions: versions.map((version) => ({
         version,
         freshness: 'Current',
-        resources: registry
-          .all()
-          .filter((resource) => resource.group === group && resource.version === version)
-          .map(resourceEntry),
+        resources: registry.of({ group, version }).map(resourceEntry),
       })),
     })),
   };
 }
 
 function resourceEntry(resource: Resource): JsonObject {
-  const { group, version, kind, plural, singular, namespaced, verbs, shortNames, categories } = resource;
+  const { group, version, kind, plural, singular, namespaced, shortNames, categories } = resource;
   const subresources = subresourcesOf(resource).map((sub) => ({
     subresource: sub.name,
     responseKind: { ...sub.kind },
@@ -47,7 +44,7 @@ function resourceEntry(resource: Resource): JsonObject {
     responseKind: { group, version, kind },
     scope: namespaced ? 'Namespaced' : 'Cluster',
     singularResource: singular,
-    verbs: [...verbs],
+    verbs: verbsOf(resource),
     ...(shortNames.length > 0 ? { shortNames: [...shortNames] } : {}),
     ...(categories.length > 0 ? { categories: [...categories] } : {}),
     ...(subresources.length > 0 ? { subresources } : {}),

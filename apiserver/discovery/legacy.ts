@@ -1,31 +1,32 @@
 /** Discovery as Kubernetes has always done it: APIVersions, APIGroupList, APIGroup, APIResourceList. */
+import { createHash } from 'node:crypto';
 import type { JsonObject } from '#apiserver/json/json.ts';
-import { type GroupVersion, groupsOf, type Registry } from '#apiserver/resources/registry.ts';
-import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
+import type { Group, GroupVersion, Registry } from '#apiserver/resources/registry.ts';
+import { apiVersionOf, type Resource, type Verb } from '#apiserver/resources/resource.ts';
 
 export function apiVersions(): JsonObject {
   return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
 }
 
 export function apiGroupList(registry: Registry): JsonObject {
-  const groups = groupsOf(registry).filter(({ group }) => group !== '');
+  const groups = registry.groups().filter(({ group }) => group !== '');
   return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(groupEntry) };
 }
 
 /** undefined for a group that is not served. */
 export function apiGroup(registry: Registry, name: string): JsonObject | undefined {
-  const group = groupsOf(registry).find((known) => known.group === name && name !== '');
+  const group = registry.groups().find((known) => known.group === name && name !== '');
   return group ? { kind: 'APIGroup', apiVersion: 'v1', ...groupEntry(group) } : undefined;
 }
 
-function groupEntry({ group, versions }: { group: string; versions: readonly string[] }): JsonObject {
+function groupEntry({ group, versions }: Group): JsonObject {
   const entries = versions.map((version) => ({ groupVersion: `${group}/${version}`, version }));
   return { name: group, versions: entries, preferredVersion: entries[0] ?? {} };
 }
 
 /** undefined for a group or version that is not served. */
 export function apiResourceList(registry: Registry, at: GroupVersion): JsonObject | undefined {
-  const resources = registry.all().filter(({ group, version }) => group === at.group && version === at.version);
+  const resources = registry.of(at);
   if (resources.length === 0) return undefined;
   return {
     kind: 'APIResourceList',
@@ -36,17 +37,28 @@ export function apiResourceList(registry: Registry, at: GroupVersion): JsonObjec
 }
 
 function resourceEntries(resource: Resource): JsonObject[] {
-  const { plural, singular, namespaced, kind, verbs, shortNames, categories } = resource;
+  const { plural, singular, namespaced, kind, shortNames, categories } = resource;
   const main = {
     name: plural,
     singularName: singular,
     namespaced,
     kind,
-    verbs: [...verbs],
+    verbs: verbsOf(resource),
     ...(shortNames.length > 0 ? { shortNames: [...shortNames] } : {}),
     ...(categories.length > 0 ? { categories: [...categories] } : {}),
+    storageVersionHash: storageVersionHash(resource),
   };
   return [main, ...subresourceEntries(resource)];
+}
+
+/** A kind that is going away is not written any more, though finalizers may still be taken off its objects. */
+export function verbsOf({ verbs, terminating }: Resource): Verb[] {
+  return verbs.filter((verb) => !terminating || (verb !== 'create' && verb !== 'update' && verb !== 'patch'));
+}
+
+/** By which clients see that objects are stored in another version than before (apiserver, endpoints/discovery/storageversionhash.go). */
+function storageVersionHash({ group, storageVersion, kind }: Resource): string {
+  return createHash('sha256').update(`${group}/${storageVersion}/${kind}`).digest().subarray(0, 8).toString('base64');
 }
 
 /** The subresources of a resource: their name, what they answer with and their verbs. */

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { JsonObject } from '#apiserver/json/json.ts';
-import { type GroupVersion, groupsOf, type Registry } from '#apiserver/resources/registry.ts';
+import type { GroupVersion, Registry } from '#apiserver/resources/registry.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
 import { metaSchemas, objectMetaName } from './meta-schemas.ts';
@@ -16,7 +16,7 @@ export function documentPath({ group, version }: GroupVersion): string {
 
 /** /openapi/v3: where the document of each group and version is, under a URL that changes with its content. */
 export function openApiIndex(registry: Registry): JsonObject {
-  const all = groupsOf(registry).flatMap(({ group, versions }) => versions.map((version) => ({ group, version })));
+  const all = registry.groups().flatMap(({ group, versions }) => versions.map((version) => ({ group, version })));
   const entries = all.map((at) => {
     const path = documentPath(at);
     return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hashOf(openApiDocument(registry, at))}` }] as const;
@@ -30,7 +30,7 @@ export function hashOf(document: JsonObject): string {
 
 /** The document of one group and version; without paths if it is not served. */
 export function openApiDocument(registry: Registry, at: GroupVersion): JsonObject {
-  const resources = registry.all().filter(({ group, version }) => group === at.group && version === at.version);
+  const resources = registry.of(at);
   return {
     openapi: '3.0.0',
     info: { title: 'Compute Factory', version: 'v1' },

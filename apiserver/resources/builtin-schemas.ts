@@ -115,8 +115,3 @@ export const leaseSchema = kind('Who holds something, and until when.', {
     preferredHolder: text('Who should hold it.'),
   }),
 });
-
-export const crdSchema: Schema = {
-  ...kind('A kind that is served, with its schema and columns.', {}),
-  'x-kubernetes-preserve-unknown-fields': true,
-};

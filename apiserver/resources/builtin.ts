@@ -1,15 +1,13 @@
 /** Kubernetes' own kinds that are served. */
-import type { StoredObject } from '#apiserver/json/object.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
 import {
   configMapSchema,
-  crdSchema,
   eventSchema,
   leaseSchema,
   namespaceSchema,
   secretSchema,
 } from './builtin-schemas.ts';
-import { allVerbs, type Column, type Resource, readVerbs } from './resource.ts';
+import { allVerbs, type Column, type Resource } from './resource.ts';
 
 const age: Column = {
   name: 'Age',
@@ -28,13 +26,12 @@ interface Definition {
 function builtin(
   group: string,
   definition: Definition,
-  more: Partial<Pick<Resource, 'shortNames' | 'status' | 'finalize' | 'ttlSeconds' | 'selectableFields' | 'fixed'>> & {
+  more: Partial<Pick<Resource, 'shortNames' | 'status' | 'finalize' | 'ttlSeconds' | 'selectableFields'>> & {
     readonly namespaced?: boolean;
-    readonly readOnly?: boolean;
   } = {},
 ): Resource {
   const { kind, plural, schema, columns } = definition;
-  const { namespaced = true, readOnly = false, ...rest } = more;
+  const { namespaced = true, ...rest } = more;
   return {
     group,
     version: 'v1',
@@ -46,7 +43,7 @@ function builtin(
     shortNames: [],
     categories: [],
     namespaced,
-    verbs: readOnly ? readVerbs.filter((verb) => verb !== 'watch') : allVerbs,
+    verbs: allVerbs,
     schema,
     storageSchema: schema,
     columns,
@@ -133,18 +130,3 @@ export const builtins: readonly Resource[] = [
   ),
   leases,
 ];
-
-/** CustomResourceDefinitions as objects that can be read, not written: they come with the server. */
-export function definitionsResource(objects: readonly StoredObject[]): Resource {
-  const created: Column = { ...age, name: 'Created At', type: 'date' };
-  return builtin(
-    'apiextensions.k8s.io',
-    { kind: 'CustomResourceDefinition', plural: 'customresourcedefinitions', schema: crdSchema, columns: [created] },
-    {
-      namespaced: false,
-      readOnly: true,
-      shortNames: ['crd', 'crds'],
-      fixed: objects,
-    },
-  );
-}

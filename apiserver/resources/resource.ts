@@ -1,5 +1,4 @@
 /** One kind as it is served: everything the generic code needs to know of it. */
-import type { StoredObject } from '#apiserver/json/object.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
@@ -14,7 +13,6 @@ export const allVerbs: readonly Verb[] = [
   'update',
   'watch',
 ];
-export const readVerbs: readonly Verb[] = ['get', 'list', 'watch'];
 
 export interface Column {
   readonly name: string;
@@ -69,8 +67,8 @@ export interface Resource {
   readonly ttlSeconds?: number;
   /** Sent as a warning with every answer. */
   readonly deprecation?: string;
-  /** Objects that come from the configuration of the server instead of the store. */
-  readonly fixed?: readonly StoredObject[];
+  /** Its definition is being deleted, and its objects with it: nothing new may be created. */
+  readonly terminating?: boolean;
 }
 
 export function apiVersionOf(resource: Pick<Resource, 'group' | 'version'>): string {

@@ -1,4 +1,4 @@
-/** One watch cache per resource, made at first use. */
+/** One watch cache per kind, whatever the number of its versions. */
 import { WatchCache } from '#apiserver/cache/watch-cache.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
@@ -6,14 +6,18 @@ import type { Store } from '#apiserver/store/store.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
-import { decode } from './codec.ts';
+import { decodeStored, isStorageVersion } from './codec.ts';
 import { prefixOf } from './keys.ts';
-
-export type ObjectCache = WatchCache<StoredObject>;
+import { type ObjectCache, versionView } from './version-view.ts';
 
 export interface Caches extends Disposable {
   /** Never loaded at once: wait for it, or read from the store. */
   of(resource: Resource): ObjectCache;
+  /**
+   * Says which resources there are from now on. Caches of new ones begin to load. Those of resources that are gone or defined anew end,
+   * and with them the watches of their clients, who come back for the new definition.
+   */
+  follow(resources: readonly Resource[]): void;
 }
 
 export interface CachesOptions {
@@ -23,24 +27,44 @@ export interface CachesOptions {
   readonly log: Log;
 }
 
+interface Slot {
+  /** Says how objects are read: any version will do, as all are made together, from one definition. */
+  readonly resource: Resource;
+  readonly cache: WatchCache<StoredObject>;
+}
+
 export function createCaches(options: CachesOptions): Caches {
-  const caches = new Map<Resource, ObjectCache>();
+  const slots = new Map<string, Slot>();
+  const open = (resource: Resource): Slot => {
+    const prefix = prefixOf(resource);
+    const cache = new WatchCache<StoredObject>({
+      ...options,
+      prefix,
+      decode: (kv) => decodeStored(kv.value, kv.modRev, resource),
+      atRevision: (object, rev) => ({ ...object, metadata: { ...object.metadata, resourceVersion: String(rev) } }),
+    });
+    const slot = { resource, cache };
+    slots.set(prefix, slot);
+    return slot;
+  };
+  const close = (prefix: string, { cache }: Slot) => {
+    slots.delete(prefix);
+    cache[Symbol.dispose]();
+  };
   return {
     of(resource) {
-      const known = caches.get(resource);
-      if (known) return known;
-      const cache = new WatchCache<StoredObject>({
-        ...options,
-        prefix: prefixOf(resource),
-        decode: (kv) => decode(kv.value, kv.modRev, resource),
-        atRevision: (object, rev) => ({ ...object, metadata: { ...object.metadata, resourceVersion: String(rev) } }),
-      });
-      caches.set(resource, cache);
-      return cache;
+      const { cache } = slots.get(prefixOf(resource)) ?? open(resource);
+      return isStorageVersion(resource) ? cache : versionView(cache, resource);
+    },
+    follow(resources) {
+      const first = new Map<string, Resource>();
+      for (const resource of resources)
+        if (!first.has(prefixOf(resource))) first.set(prefixOf(resource), resource);
+      for (const [prefix, slot] of slots) if (first.get(prefix) !== slot.resource) close(prefix, slot);
+      for (const [prefix, resource] of first) if (!slots.has(prefix)) open(resource);
     },
     [Symbol.dispose]() {
-      for (const cache of caches.values()) cache[Symbol.dispose]();
-      caches.clear();
+      for (const [prefix, slot] of slots) close(prefix, slot);
     },
   };
 }

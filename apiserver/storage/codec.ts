@@ -1,7 +1,9 @@
 /** Objects as bytes: JSON of the storage version without its resourceVersion, which is the revision of the store. */
+import { copyJson } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
 import { applyDefaults } from '#apiserver/schema/defaults.ts';
+import { prune } from '#apiserver/schema/prune.ts';
 
 export function encode(object: ApiObject, resource: Resource): Uint8Array {
   const { resourceVersion: _, ...metadata } = object.metadata;
@@ -9,16 +11,41 @@ export function encode(object: ApiObject, resource: Resource): Uint8Array {
   return Buffer.from(JSON.stringify({ ...object, apiVersion, metadata }));
 }
 
-/**
- * The object under the apiVersion that is asked for. Defaults are filled in on reading too, so that a field that a newer schema
- * defaults is there in objects that were stored before.
- */
+/** The object in the version that is asked for. */
 export function decode(value: Uint8Array, rev: bigint, resource: Resource): StoredObject {
+  const object = decodeStored(value, rev, resource);
+  return isStorageVersion(resource) ? object : relabel(object, resource);
+}
+
+/**
+ * The object in the version that is stored. Defaults are filled in on reading too, so that a field that a newer schema defaults is
+ * there in objects that were stored before.
+ */
+export function decodeStored(value: Uint8Array, rev: bigint, resource: Resource): StoredObject {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   const object = JSON.parse(bytes.toString('utf8')) as StoredObject;
   applyDefaults(object, resource.storageSchema);
-  if (resource.schema !== resource.storageSchema) applyDefaults(object, resource.schema);
-  object.apiVersion = apiVersionOf(resource);
+  object.apiVersion = apiVersionOf({ group: resource.group, version: resource.storageVersion });
   object.metadata.resourceVersion = String(rev);
+  return object;
+}
+
+export function isStorageVersion(resource: Resource): boolean {
+  return resource.version === resource.storageVersion;
+}
+
+/** A stored object in another version of its kind, as a copy. */
+export function inVersion(stored: StoredObject, resource: Resource): StoredObject {
+  return relabel(copyJson(stored), resource);
+}
+
+/**
+ * Conversion strategy None: another apiVersion over the same fields, as far as that version knows them, with its defaults. Changes the
+ * object in place.
+ */
+function relabel(object: StoredObject, resource: Resource): StoredObject {
+  prune(object, resource.schema);
+  applyDefaults(object, resource.schema);
+  object.apiVersion = apiVersionOf(resource);
   return object;
 }

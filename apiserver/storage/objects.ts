@@ -4,6 +4,7 @@ import { equalJson } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import type { KeyValue, Store } from '#apiserver/store/store.ts';
+import { ApiError } from '#lib/std/errors.ts';
 import { decode, encode } from './codec.ts';
 import { keyOf } from './keys.ts';
 
@@ -28,20 +29,23 @@ export interface Changed {
 const maxAttempts = 50;
 
 export async function readObject(store: Store, key: ObjectKey): Promise<StoredObject> {
-  const fixed = key.resource.fixed?.find((object) => object.metadata.name === key.name);
-  if (fixed) return fixed;
   const { kv } = await store.get(keyOf(key.resource, key.namespace, key.name));
   if (!kv) throw notFound(key.resource, key.name);
   return decode(kv.value, kv.modRev, key.resource);
 }
 
-/** AlreadyExists if the name is taken. A dry run does everything but write; its answer has no resourceVersion, as in Kubernetes. */
+/**
+ * AlreadyExists if the name is taken, MethodNotAllowed if the kind is going away: objects that came after it was emptied would belong to
+ * nothing. A dry run does everything but write; its answer has no resourceVersion, as in Kubernetes.
+ */
 export async function createObject(
   store: Store,
   key: ObjectKey,
   object: ApiObject,
   dryRun: boolean,
 ): Promise<ApiObject> {
+  if (key.resource.terminating)
+    throw new ApiError('MethodNotAllowed', 'create not allowed while custom resource definition is terminating');
   const path = keyOf(key.resource, key.namespace, key.name);
   if (dryRun) {
     if ((await store.get(path)).kv) throw alreadyExists(key.resource, key.name);

@@ -41,10 +41,7 @@ const maxScan = 10_000;
 
 export async function list(context: ServerContext, call: Call): Promise<Answer> {
   const { resource } = call;
-  const page = resource.fixed
-    ? { items: resource.fixed, rev: await context.store.currentRev() }
-    : await read(context, resource, readQuery(call));
-  return { status: 200, body: listObject(resource, page) };
+  return { status: 200, body: listObject(resource, await read(context, resource, readQuery(call))) };
 }
 
 /** Whole lists of the present come from the cache if it is known to be up to date; pages and the past come from the store. */

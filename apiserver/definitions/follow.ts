@@ -1,0 +1,86 @@
+/** The registry and the caches as the definitions in the store say. Every replica follows for itself. */
+import { equalJson, type Json } from '#apiserver/json/json.ts';
+import { isDeleting, type StoredObject } from '#apiserver/json/object.ts';
+import { asCrd, isTrue, type StoredCrd } from '#apiserver/resources/crd.ts';
+import { resourcesOf } from '#apiserver/resources/custom.ts';
+import type { Registry } from '#apiserver/resources/registry.ts';
+import type { Resource } from '#apiserver/resources/resource.ts';
+import type { ServerContext } from '#apiserver/verbs/server-context.ts';
+import type { Log } from '#lib/std/log.ts';
+import { definitionKind } from './kind.ts';
+
+export interface Follower {
+  /** Takes over what the cache of definitions shows now. Cheap if that is nothing new; does nothing while the cache is not loaded. */
+  sync(): void;
+  /** Takes over everything written before this call, if it can be had within the time; else what can be had. */
+  catchUp(timeoutMs: number): Promise<void>;
+}
+
+/** What was made of a definition, for as long as nothing of it changes. */
+interface Followed {
+  object: StoredObject;
+  readonly crd: StoredCrd;
+  readonly terminating: boolean;
+  readonly resources: readonly Resource[];
+}
+
+export function createFollower(context: ServerContext, registry: Registry, log: Log): Follower {
+  const followed = new Map<string, Followed>();
+  const cache = context.caches.of(definitionKind);
+  const sync = () => {
+    if (cache.rev === undefined) return;
+    const objects = cache.list().entries.map(({ object }) => object);
+    const names = new Set(objects.map(({ metadata }) => metadata.name));
+    for (const name of followed.keys()) if (!names.has(name)) followed.delete(name);
+    const resources = objects.flatMap((object) => follow(object, followed, log));
+    const before = registry.revision;
+    registry.define(resources);
+    if (registry.revision !== before) context.caches.follow(registry.all());
+  };
+  return {
+    sync,
+    async catchUp(timeoutMs) {
+      await cache.waitFor(await context.store.currentRev(), timeoutMs);
+      sync();
+    },
+  };
+}
+
+/** The same resources as last time, unless the definition says something else now: then clients must notice. */
+function follow(object: StoredObject, followed: Map<string, Followed>, log: Log): readonly Resource[] {
+  const { name } = object.metadata;
+  const known = followed.get(name);
+  if (known && (known.object === object || isSame(known, object))) {
+    known.object = object;
+    return known.resources;
+  }
+  const crd = asCrd(object);
+  const terminating = isDeleting(object);
+  const fresh = { object, crd, terminating, resources: serve(crd, terminating, log) };
+  followed.set(name, fresh);
+  return fresh.resources;
+}
+
+function isSame({ crd, terminating }: Followed, object: StoredObject): boolean {
+  const now = asCrd(object);
+  const same = (one: unknown, other: unknown) => equalJson(one as Json | undefined, other as Json | undefined);
+  return (
+    terminating === isDeleting(object) &&
+    isTrue(crd.status, 'Established') === isTrue(now.status, 'Established') &&
+    crd.metadata.uid === now.metadata.uid &&
+    same(crd.status?.acceptedNames, now.status?.acceptedNames) &&
+    same(crd.spec, now.spec)
+  );
+}
+
+function serve(crd: StoredCrd, terminating: boolean, log: Log): Resource[] {
+  const names = crd.status?.acceptedNames;
+  if (!names || !isTrue(crd.status, 'Established')) return [];
+  try {
+    return resourcesOf(crd, { names, terminating });
+  } catch (error) {
+    // Written past the rules, straight into the store. It must not take the other kinds with it.
+    log.error('Cannot serve a CustomResourceDefinition', { name: crd.metadata.name, error });
+    return [];
+  }
+}

@@ -1,0 +1,31 @@
+/** CustomResourceDefinition as a kind of its own: `kubectl get crd`. */
+import { allVerbs, type Resource } from '#apiserver/resources/resource.ts';
+import { definitionSchema } from './kind-schema.ts';
+
+export const definitionKind: Resource = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  storageVersion: 'v1',
+  kind: 'CustomResourceDefinition',
+  listKind: 'CustomResourceDefinitionList',
+  plural: 'customresourcedefinitions',
+  singular: 'customresourcedefinition',
+  shortNames: ['crd', 'crds'],
+  categories: ['api-extensions'],
+  namespaced: false,
+  verbs: allVerbs,
+  schema: definitionSchema,
+  storageSchema: definitionSchema,
+  columns: [
+    {
+      name: 'Created At',
+      type: 'date',
+      description: 'When the object was created.',
+      jsonPath: '.metadata.creationTimestamp',
+    },
+  ],
+  selectableFields: [],
+  status: true,
+  // It counts generations and asks for a resourceVersion, as the kinds that it defines.
+  builtin: false,
+};
