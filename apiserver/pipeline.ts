@@ -5,6 +5,7 @@ import { answer } from './chain/answer.ts';
 import { identify } from './chain/authenticate.ts';
 import { askWhetherAllowed } from './chain/authorize.ts';
 import { keepDeadline } from './chain/deadline.ts';
+import { knowDefinitions } from './chain/definitions.ts';
 import { joinWaitGroup, type WaitGroup } from './chain/drain.ts';
 import { wallOffErrors } from './chain/error-wall.ts';
 import { Exchange, runChain, type Step } from './chain/exchange.ts';
@@ -12,6 +13,7 @@ import { auditIdOf, setCommonHeaders } from './chain/headers.ts';
 import { impersonate } from './chain/impersonate.ts';
 import type { Leaving } from './chain/leaving.ts';
 import { counted, measure } from './chain/measure.ts';
+import type { Definitions } from './definitions/definitions.ts';
 import type { Documents } from './documents.ts';
 import type { Health } from './health.ts';
 import { requestInfo } from './http/request-info.ts';
@@ -23,6 +25,7 @@ import type { ServerContext } from './verbs/server-context.ts';
 export interface Pipeline {
   readonly context: ServerContext;
   readonly registry: Registry;
+  readonly definitions: Pick<Definitions, 'catchUp'>;
   readonly access: Access;
   readonly documents: Documents;
   readonly health: Health;
@@ -46,6 +49,7 @@ const chain: readonly Step[] = [
   counted(identify, 'authentications', ['success', 'failure']),
   impersonate,
   counted(askWhetherAllowed, 'authorizations', ['allowed', 'denied']),
+  knowDefinitions,
   answer,
 ];
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '#lib/std/clock.ts';
-import { systemClock, timestamp } from '#lib/std/clock.ts';
+import { systemClock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import { createAccess } from './auth/access.ts';
@@ -14,14 +14,17 @@ import { createWaitGroup } from './chain/drain.ts';
 import { createLeaving } from './chain/leaving.ts';
 import { trackConnections } from './connections.ts';
 import { createConsole } from './console/console.ts';
+import { Definitions } from './definitions/definitions.ts';
+import { installDefinitions } from './definitions/install.ts';
+import { definitionKind } from './definitions/kind.ts';
 import { createDocuments } from './documents.ts';
 import { createHealth } from './health.ts';
 import type { HttpRequest, HttpResponse } from './http/transport.ts';
 import { meteredStore } from './metrics/metered-store.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { handle, type Pipeline } from './pipeline.ts';
-import { builtins, definitionsResource } from './resources/builtin.ts';
-import { type Crd, crdObject, resourcesOf } from './resources/crd.ts';
+import { builtins } from './resources/builtin.ts';
+import type { Crd } from './resources/crd.ts';
 import { createRegistry, type Registry } from './resources/registry.ts';
 import { createCaches } from './storage/caches.ts';
 import type { Store } from './store/store.ts';
@@ -36,6 +39,7 @@ export interface ServerOptions {
   readonly tls: { readonly certificate: string; readonly key: string; readonly clientCa: string };
   /** Kubernetes' static token file: lines of `token,user,uid,"group1,group2"`. */
   readonly tokens: string;
+  /** Installed at the start: created if absent, updated if they differ. Others that are in the store are served as well. */
   readonly crds: readonly Crd[];
   readonly clock?: Clock;
   readonly random?: Random;
@@ -73,14 +77,19 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     signal: options.signal ?? new AbortController().signal,
   };
   await waitForStore(() => createSystemNamespaces(context), patience);
-  const registry = registryOf(options.crds, context);
+  const ownKinds = [...builtins, definitionKind];
+  const registry = createRegistry(ownKinds);
   // All caches from the start: one made at the first watch would know nothing of what happened since that client's list.
-  for (const resource of registry.all()) caches.of(resource);
+  caches.follow(registry.all());
+  const definitions = stack.use(new Definitions({ context, registry, builtins: ownKinds, log }));
+  await waitForStore(() => installDefinitions(options.crds, context, log), patience);
+  await waitForStore(() => definitions.settle(), patience);
   const stopping = new AbortController();
   const server = secureServer(options);
   const pipeline: Pipeline = {
     context,
     registry,
+    definitions,
     access: stack.use(
       createAccess({ tokens: [readTokens(options.tokens)], authorizer: allowAuthenticated, clock, log }),
     ),
@@ -109,12 +118,6 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   const url = `https://${options.listen.host}:${port}`;
   log.info('Serving', { url, kinds: registry.all().length });
   return { url, port, registry, [Symbol.asyncDispose]: () => running.disposeAsync() };
-}
-
-function registryOf(crds: readonly Crd[], context: ServerContext): Registry {
-  const now = timestamp(context.clock.now());
-  const definitions = crds.map((crd) => crdObject(crd, now, context.random.uuid()));
-  return createRegistry([...builtins, ...crds.flatMap(resourcesOf), definitionsResource(definitions)]);
 }
 
 function secureServer({ tls }: ServerOptions): Http2SecureServer {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
-import { resourcesOf } from '#apiserver/resources/crd.ts';
+import { resourcesOf } from '#apiserver/resources/custom.ts';
 import { applyDefaults } from '#apiserver/schema/defaults.ts';
 import { projectCrds } from '#apiserver/testing/start.ts';
 import { admissionCauses, refuseDelete } from './admission.ts';
 
-const resources = projectCrds.flatMap(resourcesOf);
+const resources = projectCrds.flatMap((crd) => resourcesOf(crd));
 
 function resourceOf(kind: string) {
   const resource = resources.find((known) => known.kind === kind);

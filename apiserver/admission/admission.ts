@@ -2,6 +2,8 @@
  * What a schema cannot say: per kind, defaults that depend on the object, rules between fields, between old and new and between objects,
  * and objects that may not be deleted by name. They hold for every part that is written.
  */
+
+import { definitionRules } from '#apiserver/definitions/rules.ts';
 import type { Call } from '#apiserver/http/call.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { qualifiedKind, type Resource } from '#apiserver/resources/resource.ts';
@@ -27,6 +29,7 @@ const rules: Readonly<Record<string, Rules>> = {
   'VirtualMachine.computefactory.io': virtualMachineRules,
   'VMOperation.computefactory.io': vmOperationRules,
   'VMPool.computefactory.io': vmPoolRules,
+  'CustomResourceDefinition.apiextensions.k8s.io': definitionRules,
 };
 
 function rulesOf(resource: Resource): Rules {
@@ -73,4 +76,8 @@ export function admissionRequest(
 
 export function refuseDelete(object: StoredObject, resource: Resource): string | undefined {
   return rulesOf(resource).refuseDelete?.(object);
+}
+
+export function admissionDelete(object: StoredObject, resource: Resource, now: string): StoredObject {
+  return rulesOf(resource).beginDelete?.(object, now) ?? object;
 }

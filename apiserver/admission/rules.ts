@@ -25,6 +25,8 @@ export interface Rules {
    * attempt to write, and for dry runs too: it must be free of effects. What it has seen may have changed when the write happens.
    */
   readonly admit?: (object: ApiObject, old: StoredObject | undefined, request: AdmissionRequest) => Promise<void>;
+  /** What an object gets when its deletion begins, such as a finalizer for what is to be cleaned up. Pure. */
+  readonly beginDelete?: (object: StoredObject, now: string) => StoredObject;
   /** Why this object may not be deleted by name, and what to do about it. */
   readonly refuseDelete?: (object: StoredObject) => string | undefined;
 }

@@ -16,7 +16,7 @@ export class Exchange {
   readonly response: HttpResponse;
   readonly info: RequestInfo;
   /** What the path names; undefined for any other path, and for a kind that is not served. */
-  readonly resource: Resource | undefined;
+  resource: Resource | undefined;
   /** In the Audit-Id header, the log and the audit log. */
   readonly auditId: string;
   /** Nobody until it is known who sends the request. */
@@ -31,12 +31,17 @@ export class Exchange {
     this.response = response;
     this.info = info;
     this.auditId = auditId;
-    const { path } = info;
-    if (path.type === 'resource') this.resource = server.registry.find(path.group, path.version, path.plural);
+    this.findResource();
     response.on('close', () => {
       this.#gone = true;
       if (!response.writableEnded) this.abort(new Error('The client has closed the connection'));
     });
+  }
+
+  /** Looks the resource up. From then on the request goes by it, whatever becomes of its definition meanwhile. */
+  findResource(): void {
+    const { path } = this.info;
+    if (path.type === 'resource') this.resource = this.server.registry.find(path.group, path.version, path.plural);
   }
 
   /** Whom the request is answered for. */

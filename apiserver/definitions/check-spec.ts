@@ -47,7 +47,9 @@ function checkGroup(group: string): Cause[] {
 function checkApproval(group: string, annotations: Readonly<Record<string, string>>): Cause[] {
   const isProtected = /(^|\.)(k8s|kubernetes)\.io$/.test(group);
   if (!isProtected || annotations[approval]) return [];
-  return [required(`metadata.annotations[${approval}]`, `protected groups must have approval annotation "${approval}"`)];
+  return [
+    required(`metadata.annotations[${approval}]`, `protected groups must have approval annotation "${approval}"`),
+  ];
 }
 
 function checkNames(names: CrdNames, path: string): Cause[] {
@@ -89,7 +91,13 @@ function checkVersions(versions: readonly CrdVersion[]): Cause[] {
     ...(new Set(names).size === names.length ? [] : [invalid(path, names, 'must contain unique version names')]),
     ...(stored.length === 1
       ? []
-      : [invalid(path, stored.map(({ name }) => name), 'must have exactly one version marked as storage version')]),
+      : [
+          invalid(
+            path,
+            stored.map(({ name }) => name),
+            'must have exactly one version marked as storage version',
+          ),
+        ]),
     ...versions.flatMap((version, index) => checkVersion(version, `${path}[${index}]`)),
   ];
 }
@@ -97,7 +105,9 @@ function checkVersions(versions: readonly CrdVersion[]): Cause[] {
 function checkVersion(version: CrdVersion, path: string): Cause[] {
   const schema = version.schema?.openAPIV3Schema;
   return [
-    ...(label.test(version.name) && version.name.length <= 63 ? [] : [invalid(`${path}.name`, version.name, labelRule)]),
+    ...(label.test(version.name) && version.name.length <= 63
+      ? []
+      : [invalid(`${path}.name`, version.name, labelRule)]),
     ...checkWarning(version, path),
     ...(schema === undefined
       ? [required(`${path}.schema.openAPIV3Schema`, 'schemas are required')]
@@ -114,5 +124,7 @@ function checkWarning({ deprecated, deprecationWarning }: CrdVersion, path: stri
   if (!deprecated) return [invalid(here, deprecationWarning, 'can only be set for deprecated versions')];
   if (deprecationWarning === '') return [invalid(here, '', 'must not be an empty string')];
   if (deprecationWarning.length > maxWarning) return [tooLong(here, maxWarning)];
-  return /[\p{Cc}]/u.test(deprecationWarning) ? [invalid(here, deprecationWarning, 'must only contain printable characters')] : [];
+  return /[\p{Cc}]/u.test(deprecationWarning)
+    ? [invalid(here, deprecationWarning, 'must only contain printable characters')]
+    : [];
 }

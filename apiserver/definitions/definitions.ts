@@ -102,7 +102,7 @@ export class Definitions implements AsyncDisposable {
   }
 
   #beginTermination(definition: StoredObject): void {
-    const { context, log } = this.#options;
+    const { log } = this.#options;
     const { uid, finalizers = [] } = definition.metadata;
     if (!isDeleting(definition) || !finalizers.includes(cleanupFinalizer) || this.#terminations.has(uid)) return;
     const done = this.#terminate(definition)
@@ -111,7 +111,6 @@ export class Definitions implements AsyncDisposable {
       })
       .finally(() => this.#terminations.delete(uid));
     this.#terminations.set(uid, done);
-    void context;
   }
 
   async #terminate(definition: StoredObject): Promise<void> {

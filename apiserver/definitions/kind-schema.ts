@@ -40,7 +40,11 @@ const column = object(
     format: text('A format of OpenAPI, for clients.'),
     description: text('For people.'),
     jsonPath: text('Where the value stands in the object.'),
-    priority: { type: 'integer', format: 'int32', description: 'Columns above 0 are shown only by kubectl get -o wide.' },
+    priority: {
+      type: 'integer',
+      format: 'int32',
+      description: 'Columns above 0 are shown only by kubectl get -o wide.',
+    },
   },
   ['name', 'type', 'jsonPath'],
 );
@@ -92,7 +96,12 @@ const condition = object(
   {
     type: text('NamesAccepted, Established or Terminating.'),
     status: { ...text('Whether it holds.'), enum: ['True', 'False', 'Unknown'] },
-    lastTransitionTime: { type: 'string', format: 'date-time', description: 'When status last changed.', nullable: true },
+    lastTransitionTime: {
+      type: 'string',
+      format: 'date-time',
+      description: 'When status last changed.',
+      nullable: true,
+    },
     reason: text('One CamelCase word.'),
     message: text('For people.'),
     observedGeneration: { type: 'integer', format: 'int64', description: 'The generation that it speaks of.' },

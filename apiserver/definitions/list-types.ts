@@ -42,7 +42,9 @@ function checkListType(schema: JsonObject, path: string): Cause[] {
 function checkMapList(item: JsonObject, keys: readonly string[], path: string): Cause[] {
   if (keys.length === 0) return [required(`${path}.${keysWord}`, `must not be empty if ${listWord} is map`)];
   if (at(item, 'type') !== 'object')
-    return [invalid(`${path}.items.type`, at(item, 'type') ?? '', `must be object if parent array's ${listWord} is map`)];
+    return [
+      invalid(`${path}.items.type`, at(item, 'type') ?? '', `must be object if parent array's ${listWord} is map`),
+    ];
   const wanted = at(item, 'required');
   const fields = new Map(propertiesOf(item));
   return keys.flatMap((key, index) => {
@@ -52,11 +54,22 @@ function checkMapList(item: JsonObject, keys: readonly string[], path: string): 
     if (keys.indexOf(key) < index) return [invalid(here, key, 'must be unique')];
     const type = at(field, 'type');
     if (type === 'object' || type === 'array')
-      return [invalid(`${path}.items.properties[${key}].type`, type, `must be a scalar type if parent array's ${listWord} is map`)];
+      return [
+        invalid(
+          `${path}.items.properties[${key}].type`,
+          type,
+          `must be a scalar type if parent array's ${listWord} is map`,
+        ),
+      ];
     const present = (Array.isArray(wanted) && wanted.includes(key)) || at(field, 'default') !== undefined;
     return present
       ? []
-      : [required(`${path}.items.properties[${key}].default`, `this property is in ${keysWord}, so it must have a default or be a required property`)];
+      : [
+          required(
+            `${path}.items.properties[${key}].default`,
+            `this property is in ${keysWord}, so it must have a default or be a required property`,
+          ),
+        ];
   });
 }
 

@@ -76,7 +76,9 @@ function checkDefault(value: Json, schema: JsonObject, path: string): Cause[] {
   // Wrapped, so that what prune leaves to others at the root of an object counts here too.
   const unknown = prune({ value: copyJson(value) }, { properties: { value: asSchema(schema) } });
   return [
-    ...unknown.map((field) => invalid(path, value, `must not have the field ${field.replace(/^value\.?/, '')}, which the schema does not know`)),
+    ...unknown.map((field) =>
+      invalid(path, value, `must not have the field ${field.replace(/^value\.?/, '')}, which the schema does not know`),
+    ),
     ...explain(value, asSchema(schema), path),
   ];
 }

@@ -32,8 +32,7 @@ function checkNode(schema: JsonObject, path: string, place: Place): Cause[] {
 
 function checkType(schema: JsonObject, path: string, place: Place): Cause[] {
   const type = at(schema, 'type') ?? '';
-  if (place === 'root')
-    return type === 'object' ? [] : [invalid(`${path}.type`, type, 'must be object at the root')];
+  if (place === 'root') return type === 'object' ? [] : [invalid(`${path}.type`, type, 'must be object at the root')];
   if (at(schema, 'x-kubernetes-int-or-string') === true)
     return type === '' ? [] : [forbidden(`${path}.type`, 'must be empty if x-kubernetes-int-or-string is true')];
   if (type !== '') return types.includes(String(type)) ? [] : [notSupported(`${path}.type`, type, types)];
@@ -53,8 +52,7 @@ function checkShape(schema: JsonObject, path: string, place: Place): Cause[] {
     causes.push(forbidden(`${path}.additionalProperties`, 'must not be used at the root'));
   if (additional !== undefined && propertiesOf(schema).length > 0)
     causes.push(forbidden(`${path}.additionalProperties`, 'additionalProperties and properties are mutual exclusive'));
-  if (Array.isArray(items))
-    causes.push(forbidden(`${path}.items`, 'items must be a schema object and not an array'));
+  if (Array.isArray(items)) causes.push(forbidden(`${path}.items`, 'items must be a schema object and not an array'));
   if (type === 'array' && items === undefined) causes.push(required(`${path}.items`, 'must be specified'));
   if (at(schema, 'uniqueItems') === true)
     causes.push(
@@ -92,11 +90,18 @@ function checkMetadataSchema(schema: JsonObject, path: string): Cause[] {
 function checkEmbedded(schema: JsonObject, path: string): Cause[] {
   if (at(schema, 'x-kubernetes-embedded-resource') !== true) return [];
   if (at(schema, 'type') !== 'object')
-    return [invalid(`${path}.type`, at(schema, 'type') ?? '', 'must be object if x-kubernetes-embedded-resource is true')];
+    return [
+      invalid(`${path}.type`, at(schema, 'type') ?? '', 'must be object if x-kubernetes-embedded-resource is true'),
+    ];
   const open = at(schema, 'x-kubernetes-preserve-unknown-fields') === true || propertiesOf(schema).length > 0;
   return open
     ? []
-    : [required(`${path}.properties`, 'must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields')];
+    : [
+        required(
+          `${path}.properties`,
+          'must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields',
+        ),
+      ];
 }
 
 function checkChildren(schema: JsonObject, path: string): Cause[] {

@@ -1,12 +1,6 @@
 /** Kubernetes' own kinds that are served. */
 import type { Schema } from '#apiserver/schema/schema.ts';
-import {
-  configMapSchema,
-  eventSchema,
-  leaseSchema,
-  namespaceSchema,
-  secretSchema,
-} from './builtin-schemas.ts';
+import { configMapSchema, eventSchema, leaseSchema, namespaceSchema, secretSchema } from './builtin-schemas.ts';
 import { allVerbs, type Column, type Resource } from './resource.ts';
 
 const age: Column = {

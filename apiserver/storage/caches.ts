@@ -58,8 +58,7 @@ export function createCaches(options: CachesOptions): Caches {
     },
     follow(resources) {
       const first = new Map<string, Resource>();
-      for (const resource of resources)
-        if (!first.has(prefixOf(resource))) first.set(prefixOf(resource), resource);
+      for (const resource of resources) if (!first.has(prefixOf(resource))) first.set(prefixOf(resource), resource);
       for (const [prefix, slot] of slots) if (first.get(prefix) !== slot.resource) close(prefix, slot);
       for (const [prefix, resource] of first) if (!slots.has(prefix)) open(resource);
     },

@@ -1,4 +1,4 @@
-import { refuseDelete } from '#apiserver/admission/admission.ts';
+import { admissionDelete, refuseDelete } from '#apiserver/admission/admission.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { forbiddenObject } from '#apiserver/http/status.ts';
 import { at, isObject, type JsonObject } from '#apiserver/json/json.ts';
@@ -32,7 +32,8 @@ export function deleteObject(
     checkPreconditions(current, options, key.resource);
     const refusal = how.direct && !isDeleting(current) ? refuseDelete(current, key.resource) : undefined;
     if (refusal) throw forbiddenObject(key.resource, current.metadata.name, refusal);
-    return beginDelete(current, options, key.resource, now);
+    const held = isDeleting(current) ? current : admissionDelete(current, key.resource, now);
+    return beginDelete(held, options, key.resource, now);
   };
   return changeObject(context.store, key, change, options.dryRun);
 }

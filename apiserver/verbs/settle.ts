@@ -14,7 +14,8 @@ export type Part = 'main' | 'status' | 'finalize';
 export function settle(current: StoredObject, wanted: ApiObject, resource: Resource, part: Part): Change {
   checkIdentity(current, wanted, resource);
   const merged = combine(current, wanted, resource, part);
-  const object = admissionDefaults(withGeneration(current, merged, resource), current, resource);
+  // Defaults first: what they fill in again is no change.
+  const object = withGeneration(current, admissionDefaults(merged, current, resource), resource);
   validate(object, current, resource);
   return isDeleting(object) && isFree(object)
     ? { type: 'remove', object: { ...current, ...object } as StoredObject }
