@@ -6,6 +6,7 @@ import { Etcd3 } from 'etcd3';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { compare, percentile } from './compare.ts';
+import { machine } from './machine-object.ts';
 import { startBenchServer } from './server.ts';
 
 const clients = 64;
@@ -58,20 +59,6 @@ async function rate(names: readonly string[], work: (name: string) => Promise<vo
     }),
   );
   return names.length / ((systemClock.monotonic() - started) / 1000);
-}
-
-function machine(name: string) {
-  return {
-    apiVersion: 'computefactory.io/v1alpha1',
-    kind: 'VirtualMachine',
-    metadata: { name, namespace: 'default' },
-    spec: {
-      resources: { cores: 4, memory: '8Gi' },
-      image: { name: 'blender' },
-      networks: [{ subnet: 'studio' }],
-      userData: 'x'.repeat(600),
-    },
-  } as const;
 }
 
 function disposable(client: Etcd3): Disposable & { readonly client: Etcd3 } {

@@ -5,9 +5,18 @@
  */
 import { loadavg } from 'node:os';
 import { apiWrites } from './api-writes.ts';
+import { memory } from './memory.ts';
 import { poolToRunning } from './pool-to-running.ts';
+import { restart } from './restart.ts';
+import { watchFanout } from './watch-fanout.ts';
 
-const figures: Readonly<Record<string, () => Promise<readonly string[]>>> = { P1: apiWrites, P4: poolToRunning };
+const figures: Readonly<Record<string, () => Promise<readonly string[]>>> = {
+  P1: apiWrites,
+  P2: watchFanout,
+  P4: poolToRunning,
+  P6: memory,
+  P8: restart,
+};
 
 const wanted = process.argv.slice(2);
 const busy = loadavg()[0]!;
