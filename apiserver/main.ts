@@ -6,6 +6,7 @@ import { jsonLog } from '#lib/std/log.ts';
 import { aborted, runMain, UsageError } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { waitForStore } from './bootstrap.ts';
+import { defaultLimits, type FairnessLimits } from './fairness/fairness.ts';
 import { readCrds } from './resources/crd.ts';
 import { startServer } from './server.ts';
 import { openStore } from './store/open.ts';
@@ -21,6 +22,9 @@ Usage: factory-apiserver [options]
   --client-ca FILE     client certificates signed by this authority are believed: CN is the user, O the groups
   --token-file FILE    bearer tokens: lines of token,user,uid,"group1,group2"
   --crds DIR           CustomResourceDefinitions to serve (default: those of this project)
+  --max-requests-inflight N            reads worked on at once (default 400)
+  --max-mutating-requests-inflight N   writes worked on at once (default 200)
+  --user-requests-per-second N         how fast one user may go on (default 1000)
   --help               show this
 `;
 
@@ -34,9 +38,13 @@ const options = {
   'client-ca': { type: 'string' },
   'token-file': { type: 'string' },
   crds: { type: 'string', default: join(import.meta.dirname, '../crds') },
+  'max-requests-inflight': { type: 'string', default: `${defaultLimits.maxRequestsInflight}` },
+  'max-mutating-requests-inflight': { type: 'string', default: `${defaultLimits.maxMutatingRequestsInflight}` },
+  'user-requests-per-second': { type: 'string', default: `${defaultLimits.userRate.perSecond}` },
   help: { type: 'boolean', default: false },
 } as const;
 
+type CountName = 'max-requests-inflight' | 'max-mutating-requests-inflight' | 'user-requests-per-second';
 type Name = 'store' | 'tls-cert' | 'tls-key' | 'client-ca' | 'token-file';
 
 function parse() {
@@ -68,6 +76,22 @@ function readListen(text: string): { host: string; port: number } {
   return { host: match[1] ?? match[2]!, port: Number(match[3]) };
 }
 
+function readCount(values: Readonly<Record<CountName, string>>, name: CountName): number {
+  const count = Number(values[name]);
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw new UsageError(`--${name} is "${values[name]}": write a whole number above 0`);
+  return count;
+}
+
+function readLimits(values: Readonly<Record<CountName, string>>): FairnessLimits {
+  const perSecond = readCount(values, 'user-requests-per-second');
+  return {
+    maxRequestsInflight: readCount(values, 'max-requests-inflight'),
+    maxMutatingRequestsInflight: readCount(values, 'max-mutating-requests-inflight'),
+    userRate: { perSecond, burst: 2 * perSecond },
+  };
+}
+
 const log = jsonLog('factory-apiserver');
 
 await runMain(log, async (stack, signal) => {
@@ -90,6 +114,7 @@ await runMain(log, async (stack, signal) => {
       },
       tokens: readRequired(values, 'token-file'),
       crds: readCrds(values.crds),
+      limits: readLimits(values),
       log,
       signal,
     }),

@@ -13,8 +13,10 @@ import { auditIdOf, setCommonHeaders } from './chain/headers.ts';
 import { impersonate } from './chain/impersonate.ts';
 import type { Leaving } from './chain/leaving.ts';
 import { counted, measure } from './chain/measure.ts';
+import { shareFairly } from './chain/share.ts';
 import type { Definitions } from './definitions/definitions.ts';
 import type { Documents } from './documents.ts';
+import type { Fairness } from './fairness/fairness.ts';
 import type { Health } from './health.ts';
 import { requestInfo } from './http/request-info.ts';
 import type { HttpRequest, HttpResponse } from './http/transport.ts';
@@ -33,6 +35,7 @@ export interface Pipeline {
   readonly log: Log;
   /** Aborts when the server stops: consoles end then. */
   readonly stopping: AbortSignal;
+  readonly fairness: Fairness;
   readonly underWay: WaitGroup;
   readonly leaving: Leaving;
   /** Value of the header of that name; not sent unless given. */
@@ -48,6 +51,7 @@ const chain: readonly Step[] = [
   keepDeadline,
   counted(identify, 'authentications', ['success', 'failure']),
   impersonate,
+  shareFairly,
   counted(askWhetherAllowed, 'authorizations', ['allowed', 'denied']),
   knowDefinitions,
   answer,

@@ -18,6 +18,7 @@ import { Definitions } from './definitions/definitions.ts';
 import { installDefinitions } from './definitions/install.ts';
 import { definitionKind } from './definitions/kind.ts';
 import { createDocuments } from './documents.ts';
+import { createFairness, defaultLimits, type FairnessLimits } from './fairness/fairness.ts';
 import { createHealth } from './health.ts';
 import type { HttpRequest, HttpResponse } from './http/transport.ts';
 import { meteredStore } from './metrics/metered-store.ts';
@@ -41,6 +42,8 @@ export interface ServerOptions {
   readonly tokens: string;
   /** Installed at the start: created if absent, updated if they differ. Others that are in the store are served as well. */
   readonly crds: readonly Crd[];
+  /** How much may be under way at once; Kubernetes' figures unless told. */
+  readonly limits?: FairnessLimits;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Log;
@@ -98,6 +101,7 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     metrics,
     log,
     stopping: stopping.signal,
+    fairness: createFairness(options.limits ?? defaultLimits, metrics, clock),
     underWay: createWaitGroup(),
     leaving: createLeaving(clock),
   };

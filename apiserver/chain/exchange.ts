@@ -21,6 +21,8 @@ export class Exchange {
   readonly auditId: string;
   /** Nobody until it is known who sends the request. */
   caller: Caller = anonymous;
+  /** Called when a watch has begun: what it held for that is free for others. */
+  begun: () => void = () => undefined;
   readonly #over = new AbortController();
   readonly #warnings: string[] = [];
   #gone = false;

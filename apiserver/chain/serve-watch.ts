@@ -20,6 +20,7 @@ export async function serveWatch(exchange: Exchange, call: Call): Promise<void> 
   try {
     using _ = metrics.longRunning.enter(['WATCH', plural]);
     const watching = await watch(context, call);
+    exchange.begun();
     const sent = (count: number) => metrics.watchEvents.add([group, version, plural], count);
     using turn = leaving.join();
     using held = access.hold(caller, attributesOf(info));

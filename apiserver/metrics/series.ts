@@ -82,7 +82,13 @@ export class Gauge extends Family<{ value: number }> {
   enter(labels: Labels = []): Disposable {
     const series = this.at(labels);
     series.value++;
-    return { [Symbol.dispose]: () => void series.value-- };
+    let inside = true;
+    return {
+      [Symbol.dispose]() {
+        if (inside) series.value--;
+        inside = false;
+      },
+    };
   }
 
   protected fresh() {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Crd, readCrds } from '#apiserver/resources/crd.ts';
-import { type ApiServer, startServer } from '#apiserver/server.ts';
+import { type ApiServer, type ServerOptions, startServer } from '#apiserver/server.ts';
 import { openStore } from '#apiserver/store/open.ts';
 import type { Store } from '#apiserver/store/store.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -23,7 +23,7 @@ export interface TestServer extends AsyncDisposable {
 
 export const projectCrds: readonly Crd[] = readCrds(join(import.meta.dirname, '../../crds'));
 
-export async function startTestServer(options: { readonly crds?: readonly Crd[] } = {}): Promise<TestServer> {
+export async function startTestServer(options: Partial<ServerOptions> = {}): Promise<TestServer> {
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'apiserver-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -38,8 +38,9 @@ export async function startTestServer(options: { readonly crds?: readonly Crd[] 
       listen: { host: '127.0.0.1', port: 0 },
       tls: { certificate: certificate.certificate, key: certificate.key, clientCa: authority.certificate },
       tokens: `${token},admin,1,"system:masters"\n`,
-      crds: options.crds ?? projectCrds,
+      crds: projectCrds,
       log,
+      ...options,
     }),
   );
   const running = stack.move();
