@@ -18,6 +18,14 @@ export interface ClientWatchOptions<T> {
   readonly maxQueued?: number;
 }
 
+/** What a watch knows of the cache it belongs to. */
+export interface Origin<T> {
+  /** The revision that the client came with. */
+  readonly seen: Rev;
+  readonly cacheRev: () => Rev;
+  readonly ended: (watch: ClientWatch<T>) => void;
+}
+
 /**
  * One client's view: iterate over its batches and send them. The iteration ends when the watch was disposed of or cut: because the
  * client was too slow, or the cache had to start anew. The client then resumes from the last revision it got.
@@ -25,8 +33,7 @@ export interface ClientWatchOptions<T> {
 export class ClientWatch<T> implements AsyncIterable<Batch<T>>, Disposable {
   readonly #wants: (event: CacheEvent<T>) => boolean;
   readonly #maxQueued: number;
-  readonly #onEnd: (watch: ClientWatch<T>) => void;
-  readonly #cacheRev: () => Rev;
+  readonly #origin: Origin<T>;
   #initial: Batch<T> | undefined;
   #queue: CacheEvent<T>[] = [];
   #wake: (() => void) | undefined;
@@ -36,13 +43,11 @@ export class ClientWatch<T> implements AsyncIterable<Batch<T>>, Disposable {
   constructor(
     start: { readonly events: readonly CacheEvent<T>[]; readonly initial: boolean; readonly rev: Rev },
     options: ClientWatchOptions<T>,
-    cacheRev: () => Rev,
-    onEnd: (watch: ClientWatch<T>) => void,
+    origin: Origin<T>,
   ) {
     this.#wants = options.wants ?? (() => true);
     this.#maxQueued = options.maxQueued ?? 10_000;
-    this.#cacheRev = cacheRev;
-    this.#onEnd = onEnd;
+    this.#origin = origin;
     const events = start.events.filter(this.#wants);
     if (start.initial || events.length > 0) this.#initial = { ...start, events };
   }
@@ -52,9 +57,11 @@ export class ClientWatch<T> implements AsyncIterable<Batch<T>>, Disposable {
     return this.#why;
   }
 
-  /** What a bookmark may say now: undefined while there is something left to take. */
+  /** What a bookmark may say now: undefined while there is something left to take, or the cache is not where the client is. */
   get bookmarkRev(): Rev | undefined {
-    return this.#why || this.#initial || this.#queue.length > 0 ? undefined : this.#cacheRev();
+    if (this.#why || this.#initial || this.#queue.length > 0) return undefined;
+    const rev = this.#origin.cacheRev();
+    return rev < this.#origin.seen ? undefined : rev;
   }
 
   /** For the cache: one more event, in order. */
@@ -77,7 +84,7 @@ export class ClientWatch<T> implements AsyncIterable<Batch<T>>, Disposable {
       this.#queue = [];
       this.#initial = undefined;
     }
-    this.#onEnd(this);
+    this.#origin.ended(this);
     this.#wake?.();
   }
 
@@ -103,7 +110,7 @@ export class ClientWatch<T> implements AsyncIterable<Batch<T>>, Disposable {
     if (this.#queue.length === 0) return undefined;
     const events = this.#queue;
     this.#queue = [];
-    return { initial: false, events, rev: this.#why ? this.#endRev : this.#cacheRev() };
+    return { initial: false, events, rev: this.#why ? this.#endRev : this.#origin.cacheRev() };
   }
 
   #more(): Promise<void> {

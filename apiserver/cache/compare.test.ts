@@ -9,6 +9,7 @@ const cases = [
   { name: 'a creation missed', listed: { a: 3n }, cached: {}, deleted: {}, behind: ['a'] },
   { name: 'a change missed', listed: { a: 3n }, cached: { a: 2n }, deleted: {}, behind: ['a'] },
   { name: 'a deletion missed', listed: {}, cached: { a: 2n }, deleted: {}, behind: ['a'] },
+  { name: 'a change that never was', listed: { a: 2n }, cached: { a: 4n }, deleted: {}, behind: ['a'] },
   { name: 'deleted before, created again unheard', listed: { a: 5n }, cached: {}, deleted: { a: 4n }, behind: ['a'] },
 ];
 

@@ -9,8 +9,9 @@ export interface Known {
 }
 
 /**
- * The keys in which a cache is behind the store as it was listed at `listRev`. A cache that is ahead of the list is in order. It may
- * also be behind for an innocent reason: the events are on their way. So ask again, later, about the same list.
+ * The keys in which a cache is behind the store as it was listed at `listRev`, or shows what the store never had. A cache that is ahead
+ * of the list is in order. It may also be behind for an innocent reason: the events are on their way. So ask again, later, about the
+ * same list.
  */
 export function keysBehind(
   listed: ReadonlyMap<string, Rev>,
@@ -21,7 +22,9 @@ export function keysBehind(
   const behind: string[] = [];
   for (const [key, rev] of listed) {
     const { rev: cachedRev = -1n, deletedRev = -1n } = known(key);
-    if (cachedRev < rev && deletedRev < rev) behind.push(key);
+    const missing = cachedRev < rev && deletedRev < rev;
+    const neverWas = cachedRev > rev && cachedRev <= listRev;
+    if (missing || neverWas) behind.push(key);
   }
   for (const key of cachedKeys) {
     const { rev } = known(key);

@@ -34,7 +34,7 @@ export interface BufferLimits {
   readonly maxEvents: number;
 }
 
-export const defaultBufferLimits: BufferLimits = { minEvents: 10_000, minAgeMs: 75_000, maxEvents: 100_000 };
+export const defaultBufferLimits: BufferLimits = { minEvents: 1_000, minAgeMs: 75_000, maxEvents: 100_000 };
 
 /** The recent past, in order of revisions. Knows from which revision on it has everything. */
 export class EventBuffer<T> {

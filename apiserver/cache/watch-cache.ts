@@ -18,6 +18,7 @@ import { ClientWatch, type ClientWatchOptions } from './client-watch.ts';
 import { type Known, keysBehind } from './compare.ts';
 import { Entries } from './entries.ts';
 import { type BufferLimits, type Cached, type CacheEvent, defaultBufferLimits, EventBuffer } from './events.ts';
+import { Periodic } from './periodic.ts';
 
 export interface WatchCacheOptions<T> {
   readonly store: Store;
@@ -39,9 +40,12 @@ const pageSize = 1_000;
 const progressEveryMs = 100;
 /** Events under way when a comparison begins have so long to arrive. */
 const compareGraceMs = 10_000;
-/** Where a list has to prove how far the cache is: how long the events get first, and how often to look after the list. */
-const proofDelayMs = 50;
-const proofPollMs = 20;
+/**
+ * A quiet resource learns so often how far the store is, so that bookmarks of its watches go on and compaction need not wait for it.
+ * At full half minutes: all caches ask at once, and one answer may do for all.
+ */
+const progressIntervalMs = 30_000;
+const progressWaitMs = 5_000;
 const reloadBackoff = { firstMs: 100, maxMs: 10_000 };
 
 interface Waiter {
@@ -63,16 +67,27 @@ export class WatchCache<T> implements Disposable {
   #rev: Rev | undefined;
   #watch: StoreWatch | undefined;
   #restart: ((why: Error) => void) | undefined;
-  #proving = false;
+  readonly #comparing: Periodic;
+  readonly #progressing: Periodic;
 
   /** Begins to load at once. */
   constructor(options: WatchCacheOptions<T>) {
     this.#options = options;
     this.#log = options.log.child({ prefix: options.prefix });
     this.#buffer = new EventBuffer(options.buffer ?? defaultBufferLimits);
-    // Both end by themselves once disposed of, and report what goes wrong.
+    const { clock, random, compareEveryMs = 300_000 } = options;
+    this.#comparing = new Periodic({
+      clock,
+      delayMs: () => backoffMs(1, { firstMs: compareEveryMs, maxMs: compareEveryMs }, random),
+      work: () => this.#compare(),
+    });
+    this.#progressing = new Periodic({
+      clock,
+      delayMs: () => progressIntervalMs - (clock.now() % progressIntervalMs),
+      work: () => this.#progress(),
+    });
+    // Ends by itself once disposed of, and reports what goes wrong.
     void this.#run();
-    void this.#compareForEver();
   }
 
   /** Everything up to this revision is in the cache. Undefined while it is not loaded: then read from the store. */
@@ -95,8 +110,7 @@ export class WatchCache<T> implements Disposable {
   }
 
   /**
-   * True as soon as the cache has reached `rev` (any, if it is 0); false if it has not after `timeoutMs`. With a store that has no
-   * reliable progress this may cost a list of the whole resource.
+   * True as soon as the cache has reached `rev` (any, if it is 0); false if it has not after `timeoutMs`.
    */
   async waitFor(rev: Rev, timeoutMs: number): Promise<boolean> {
     if (this.#rev !== undefined && this.#rev >= rev) return true;
@@ -113,23 +127,19 @@ export class WatchCache<T> implements Disposable {
 
   /**
    * True once the cache shows everything written before this call: a list may then be served from it. False if that cannot be shown
-   * in time, or not more cheaply than by reading from the store (see Store.reliableProgress): do that then.
+   * in time: read from the store then.
    */
   async isCurrent(timeoutMs: number): Promise<boolean> {
-    if (!this.#options.store.reliableProgress || this.#rev === undefined) return false;
+    if (this.#rev === undefined) return false;
     return this.waitFor(await this.#options.store.currentRev(), timeoutMs);
   }
 
   /**
    * A client's watch. `from`: the resourceVersion it has already seen; without it, or 0, the watch begins with what is there now, as
-   * ADDED events in one initial batch. Rejects with Expired for one too old, with Timeout for one yet to come, with
-   * ServiceUnavailable while the cache is not loaded.
+   * ADDED events in one initial batch. One that the cache has yet to reach, as when another server told it, is waited for in silence.
+   * Throws Expired for one too old, ServiceUnavailable while the cache is not loaded.
    */
-  async watch(
-    from: Rev | undefined,
-    options: ClientWatchOptions<T> & { prefix?: string } = {},
-  ): Promise<ClientWatch<T>> {
-    if (from !== undefined && from > this.#loadedRev()) await this.#checkNotFuture(from);
+  watch(from: Rev | undefined, options: ClientWatchOptions<T> & { prefix?: string } = {}): ClientWatch<T> {
     const rev = this.#loadedRev();
     const { prefix = this.#options.prefix, wants = () => true, ...rest } = options;
     const seen = from ?? 0n;
@@ -140,8 +150,11 @@ export class WatchCache<T> implements Disposable {
     const initial = seen === 0n;
     const events = initial ? this.#entries.list(prefix).map(added) : this.#buffer.after(seen);
     const start = { events, initial, rev };
-    const sent = () => max(this.#rev ?? rev, seen);
-    const client = new ClientWatch<T>(start, own, sent, (ended) => this.#clients.delete(ended));
+    const client = new ClientWatch<T>(start, own, {
+      seen,
+      cacheRev: () => this.#rev ?? rev,
+      ended: (ended) => this.#clients.delete(ended),
+    });
     this.#clients.add(client);
     return client;
   }
@@ -149,6 +162,8 @@ export class WatchCache<T> implements Disposable {
   /** Ends every client's watch and the cache's own. */
   [Symbol.dispose](): void {
     this.#over.abort(new Error('The watch cache has been closed'));
+    this.#comparing[Symbol.dispose]();
+    this.#progressing[Symbol.dispose]();
     this.#leave(new Error('closed'));
   }
 
@@ -159,20 +174,7 @@ export class WatchCache<T> implements Disposable {
     });
   }
 
-  /** A client may be ahead of the cache, having listed straight from the store; but nobody can have seen what is not written. */
-  async #checkNotFuture(from: Rev): Promise<void> {
-    const current = await this.#options.store.currentRev();
-    if (from <= current) return;
-    throw new ApiError('Timeout', `Too large resource version: ${from}, current: ${current}`, {
-      details: { retryAfterSeconds: 1, causes: [tooLarge] },
-    });
-  }
-
   #askForProgress(): Disposable {
-    if (!this.#options.store.reliableProgress) {
-      if (!this.#proving) void this.#proveByLists();
-      return { [Symbol.dispose]() {} };
-    }
     this.#watch?.requestProgress();
     // A request is lost without a word while etcd's watch is behind, so it is repeated.
     let next: Disposable;
@@ -203,7 +205,7 @@ export class WatchCache<T> implements Disposable {
   async #load(): Promise<Rev> {
     const entries = new Entries<T>();
     const damaged = new Map<string, Rev>();
-    const rev = await this.#listStore((kv) => {
+    const rev = await this.#listStore({}, (kv) => {
       const entry = this.#decode(kv);
       if (entry) entries.set(entry);
       else damaged.set(kv.key, kv.modRev);
@@ -215,15 +217,15 @@ export class WatchCache<T> implements Disposable {
   }
 
   /** Visits every object at one revision, which is returned. */
-  async #listStore(visit: (kv: KeyValue) => void): Promise<Rev> {
+  async #listStore(options: { readonly keysOnly?: boolean }, visit: (kv: KeyValue) => void): Promise<Rev> {
     const { store, prefix } = this.#options;
-    let page = await store.list(prefix, { limit: pageSize });
+    let page = await store.list(prefix, { ...options, limit: pageSize });
     const { rev } = page;
     for (;;) {
       page.kvs.forEach(visit);
       const last = page.kvs.at(-1);
       if (page.remaining === 0 || !last || this.#over.signal.aborted) return rev;
-      page = await store.list(prefix, { limit: pageSize, rev, after: last.key });
+      page = await store.list(prefix, { ...options, limit: pageSize, rev, after: last.key });
     }
   }
 
@@ -235,6 +237,8 @@ export class WatchCache<T> implements Disposable {
       this.#watch = this.#options.store.watch(this.#options.prefix, from + 1n, {
         events: (batch) => this.#applyAll(batch),
         progress: (rev) => this.#advance(rev),
+        // Old versions of etcd can lose events around a cut.
+        resumed: () => this.#comparing.soon(),
         ended: (error) => this.#leave(error),
       });
       this.#advance(from);
@@ -301,64 +305,37 @@ export class WatchCache<T> implements Disposable {
     }
   }
 
-  async #compareForEver(): Promise<void> {
-    const { clock, random, compareEveryMs = 300_000 } = this.#options;
-    const { signal } = this.#over;
-    while (!signal.aborted) {
-      try {
-        await clock.sleep(backoffMs(1, { firstMs: compareEveryMs, maxMs: compareEveryMs }, random), signal);
-        await this.#compare();
-      } catch (error) {
-        if (!signal.aborted) this.#log.warn('Cannot compare the cache with the store, will try again', { error });
-      }
+  async #progress(): Promise<void> {
+    try {
+      await this.isCurrent(progressWaitMs);
+    } catch (error) {
+      this.#log.debug('Cannot ask the store how far it is, will try again', { error });
     }
-  }
-
-  /** etcd before 3.4.36 can lose events (etcd#17529, #18089, #19179): only a list shows that. */
-  async #compare(): Promise<void> {
-    const { rev, behind } = await this.#comparison();
-    if (behind().length === 0) return;
-    await this.#options.clock.sleep(compareGraceMs, this.#over.signal);
-    const missed = behind();
-    if (missed.length === 0) return;
-    this.#log.warn('The store has lost events', { missed: missed.length, first: missed[0], rev: `${rev}` });
-    this.#leave(new Error(`${missed.length} changes never arrived`));
-  }
-
-  /** Lists the store. `behind` tells, each time anew, in which keys the cache has yet to reach that list. */
-  async #comparison(): Promise<{ readonly rev: Rev; readonly behind: () => string[]; readonly valid: () => boolean }> {
-    const watch = this.#watch;
-    const listed = new Map<string, Rev>();
-    const rev = await this.#listStore((kv) => listed.set(kv.key, kv.modRev));
-    // After a new start in between there is nothing to compare with that list.
-    const valid = () => watch !== undefined && this.#watch === watch;
-    const behind = () => (valid() ? keysBehind(listed, rev, this.#entries.keys(), (key) => this.#known(key, rev)) : []);
-    return { rev, behind, valid };
   }
 
   /**
-   * Where progress proves nothing, a list does: once the cache shows all that the list shows, it has reached the list's revision.
-   * Costs a whole list, so it begins only when the wait was not over by itself, and serves all who wait.
+   * Looks for events that never arrived: etcd before 3.4.36 can lose some (etcd#17529, #18089, #19179), and only a list shows that. What
+   * is missing at first may be under way, so the same list is looked at once more.
    */
-  async #proveByLists(): Promise<void> {
-    const { clock } = this.#options;
-    const waiting = () => this.#waiters.size > 0 && !this.#over.signal.aborted;
-    this.#proving = true;
-    do {
-      await clock.sleep(proofDelayMs);
-      if (waiting() && this.#rev !== undefined) await this.#proveByList(waiting);
-    } while (waiting());
-    this.#proving = false;
+  async #compare(): Promise<void> {
+    try {
+      const watch = this.#watch;
+      const listed = new Map<string, Rev>();
+      const rev = await this.#listStore({ keysOnly: true }, (kv) => listed.set(kv.key, kv.modRev));
+      // After a new start in between there is nothing to compare with that list.
+      const missed = () => (watch && this.#watch === watch ? this.#keysBehind(listed, rev) : []);
+      if (missed().length > 0) await this.#options.clock.sleep(compareGraceMs, this.#over.signal);
+      const [first, ...more] = missed();
+      if (first === undefined) return;
+      this.#log.warn('The store has lost events', { missed: more.length + 1, first, rev: `${rev}` });
+      this.#leave(new Error(`${more.length + 1} changes never arrived`));
+    } catch (error) {
+      if (!this.#over.signal.aborted) this.#log.warn('Cannot compare the cache with the store, will try again', { error });
+    }
   }
 
-  async #proveByList(waiting: () => boolean): Promise<void> {
-    try {
-      const { rev, behind, valid } = await this.#comparison();
-      while (waiting() && behind().length > 0) await this.#options.clock.sleep(proofPollMs);
-      if (waiting() && valid()) this.#advance(rev);
-    } catch (error) {
-      this.#log.info('Cannot list the store to see how far it is, will try again', { error });
-    }
+  #keysBehind(listed: ReadonlyMap<string, Rev>, rev: Rev): string[] {
+    return keysBehind(listed, rev, this.#entries.keys(), (key) => this.#known(key, rev));
   }
 
   #known(key: string, listRev: Rev): Known {
@@ -369,12 +346,6 @@ export class WatchCache<T> implements Disposable {
   }
 }
 
-const tooLarge = { reason: 'ResourceVersionTooLarge', message: 'Too large resource version', field: '' };
-
 function added<T>(entry: Cached<T>): CacheEvent<T> {
   return { type: 'ADDED', rev: entry.rev, entry };
-}
-
-function max(a: Rev, b: Rev): Rev {
-  return a > b ? a : b;
 }

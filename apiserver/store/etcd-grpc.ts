@@ -1,6 +1,6 @@
 /**
- * What etcd3 does not offer: a raw watch stream (its own watcher dies for good when its revision is compacted) and the status of one
- * given endpoint. The protocol files are those that etcd3 ships.
+ * What etcd3 does not offer: a raw watch stream (its own watcher dies for good when its revision is compacted) and the maintenance of
+ * one given member. The protocol files are those that etcd3 ships.
  */
 import { createRequire } from 'node:module';
 import * as grpc from '@grpc/grpc-js';
@@ -43,8 +43,20 @@ export type WatchStream = grpc.ClientDuplexStream<object, WireWatchResponse>;
 export interface EtcdEndpoint extends Disposable {
   readonly address: string;
   openWatch(): WatchStream;
-  /** The version of the server's program, such as 3.4.23. */
-  version(timeoutMs: number): Promise<string>;
+  status(timeoutMs: number): Promise<MemberStatus>;
+  /** Gives the space that compaction left back to the file system. The member answers nobody meanwhile. */
+  defragment(timeoutMs: number): Promise<unknown>;
+  /** Members that refuse writes because their quota is used up. */
+  fullMembers(timeoutMs: number): Promise<string[]>;
+  /** Lets such a member write again. */
+  disarm(member: string, timeoutMs: number): Promise<unknown>;
+}
+
+export interface MemberStatus {
+  /** Of the server's program, such as 3.4.23. */
+  readonly version: string;
+  /** Bytes of its file, which is what the quota counts. */
+  readonly dbSize: string;
 }
 
 /**
@@ -66,11 +78,17 @@ interface WatchClient extends grpc.Client {
   watch(): WatchStream;
 }
 
-interface MaintenanceClient extends grpc.Client {
-  status(request: object, options: grpc.CallOptions, callback: StatusCallback): void;
-}
+type Unary<Answer> = (
+  request: object,
+  options: grpc.CallOptions,
+  callback: (error: grpc.ServiceError | null, answer?: Answer) => void,
+) => void;
 
-type StatusCallback = (error: grpc.ServiceError | null, response?: { readonly version: string }) => void;
+interface MaintenanceClient extends grpc.Client {
+  status: Unary<MemberStatus>;
+  defragment: Unary<object>;
+  alarm: Unary<{ readonly alarms: readonly { readonly memberID: string; readonly alarm: string }[] }>;
+}
 
 interface EtcdServices {
   readonly etcdserverpb: {
@@ -101,16 +119,23 @@ export function etcdEndpoint(address: string, tls?: EtcdTls): EtcdEndpoint {
     : grpc.credentials.createInsecure();
   const watch = new Watch(address, credentials, channelOptions);
   const maintenance = new Maintenance(address, credentials, channelOptions);
+  const noSpace = 'Nospace';
+  const call = <Answer>(method: Unary<Answer>, request: object, timeoutMs: number) =>
+    new Promise<Answer>((resolve, reject) => {
+      const options = { deadline: Date.now() + timeoutMs, waitForReady: true };
+      method.call(maintenance, request, options, (error, answer) => (error ? reject(error) : resolve(answer as Answer)));
+    });
   return {
     address,
     openWatch: () => watch.watch(),
-    version: (timeoutMs) =>
-      new Promise((resolve, reject) => {
-        const options = { deadline: Date.now() + timeoutMs, waitForReady: true };
-        maintenance.status({}, options, (error, response) =>
-          error ? reject(error) : resolve(response?.version ?? ''),
-        );
-      }),
+    status: (timeoutMs) => call(maintenance.status, {}, timeoutMs),
+    defragment: (timeoutMs) => call(maintenance.defragment, {}, timeoutMs),
+    async fullMembers(timeoutMs) {
+      const { alarms } = await call(maintenance.alarm, { action: 'Get', alarm: noSpace }, timeoutMs);
+      return alarms.filter(({ alarm }) => alarm === noSpace).map(({ memberID }) => memberID);
+    },
+    disarm: (memberID, timeoutMs) =>
+      call(maintenance.alarm, { action: 'Deactivate', memberID, alarm: noSpace }, timeoutMs),
     [Symbol.dispose]() {
       watch.close();
       maintenance.close();

@@ -10,6 +10,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { EtcdEndpoint, WatchStream, WireEvent, WireKeyValue, WireWatchResponse } from './etcd-grpc.ts';
+import { isMark } from './etcd-marks.ts';
 import {
   CompactedError,
   FutureRevisionError,
@@ -24,7 +25,10 @@ export interface EtcdWatchOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly reliableProgress: boolean;
+  /** Asks for a mark in this watch's range. Undefined where etcd's own progress notifications can be believed. */
+  readonly requestMark: (() => void) | undefined;
+  /** Told of every revision that was delivered. */
+  readonly saw: (rev: Rev) => void;
   /** The revision of the cluster, not of a member that lags behind. */
   readonly currentRev: () => Promise<Rev>;
   /** In etcd's terms, with the store's own prefix. */
@@ -46,6 +50,7 @@ export class EtcdWatch implements Disposable {
   #failures = 0;
   #turn: number;
   #fragments: WireEvent[] = [];
+  #cut = false;
   #over = false;
 
   constructor(options: EtcdWatchOptions) {
@@ -56,7 +61,9 @@ export class EtcdWatch implements Disposable {
   }
 
   requestProgress(): void {
-    if (this.#options.reliableProgress) this.#stream?.write({ progress_request: {} });
+    const { requestMark } = this.#options;
+    if (requestMark) requestMark();
+    else this.#stream?.write({ progress_request: {} });
   }
 
   [Symbol.dispose](): void {
@@ -82,7 +89,7 @@ export class EtcdWatch implements Disposable {
         key: Buffer.from(key),
         range_end: Buffer.from(rangeEnd),
         start_revision: String(this.#next),
-        progress_notify: true,
+        progress_notify: this.#options.requestMark === undefined,
         prev_kv: true,
         fragment: true,
       },
@@ -93,6 +100,7 @@ export class EtcdWatch implements Disposable {
     this.#drop();
     if (this.#over) return;
     const { clock, random, log, key } = this.#options;
+    this.#cut = true;
     this.#failures++;
     const delayMs = backoffMs(this.#failures, reconnect, random);
     log.info('Watch was cut, resuming', { key, from: String(this.#next), delayMs, reason: messageOf(error) });
@@ -106,7 +114,8 @@ export class EtcdWatch implements Disposable {
     stream?.cancel();
   }
 
-  #end(error: Error): void {
+  /** Ends it for good, and tells the sink why. */
+  end(error: Error): void {
     if (this.#over) return;
     this[Symbol.dispose]();
     this.#options.sink.ended(error);
@@ -118,12 +127,13 @@ export class EtcdWatch implements Disposable {
     if (response.canceled) this.#canceled(response);
     else if (response.created) this.#created(rev);
     else if (response.events.length > 0) this.#deliver(response);
-    else if (this.#options.reliableProgress && rev >= this.#next) this.#progress(rev);
+    else if (!this.#options.requestMark && rev >= this.#next) this.#progress(rev);
   }
 
   /** A quiet prefix must not fall behind the compaction: from here on it resumes from where the whole store was. */
   #progress(rev: Rev): void {
     this.#next = rev + 1n;
+    this.#options.saw(rev);
     this.#options.sink.progress(rev);
   }
 
@@ -135,24 +145,30 @@ export class EtcdWatch implements Disposable {
     if (old > 0) this.#options.log.warn('etcd repeated old events, dropped', { key: this.#options.key, old });
     this.#fragments = [];
     if (events.length === 0) return;
-    this.#next = events.at(-1)!.rev + 1n;
-    this.#options.sink.events(events);
+    const { rev } = events.at(-1)!;
+    this.#next = rev + 1n;
+    this.#options.saw(rev);
+    const told = events.filter(({ key }) => !isMark(key));
+    if (told.length > 0) this.#options.sink.events(told);
+    if (told.length < events.length) this.#options.sink.progress(rev);
   }
 
   #canceled(response: WireWatchResponse): void {
     const compactRev = BigInt(response.compact_revision);
-    if (compactRev > 0n) this.#end(new CompactedError(this.#next, compactRev));
+    if (compactRev > 0n) this.end(new CompactedError(this.#next, compactRev));
     else this.#reconnect(new Error(`Cancelled by etcd: ${response.cancel_reason || 'no reason given'}`));
   }
 
   /** A member that is behind what was already seen lags, or the whole store was put back to an older state: ask which. */
   #created(memberRev: Rev): void {
+    if (this.#cut) this.#options.sink.resumed();
+    this.#cut = false;
     if (memberRev + 1n >= this.#next) return;
     const stream = this.#stream;
     this.#options.currentRev().then(
       (rev) => {
         if (this.#stream !== stream) return;
-        if (rev + 1n < this.#next) this.#end(new FutureRevisionError(this.#next, rev));
+        if (rev + 1n < this.#next) this.end(new FutureRevisionError(this.#next, rev));
       },
       (error: unknown) => {
         if (this.#stream === stream) this.#reconnect(error);

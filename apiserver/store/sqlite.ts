@@ -53,7 +53,6 @@ export function openSqlite(options: SqliteOptions): Store {
 }
 
 class SqliteStore implements Store {
-  readonly reliableProgress = true;
   readonly #options: SqliteOptions;
   readonly #file: SqliteFile;
   readonly #run: Statements;
@@ -91,7 +90,8 @@ class SqliteStore implements Store {
     if (at < compactRev) throw new CompactedError(at, compactRev);
     const range = { after: options.after ?? prefix, end: prefixEnd(prefix), ...(at === rev ? {} : { rev: at }) };
     const [list, count] = at === rev ? [this.#run.list, this.#run.count] : [this.#run.listAt, this.#run.countAt];
-    const kvs = (list.all({ ...range, limit: options.limit ?? -1 }) as unknown as Row[]).map(toKeyValue);
+    const rows = list.all({ ...range, limit: options.limit ?? -1 }) as unknown as Row[];
+    const kvs = rows.map((row) => (options.keysOnly ? { ...toKeyValue(row), value: noValue } : toKeyValue(row)));
     const full = options.limit !== undefined && kvs.length === options.limit;
     const remaining = full ? Number((count.get({ ...range, after: kvs.at(-1)!.key }) as { n: bigint }).n) : 0;
     return { kvs, remaining, rev: at };

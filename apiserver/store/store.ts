@@ -35,6 +35,8 @@ export interface ListOptions {
   /** Only keys behind this one: the last key of the page before. */
   readonly after?: string;
   readonly limit?: number;
+  /** Values come back empty: for those who only compare revisions. */
+  readonly keysOnly?: boolean;
 }
 
 export interface ListResult {
@@ -65,8 +67,10 @@ export type DeleteResult =
 export interface WatchSink {
   /** All changes of one or more whole revisions, never empty. */
   events(batch: readonly StoreEvent[]): void;
-  /** Everything up to `rev` has been delivered. Only from a store with `reliableProgress`. */
+  /** Everything up to `rev` has been delivered. */
   progress(rev: Rev): void;
+  /** The watch goes on after its connection was lost. Nothing should be missing; who must be sure compares with a list now. */
+  resumed(): void;
   /**
    * The watch has ended for good: CompactedError when changes it has yet to deliver are gone (list again), FutureRevisionError when
    * the store has gone back in time. Loss of the connection is no end: the watch resumes by itself without gap or repeat.
@@ -75,13 +79,11 @@ export interface WatchSink {
 }
 
 export interface StoreWatch extends Disposable {
-  /** Asks for one progress call soon. May be lost: ask again. Without effect where progress is not reliable. */
+  /** Asks for one progress call soon, with a revision no older than this moment. May be lost: ask again. */
   requestProgress(): void;
 }
 
 export interface Store extends AsyncDisposable {
-  /** False where progress calls cannot prove that a watch has caught up (etcd before 3.4.31): read from the store instead. */
-  readonly reliableProgress: boolean;
   /** The newest value, never a stale one. */
   get(key: string): Promise<{ readonly kv: KeyValue | undefined; readonly rev: Rev }>;
   /** Rejects with CompactedError or FutureRevisionError for a revision that is not there. */

@@ -96,6 +96,8 @@ function readQuery({ query, resource, path }: Call): Query {
   const match = query.get('resourceVersionMatch') ?? '';
   const token = query.get('continue') ?? '';
   checkMatch(match, query.get('resourceVersion') ?? '', token);
+  if (query.get('sendInitialEvents') !== null)
+    throw invalidOption('ListOptions', forbidden('sendInitialEvents', 'sendInitialEvents is forbidden for list'));
   const base = { prefix: prefixOf(resource, path.namespace), selection: selectionOf(query, resource) };
   if (token !== '') return { ...base, ...readToken(token, rev), limit };
   if (rev === undefined) return { ...base, limit, after: '' };
@@ -179,7 +181,8 @@ async function listStore(store: Store, query: Query, at: bigint | undefined, aft
   }
 }
 
-function requireNotOlder(current: bigint, wanted: bigint | undefined): void {
+/** Timeout if the client asked for a state of at least `wanted` and the store has yet to reach it. */
+export function requireNotOlder(current: bigint, wanted: bigint | undefined): void {
   if (wanted !== undefined && current < wanted) throw tooLarge(wanted, current);
 }
 

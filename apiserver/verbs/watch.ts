@@ -10,7 +10,7 @@ import { selectionOf } from '#apiserver/selectors/selection.ts';
 import { keyOf, prefixOf } from '#apiserver/storage/keys.ts';
 import type { ObjectCache } from '#apiserver/storage/version-view.ts';
 import { ApiError } from '#lib/std/errors.ts';
-import { listNewest } from './list.ts';
+import { listNewest, requireNotOlder } from './list.ts';
 import { readInteger } from './options.ts';
 import { parseRevision } from './revision.ts';
 import type { ServerContext } from './server-context.ts';
@@ -30,7 +30,10 @@ export interface Watching extends Disposable {
 
 interface Query {
   readonly from: bigint | undefined;
-  readonly initialEvents: boolean;
+  /** Whether the present state comes first, as ADDED events. */
+  readonly showsPresent: boolean;
+  /** Whether the end of that state is marked: the streaming list of newer clients. */
+  readonly marksEnd: boolean;
   readonly bookmarks: boolean;
   readonly durationMs: number;
 }
@@ -39,7 +42,10 @@ interface Query {
 const minDurationMs = 1_800_000;
 const cacheWaitMs = 3_000;
 
-/** Rejects before anything is sent: Expired for a revision that is gone, Invalid for options that do not go together. */
+/**
+ * Rejects before anything is sent: Expired for a revision that is gone, Invalid for options that do not go together, Timeout if a state
+ * is asked for that cannot be shown in time. A watch from a revision yet to come is silent until then.
+ */
 export async function watch(context: ServerContext, call: Call): Promise<Watching> {
   const { resource, path } = call;
   const query = readQuery(call, context);
@@ -51,9 +57,8 @@ export async function watch(context: ServerContext, call: Call): Promise<Watchin
     names(event.entry.object) || (event.prev !== undefined && names(event.prev.object));
   if (!(await cache.waitFor(0n, cacheWaitMs))) throw notReady();
   const prefix = prefixOf(resource, path.namespace);
-  const present = (await mustList(cache, query)) ? await snapshot(context, call) : undefined;
-  const from = present ? present.rev : query.initialEvents ? undefined : query.from;
-  const client = await cache.watch(from, { prefix, wants });
+  const { from, present } = await startOf(context, call, cache, query);
+  const client = cache.watch(from, { prefix, wants });
   return {
     messages: messagesOf(present ? startingWith(present, client) : client, names, query),
     bookmark: () => (query.bookmarks ? client.bookmarkRev : undefined),
@@ -62,14 +67,22 @@ export async function watch(context: ServerContext, call: Call): Promise<Watchin
   };
 }
 
-/**
- * Whether the client wants to begin with a state that the cache cannot show to have: the newest, or one that it has yet to reach. Where
- * progress is not reliable (see Store.reliableProgress) that is never known of a quiet resource.
- */
-async function mustList(cache: ObjectCache, query: Query): Promise<boolean> {
-  if (query.from === undefined) return !(await cache.isCurrent(cacheWaitMs));
-  if (!query.initialEvents || query.from === 0n) return false;
-  return cache.rev === undefined || cache.rev < query.from;
+interface Start {
+  /** Undefined for the state of the cache. */
+  readonly from: bigint | undefined;
+  /** A state read from the store, where the cache cannot show in time that it has it. */
+  readonly present?: Batch<StoredObject>;
+}
+
+/** Kubernetes' "resource versions" of watch: none is the newest state, 0 any, another one at least that. */
+async function startOf(context: ServerContext, call: Call, cache: ObjectCache, query: Query): Promise<Start> {
+  const { from, showsPresent } = query;
+  if (!showsPresent) return { from: from || (from === 0n ? cache.rev : await context.store.currentRev()) };
+  const shown = from === undefined ? cache.isCurrent(cacheWaitMs) : cache.waitFor(from, cacheWaitMs);
+  if (await shown) return { from: undefined };
+  const present = await snapshot(context, call);
+  requireNotOlder(present.rev, from);
+  return { from: present.rev, present };
 }
 
 async function snapshot(context: ServerContext, call: Call): Promise<Batch<StoredObject>> {
@@ -94,17 +107,28 @@ function notReady(): ApiError {
 }
 
 function readQuery({ query }: Call, context: ServerContext): Query {
-  const bookmarks = isTrue(query.get('allowWatchBookmarks'));
-  const initialEvents = isTrue(query.get('sendInitialEvents'));
+  const from = parseRevision(query.get('resourceVersion'));
+  const initialEvents = query.get('sendInitialEvents');
+  checkMatch(query, initialEvents);
+  const seconds = readInteger(query, 'timeoutSeconds');
+  return {
+    from,
+    showsPresent: initialEvents === null ? !from : isTrue(initialEvents),
+    marksEnd: isTrue(initialEvents),
+    bookmarks: isTrue(query.get('allowWatchBookmarks')),
+    durationMs: seconds ? seconds * 1000 : minDurationMs * (1 + context.random.next()),
+  };
+}
+
+function checkMatch(query: URLSearchParams, initialEvents: string | null): void {
   const match = query.get('resourceVersionMatch') ?? '';
   const refuse = (why: string) => invalidOption('ListOptions', forbidden('resourceVersionMatch', why));
-  if (query.get('sendInitialEvents') !== null && match !== 'NotOlderThan')
+  if (initialEvents !== null && match !== 'NotOlderThan')
     throw refuse('sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');
-  if (query.get('sendInitialEvents') === null && match !== '')
+  if (initialEvents === null && match !== '')
     throw refuse('resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided');
-  const seconds = readInteger(query, 'timeoutSeconds');
-  const durationMs = seconds ? seconds * 1000 : minDurationMs * (1 + context.random.next());
-  return { from: parseRevision(query.get('resourceVersion')), initialEvents, bookmarks, durationMs };
+  if (match !== '' && query.get('continue'))
+    throw refuse('resourceVersionMatch is forbidden when continue is provided');
 }
 
 async function* messagesOf(
@@ -114,7 +138,7 @@ async function* messagesOf(
 ): AsyncIterable<readonly WatchMessage[]> {
   for await (const batch of batches) {
     const messages: WatchMessage[] = batch.events.flatMap((event) => messageOf(event, matches));
-    if (batch.initial && query.initialEvents && query.bookmarks)
+    if (batch.initial && query.marksEnd && query.bookmarks)
       messages.push({ type: 'BOOKMARK', rev: batch.rev, initialEventsEnd: true });
     if (messages.length > 0) yield messages;
   }
@@ -126,10 +150,15 @@ function messageOf(event: CacheEvent<StoredObject>, matches: (object: StoredObje
   const before = event.prev !== undefined && matches(event.prev.object);
   if (event.type === 'DELETED') return before ? [{ type: 'DELETED', entry: event.entry }] : [];
   if (now) return [{ type: before ? 'MODIFIED' : 'ADDED', entry: event.entry }];
-  return before ? [{ type: 'DELETED', entry: atRevision(event.prev, event.rev) }] : [];
+  return before ? [{ type: 'DELETED', entry: leaving(event.prev, event) }] : [];
 }
 
-function atRevision(entry: Cached<StoredObject>, rev: bigint): Cached<StoredObject> {
-  const metadata = { ...entry.object.metadata, resourceVersion: String(rev) };
-  return { key: entry.key, rev, object: { ...entry.object, metadata }, memo: new Map() };
+/** The state before an event under the event's revision, the same one for every client that no longer sees the object. */
+function leaving(prev: Cached<StoredObject>, { entry, rev }: CacheEvent<StoredObject>): Cached<StoredObject> {
+  const known = entry.memo.get('leaving') as Cached<StoredObject> | undefined;
+  if (known) return known;
+  const metadata = { ...prev.object.metadata, resourceVersion: String(rev) };
+  const made = { key: prev.key, rev, object: { ...prev.object, metadata }, memo: new Map() };
+  entry.memo.set('leaving', made);
+  return made;
 }

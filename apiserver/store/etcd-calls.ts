@@ -1,0 +1,176 @@
+/**
+ * Calls to etcd: with one deadline, repeated while etcd does not answer, and watched for a store that has gone back in time.
+ *
+ * etcd3 carries them out; its own retries are off, since it repeats writes without looking at what became of the first.
+ */
+import { Etcd3, type IOptions, type IRangeRequest, type IRangeResponse, type ITxnRequest, type ITxnResponse } from 'etcd3';
+import { backoffMs } from '#lib/std/backoff.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import { ApiError } from '#lib/std/errors.ts';
+import type { Random } from '#lib/std/random.ts';
+import { apiErrorOf, failureOf, mayHaveArrived } from './etcd-errors.ts';
+import { channelOptions, type EtcdTls } from './etcd-grpc.ts';
+import type { Timeline } from './etcd-timeline.ts';
+import { CompactedError, FutureRevisionError, type Rev } from './store.ts';
+
+export interface EtcdCallsOptions {
+  readonly endpoints: readonly string[];
+  readonly tls: EtcdTls | undefined;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timeline: Timeline;
+  /** Told of every write that etcd refused for want of space. */
+  readonly full: () => void;
+}
+
+/** What became of a transaction that writes if something is so, else reads. */
+export interface Outcome {
+  readonly response: ITxnResponse;
+  /** Set if an earlier attempt may have been carried out: a refusal may then be the effect of our own write. */
+  readonly unsure: unknown;
+}
+
+const retry = { firstMs: 50, maxMs: 500 };
+const neverAborted = new AbortController().signal;
+
+type FaultPolicy = NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
+
+/** etcd3 must neither retry nor stop calling by itself: who may repeat what is decided here. */
+const noPolicy: FaultPolicy = {
+  execute: async (call) => call({ signal: neverAborted }),
+  onSuccess: () => ({ dispose() {} }),
+  onFailure: () => ({ dispose() {} }),
+  _altReturn: undefined as never,
+};
+
+export class EtcdCalls implements Disposable {
+  readonly etcd: Etcd3;
+  readonly #options: EtcdCallsOptions;
+  readonly #closed = new AbortController();
+
+  constructor(options: EtcdCallsOptions) {
+    this.#options = options;
+    const scheme = options.tls ? 'https' : 'http';
+    this.etcd = new Etcd3({
+      hosts: options.endpoints.map((address) => `${scheme}://${address}`),
+      ...(options.tls && { credentials: options.tls }),
+      grpcOptions: channelOptions,
+      faultHandling: { host: () => noPolicy, global: noPolicy },
+    });
+  }
+
+  /** Aborts when the store is closed. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /** `rev` is the revision that the request names, for the error that says it is not there. */
+  async range(what: string, request: IRangeRequest, rev?: Rev): Promise<IRangeResponse> {
+    const { timeline } = this.#options;
+    try {
+      timeline.check();
+      const seen = timeline.seen;
+      const read = (leftMs: number) => this.etcd.kv.range(request, deadline(leftMs));
+      const { result } = await this.#persist(read);
+      timeline.note(BigInt(result.header.revision), seen);
+      timeline.check(); // An answer from before the restored time must not look like the present.
+      return result;
+    } catch (error) {
+      const cause = error instanceof LostAnswer ? error.cause : error;
+      const failure = failureOf(cause);
+      if (failure === 'compacted') throw new CompactedError(rev!);
+      if (failure === 'future') throw new FutureRevisionError(rev!, await this.revision());
+      throw apiErrorOf(cause, what);
+    }
+  }
+
+  /** The newest revision: a linearizable read of one key that may be missing, whose header has it. */
+  async revision(): Promise<Rev> {
+    const request = { key: Buffer.from('revision'), count_only: true };
+    const { header } = await this.range('Cannot read the revision', request);
+    return BigInt(header.revision);
+  }
+
+  /**
+   * One transaction. A lost answer is followed by the same transaction again: if that one writes, the first had not. `around` may
+   * add what has to be there before, such as a lease.
+   */
+  async txn(
+    what: string,
+    around: (commit: (request: ITxnRequest) => Promise<ITxnResponse>) => Promise<ITxnResponse>,
+  ): Promise<Outcome> {
+    const { timeline, full } = this.#options;
+    timeline.check();
+    const seen = timeline.seen;
+    const attempt = (leftMs: number) => around((request) => this.etcd.kv.txn(request, deadline(leftMs)));
+    try {
+      const { result, lost } = await this.#persist(attempt);
+      timeline.note(BigInt(result.header.revision), seen);
+      return { response: result, unsure: lost };
+    } catch (error) {
+      if (error instanceof LostAnswer) throw unknownOutcome(what, error);
+      if (failureOf(error) === 'full') full();
+      throw apiErrorOf(error, what);
+    }
+  }
+
+  async compact(rev: Rev, options: { readonly physical?: boolean } = {}): Promise<void> {
+    try {
+      const request = { revision: String(rev), physical: options.physical ?? false };
+      await this.etcd.kv.compact(request, deadline(this.#options.timeoutMs));
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure === 'compacted') return;
+      if (failure === 'future') throw new FutureRevisionError(rev, await this.revision());
+      throw apiErrorOf(error, `Cannot compact to revision ${rev}`);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed.abort(new ApiError('ServiceUnavailable', 'The store has been closed'));
+    this.etcd.close();
+  }
+
+  /**
+   * Repeats `call` while etcd does not answer, within one deadline for all. `lost` is an attempt before the last one that may have
+   * been carried out all the same; if no attempt was answered and there is such a one, rejects with LostAnswer.
+   */
+  async #persist<T>(call: (leftMs: number) => Promise<T>): Promise<{ result: T; lost: unknown }> {
+    const { clock, random, timeoutMs } = this.#options;
+    const endMs = clock.monotonic() + timeoutMs;
+    let lost: unknown;
+    for (let failures = 1; ; failures++) {
+      this.#closed.signal.throwIfAborted();
+      try {
+        return { result: await call(endMs - clock.monotonic()), lost };
+      } catch (error) {
+        if (failureOf(error) !== 'unreached') throw error;
+        if (mayHaveArrived(error)) lost = error;
+        const delayMs = backoffMs(failures, retry, random);
+        if (clock.monotonic() + delayMs >= endMs) throw lost === undefined ? error : new LostAnswer(lost);
+        await clock.sleep(delayMs, this.#closed.signal);
+      }
+    }
+  }
+}
+
+/** For gRPC, which counts in wall time. */
+export function deadline(afterMs: number): { readonly deadline: number } {
+  return { deadline: Date.now() + afterMs };
+}
+
+class LostAnswer extends Error {
+  constructor(cause: unknown) {
+    super('The answer was lost', { cause });
+    this.name = 'LostAnswer';
+  }
+}
+
+export function unknownOutcome(what: string, cause: unknown): ApiError {
+  const details = { retryAfterSeconds: 1 };
+  return new ApiError('Timeout', `${what}: etcd's answer was lost, read the object to see what became of it`, {
+    cause,
+    details,
+  });
+}

@@ -1,0 +1,55 @@
+/**
+ * Notices an etcd that has gone back in time: an older snapshot was restored under us, or a fault took revisions away. Numbers that
+ * clients hold would then be given out again, for other states, and a watch that resumes at one would miss what is new.
+ *
+ * The remedy is what `etcdutl snapshot restore --bump-revision --mark-compacted` does: empty writes until the revision is beyond all
+ * that was ever seen, then a compaction there, so that etcd itself answers every number of the lost future as one too old. Until that
+ * is done the store answers nothing. Objects are never touched.
+ */
+import { ApiError } from '#lib/std/errors.ts';
+import type { Rev } from './store.ts';
+
+export class Timeline {
+  readonly #mend: (lost: Rev) => Promise<Rev>;
+  readonly #wentBack: (error: Error) => void;
+  #seen: Rev = 0n;
+  #mending = false;
+
+  /** `mend` leads the store beyond `lost` and resolves with where it is then; it must not give up. `wentBack` is told at once. */
+  constructor(mend: (lost: Rev) => Promise<Rev>, wentBack: (error: Error) => void) {
+    this.#mend = mend;
+    this.#wentBack = wentBack;
+  }
+
+  /** The newest revision that was seen. Remember it before a call: a linearizable answer to it cannot be older. */
+  get seen(): Rev {
+    return this.#seen;
+  }
+
+  /** Throws ServiceUnavailable while the store is being led out of the past. */
+  check(): void {
+    if (!this.#mending) return;
+    const message = 'The store has gone back in time: its revisions are being led beyond the lost ones, try again';
+    throw new ApiError('ServiceUnavailable', message, { details: { retryAfterSeconds: 1 } });
+  }
+
+  /** The revision of an answer, and what had been seen before it was asked for. */
+  note(rev: Rev, seenBefore: Rev): void {
+    if (rev < seenBefore) this.#leadOut(rev);
+    else if (rev > this.#seen) this.#seen = rev;
+  }
+
+  #leadOut(rev: Rev): void {
+    if (this.#mending) return;
+    this.#mending = true;
+    const lost = this.#seen;
+    this.#wentBack(new ApiError('Expired', `The store has gone back in time, from revision ${lost} to ${rev}`));
+    this.#mend(lost).then(
+      (now) => {
+        this.#seen = now;
+        this.#mending = false;
+      },
+      () => undefined, // Only a store that is being closed gives up.
+    );
+  }
+}
