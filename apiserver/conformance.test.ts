@@ -26,7 +26,6 @@ const differs: Readonly<Record<string, string>> = {
   'post-with-rv': 'a mistake of the client is 400 here, 500 there',
   'put-bad-rv': 'a mistake of the client is 400 here, 500 there',
   'accept-pb-only': 'the answer is the same, but as JSON',
-  'watch-future': 'a revision that is yet to come is told with 504 at once, as it is for lists',
 };
 
 /** Revisions of the recording that had been compacted when they were asked for. */

@@ -330,7 +330,8 @@ export class WatchCache<T> implements Disposable {
       this.#log.warn('The store has lost events', { missed: more.length + 1, first, rev: `${rev}` });
       this.#leave(new Error(`${more.length + 1} changes never arrived`));
     } catch (error) {
-      if (!this.#over.signal.aborted) this.#log.warn('Cannot compare the cache with the store, will try again', { error });
+      if (!this.#over.signal.aborted)
+        this.#log.warn('Cannot compare the cache with the store, will try again', { error });
     }
   }
 

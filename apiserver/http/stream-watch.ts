@@ -4,6 +4,10 @@ import type { Watching, WatchMessage } from '#apiserver/verbs/watch.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { HttpResponse } from './transport.ts';
 
+/** Characters that are encoded before the client has to take them. */
+const portionChars = 64 * 1024;
+/** A client that takes nothing for so long, though something waits, is cut off. */
+const stallMs = 60_000;
 const bookmarkEveryMs = 60_000;
 /** The last bookmark comes so long before the end, so that a client resumes from close to it. */
 const lastBookmarkMs = 2_000;
@@ -32,7 +36,11 @@ export async function streamWatch(
   // Node sends headers with the first byte of the body; a client of a quiet watch would wait for them for ever.
   response.flushHeaders();
   const end = () => watching[Symbol.dispose]();
-  const bookmark = () => sendBookmark(response, watching, encode);
+  let sending = false;
+  const bookmark = () => {
+    // What was taken from the watch is older than its bookmark.
+    if (!sending) sendBookmark(response, watching, encode);
+  };
   stack.use(onAbort(options.gone, end));
   stack.use(
     onAbort(options.leave, () => {
@@ -44,29 +52,45 @@ export async function streamWatch(
   stack.use(bookmarks(bookmark, watching.durationMs, options.clock));
   const over = AbortSignal.any([options.gone, options.leave]);
   for await (const batch of watching.messages) {
-    await writeBatch(response, batch, encode, over);
+    sending = true;
+    await writeBatch(response, batch, encode, { clock: options.clock, over });
+    sending = false;
     options.sent(batch.length);
   }
   response.end();
 }
 
+interface Writing {
+  readonly clock: Clock;
+  readonly over: AbortSignal;
+}
+
+/** In portions, so that of a large batch for a slow client no more is in memory than it is about to take. */
 async function writeBatch(
   response: HttpResponse,
   batch: readonly WatchMessage[],
   encode: WatchEncoder,
-  signal: AbortSignal,
+  writing: Writing,
 ): Promise<void> {
-  if (response.write(batch.map(encode).join(''))) return;
-  // Not reading from the watch meanwhile is what bounds memory: its queue fills up and the cache cuts it off.
-  await new Promise<void>((resolve) => {
-    const go = () => {
-      response.off('drain', go).off('close', go);
-      signal.removeEventListener('abort', go);
-      resolve();
-    };
-    response.on('drain', go).on('close', go);
-    signal.addEventListener('abort', go, { once: true });
-  });
+  let portion = '';
+  for (const [index, message] of batch.entries()) {
+    portion += encode(message);
+    if (portion.length < portionChars && index < batch.length - 1) continue;
+    if (!response.write(portion)) await drained(response, writing);
+    if (writing.over.aborted || response.destroyed) return;
+    portion = '';
+  }
+}
+
+/** Not reading from the watch meanwhile is what bounds memory: its queue fills up and the cache cuts it off. */
+async function drained(response: HttpResponse, { clock, over }: Writing): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  using stack = new DisposableStack();
+  response.on('drain', resolve).on('close', resolve);
+  stack.defer(() => response.off('drain', resolve).off('close', resolve));
+  stack.use(onAbort(over, resolve));
+  stack.use(clock.timeout(() => response.destroy(), stallMs));
+  await promise; // not before: what is on the stack goes when this function ends
 }
 
 function onAbort(signal: AbortSignal, callback: () => void): Disposable {

@@ -17,7 +17,6 @@ export function meteredStore(store: Store, metrics: Metrics, clock: Clock): Stor
     }
   }
   return {
-    reliableProgress: store.reliableProgress,
     get: (key) => timed('get', key, () => store.get(key)),
     list: (prefix, options) => timed('list', prefix, () => store.list(prefix, options)),
     create: (key, value, options) => timed('create', key, () => store.create(key, value, options)),

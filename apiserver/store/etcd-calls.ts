@@ -3,7 +3,14 @@
  *
  * etcd3 carries them out; its own retries are off, since it repeats writes without looking at what became of the first.
  */
-import { Etcd3, type IOptions, type IRangeRequest, type IRangeResponse, type ITxnRequest, type ITxnResponse } from 'etcd3';
+import {
+  Etcd3,
+  type IOptions,
+  type IRangeRequest,
+  type IRangeResponse,
+  type ITxnRequest,
+  type ITxnResponse,
+} from 'etcd3';
 import { backoffMs } from '#lib/std/backoff.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';

@@ -123,7 +123,9 @@ export function etcdEndpoint(address: string, tls?: EtcdTls): EtcdEndpoint {
   const call = <Answer>(method: Unary<Answer>, request: object, timeoutMs: number) =>
     new Promise<Answer>((resolve, reject) => {
       const options = { deadline: Date.now() + timeoutMs, waitForReady: true };
-      method.call(maintenance, request, options, (error, answer) => (error ? reject(error) : resolve(answer as Answer)));
+      method.call(maintenance, request, options, (error, answer) =>
+        error ? reject(error) : resolve(answer as Answer),
+      );
     });
   return {
     address,

@@ -1,9 +1,9 @@
 import { backoffMs } from '#lib/std/backoff.ts';
+import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
-import { type EtcdCalls, deadline } from './etcd-calls.ts';
-import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
+import { deadline, type EtcdCalls } from './etcd-calls.ts';
 import type { Rev } from './store.ts';
 
 export interface RenumberOptions {
@@ -49,5 +49,7 @@ async function writeMany({ calls, key }: RenumberOptions): Promise<Rev> {
   calls.closed.throwIfAborted();
   const put = () => calls.etcd.kv.put({ key, value: Buffer.alloc(0) }, deadline(callTimeoutMs));
   const answers = await Promise.all(Array.from({ length: writesAtOnce }, put));
-  return answers.map(({ header }) => BigInt(header.revision)).reduce((a, b) => (a > b ? a : b));
+  let newest = 0n;
+  for (const { header } of answers) if (BigInt(header.revision) > newest) newest = BigInt(header.revision);
+  return newest;
 }

@@ -7,16 +7,16 @@
  * is done the store answers nothing. Objects are never touched.
  */
 import { ApiError } from '#lib/std/errors.ts';
-import type { Rev } from './store.ts';
+import { FutureRevisionError, type Rev } from './store.ts';
 
 export class Timeline {
   readonly #mend: (lost: Rev) => Promise<Rev>;
-  readonly #wentBack: (error: Error) => void;
+  readonly #wentBack: (error: FutureRevisionError) => void;
   #seen: Rev = 0n;
   #mending = false;
 
   /** `mend` leads the store beyond `lost` and resolves with where it is then; it must not give up. `wentBack` is told at once. */
-  constructor(mend: (lost: Rev) => Promise<Rev>, wentBack: (error: Error) => void) {
+  constructor(mend: (lost: Rev) => Promise<Rev>, wentBack: (error: FutureRevisionError) => void) {
     this.#mend = mend;
     this.#wentBack = wentBack;
   }
@@ -43,7 +43,7 @@ export class Timeline {
     if (this.#mending) return;
     this.#mending = true;
     const lost = this.#seen;
-    this.#wentBack(new ApiError('Expired', `The store has gone back in time, from revision ${lost} to ${rev}`));
+    this.#wentBack(new FutureRevisionError(lost, rev));
     this.#mend(lost).then(
       (now) => {
         this.#seen = now;

@@ -16,18 +16,18 @@ import { SpaceKeeper } from './etcd-space.ts';
 import { Timeline } from './etcd-timeline.ts';
 import { EtcdWatch, toKeyValue } from './etcd-watch.ts';
 import { checkPrefix, checkSize, prefixEnd } from './keys.ts';
-import {
-  type CreateResult,
-  type DeleteResult,
-  type KeyValue,
-  type ListOptions,
-  type ListResult,
-  type Rev,
-  type Store,
-  type StoreWatch,
-  type UpdateResult,
-  type WatchSink,
-  type WriteOptions,
+import type {
+  CreateResult,
+  DeleteResult,
+  KeyValue,
+  ListOptions,
+  ListResult,
+  Rev,
+  Store,
+  StoreWatch,
+  UpdateResult,
+  WatchSink,
+  WriteOptions,
 } from './store.ts';
 
 export interface EtcdOptions {
