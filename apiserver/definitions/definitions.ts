@@ -89,7 +89,7 @@ export class Definitions implements AsyncDisposable {
     const { signal } = this.#over;
     const cache = this.#options.context.caches.of(definitionKind);
     await cache.waitFor(0n, loadMs);
-    using watch = await cache.watch(undefined);
+    using watch = cache.watch(undefined);
     const end = () => watch[Symbol.dispose]();
     signal.addEventListener('abort', end, { once: true });
     using _ = { [Symbol.dispose]: () => signal.removeEventListener('abort', end) };

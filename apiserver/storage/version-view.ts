@@ -9,7 +9,7 @@ import { inVersion } from './codec.ts';
 /** What verbs use of a watch cache. */
 export interface ObjectCache
   extends Pick<WatchCache<StoredObject>, 'rev' | 'size' | 'get' | 'list' | 'waitFor' | 'isCurrent'> {
-  watch(...arguments_: Parameters<WatchCache<StoredObject>['watch']>): Promise<ObjectWatch>;
+  watch(...arguments_: Parameters<WatchCache<StoredObject>['watch']>): ObjectWatch;
 }
 
 /** What verbs use of a client's watch. */
@@ -36,8 +36,8 @@ export function versionView(cache: WatchCache<StoredObject>, resource: Resource)
     },
     waitFor: (rev, timeoutMs) => cache.waitFor(rev, timeoutMs),
     isCurrent: (timeoutMs) => cache.isCurrent(timeoutMs),
-    async watch(from, { wants, ...options } = {}) {
-      const watch = await cache.watch(from, {
+    watch(from, { wants, ...options } = {}) {
+      const watch = cache.watch(from, {
         ...options,
         ...(wants ? { wants: (event) => wants(convertEvent(event, resource)) } : {}),
       });
