@@ -1,4 +1,6 @@
-/** What must be there before the first request: a store that answers, and the namespaces of the system. */
+/** What must be there before the first request: a store that answers, the namespaces of the system, the default roles and bindings. */
+
+import { reconcileDefaults } from '#apiserver/rbac/reconcile.ts';
 import { namespaces } from '#apiserver/resources/builtin.ts';
 import { createObject } from '#apiserver/storage/objects.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
@@ -44,8 +46,20 @@ export async function waitForStore<T>(ask: () => Promise<T>, patience: Patience)
   }
 }
 
-export async function createSystemNamespaces(context: ServerContext): Promise<void> {
+export async function createDefaults(context: ServerContext): Promise<void> {
   for (const name of systemNamespaces) await createNamespace(context, name);
+  await reconcileDefaults(context);
+}
+
+/** Rejects with ServiceUnavailable if the roles are not known by the deadline: without them everybody would be refused. */
+export async function waitForRoles(loaded: Promise<void>, { clock, deadlineMs }: Patience): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const seconds = Math.round(deadlineMs / 1000);
+  using _ = clock.timeout(
+    () => reject(new ApiError('ServiceUnavailable', `The roles could not be read from the store for ${seconds} s`)),
+    deadlineMs,
+  );
+  await Promise.race([loaded, late]);
 }
 
 async function createNamespace(context: ServerContext, name: string): Promise<void> {

@@ -50,10 +50,15 @@ describe('who may ask', () => {
   });
 
   test('a client certificate of the authority says who one is, that of another does not', async () => {
-    const certificate = await issue(started.authority, { commonName: 'jo', usage: 'client' });
+    const jo = { commonName: 'jo', usage: 'client' } as const;
+    const certificate = await issue(started.authority, { ...jo, organizations: ['system:masters'] });
     expect((await started.request(maps(), { token: undefined, certificate })).status).toBe(200);
+    const plain = await issue(started.authority, jo);
+    expect((await started.request(maps(), { token: undefined, certificate: plain })).json().message).toBe(
+      'configmaps is forbidden: User "jo" cannot list resource "configmaps" in API group "" in the namespace "default"',
+    );
     const { createAuthority } = await import('#lib/tls/authority.ts');
-    const stranger = await issue(await createAuthority('other'), { commonName: 'jo', usage: 'client' });
+    const stranger = await issue(await createAuthority('other'), jo);
     expect((await started.request(maps(), { token: undefined, certificate: stranger })).status).toBe(401);
   });
 });

@@ -7,9 +7,9 @@ import { systemClock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import { createAccess } from './auth/access.ts';
-import { allowAuthenticated } from './auth/authorize.ts';
+import { allowMasters } from './auth/authorize.ts';
 import { readTokens } from './auth/tokens.ts';
-import { createSystemNamespaces, type Patience, waitForStore } from './bootstrap.ts';
+import { createDefaults, type Patience, waitForRoles, waitForStore } from './bootstrap.ts';
 import { createWaitGroup } from './chain/drain.ts';
 import { createLeaving } from './chain/leaving.ts';
 import { trackConnections } from './connections.ts';
@@ -24,6 +24,9 @@ import type { HttpRequest, HttpResponse } from './http/transport.ts';
 import { meteredStore } from './metrics/metered-store.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { handle, type Pipeline } from './pipeline.ts';
+import { keepPolicy } from './rbac/keep.ts';
+import { rbacResources } from './rbac/kinds.ts';
+import { Policy } from './rbac/policy.ts';
 import { builtins } from './resources/builtin.ts';
 import type { Crd } from './resources/crd.ts';
 import { createRegistry, type Registry } from './resources/registry.ts';
@@ -71,7 +74,10 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   const metrics = stack.use(createMetrics());
   const store = meteredStore(options.store, metrics, clock);
   const caches = stack.use(createCaches({ store, clock, random, log }));
-  const context: ServerContext = { store, caches, clock, random };
+  const policy = new Policy();
+  const tokens = [readTokens(options.tokens)];
+  const access = stack.use(createAccess({ tokens, authorizers: [allowMasters], policy, clock, log }));
+  const context: ServerContext = { access, store, caches, clock, random };
   const patience: Patience = {
     clock,
     random,
@@ -79,23 +85,23 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     deadlineMs: options.storeDeadlineMs ?? defaultStoreDeadlineMs,
     signal: options.signal ?? new AbortController().signal,
   };
-  await waitForStore(() => createSystemNamespaces(context), patience);
-  const ownKinds = [...builtins, definitionKind];
+  await waitForStore(() => createDefaults(context), patience);
+  const ownKinds = [...builtins, ...Object.values(rbacResources), definitionKind];
   const registry = createRegistry(ownKinds);
   // All caches from the start: one made at the first watch would know nothing of what happened since that client's list.
   caches.follow(registry.all());
   const definitions = stack.use(new Definitions({ context, registry, builtins: ownKinds, log }));
   await waitForStore(() => installDefinitions(options.crds, context, log), patience);
   await waitForStore(() => definitions.settle(), patience);
+  const keeper = keepPolicy(policy, { store, caches, clock, random, log, changed: () => access.recheck() });
+  await waitForRoles(stack.use(keeper).loaded, patience);
   const stopping = new AbortController();
   const server = secureServer(options);
   const pipeline: Pipeline = {
     context,
     registry,
     definitions,
-    access: stack.use(
-      createAccess({ tokens: [readTokens(options.tokens)], authorizer: allowAuthenticated, clock, log }),
-    ),
+    access,
     documents: createDocuments(registry),
     health: createHealth({ store, clock, stopping: () => stopping.signal.aborted }),
     metrics,

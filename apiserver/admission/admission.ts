@@ -14,6 +14,7 @@ import { configMapRules, namespaceRules, secretRules } from './builtin.ts';
 import { computeFactoryRules } from './compute-factory.ts';
 import { clusterRules, imageRules, subnetRules } from './infrastructure.ts';
 import { instanceTypeRules, virtualMachineRules, vmOperationRules, vmPoolRules } from './machine.ts';
+import { clusterRoleBindingRules, clusterRoleRules, roleBindingRules, roleRules } from './rbac.ts';
 import type { AdmissionRequest, Rules } from './rules.ts';
 
 /** By `Kind.group`, or `Kind` in the core group. */
@@ -30,6 +31,10 @@ const rules: Readonly<Record<string, Rules>> = {
   'VMOperation.computefactory.io': vmOperationRules,
   'VMPool.computefactory.io': vmPoolRules,
   'CustomResourceDefinition.apiextensions.k8s.io': definitionRules,
+  'Role.rbac.authorization.k8s.io': roleRules,
+  'ClusterRole.rbac.authorization.k8s.io': clusterRoleRules,
+  'RoleBinding.rbac.authorization.k8s.io': roleBindingRules,
+  'ClusterRoleBinding.rbac.authorization.k8s.io': clusterRoleBindingRules,
 };
 
 function rulesOf(resource: Resource): Rules {

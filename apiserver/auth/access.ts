@@ -1,9 +1,10 @@
 /** Who asks and whether they may: what every way into the server goes through, and what open streams are measured by again. */
+import type { Policy } from '#apiserver/rbac/policy.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Attributes } from './attributes.ts';
 import { authenticate, type Credentials, type Identity, type TokenAuthenticator } from './authenticate.ts';
-import { type Authorizer, requireAllowed } from './authorize.ts';
+import { type Authorizer, authorizerChain, requireAllowed } from './authorize.ts';
 import { type Impersonation, impersonation } from './impersonate.ts';
 import { OpenStreams } from './open-streams.ts';
 import { anonymousUser, type User, unauthenticatedGroup } from './user.ts';
@@ -20,6 +21,8 @@ export const anonymous: Caller = { user: nobody, sender: { user: nobody } };
 
 export interface Access extends Disposable {
   readonly authorizer: Authorizer;
+  /** The part of it that roles give. */
+  readonly policy: Policy;
   /** undefined if the request does not say who sends it; Unauthorized if that is not believed. */
   authenticate(credentials: Credentials): Promise<Identity | undefined>;
   /** Forbidden if the sender may not speak for whom these headers name. */
@@ -34,12 +37,15 @@ export interface Access extends Disposable {
 
 export interface AccessOptions {
   readonly tokens: readonly TokenAuthenticator[];
-  readonly authorizer: Authorizer;
+  /** Authorizers that are asked before the roles. */
+  readonly authorizers: readonly Authorizer[];
+  readonly policy: Policy;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-export function createAccess({ tokens, authorizer, clock, log }: AccessOptions): Access {
+export function createAccess({ tokens, authorizers, policy, clock, log }: AccessOptions): Access {
+  const authorizer = authorizerChain(...authorizers, policy.authorizer);
   const refused = (reason: unknown) => log.info('Refused a bearer token', { error: reason });
   const require = (caller: Caller, attributes: Attributes) => requireAllowed(authorizer, caller.user, attributes);
   const streams = new OpenStreams({
@@ -52,6 +58,7 @@ export function createAccess({ tokens, authorizer, clock, log }: AccessOptions):
   });
   return {
     authorizer,
+    policy,
     require,
     authenticate: (credentials) => authenticate(credentials, tokens, refused),
     impersonate(sender, rawHeaders) {

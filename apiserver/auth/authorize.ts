@@ -1,7 +1,7 @@
 import { qualifiedName } from '#apiserver/resources/resource.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import type { Attributes, ResourceAttributes } from './attributes.ts';
-import { authenticatedGroup, mastersGroup, type User } from './user.ts';
+import { mastersGroup, type User } from './user.ts';
 
 /** `none`: no opinion, the next one decides. `reason` goes to the client, so it must not tell what exists. */
 export type Decision =
@@ -26,10 +26,6 @@ export function authorizerChain(...authorizers: readonly Authorizer[]): Authoriz
 
 export const allowMasters: Authorizer = (user) =>
   user.groups.includes(mastersGroup) ? { verdict: 'allow', reason: `group ${mastersGroup}` } : { verdict: 'none' };
-
-/** Until roles are enforced: whoever has shown who they are may do everything. */
-export const allowAuthenticated: Authorizer = (user) =>
-  user.groups.includes(authenticatedGroup) ? { verdict: 'allow', reason: 'authenticated' } : { verdict: 'none' };
 
 /** Forbidden, in Kubernetes' words, unless it is allowed. */
 export function requireAllowed(authorizer: Authorizer, user: User, attributes: Attributes): void {

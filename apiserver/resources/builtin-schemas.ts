@@ -1,7 +1,7 @@
 /** Schemas of Kubernetes' own kinds, as far as they are served. Descriptions are what `kubectl explain` prints. */
 import type { Schema } from '#apiserver/schema/schema.ts';
 
-const text = (description: string): Schema => ({ type: 'string', description });
+export const text = (description: string): Schema => ({ type: 'string', description });
 const integer = (description: string): Schema => ({ type: 'integer', description });
 const time = (description: string): Schema => ({ type: 'string', format: 'date-time', description });
 const textMap = (description: string, item: Schema = { type: 'string' }): Schema => ({
@@ -9,8 +9,12 @@ const textMap = (description: string, item: Schema = { type: 'string' }): Schema
   description,
   additionalProperties: item,
 });
-const list = (description: string, items: Schema): Schema => ({ type: 'array', description, items });
-const object = (description: string, properties: Record<string, Schema>, required: readonly string[] = []): Schema => ({
+export const list = (description: string, items: Schema): Schema => ({ type: 'array', description, items });
+export const object = (
+  description: string,
+  properties: Record<string, Schema>,
+  required: readonly string[] = [],
+): Schema => ({
   type: 'object',
   description,
   properties,
@@ -19,7 +23,11 @@ const object = (description: string, properties: Record<string, Schema>, require
 const bytes: Schema = { type: 'string', format: 'byte' };
 
 /** Every kind has these; metadata is typed by the server. */
-function kind(description: string, properties: Record<string, Schema>, required: readonly string[] = []): Schema {
+export function kindSchema(
+  description: string,
+  properties: Record<string, Schema>,
+  required: readonly string[] = [],
+): Schema {
   return object(
     description,
     {
@@ -44,7 +52,7 @@ const condition = object(
   ['type', 'status'],
 );
 
-export const namespaceSchema = kind('A scope for names.', {
+export const namespaceSchema = kindSchema('A scope for names.', {
   spec: object('How it is deleted.', {
     finalizers: list('Who must finish before it goes away; written through the finalize subresource.', {
       type: 'string',
@@ -60,13 +68,13 @@ export const namespaceSchema = kind('A scope for names.', {
   }),
 });
 
-export const configMapSchema = kind('Configuration as text.', {
+export const configMapSchema = kindSchema('Configuration as text.', {
   data: textMap('Values as text.'),
   binaryData: textMap('Values in base64.', bytes),
   immutable: { type: 'boolean', description: 'Refuse every change of data.' },
 });
 
-export const secretSchema = kind('Values that are nobody else’s business.', {
+export const secretSchema = kindSchema('Values that are nobody else’s business.', {
   type: text('What programs may expect of the data. Opaque if empty.'),
   data: textMap('Values in base64.', bytes),
   stringData: textMap('Values as text, for writing: put into data by the server, never returned.'),
@@ -83,7 +91,7 @@ const reference = object('The object that the event speaks of.', {
   fieldPath: text('The part of it.'),
 });
 
-export const eventSchema = kind(
+export const eventSchema = kindSchema(
   'Something that happened to an object. Forgotten after an hour.',
   {
     involvedObject: reference,
@@ -104,7 +112,7 @@ export const eventSchema = kind(
   ['involvedObject'],
 );
 
-export const leaseSchema = kind('Who holds something, and until when.', {
+export const leaseSchema = kindSchema('Who holds something, and until when.', {
   spec: object('The lease.', {
     holderIdentity: text('Who holds it; empty if nobody.'),
     leaseDurationSeconds: { ...integer('How long others must wait after renewTime.'), minimum: 1 },

@@ -3,7 +3,7 @@ import type { Schema } from '#apiserver/schema/schema.ts';
 import { configMapSchema, eventSchema, leaseSchema, namespaceSchema, secretSchema } from './builtin-schemas.ts';
 import { allVerbs, type Column, type Resource } from './resource.ts';
 
-const age: Column = {
+export const age: Column = {
   name: 'Age',
   type: 'date',
   description: 'When the object was created.',
@@ -17,7 +17,7 @@ interface Definition {
   readonly columns: readonly Column[];
 }
 
-function builtin(
+export function builtin(
   group: string,
   definition: Definition,
   more: Partial<Pick<Resource, 'shortNames' | 'status' | 'finalize' | 'ttlSeconds' | 'selectableFields'>> & {

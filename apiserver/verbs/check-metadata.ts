@@ -1,5 +1,6 @@
 /** The rules of metadata, which hold for every kind (apimachinery, pkg/api/validation/objectmeta.go). */
 import type { ApiObject, Metadata } from '#apiserver/json/object.ts';
+import { hasSegmentName } from '#apiserver/rbac/kinds.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { forbidden, invalid, required, tooLong } from '#apiserver/schema/causes.ts';
 import type { Cause } from '#lib/std/errors.ts';
@@ -36,8 +37,17 @@ function checkName(metadata: Metadata, resource: Resource): Cause[] {
   const isNamespace = resource.group === '' && resource.plural === 'namespaces';
   const max = isNamespace ? 63 : 253;
   if (name.length > max) return [invalid('metadata.name', name, `must be no more than ${max} characters`)];
+  if (hasSegmentName(resource)) return checkSegment(name);
   if (isNamespace) return label.test(name) ? [] : [invalid('metadata.name', name, labelRule)];
   return subdomain.test(name) ? [] : [invalid('metadata.name', name, subdomainRule)];
+}
+
+/** What stands between two slashes of a path (apimachinery, api/validation/path). */
+function checkSegment(name: string): Cause[] {
+  if (name === '.' || name === '..') return [invalid('metadata.name', name, `may not be '${name}'`)];
+  return ['/', '%']
+    .filter((character) => name.includes(character))
+    .map((character) => invalid('metadata.name', name, `may not contain '${character}'`));
 }
 
 function isQualified(key: string): boolean {

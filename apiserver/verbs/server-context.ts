@@ -1,3 +1,4 @@
+import type { Access } from '#apiserver/auth/access.ts';
 import type { Caches } from '#apiserver/storage/caches.ts';
 import type { Store } from '#apiserver/store/store.ts';
 import type { Clock } from '#lib/std/clock.ts';
@@ -5,6 +6,7 @@ import type { Random } from '#lib/std/random.ts';
 
 /** What every verb needs of the server. */
 export interface ServerContext {
+  readonly access: Access;
   readonly store: Store;
   readonly caches: Caches;
   readonly clock: Clock;

@@ -9,6 +9,7 @@ import { createCaches } from '#apiserver/storage/caches.ts';
 import { encode } from '#apiserver/storage/codec.ts';
 import { openStore } from '#apiserver/store/open.ts';
 import type { Store } from '#apiserver/store/store.ts';
+import { openAccess } from '#apiserver/testing/access.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { seededRandom } from '#lib/std/random.ts';
@@ -75,7 +76,7 @@ test.each([
   await caches.of(maps).waitFor(0n, 5_000);
   // The cache cannot hear of this one, so it does not know whether it is up to date.
   await store.create('core/secrets/default/other', new Uint8Array([1]));
-  using watching = await watch({ store, caches, clock: systemClock, random }, callOf(query));
+  using watching = await watch({ access: openAccess(), store, caches, clock: systemClock, random }, callOf(query));
   const seen: string[] = [];
   let written: Promise<unknown> | undefined;
   for await (const messages of watching.messages) {

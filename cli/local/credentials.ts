@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { programGroups } from '#lib/api/names.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import type { Random } from '#lib/std/random.ts';
 import { createAuthority, issue } from '#lib/tls/authority.ts';
@@ -12,8 +13,8 @@ const days = 365;
 /** Who talks to the API server: the user at the keyboard and our own programs, each with a token of its own. */
 const users = [
   { name: 'admin', user: 'admin', groups: ['system:masters'] },
-  { name: 'controllers', user: 'system:computefactory:controllers', groups: ['system:computefactory'] },
-  { name: 'cluster-server', user: 'system:computefactory:cluster-server:local', groups: ['system:computefactory'] },
+  { name: 'controllers', user: programGroups.controllers, groups: [programGroups.controllers] },
+  { name: 'cluster-server', user: `${programGroups.clusterServer}:local`, groups: [programGroups.clusterServer] },
 ] as const;
 
 /** Safe to repeat: the kubeconfig for the user is written last, and once it is there nothing is made again. */

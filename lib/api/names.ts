@@ -7,6 +7,12 @@ export const systemNamespace = 'cf-system';
 /** Images here are readable from every namespace. */
 export const publicNamespace = 'cf-public';
 
+/** Groups of the credentials of our own programs, which the API server gives the roles of the same names. */
+export const programGroups = {
+  controllers: 'system:computefactory:controllers',
+  clusterServer: 'system:computefactory:cluster-server',
+} as const;
+
 export const labels = {
   factory: 'computefactory.io/factory',
   pool: 'computefactory.io/pool',
