@@ -22,7 +22,7 @@ const notSent = new Set(['cleanup', 'post-cel', 'put-immutable-cel']);
 const differs: Readonly<Record<string, string>> = {
   'post-wrong-kind': 'the second cause is that of a CEL rule',
   'post-yaml': 'the recording server reads YAML 1.1, where y is a boolean; here it is a text',
-  'post-pb': 'the recording proxy failed; protobuf is answered with 415',
+  'post-pb': 'the recording proxy failed; a custom resource as protobuf is 400',
   'post-with-rv': 'a mistake of the client is 400 here, 500 there',
   'put-bad-rv': 'a mistake of the client is 400 here, 500 there',
   'accept-pb-only': 'the answer is the same, but as JSON',

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { issue } from '#lib/tls/authority.ts';
 import type { Json, JsonObject } from './json/json.ts';
 import type { StoredObject } from './json/object.ts';
+import { encodeProtobuf } from './protobuf/body.ts';
 import { readLines, type Send } from './testing/http.ts';
 import { startTestServer, type TestServer } from './testing/start.ts';
 
@@ -123,11 +124,32 @@ describe('writes', () => {
     expect((await started.request(maps(), { method: 'POST', headers, body: bomb })).status).toBe(400);
   });
 
-  test('a protobuf body is refused with what to do instead', async () => {
-    const headers = { 'content-type': 'application/vnd.kubernetes.protobuf' };
-    const reply = await started.request(maps(), { method: 'POST', headers, body: 'k8s\0' });
-    expect(reply.status).toBe(415);
-    expect(reply.json().message).toContain('kubectl create -f');
+  test('objects in protobuf are stored as if they had come as JSON', async () => {
+    const send = (path: string, object: JsonObject) =>
+      started.request(path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/vnd.kubernetes.protobuf' },
+        body: encodeProtobuf(object),
+      });
+    const spec = { holderIdentity: 'a', leaseDurationSeconds: 15, renewTime: '2026-01-02T03:04:05.000678Z' };
+    const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'go' }, spec };
+    const created = await send('/apis/coordination.k8s.io/v1/namespaces/default/leases', lease);
+    expect(created.status).toBe(201);
+    expect(created.json()).toMatchObject(lease);
+    const involvedObject = { kind: 'Lease', namespace: 'default', name: 'go' };
+    const event = {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: 'go' },
+      involvedObject,
+      reason: 'Led',
+      count: 1,
+    };
+    expect((await send('/api/v1/namespaces/default/events', event)).json()).toMatchObject(event);
+    const custom = await send(maps().replace('configmaps', 'secrets'), lease);
+    expect(custom.status).toBe(400);
+    const broken = { method: 'POST', headers: { 'content-type': 'application/vnd.kubernetes.protobuf' }, body: 'x' };
+    expect((await started.request(maps(), broken)).status).toBe(400);
   });
 
   test('texts of a secret are stored in base64 and not given back as texts', async () => {

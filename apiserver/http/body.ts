@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import { type Parsed, parseJson } from '#apiserver/json/strict.ts';
 import { parseYaml } from '#apiserver/json/yaml.ts';
+import { decodeProtobuf, protobufType } from '#apiserver/protobuf/body.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { mediaType } from './negotiate.ts';
 
@@ -30,30 +31,24 @@ export async function readBody(stream: Readable, signal: AbortSignal, limit = ma
   return Buffer.concat(chunks);
 }
 
-const accepted = 'application/json, application/yaml';
+/** Which form an object may have on its way in; on its way out the last one is not served. */
+export const objectTypes = 'application/json, application/yaml, application/vnd.kubernetes.protobuf';
 
-/**
- * The body as JSON, whatever it was written in; no type means JSON, as kubectl scale sends it. UnsupportedMediaType for anything else,
- * protobuf included.
- */
+/** The body as JSON, whatever it was written in; no type means JSON, as kubectl scale sends it. UnsupportedMediaType for anything else. */
 export function decodeBody(bytes: Buffer, contentType: string | undefined, kind: string): Parsed {
-  const type = mediaType(contentType);
   const what = `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind`;
-  switch (type) {
+  switch (mediaType(contentType)) {
     case '':
     case 'application/json':
       return parseJson(bytes.toString('utf8'), what);
     case 'application/yaml':
       return parseYaml(bytes.toString('utf8'), what);
-    case 'application/vnd.kubernetes.protobuf':
-      throw new ApiError(
-        'UnsupportedMediaType',
-        `this server does not read protobuf yet - accepted media types include: ${accepted}; write the object to a file and use kubectl create -f`,
-      );
+    case protobufType:
+      return { value: decodeProtobuf(bytes), duplicates: [] };
     default:
       throw new ApiError(
         'UnsupportedMediaType',
-        `the body of the request was in an unknown format - accepted media types include: ${accepted}`,
+        `the body of the request was in an unknown format - accepted media types include: ${objectTypes}`,
       );
   }
 }

@@ -3,10 +3,10 @@
  * nothing else, and Terraform, which takes JSON.
  */
 import { isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { type Field, writeMessage as message } from '#apiserver/protobuf/wire.ts';
 import type { Registry } from '#apiserver/resources/registry.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { metaSchemas } from './meta-schemas.ts';
-import { type Field, message } from './protobuf.ts';
 import { documentPath, kindSchema, schemaName } from './v3.ts';
 
 export const openApiV2ProtobufType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';

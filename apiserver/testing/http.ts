@@ -14,7 +14,7 @@ export interface Reply {
 export interface Send {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent as it is if it is text, else as JSON. */
+  /** Sent as it is if it is text or bytes, else as JSON. */
   readonly body?: unknown;
   readonly token?: string | undefined;
   /** A client certificate in place of a token. */
@@ -29,7 +29,8 @@ export function createRequester(url: string, ca: string, defaultToken: string): 
   return (path, send = {}) =>
     new Promise((resolve, reject) => {
       const { body } = send;
-      const payload = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
+      const raw = typeof body === 'string' || Buffer.isBuffer(body);
+      const payload = body === undefined ? undefined : raw ? body : JSON.stringify(body);
       const token = 'token' in send ? send.token : defaultToken;
       const outgoing = request(`${url}${path}`, {
         method: send.method ?? 'GET',
@@ -41,7 +42,7 @@ export function createRequester(url: string, ca: string, defaultToken: string): 
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           // Node sends the body of a DELETE only if its length is given.
           ...(payload === undefined ? {} : { 'content-length': String(Buffer.byteLength(payload)) }),
-          ...(payload === undefined || typeof body === 'string' ? {} : { 'content-type': 'application/json' }),
+          ...(payload === undefined || raw ? {} : { 'content-type': 'application/json' }),
           ...send.headers,
         },
       });
