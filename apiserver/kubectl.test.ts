@@ -41,7 +41,7 @@ describe.skipIf(!version)(`kubectl ${version}`, () => {
     expect(diff.code).toBe(1);
     expect(diff.stdout).toMatch(/-\s+target: 200\n\+\s+target: 80/);
     expect(await run(['apply', '-f', '-'], factory('{target: 80}'))).toContain('render configured');
-    expect(await run(['edit', 'cf', 'render'], undefined, 'sed -i s/80/90/')).toContain('edited');
+    expect(await run(['edit', 'cf', 'render'], undefined, 'sed -i /target:/s/80/90/')).toContain('edited');
     await run(['patch', 'cf', 'render', '--type=merge', '-p', '{"spec":{"paused":true}}']);
     await run(['patch', 'cf', 'render', '--type=json', '-p', '[{"op":"remove","path":"/spec/paused"}]']);
     await run(['scale', 'cf/render', '--replicas=300']);
