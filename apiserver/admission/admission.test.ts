@@ -88,6 +88,8 @@ describe('machines', () => {
     });
     expect(causes('VMPool', pool('east'))).toEqual([]);
     expect(causes('VMPool', { template: { spec: { image } } })[0]).toMatch(/^spec.template.spec: .*none is set/);
+    expect(causes('VMPool', pool(), undefined, 'p'.repeat(246))).toEqual([]);
+    expect(causes('VMPool', pool(), undefined, 'p'.repeat(247))[0]).toMatch(/^metadata.name: Too long/);
     expect(causes('VMPool', pool('west'), pool('east'))[0]).toMatch(/^spec.cluster/);
   });
 
@@ -147,6 +149,20 @@ describe('Image and Cluster', () => {
     expect(causes('Image', { source: http })).toEqual([]);
     const refused = causes('Image', { source: { file: { path: 'a' } } }, { source: http });
     expect(refused[0]).toMatch(/^spec.source: .*create one under another name/);
+  });
+
+  test('a host is declared dead by the boot that it has reported, and no other', () => {
+    const host = (declared: string, bootID?: string) => ({
+      ...object('Host', {}),
+      metadata: { name: 'x', annotations: { 'computefactory.io/confirmed-dead': declared } },
+      status: bootID === undefined ? {} : { bootID },
+    });
+    const refused = (declared: string, bootID?: string, old?: StoredObject) =>
+      admissionCauses(host(declared, bootID) as ApiObject, old, resourceOf('Host')).map(({ message }) => message);
+    expect(refused('one', 'one')).toEqual([]);
+    expect(refused('one', 'two')[0]).toMatch(/status.bootID; it is two/);
+    expect(refused('one')[0]).toMatch(/has not reported one yet/);
+    expect(refused('one', 'two', host('one', 'two') as unknown as StoredObject)).toEqual([]);
   });
 
   test('the name of a cluster can be part of host names', () => {

@@ -1,6 +1,6 @@
 /**
  * What a schema cannot say: per kind, defaults that depend on the object, rules between fields, between old and new and between objects,
- * and objects that may not be deleted by name. They hold for every part that is written.
+ * and objects that may not be deleted. They hold for every part that is written.
  */
 
 import { definitionRules } from '#apiserver/definitions/rules.ts';
@@ -10,9 +10,10 @@ import { qualifiedKind, type Resource } from '#apiserver/resources/resource.ts';
 import type { Change } from '#apiserver/storage/objects.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import type { Cause } from '#lib/std/errors.ts';
+import { ipLeaseRules, subnetRules } from './addresses.ts';
 import { configMapRules, namespaceRules, secretRules } from './builtin.ts';
 import { computeFactoryRules } from './compute-factory.ts';
-import { clusterRules, imageRules, subnetRules } from './infrastructure.ts';
+import { clusterRules, hostRules, imageRules } from './infrastructure.ts';
 import { instanceTypeRules, virtualMachineRules, vmOperationRules, vmPoolRules } from './machine.ts';
 import { clusterRoleBindingRules, clusterRoleRules, roleBindingRules, roleRules } from './rbac.ts';
 import type { AdmissionRequest, Rules } from './rules.ts';
@@ -24,8 +25,10 @@ const rules: Readonly<Record<string, Rules>> = {
   ConfigMap: configMapRules,
   'Cluster.computefactory.io': clusterRules,
   'ComputeFactory.computefactory.io': computeFactoryRules,
+  'Host.computefactory.io': hostRules,
   'Image.computefactory.io': imageRules,
   'InstanceType.computefactory.io': instanceTypeRules,
+  'IPLease.computefactory.io': ipLeaseRules,
   'Subnet.computefactory.io': subnetRules,
   'VirtualMachine.computefactory.io': virtualMachineRules,
   'VMOperation.computefactory.io': vmOperationRules,
@@ -51,7 +54,12 @@ export function admissionCauses(
   old: StoredObject | undefined,
   resource: Resource,
 ): readonly Cause[] {
-  return rulesOf(resource).check?.(object, old) ?? [];
+  const { check } = rulesOf(resource);
+  const causes = check?.(object, old) ?? [];
+  if (!old || causes.length === 0) return causes;
+  // Kubernetes' ratcheting: a rule that came later does not hold up what it would refuse today, least of all its deletion.
+  const before = new Set(check!(old, old).map(({ field, message }) => `${field}: ${message}`));
+  return causes.filter(({ field, message }) => !before.has(`${field}: ${message}`));
 }
 
 /** Asks the rules that look beyond the object; undefined if its kind has none, which costs nothing. */

@@ -1,7 +1,8 @@
-import { duplicate, invalid } from '#apiserver/schema/causes.ts';
+import { duplicate, forbidden, invalid } from '#apiserver/schema/causes.ts';
 import type { ComputeFactory, ComputeFactorySpec } from '#lib/api/generated/computefactory.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { unchanged } from './immutable.ts';
+import { checkImage, warnOfReferences } from './references.ts';
 import type { Rules } from './rules.ts';
 import { checkMemory, exactlyOne } from './size.ts';
 
@@ -64,6 +65,13 @@ function checkUnique(shapes: readonly Shape[]): Cause[] {
   });
 }
 
+function checkPlacement({ placement }: ComputeFactorySpec): Cause[] {
+  if (placement?.clusters === undefined || placement.clusterSelector === undefined) return [];
+  return [forbidden('spec.placement', 'clusters and clusterSelector exclude each other: leave one out')];
+}
+
+const template = ['spec', 'template', 'spec'];
+
 export const computeFactoryRules: Rules = {
   check(object, old) {
     const { spec } = object as unknown as ComputeFactory;
@@ -71,7 +79,10 @@ export const computeFactoryRules: Rules = {
       ...checkCapacity(spec.capacity),
       ...spec.shapes.flatMap((shape, index) => checkShape(shape, `spec.shapes[${index}]`)),
       ...checkUnique(spec.shapes),
+      ...checkPlacement(spec),
+      ...checkImage(object, template),
       ...unchanged(object, old, ['spec.capacity.unit'], 'create a new ComputeFactory that counts in the other unit'),
     ];
   },
+  admit: warnOfReferences(template),
 };

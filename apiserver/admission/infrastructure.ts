@@ -1,57 +1,13 @@
-/** Rules of Subnet, Image and Cluster. */
+/** Rules of Image, Cluster and Host. */
 import { isAbsolute } from 'node:path/posix';
 import { invalid } from '#apiserver/schema/causes.ts';
-import { addressPlan } from '#lib/api/addresses.ts';
+import type { Host } from '#lib/api/generated/host.ts';
 import type { Image } from '#lib/api/generated/image.ts';
-import type { Subnet } from '#lib/api/generated/subnet.ts';
-import { parseCidr, parseIPv4, parseRange } from '#lib/api/ipv4.ts';
+import { annotations } from '#lib/api/names.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { unchanged } from './immutable.ts';
 import type { Rules } from './rules.ts';
 import { exactlyOne } from './size.ts';
-
-const newSubnet = 'create a new Subnet, move the machines there, then delete this one';
-
-/** The error's sentence as a cause, without the field that may stand in front of it. */
-function readable(field: string, value: string, read: () => unknown): Cause[] {
-  try {
-    read();
-    return [];
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return [invalid(field, value, error.message.replace(/^spec\.\w+: /, ''))];
-  }
-}
-
-function checkSubnet({ spec }: Subnet): Cause[] {
-  const { cidr, gateway, excludeIPs = [] } = spec;
-  const network = readable('spec.cidr', cidr, () => {
-    parseCidr(cidr);
-    addressPlan({ cidr });
-  });
-  if (network.length > 0) return network;
-  return [
-    ...(gateway && gateway !== 'none'
-      ? readable('spec.gateway', gateway, () => {
-          parseIPv4(gateway);
-          addressPlan({ cidr, gateway });
-        })
-      : []),
-    ...excludeIPs.flatMap((text, index) =>
-      readable(`spec.excludeIPs[${index}]`, text, () => {
-        parseRange(text);
-        addressPlan({ cidr, excludeIPs: [text] });
-      }),
-    ),
-  ];
-}
-
-export const subnetRules: Rules = {
-  check: (object, old) => [
-    ...checkSubnet(object as unknown as Subnet),
-    ...unchanged(object, old, ['spec.cidr', 'spec.type'], newSubnet),
-  ],
-};
 
 function checkFilePath(path: string): Cause[] {
   const field = 'spec.source.file.path';
@@ -85,5 +41,18 @@ export const clusterRules: Rules = {
         'must be at most 63 lower-case letters, digits and dashes: hosts are named after it',
       ),
     ];
+  },
+};
+
+/** Who vouches that a host is dead vouches for one boot of it: another one may be running machines. */
+export const hostRules: Rules = {
+  check(object, old) {
+    const declared = object.metadata.annotations?.[annotations.confirmedDead];
+    if (declared === undefined || declared === old?.metadata.annotations?.[annotations.confirmedDead]) return [];
+    const { bootID } = (object as unknown as Host).status ?? {};
+    if (declared === bootID) return [];
+    const known = bootID === undefined ? 'this host has not reported one yet' : `it is ${bootID}`;
+    const field = `metadata.annotations[${annotations.confirmedDead}]`;
+    return [invalid(field, declared, `must be the boot id in status.bootID; ${known}`)];
   },
 };

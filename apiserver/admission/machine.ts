@@ -1,11 +1,13 @@
 /** Rules of VirtualMachine, VMPool, VMOperation and InstanceType. */
-import { invalid } from '#apiserver/schema/causes.ts';
+import { invalid, tooLong } from '#apiserver/schema/causes.ts';
 import type { InstanceType } from '#lib/api/generated/instancetype.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { VMPool } from '#lib/api/generated/vmpool.ts';
 import { parseIPv4 } from '#lib/api/ipv4.ts';
 import type { Cause } from '#lib/std/errors.ts';
+import { admitAddresses } from './addresses.ts';
 import { unchanged } from './immutable.ts';
+import { checkImage, warnOfReferences } from './references.ts';
 import type { Rules } from './rules.ts';
 import { checkMemory, exactlyOne } from './size.ts';
 
@@ -35,10 +37,17 @@ function checkAddresses(machine: VirtualMachine): Cause[] {
   });
 }
 
+const warnOfMachine = warnOfReferences(['spec']);
+
 export const virtualMachineRules: Rules = {
   check(object) {
     const machine = object as unknown as VirtualMachine;
-    return [...checkSize(machine.spec, 'spec'), ...checkAddresses(machine)];
+    return [...checkSize(machine.spec, 'spec'), ...checkAddresses(machine), ...checkImage(object, ['spec'])];
+  },
+  async admit(object, old, request) {
+    if (request.part !== 'main') return;
+    await admitAddresses(object, old, request);
+    await warnOfMachine(object, old, request);
   },
   refuseDelete(object) {
     const machine = object as unknown as VirtualMachine;
@@ -47,14 +56,21 @@ export const virtualMachineRules: Rules = {
   },
 };
 
+const template = ['spec', 'template', 'spec'];
+/** Machines are named after the pool and their ordinal, which has up to six digits. */
+const maxPoolName = 253 - '-999999'.length;
+
 export const vmPoolRules: Rules = {
   check(object, old) {
     const pool = object as unknown as VMPool;
     return [
+      ...(pool.metadata.name.length > maxPoolName ? [tooLong('metadata.name', maxPoolName)] : []),
       ...checkSize(pool.spec.template.spec, 'spec.template.spec'),
+      ...checkImage(object, template),
       ...unchanged(object, old, ['spec.cluster'], 'create a new pool for another cluster, then scale this one down'),
     ];
   },
+  admit: warnOfReferences(template),
 };
 
 export const instanceTypeRules: Rules = {

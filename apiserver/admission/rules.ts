@@ -27,6 +27,6 @@ export interface Rules {
   readonly admit?: (object: ApiObject, old: StoredObject | undefined, request: AdmissionRequest) => Promise<void>;
   /** What an object gets when its deletion begins, such as a finalizer for what is to be cleaned up. Pure. */
   readonly beginDelete?: (object: StoredObject, now: string) => StoredObject;
-  /** Why this object may not be deleted by name, and what to do about it. */
+  /** Why this object may not be deleted, and what to do about it. Pure. */
   readonly refuseDelete?: (object: StoredObject) => string | undefined;
 }

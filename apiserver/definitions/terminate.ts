@@ -66,10 +66,10 @@ async function deleteAll(resource: Resource, context: ServerContext, signal: Abo
 async function deleteOne({ metadata }: StoredObject, resource: Resource, context: ServerContext): Promise<void> {
   const { name, namespace, uid } = metadata;
   try {
-    await deleteObject(context, { resource, namespace, name }, { uid, dryRun: false }, { direct: false });
+    await deleteObject(context, { resource, namespace, name }, { uid, dryRun: false });
   } catch (error) {
-    // Another replica does the same.
-    if (!isCode(error, 'NotFound', 'Conflict')) throw error;
+    // Another replica does the same; what its kind protects is waited for.
+    if (!isCode(error, 'NotFound', 'Conflict', 'Forbidden')) throw error;
   }
 }
 

@@ -16,21 +16,16 @@ export async function remove(context: ServerContext, call: Call): Promise<Answer
   const { resource, path } = call;
   const options = await readDeleteOptions(call);
   const key = { resource, namespace: path.namespace, name: path.name ?? '' };
-  const changed = await deleteObject(context, key, options, { direct: true });
-  return { status: 200, body: changed.removed ? success(changed.object, resource, options) : changed.object };
+  const changed = await deleteObject(context, key, options);
+  return { status: 200, body: changed.removed ? success(changed.object, resource) : changed.object };
 }
 
-/** As DELETE of one object. `direct` is false for one of many: then protection by name does not apply. */
-export function deleteObject(
-  context: ServerContext,
-  key: ObjectKey,
-  options: DeleteOptions,
-  how: { readonly direct: boolean },
-): Promise<Changed> {
+/** As DELETE of one object. Conflict if it is not what the preconditions say, Forbidden if its kind protects it. */
+export function deleteObject(context: ServerContext, key: ObjectKey, options: DeleteOptions): Promise<Changed> {
   const now = timestamp(context.clock.now());
   const change = (current: StoredObject) => {
     checkPreconditions(current, options, key.resource);
-    const refusal = how.direct && !isDeleting(current) ? refuseDelete(current, key.resource) : undefined;
+    const refusal = isDeleting(current) ? undefined : refuseDelete(current, key.resource);
     if (refusal) throw forbiddenObject(key.resource, current.metadata.name, refusal);
     const held = isDeleting(current) ? current : admissionDelete(current, key.resource, now);
     return beginDelete(held, options, key.resource, now);
@@ -38,7 +33,7 @@ export function deleteObject(
   return changeObject(context.store, key, change, options.dryRun);
 }
 
-function success(object: StoredObject, resource: Resource, options: DeleteOptions): JsonObject {
+function success(object: StoredObject, resource: Resource): JsonObject {
   const { name, uid } = object.metadata;
   const details = { name, ...(resource.group === '' ? {} : { group: resource.group }), kind: resource.plural, uid };
   return {
@@ -46,7 +41,7 @@ function success(object: StoredObject, resource: Resource, options: DeleteOption
     apiVersion: 'v1',
     metadata: {},
     status: 'Success',
-    details: options.dryRun ? { ...details } : details,
+    details,
   };
 }
 

@@ -1,20 +1,26 @@
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
-import { isCode } from '#lib/std/errors.ts';
+import { type ApiError, isCode } from '#lib/std/errors.ts';
 import { deleteObject } from './delete.ts';
 import { type DeleteOptions, readDeleteOptions } from './delete-options.ts';
-import { listAll, listObject } from './list.ts';
+import { listObject, listSelected } from './list.ts';
 import type { ServerContext } from './server-context.ts';
 
-/** DELETE of a collection: one object after the other, not all or nothing; answers with the list of what it met. */
+/**
+ * DELETE of a collection: one object after the other, not all or nothing; answers with the list of what it met. What its kind protects
+ * stays, and is told as Forbidden once everything else is gone.
+ */
 export async function removeCollection(context: ServerContext, call: Call): Promise<Answer> {
   const { resource } = call;
   const options = await readDeleteOptions(call);
-  const page = await listAll(context, call);
+  const page = await listSelected(context, call);
+  const refusals: ApiError[] = [];
   for (const object of page.items) {
     call.signal.throwIfAborted();
-    await removeOne(context, call, object, options);
+    const refusal = await removeOne(context, call, object, options);
+    if (refusal) refusals.push(refusal);
   }
+  if (refusals[0]) throw refusals[0];
   return { status: 200, body: listObject(resource, page) };
 }
 
@@ -23,12 +29,15 @@ async function removeOne(
   call: Call,
   object: StoredObject,
   options: DeleteOptions,
-): Promise<void> {
+): Promise<ApiError | undefined> {
   const { name, namespace, uid } = object.metadata;
   try {
     // By uid: a new object under the same name was not selected.
-    await deleteObject(context, { resource: call.resource, namespace, name }, { ...options, uid }, { direct: false });
+    await deleteObject(context, { resource: call.resource, namespace, name }, { ...options, uid });
+    return undefined;
   } catch (error) {
+    if (isCode(error, 'Forbidden')) return error;
     if (!isCode(error, 'NotFound', 'Conflict')) throw error;
+    return undefined;
   }
 }

@@ -59,10 +59,9 @@ async function readCache(context: ServerContext, resource: Resource, query: Quer
   return { items: entries.map((entry) => entry.object).filter(query.selection.matches), rev };
 }
 
-/** All objects that the query selects, for those who go on to do something with each. */
-export async function listAll(context: ServerContext, call: Call): Promise<Page> {
-  const query = { ...readQuery(call), limit: 0, after: '' };
-  return await read(context, call.resource, query);
+/** The objects that the query selects, one page of them if it has a limit, for those who go on to do something with each. */
+export async function listSelected(context: ServerContext, call: Call): Promise<Page> {
+  return await read(context, call.resource, readQuery(call));
 }
 
 /** All objects that a watch is to begin with, from the store, whatever the query says of revisions. */

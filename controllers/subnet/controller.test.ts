@@ -48,6 +48,13 @@ const machine = ({ api }: World, name: string) =>
   });
 
 describe('subnetController', () => {
+  test('says that a machine has the address of the gateway: a lease and a new gateway that were written at once', async () => {
+    const made = await world({ cidr: '10.0.0.0/29', gateway: '10.0.0.6' });
+    await lease(made, '10.0.0.6', { uid: 'u', name: 'web-0' });
+    await rest(made);
+    expect(await holds(made, 'Conflict')).toBe('True GatewayLeased');
+  });
+
   test('takes a VXLAN id as an object, and gives it back with the subnet', async () => {
     const made = await world();
     await rest(made);
@@ -101,6 +108,7 @@ describe('subnetController', () => {
     }
     await rest(made);
     expect(await holds(made, 'Exhausted')).toBe('True NoFreeAddress');
+    expect(await holds(made, 'Conflict')).toBe('False NoConflict');
     await made.api.delete(Subnet, at);
     await rest(made);
     expect(await holds(made, 'DeletionBlocked')).toBe('True InUse');

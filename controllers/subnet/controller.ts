@@ -1,6 +1,6 @@
 /**
  * Gives a Subnet its VXLAN id, counts its addresses, frees the ones whose time has come, and holds it while machines use it.
- * Conditions: Ready, Reconciling, Stalled, Exhausted, DeletionBlocked.
+ * Conditions: Ready, Reconciling, Stalled, Exhausted, Conflict, DeletionBlocked.
  */
 import { type Controller, done, type Ending, type Phase, type Run, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';

@@ -59,6 +59,7 @@ function conditionsOf(scope: Scope, ending: Ending, capacity: Capacity | undefin
         }
       : { type: 'Stalled', status: 'False', reason: 'Progressing', message: '' },
     exhaustedCondition(subnet, capacity),
+    conflictCondition(scope),
     deletionCondition(scope),
   ];
 }
@@ -73,6 +74,15 @@ function exhaustedCondition({ spec }: Subnet, capacity: Capacity | undefined): C
   }
   const nearly = used + quarantined >= 9 * available;
   return { type, status: 'False', reason: nearly ? 'NearlyExhausted' : 'AddressesFree', message: '' };
+}
+
+/** The server refuses what leads here when it sees it; two writes at once may pass each other. */
+function conflictCondition({ plan, leases }: Scope): ConditionDraft {
+  const type = 'Conflict';
+  const both = leases.find(({ spec }) => parseIPv4(spec.ip) === plan?.gateway);
+  if (!both) return { type, status: 'False', reason: 'NoConflict', message: '' };
+  const message = `${both.spec.ip} is the gateway and leased to ${both.spec.holderName ?? 'nobody by name'}. Change the gateway back, or delete that machine`;
+  return { type, status: 'True', reason: 'GatewayLeased', message };
 }
 
 function deletionCondition({ subnet, leases }: Scope): ConditionDraft {
