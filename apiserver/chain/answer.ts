@@ -1,4 +1,5 @@
 /** The end of the chain: what the request asks for is done, and answered. */
+import { attributesOf } from '#apiserver/auth/attributes.ts';
 import { handlerOf } from '#apiserver/dispatch.ts';
 import { readBody } from '#apiserver/http/body.ts';
 import type { Call } from '#apiserver/http/call.ts';
@@ -23,7 +24,7 @@ export const answer: Step = async (exchange) => {
 };
 
 function callOf(exchange: Exchange): Call | undefined {
-  const { request, resource, info, user, signal } = exchange;
+  const { server, request, resource, info, caller, user, signal } = exchange;
   if (!resource || info.path.type !== 'resource') return undefined;
   return {
     method: request.method,
@@ -31,9 +32,14 @@ function callOf(exchange: Exchange): Call | undefined {
     resource,
     query: info.query,
     user,
-    headers: { accept: request.headers.accept, contentType: request.headers['content-type'] },
+    headers: {
+      accept: request.headers.accept,
+      contentType: request.headers['content-type'],
+      userAgent: request.headers['user-agent'],
+    },
     signal,
     body: () => readBody(request, signal),
+    require: (verb) => server.access.require(caller, { ...attributesOf(info), verb }),
     warn: (message) => exchange.warn(message),
   };
 }

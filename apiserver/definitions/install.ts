@@ -62,9 +62,10 @@ function callOf(method: string, object: JsonObject, name?: string): Call {
     resource: definitionKind,
     query: new URLSearchParams({ fieldManager: 'factory-apiserver', fieldValidation: 'Strict' }),
     user: { name: 'system:apiserver', groups: ['system:masters'] },
-    headers: { accept: undefined, contentType: 'application/json' },
+    headers: { accept: undefined, contentType: 'application/json', userAgent: undefined },
     signal: new AbortController().signal,
     body: async () => Buffer.from(JSON.stringify(object)),
+    require() {},
     warn() {},
   };
 }

@@ -16,6 +16,7 @@ export const definitionKind: Resource = {
   verbs: allVerbs,
   schema: definitionSchema,
   storageSchema: definitionSchema,
+  schemas: new Map([['v1', definitionSchema]]),
   columns: [
     {
       name: 'Created At',

@@ -10,11 +10,17 @@ export interface Call {
   readonly resource: Resource;
   readonly query: URLSearchParams;
   readonly user: User;
-  readonly headers: { readonly accept: string | undefined; readonly contentType: string | undefined };
+  readonly headers: {
+    readonly accept: string | undefined;
+    readonly contentType: string | undefined;
+    readonly userAgent: string | undefined;
+  };
   /** Aborts when the client has gone or the server stops. */
   readonly signal: AbortSignal;
   /** Reads the body, once. */
   body(): Promise<Buffer>;
+  /** Forbidden unless the caller may do this too: another verb on what the path names. */
+  require(verb: string): void;
   /** Tells the client something by a Warning header, beside the answer. */
   warn(message: string): void;
 }

@@ -21,7 +21,7 @@ export function statusOf(error: ApiError): JsonObject {
     metadata: error instanceof ExpiredContinueError ? { continue: error.continueToken } : {},
     status: 'Failure',
     message: error.message,
-    reason: error.code,
+    ...(error.code === 'Unknown' ? {} : { reason: error.code }),
     ...(details ? { details } : {}),
     code: httpStatusOf[error.code],
   };

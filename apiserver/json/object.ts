@@ -15,6 +15,18 @@ export type Metadata = {
   annotations?: { [key: string]: string };
   finalizers?: string[];
   ownerReferences?: OwnerReference[];
+  managedFields?: ManagedFieldsEntry[];
+};
+
+/** metav1.ManagedFieldsEntry: what one manager owns. A client may send any part of it. */
+export type ManagedFieldsEntry = {
+  manager?: string;
+  operation?: string;
+  apiVersion?: string;
+  time?: string;
+  fieldsType?: string;
+  fieldsV1?: JsonObject;
+  subresource?: string;
 };
 
 export type OwnerReference = {

@@ -40,6 +40,7 @@ export function builtin(
     verbs: allVerbs,
     schema,
     storageSchema: schema,
+    schemas: new Map([['v1', schema]]),
     columns,
     selectableFields: [],
     status: false,

@@ -51,6 +51,7 @@ function resourceOf(crd: Pick<Crd, 'spec'>, version: CrdVersion, how: How): Reso
     verbs: allVerbs,
     schema: version.schema?.openAPIV3Schema ?? {},
     storageSchema: stored.schema?.openAPIV3Schema ?? {},
+    schemas: schemasOf(crd),
     columns: version.additionalPrinterColumns ?? [ageColumn],
     selectableFields: selectableOf(version),
     status: version.subresources?.status !== undefined,
@@ -59,6 +60,11 @@ function resourceOf(crd: Pick<Crd, 'spec'>, version: CrdVersion, how: How): Reso
     ...scaleOf(version),
     ...deprecationOf(version, group, names.kind),
   };
+}
+
+function schemasOf({ spec }: Pick<Crd, 'spec'>): Resource['schemas'] {
+  const served = spec.versions.filter((version) => version.served);
+  return new Map(served.map(({ name, schema }) => [name, schema?.openAPIV3Schema ?? {}]));
 }
 
 function selectableOf(version: CrdVersion): Resource['selectableFields'] {

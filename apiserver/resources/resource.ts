@@ -54,6 +54,8 @@ export interface Resource {
   readonly verbs: readonly Verb[];
   readonly schema: Schema;
   readonly storageSchema: Schema;
+  /** Of all versions that are served, by version. */
+  readonly schemas: ReadonlyMap<string, Schema>;
   readonly columns: readonly Column[];
   readonly selectableFields: readonly SelectableField[];
   /** Whether /status is served apart, so that the main path leaves status alone and the other way round. */

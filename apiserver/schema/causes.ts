@@ -39,6 +39,10 @@ export function tooLong(field: string, max: number): Cause {
   return { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${max} characters`, field };
 }
 
+export function tooManyBytes(field: string, max: number): Cause {
+  return { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${max} bytes`, field };
+}
+
 export function tooMany(field: string, actual: number, max: number): Cause {
   return { reason: 'FieldValueTooMany', message: `Too many: ${actual}: must have at most ${max} items`, field };
 }

@@ -1,9 +1,9 @@
 /** metadata is typed by the server, not by the schema of a kind: known fields of known types, everything else dropped. */
-import { at, goTypeOf, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { goTypeOf, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import type { Metadata } from '#apiserver/json/object.ts';
 import { ApiError } from '#lib/std/errors.ts';
 
-type Shape = 'string' | 'integer' | 'time' | 'strings' | 'map' | 'owners' | 'ignored';
+type Shape = 'string' | 'integer' | 'time' | 'strings' | 'map' | 'owners' | 'managers' | 'ignored';
 
 const shapes: Readonly<Record<string, Shape>> = {
   name: 'string',
@@ -20,17 +20,38 @@ const shapes: Readonly<Record<string, Shape>> = {
   finalizers: 'strings',
   ownerReferences: 'owners',
   selfLink: 'ignored',
-  // Ownership of fields comes with server-side apply; until then nothing is recorded, so nothing that is sent can be true.
-  managedFields: 'ignored',
+  managedFields: 'managers',
 };
 
-const ownerShapes: Readonly<Record<string, 'string' | 'bool'>> = {
-  apiVersion: 'string',
-  kind: 'string',
-  name: 'string',
-  uid: 'string',
-  controller: 'bool',
-  blockOwnerDeletion: 'bool',
+/** A struct of Go in a list of ObjectMeta: its name, and what its fields are. */
+interface Struct {
+  readonly name: string;
+  readonly fields: Readonly<Record<string, 'string' | 'bool' | 'object' | 'time'>>;
+}
+
+const owner: Struct = {
+  name: 'OwnerReference',
+  fields: {
+    apiVersion: 'string',
+    kind: 'string',
+    name: 'string',
+    uid: 'string',
+    controller: 'bool',
+    blockOwnerDeletion: 'bool',
+  },
+};
+
+const manager: Struct = {
+  name: 'ManagedFieldsEntry',
+  fields: {
+    manager: 'string',
+    operation: 'string',
+    apiVersion: 'string',
+    time: 'time',
+    fieldsType: 'string',
+    fieldsV1: 'object',
+    subresource: 'string',
+  },
 };
 
 /**
@@ -76,8 +97,9 @@ function readField(value: Json, shape: Shape, name: string, kind: string, unknow
       for (const item of Object.values(value)) if (typeof item !== 'string') throw refuse('string', item);
       return value;
     case 'owners':
-      if (!Array.isArray(value)) throw refuse('[]v1.OwnerReference');
-      return value.map((owner, index) => readOwner(owner, index, kind, unknown));
+      return readStructs(value, name, owner, kind, unknown).map((read) => ({ ...noOwner, ...read }));
+    case 'managers':
+      return readStructs(value, name, manager, kind, unknown);
     default:
       if (typeof value !== 'string') throw refuse('string');
       return value;
@@ -92,20 +114,28 @@ function readTime(value: Json, name: string, kind: string): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
-function readOwner(value: Json, index: number, kind: string, unknown: string[]): JsonObject {
-  const path = `metadata.ownerReferences[${index}]`;
-  if (!isObject(value)) throw wrongType(value, path, 'ObjectMeta.ownerReferences of type v1.OwnerReference', kind);
-  const owner: JsonObject = {};
+/** Go has no absent string. */
+const noOwner = { apiVersion: '', kind: '', name: '', uid: '' };
+
+function readStructs(value: Json, field: string, struct: Struct, kind: string, unknown: string[]): JsonObject[] {
+  if (!Array.isArray(value)) throw wrongType(value, field, `ObjectMeta.${field} of type []v1.${struct.name}`, kind);
+  return value.map((item, index) => readStruct(item, `metadata.${field}[${index}]`, struct, kind, unknown));
+}
+
+function readStruct(value: Json, path: string, struct: Struct, kind: string, unknown: string[]): JsonObject {
+  if (value === null) return {};
+  if (!isObject(value)) throw wrongType(value, path, `ObjectMeta of type v1.${struct.name}`, kind);
+  const result: JsonObject = {};
   for (const [name, field] of Object.entries(value)) {
-    const shape = Object.hasOwn(ownerShapes, name) ? ownerShapes[name] : undefined;
+    const shape = Object.hasOwn(struct.fields, name) ? struct.fields[name] : undefined;
     if (!shape) unknown.push(`${path}.${name}`);
     else if (field !== null) {
-      if (goTypeOf(field) !== shape) throw wrongType(field, name, `OwnerReference.${name} of type ${shape}`, kind);
-      owner[name] = field;
+      const type = shape === 'time' ? 'string' : shape;
+      if (goTypeOf(field) !== type) throw wrongType(field, name, `${struct.name}.${name} of type ${type}`, kind);
+      result[name] = shape === 'time' ? readTime(field, name, kind) : field;
     }
   }
-  for (const name of ['apiVersion', 'kind', 'name', 'uid']) if (at(owner, name) === undefined) owner[name] = '';
-  return owner;
+  return result;
 }
 
 function wrongType(value: Json, name: string, expected: string, kind: string): ApiError {

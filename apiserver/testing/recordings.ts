@@ -23,8 +23,8 @@ export interface Recording {
 
 export const recordingsFolder = join(import.meta.dirname, '../testdata/kubernetes');
 
-export function readRecordings(): Recording[] {
-  return JSON.parse(readFileSync(join(recordingsFolder, 'semantics.json'), 'utf8')) as Recording[];
+export function readRecordings(name = 'semantics.json'): Recording[] {
+  return JSON.parse(readFileSync(join(recordingsFolder, name), 'utf8')) as Recording[];
 }
 
 /** What the real server called things, and what ours calls them: revisions and uids. */
@@ -32,12 +32,15 @@ export interface Names {
   readonly map: Map<string, string>;
 }
 
+/** The program that made the recording; its name is in managedFields. */
+const recordedBy = 'node';
+
 /** Sends one recorded request in our server's names, and learns new names from the answer. */
 export async function replay(recording: Recording, request: Requester, names: Names): Promise<Reply> {
   const { method, path, headers, body } = recording.request;
   const reply = await request(translatePath(path, names), {
     method,
-    headers,
+    headers: { 'user-agent': recordedBy, ...headers },
     ...(body === undefined || body === null
       ? {}
       : { body: typeof body === 'string' ? body : JSON.stringify(translate(body, names)) }),
@@ -88,14 +91,7 @@ function learn(theirs: Json, ours: Json, names: Names): void {
   }
 }
 
-const volatile = new Set([
-  'uid',
-  'resourceVersion',
-  'creationTimestamp',
-  'deletionTimestamp',
-  'managedFields',
-  'continue',
-]);
+const volatile = new Set(['uid', 'resourceVersion', 'creationTimestamp', 'deletionTimestamp', 'continue']);
 
 /** The answer without what differs from run to run: times, uids, revisions; ages in tables; descriptions; the order of causes. */
 export function comparable(status: number, body: Json): JsonObject {
@@ -103,14 +99,12 @@ export function comparable(status: number, body: Json): JsonObject {
 }
 
 function scrub(value: Json, key: string): Json {
-  if (typeof value === 'string') return value.replace(/^gen-\w{5}$/, 'gen-?????');
+  if (typeof value === 'string') return key === 'time' ? 'TIME' : value.replace(/^gen-\w{5}$/, 'gen-?????');
   if (Array.isArray(value)) {
     const items = value.map((item) => scrub(item, ''));
-    return key === 'causes'
-      ? sorted(items)
-      : key === 'cells'
-        ? items.map((cell) => (isAge(cell) ? 'AGE' : cell))
-        : items;
+    // Entries of managers are in the order of their times.
+    if (key === 'causes' || key === 'managedFields') return sorted(items);
+    return key === 'cells' ? items.map((cell) => (isAge(cell) ? 'AGE' : cell)) : items;
   }
   if (!isObject(value)) return value;
   return Object.fromEntries(

@@ -9,7 +9,8 @@ import { ApiError, isCode } from '#lib/std/errors.ts';
 import type { Random } from '#lib/std/random.ts';
 import { requireActiveNamespace } from './namespace.ts';
 import { readWriteOptions } from './options.ts';
-import { prepare } from './prepare.ts';
+import { recordUpdate } from './ownership.ts';
+import { defaultAsStored, prepare } from './prepare.ts';
 import { readSent } from './sent.ts';
 import type { ServerContext } from './server-context.ts';
 import { validate } from './validate.ts';
@@ -24,22 +25,45 @@ const maxNames = 8;
 
 export async function create(context: ServerContext, call: Call): Promise<Answer> {
   const { resource, path } = call;
-  const options = readWriteOptions(call.query, 'CreateOptions');
+  const options = readWriteOptions(call, 'CreateOptions');
   const object = prepare(await readSent(call), resource, options.fieldValidation, call.warn);
   if (path.name !== undefined)
     throw new ApiError('MethodNotAllowed', `POST is for the collection: leave "${path.name}" out of the path`);
+  if (object.metadata.resourceVersion !== undefined)
+    throw badRequest('resourceVersion should not be set on objects to be created');
+  const author = { manager: options.manager, time: timestamp(context.clock.now()) };
+  const own = (draft: ApiObject) => recordUpdate(undefined, draft, { resource, part: 'main', author });
+  return await bringForth(context, call, object, own, options.dryRun);
+}
+
+/**
+ * Stores an object that is not there yet. `own` notes down whose fields it has. AlreadyExists if the name is taken; a name that is made
+ * up is tried again with another ending.
+ */
+export async function bringForth(
+  context: ServerContext,
+  call: Call,
+  object: ApiObject,
+  own: (draft: ApiObject) => ApiObject,
+  dryRun: boolean,
+): Promise<Answer> {
+  const { resource, path } = call;
   checkPlace(object, path.namespace);
   if (path.namespace !== undefined) await requireActiveNamespace(context, resource, object, path.namespace);
   const generated = object.metadata.name ? undefined : object.metadata.generateName;
-  const request = admissionRequest(context, call, 'main', options.dryRun);
+  const request = admissionRequest(context, call, 'main', dryRun);
   for (let attempt = 1; ; attempt++) {
     if (generated) object.metadata.name = `${generated.slice(0, maxGeneratedBase)}${suffix(context.random)}`;
-    const draft = fillIn(object, resource, path.namespace, context);
+    const draft = admissionDefaults(
+      defaultAsStored(own(fillIn(object, resource, path.namespace, context)), resource),
+      undefined,
+      resource,
+    );
     validate(draft, undefined, resource);
     await admit(draft, undefined, request);
     const key = { resource, namespace: path.namespace, name: draft.metadata.name ?? '' };
     try {
-      return { status: 201, body: await createObject(context.store, key, draft, options.dryRun) };
+      return { status: 201, body: await createObject(context.store, key, draft, dryRun) };
     } catch (error) {
       if (!generated || attempt >= maxNames || !isCode(error, 'AlreadyExists')) throw error;
     }
@@ -48,8 +72,6 @@ export async function create(context: ServerContext, call: Call): Promise<Answer
 
 function checkPlace(object: ApiObject, namespace: string | undefined): void {
   const { metadata } = object;
-  if (metadata.resourceVersion !== undefined)
-    throw badRequest('resourceVersion should not be set on objects to be created');
   if (metadata.namespace !== undefined && metadata.namespace !== namespace)
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
 }
@@ -69,7 +91,7 @@ function fillIn(
 ): ApiObject {
   const { status, ...rest } = object;
   const { deletionTimestamp: _, deletionGracePeriodSeconds: __, generation: ___, ...metadata } = object.metadata;
-  const draft = {
+  return {
     ...(resource.status || status === undefined ? rest : { ...rest, status }),
     metadata: {
       ...metadata,
@@ -79,5 +101,4 @@ function fillIn(
       ...(resource.builtin ? {} : { generation: 1 }),
     },
   } as ApiObject;
-  return admissionDefaults(draft, undefined, resource);
 }

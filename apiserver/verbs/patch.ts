@@ -3,6 +3,7 @@ import type { Answer, Call } from '#apiserver/http/call.ts';
 import { mediaType } from '#apiserver/http/negotiate.ts';
 import { badRequest, invalidOption } from '#apiserver/http/status.ts';
 import { copyJson, goTypeOf, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import type { ApiObject } from '#apiserver/json/object.ts';
 import { parseJson, requireShallow } from '#apiserver/json/strict.ts';
 import { jsonPatch } from '#apiserver/patch/json-patch.ts';
 import { mergePatch } from '#apiserver/patch/merge.ts';
@@ -10,8 +11,11 @@ import { strategicPatch } from '#apiserver/patch/strategic.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { forbidden } from '#apiserver/schema/causes.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
+import { timestamp } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
+import { applyPatch, applyType } from './apply.ts';
 import { readWriteOptions } from './options.ts';
+import { recordUpdate } from './ownership.ts';
 import { prepare } from './prepare.ts';
 import type { ServerContext } from './server-context.ts';
 import { type Part, settle } from './settle.ts';
@@ -24,19 +28,22 @@ export interface Patch {
 
 /** PATCH: read, patch, write, and again if somebody was faster. Only a resourceVersion in the patch itself makes a race a Conflict. */
 export async function patch(context: ServerContext, call: Call, part: Part = 'main'): Promise<Answer> {
+  if (mediaType(call.headers.contentType) === applyType) return await applyPatch(context, call, part);
   const { resource, path } = call;
-  const options = readWriteOptions(call.query, 'PatchOptions');
+  const options = readWriteOptions(call, 'PatchOptions');
   const change = await readPatch(call);
   if (path.name === undefined) throw badRequest('name must be provided');
   const key = { resource, namespace: path.namespace, name: path.name };
   const request = admissionRequest(context, call, part, options.dryRun);
+  const author = { manager: options.manager, time: timestamp(context.clock.now()) };
   const { object } = await changeObject(
     context.store,
     key,
     (current) => {
       const value = change.apply(copyJson(current));
       const wanted = prepare({ value, duplicates: change.duplicates }, resource, options.fieldValidation, call.warn);
-      return admitted(settle(current, wanted, resource, part), current, request);
+      const own = (next: ApiObject) => recordUpdate(current, next, { resource, part, author });
+      return admitted(settle(current, wanted, resource, part, own), current, request);
     },
     options.dryRun,
   );
@@ -46,7 +53,7 @@ export async function patch(context: ServerContext, call: Call, part: Part = 'ma
 /** UnsupportedMediaType for a type that this resource does not take, BadRequest for a patch that is none of its type. */
 export async function readPatch(call: Call): Promise<Patch> {
   const type = mediaType(call.headers.contentType);
-  if (call.query.get('force') !== null && type !== 'application/apply-patch+yaml')
+  if (call.query.get('force') !== null)
     throw invalidOption('PatchOptions', forbidden('force', 'may not be specified for non-apply patch'));
   const bytes = await call.body();
   const { value, duplicates } = readPatchBody(type, bytes, call.resource);
@@ -54,11 +61,6 @@ export async function readPatch(call: Call): Promise<Patch> {
 }
 
 function readPatchBody(type: string, bytes: Buffer, resource: Resource) {
-  if (type === 'application/apply-patch+yaml')
-    throw new ApiError(
-      'UnsupportedMediaType',
-      'this server does not do server-side apply yet: leave out --server-side, or send application/merge-patch+json',
-    );
   const strategic = type === 'application/strategic-merge-patch+json';
   if (!accepted.has(type) && !(strategic && resource.builtin)) throw unsupported(resource);
   return parseJson(bytes.toString('utf8'), 'error decoding patch');
@@ -67,7 +69,8 @@ function readPatchBody(type: string, bytes: Buffer, resource: Resource) {
 const accepted = new Set(['application/json-patch+json', 'application/merge-patch+json']);
 
 function unsupported(resource: Resource): ApiError {
-  const types = [...accepted, ...(resource.builtin ? ['application/strategic-merge-patch+json'] : [])].join(', ');
+  const strategic = resource.builtin ? ['application/strategic-merge-patch+json'] : [];
+  const types = [...accepted, ...strategic, applyType].join(', ');
   return new ApiError(
     'UnsupportedMediaType',
     `the body of the request was in an unknown format - accepted media types include: ${types}`,

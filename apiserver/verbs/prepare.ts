@@ -1,7 +1,7 @@
 /** From what a client sent to an object of its kind: identity checked, metadata typed, unknown fields dropped, defaults filled in. */
 import type { Call } from '#apiserver/http/call.ts';
 import { badRequest, invalidObject } from '#apiserver/http/status.ts';
-import { at, type JsonObject } from '#apiserver/json/json.ts';
+import { at, copyJson, type JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject } from '#apiserver/json/object.ts';
 import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
@@ -27,9 +27,15 @@ export function prepare(sent: Sent, resource: Resource, mode: FieldValidation, w
   unknown.push(...prune(object, resource.schema));
   reportFields(sent.duplicates, unknown, mode, warn, `${inVersion} cannot be handled as a ${resource.kind}`);
   applyDefaults(object, resource.schema);
-  // It is stored in another version: what that one defaults is part of the object too.
-  if (resource.storageSchema !== resource.schema) applyDefaults(object, resource.storageSchema);
   return object;
+}
+
+/** It is stored in another version: what that one defaults is part of the object too, but nobody has asked for it. */
+export function defaultAsStored(object: ApiObject, resource: Resource): ApiObject {
+  if (resource.storageSchema === resource.schema) return object;
+  const stored = copyJson(object);
+  applyDefaults(stored, resource.storageSchema);
+  return stored;
 }
 
 function checkIdentity(value: JsonObject, resource: Resource): void {
@@ -54,7 +60,7 @@ function checkIdentity(value: JsonObject, resource: Resource): void {
   }
 }
 
-function reportFields(
+export function reportFields(
   duplicates: readonly string[],
   unknown: readonly string[],
   mode: FieldValidation,

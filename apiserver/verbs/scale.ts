@@ -1,17 +1,28 @@
 /** The scale subresource: autoscaling/v1 Scale, read from and written to the paths that the CustomResourceDefinition names. */
 import { admissionRequest, admitted } from '#apiserver/admission/admission.ts';
+import { setOf } from '#apiserver/apply/field-set.ts';
+import { leaveFigure, takeFigure } from '#apiserver/apply/figure.ts';
+import type { Managers } from '#apiserver/apply/managers.ts';
+import type { Writer } from '#apiserver/apply/settle.ts';
+import { fieldStep } from '#apiserver/apply/step.ts';
+import { objectIn } from '#apiserver/http/body.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
+import { mediaType } from '#apiserver/http/negotiate.ts';
 import { badRequest, conflict, invalidObject, modified, notFound } from '#apiserver/http/status.ts';
-import { at, atPath, isObject, type Json, type JsonObject, withPath } from '#apiserver/json/json.ts';
+import { at, atPath, equalJson, isObject, type Json, type JsonObject, withPath } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
-import type { Resource, ScalePaths } from '#apiserver/resources/resource.ts';
+import { apiVersionOf, type Resource, type ScalePaths } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { changeObject, readObject } from '#apiserver/storage/objects.ts';
-import { readWriteOptions } from './options.ts';
+import { applyType, conflictOf, parseConfig, readApplyOptions } from './apply.ts';
+import { readWriteOptions, type WriteOptions } from './options.ts';
+import { managersOf, withManagers } from './ownership.ts';
 import { readPatch } from './patch.ts';
 import { readSent } from './sent.ts';
 import type { ServerContext } from './server-context.ts';
 import { settle } from './settle.ts';
+
+const scaleVersion = 'autoscaling/v1';
 
 export async function getScale(context: ServerContext, call: Call): Promise<Answer> {
   const object = await readObject(context.store, keyOf(call));
@@ -21,13 +32,24 @@ export async function getScale(context: ServerContext, call: Call): Promise<Answ
 /** PUT of a whole Scale. */
 export async function updateScale(context: ServerContext, call: Call): Promise<Answer> {
   const { value } = await readSent(call, 'Scale');
-  return await write(context, call, 'UpdateOptions', () => value);
+  const options = readWriteOptions(call, 'UpdateOptions');
+  return await write(context, call, { edit: () => value, operation: 'Update', force: true, options });
 }
 
 /** PATCH of the Scale as it is served. */
 export async function patchScale(context: ServerContext, call: Call): Promise<Answer> {
+  if (mediaType(call.headers.contentType) === applyType) return await applyScale(context, call);
   const { apply } = await readPatch(call);
-  return await write(context, call, 'PatchOptions', apply);
+  const options = readWriteOptions(call, 'PatchOptions');
+  return await write(context, call, { edit: apply, operation: 'Update', force: true, options });
+}
+
+async function applyScale(context: ServerContext, call: Call): Promise<Answer> {
+  const { options, force } = readApplyOptions(call);
+  const scale = objectIn(parseConfig(await call.body()).value, 'Scale');
+  if (at(scale, 'apiVersion') !== scaleVersion || at(scale, 'kind') !== 'Scale')
+    throw badRequest(`invalid object type: ${String(at(scale, 'apiVersion'))}, Kind=${String(at(scale, 'kind'))}`);
+  return await write(context, call, { edit: () => scale, operation: 'Apply', force, options });
 }
 
 function keyOf(call: Call) {
@@ -39,21 +61,51 @@ function pathsOf(call: Call): ScalePaths {
   return call.resource.scale;
 }
 
-async function write(
-  context: ServerContext,
-  call: Call,
-  optionsKind: string,
-  edit: (scale: JsonObject) => JsonObject,
-): Promise<Answer> {
+interface Edit {
+  readonly edit: (scale: JsonObject) => JsonObject;
+  readonly operation: 'Apply' | 'Update';
+  readonly force: boolean;
+  readonly options: WriteOptions;
+}
+
+async function write(context: ServerContext, call: Call, edit: Edit): Promise<Answer> {
   const paths = pathsOf(call);
-  const options = readWriteOptions(call.query, optionsKind);
-  const request = admissionRequest(context, call, 'scale', options.dryRun);
+  const { dryRun } = edit.options;
+  const request = admissionRequest(context, call, 'scale', dryRun);
   const change = (current: StoredObject) => {
-    const wanted = scaled(current, edit(scaleOf(current, paths)), call.resource, paths);
-    return admitted(settle(current, wanted, call.resource, 'main'), current, request);
+    const scale = edit.edit(scaleOf(current, paths));
+    const left = edit.operation === 'Apply' && atPath(scale, ['spec', 'replicas']) === undefined;
+    const wanted = left ? current : scaled(current, scale, call.resource, paths);
+    const own = (next: ApiObject) => withManagers(next, ownersAfter(current, next, call, paths, edit, left));
+    return admitted(settle(current, wanted, call.resource, 'main', own), current, request);
   };
-  const { object } = await changeObject(context.store, keyOf(call), change, options.dryRun);
+  const { object } = await changeObject(context.store, keyOf(call), change, dryRun);
   return { status: 200, body: scaleOf(object, paths) };
+}
+
+/** An applied Scale without a figure leaves the figure to others. */
+function ownersAfter(
+  current: StoredObject,
+  next: ApiObject,
+  call: Call,
+  { specReplicas }: ScalePaths,
+  { operation, force, options }: Edit,
+  left: boolean,
+): Managers {
+  const known = managersOf(current);
+  const writer = scaleWriter(call.resource, options.manager, operation);
+  if (left) return leaveFigure(known, writer);
+  if (known.size === 0 && operation === 'Update') return known;
+  const changed = !equalJson(atPath(current, specReplicas), atPath(next, specReplicas));
+  const taken = takeFigure(known, setOf(specReplicas.map(fieldStep)), writer, { changed, force });
+  if (taken.ok) return taken.managers;
+  const path = ['f:spec', 'f:replicas'];
+  throw conflictOf(taken.owners.map((owner) => ({ manager: { ...owner, apiVersion: scaleVersion }, path })));
+}
+
+function scaleWriter(resource: Resource, name: string, operation: Writer['operation']): Writer {
+  const apiVersion = apiVersionOf(resource);
+  return { name, operation, apiVersion, subresource: 'scale', time: '', reach: { type: 'all' } };
 }
 
 /** The object with the figure of this Scale in it. */
@@ -89,7 +141,7 @@ export function scaleOf(object: StoredObject, paths: ScalePaths): JsonObject {
   const selector = paths.labelSelector ? atPath(object, paths.labelSelector) : undefined;
   return {
     kind: 'Scale',
-    apiVersion: 'autoscaling/v1',
+    apiVersion: scaleVersion,
     metadata: { name, ...(namespace === undefined ? {} : { namespace }), uid, resourceVersion, creationTimestamp },
     spec: { replicas: figure(paths.specReplicas) },
     status: {

@@ -2,20 +2,37 @@
 import { admissionDefaults } from '#apiserver/admission/admission.ts';
 import { badRequest, conflict, invalidObject, modified } from '#apiserver/http/status.ts';
 import { at, equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
-import { type ApiObject, isDeleting, type Metadata, type StoredObject } from '#apiserver/json/object.ts';
+import {
+  type ApiObject,
+  isDeleting,
+  type ManagedFieldsEntry,
+  type Metadata,
+  type StoredObject,
+} from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import type { Change } from '#apiserver/storage/objects.ts';
+import { defaultAsStored } from './prepare.ts';
 import { validate } from './validate.ts';
 
 export type Part = 'main' | 'status' | 'finalize';
 
-/** Conflict for another resourceVersion, BadRequest for another name or namespace, Invalid for what may not change or be. */
-export function settle(current: StoredObject, wanted: ApiObject, resource: Resource, part: Part): Change {
+/**
+ * Conflict for another resourceVersion, BadRequest for another name or namespace, Invalid for what may not change or be. `own` notes down
+ * whose fields the new object has: before it is filled in with what nobody has asked for.
+ */
+export function settle(
+  current: StoredObject,
+  wanted: ApiObject,
+  resource: Resource,
+  part: Part,
+  own: (object: ApiObject) => ApiObject,
+): Change {
   checkIdentity(current, wanted, resource);
-  const merged = combine(current, wanted, resource, part);
+  const merged = defaultAsStored(own(combine(current, wanted, resource, part)), resource);
   // Defaults first: what they fill in again is no change.
-  const object = withGeneration(current, admissionDefaults(merged, current, resource), resource);
+  const complete = withGeneration(current, admissionDefaults(merged, current, resource), resource);
+  const object = keepIdleTimes(current, complete);
   validate(object, current, resource);
   return isDeleting(object) && isFree(object)
     ? { type: 'remove', object: { ...current, ...object } as StoredObject }
@@ -84,6 +101,22 @@ function keepServerFields(old: Metadata, sent: Metadata): Metadata {
     ).flatMap((name) => (old[name] === undefined ? [] : [[name, old[name]]])),
   ) as Metadata;
   return { ...rest, ...kept };
+}
+
+/** A write that changes nothing but the times in managedFields changes nothing. */
+function keepIdleTimes(current: StoredObject, next: ApiObject): ApiObject {
+  const { managedFields: before, ...oldMetadata } = current.metadata;
+  const { managedFields: after, ...metadata } = next.metadata;
+  const idle =
+    before !== undefined &&
+    after !== undefined &&
+    equalJson(before.map(withoutTime), after.map(withoutTime)) &&
+    equalJson({ ...current, metadata: oldMetadata }, { ...next, metadata });
+  return idle ? { ...next, metadata: { ...metadata, managedFields: before } } : next;
+}
+
+function withoutTime({ time: _, ...entry }: ManagedFieldsEntry): JsonObject {
+  return entry;
 }
 
 /** One more for every change outside metadata and status; Kubernetes' own kinds have no generation. */

@@ -5,8 +5,10 @@ import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { qualifiedName } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
+import { timestamp } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { readWriteOptions } from './options.ts';
+import { recordUpdate } from './ownership.ts';
 import { prepare } from './prepare.ts';
 import { readSent } from './sent.ts';
 import type { ServerContext } from './server-context.ts';
@@ -15,7 +17,7 @@ import { type Part, settle } from './settle.ts';
 /** PUT: the object becomes what was sent, but for what the server owns. NotFound if it is not there. */
 export async function update(context: ServerContext, call: Call, part: Part = 'main'): Promise<Answer> {
   const { resource, path } = call;
-  const options = readWriteOptions(call.query, 'UpdateOptions');
+  const options = readWriteOptions(call, 'UpdateOptions');
   const sent = await readSent(call);
   if (path.name === undefined) throw badRequest('name must be provided');
   const wanted = prepare(sent, resource, options.fieldValidation, call.warn);
@@ -25,9 +27,14 @@ export async function update(context: ServerContext, call: Call, part: Part = 'm
     );
   const key = { resource, namespace: path.namespace, name: path.name };
   const request = admissionRequest(context, call, part, options.dryRun);
+  const author = { manager: options.manager, time: timestamp(context.clock.now()) };
   const change = (current: StoredObject) => {
     requireVersion(current, wanted, call);
-    return admitted(settle(current, wanted, resource, part), current, request);
+    return admitted(
+      settle(current, wanted, resource, part, (next) => recordUpdate(current, next, { resource, part, author })),
+      current,
+      request,
+    );
   };
   const { object } = await changeObject(context.store, key, change, options.dryRun);
   return { status: 200, body: object };

@@ -48,9 +48,10 @@ function callOf(query: string): Call {
     resource: maps,
     query: new URLSearchParams(query),
     user: { name: 'test', groups: [] },
-    headers: { accept: undefined, contentType: undefined },
+    headers: { accept: undefined, contentType: undefined, userAgent: undefined },
     signal: new AbortController().signal,
     body: () => Promise.resolve(Buffer.alloc(0)),
+    require: () => undefined,
     warn: () => undefined,
   };
 }

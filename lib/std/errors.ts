@@ -17,6 +17,8 @@ export const httpStatusOf = {
   Invalid: 422,
   TooManyRequests: 429,
   InternalError: 500,
+  /** metav1.StatusReasonUnknown: what Kubernetes refuses without saying of which kind the mistake is. */
+  Unknown: 500,
   ServiceUnavailable: 503,
   Timeout: 504,
 } as const;

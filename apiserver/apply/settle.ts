@@ -1,0 +1,68 @@
+/** What a change of an object does to those who own parts of it. */
+import type { JsonObject } from '#apiserver/json/json.ts';
+import { collapseAtomic } from './atomic.ts';
+import { type Comparison, compare } from './compare.ts';
+import { difference, type FieldSet, intersection, isNothing, union } from './field-set.ts';
+
+import type { Manager, Managers } from './managers.ts';
+import type { Type } from './type.ts';
+import { comparisonWithin, type Reach } from './visible.ts';
+
+/** Types by apiVersion; undefined for a version that is no longer served. Objects have the same fields in all of them. */
+export type Types = (apiVersion: string) => Type | undefined;
+
+/** What lies between two states of an object, as each version sees it. */
+export type Changes = (apiVersion: string) => Comparison;
+
+export interface Writer extends Omit<Manager, 'fields' | 'time'> {
+  readonly time: string;
+  readonly reach: Reach;
+}
+
+/** Compares once per version that is asked for. */
+export function changesBetween(old: JsonObject, next: JsonObject, types: Types, reach: Reach): Changes {
+  const known = new Map<string, Comparison>();
+  return (apiVersion) => {
+    const before = known.get(apiVersion);
+    if (before) return before;
+    const fresh = comparisonWithin(compare(old, next, typeIn(apiVersion, types)), reach);
+    known.set(apiVersion, fresh);
+    return fresh;
+  };
+}
+
+export function typeIn(apiVersion: string, types: Types): Type {
+  const type = types(apiVersion);
+  if (!type) throw new Error(`There is no version ${apiVersion} of this kind`);
+  return type;
+}
+
+/** Without those who spoke of a version that is gone, and as the schemas are today. */
+export function current(managers: Managers, types: Types): Managers {
+  const result = new Map<string, Manager>();
+  for (const [id, manager] of managers) {
+    const type = types(manager.apiVersion);
+    if (type) result.set(id, { ...manager, fields: collapseAtomic(manager.fields, type) });
+  }
+  return result;
+}
+
+export interface Settled {
+  readonly managers: Managers;
+  /** What each of the others has lost to the change, not counting what is gone. */
+  readonly lost: readonly { readonly manager: Manager; readonly fields: FieldSet }[];
+}
+
+/** Everybody but `self` loses what has been changed or removed. */
+export function settle(managers: Managers, self: string | undefined, changes: Changes): Settled {
+  const result = new Map(managers);
+  const lost: { manager: Manager; fields: FieldSet }[] = [];
+  for (const [id, manager] of managers) {
+    if (id === self) continue;
+    const { added, removed, modified } = changes(manager.apiVersion);
+    const taken = intersection(manager.fields, union(modified, added));
+    if (!isNothing(taken)) lost.push({ manager, fields: taken });
+    result.set(id, { ...manager, fields: difference(difference(manager.fields, taken), removed) });
+  }
+  return { managers: result, lost };
+}

@@ -1,0 +1,56 @@
+/** One step of a path, as FieldsV1 writes it, and how messages show it. */
+import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import type { ListType } from './type.ts';
+
+export function fieldStep(name: string): string {
+  return `f:${name}`;
+}
+
+/** What tells an item of an associative list apart; undefined for one that cannot be told apart. */
+export function itemStep(item: Json, list: ListType): string | undefined {
+  if (list.kind === 'set') return item === null || typeof item === 'object' ? undefined : `v:${JSON.stringify(item)}`;
+  if (!isObject(item)) return undefined;
+  const keys: [string, Json][] = [];
+  for (const name of list.keys) {
+    const value = at(item, name) ?? list.keyDefaults.get(name);
+    if (value !== undefined) keys.push([name, value]);
+  }
+  return keys.length === 0 ? undefined : `k:${JSON.stringify(Object.fromEntries(keys))}`;
+}
+
+/** The same step in our spelling: members of a key in order, no blanks. SyntaxError for a step that is none. */
+export function canonicalStep(step: string): string {
+  const rest = step.slice(2);
+  switch (step.slice(0, 2)) {
+    case 'f:':
+      return step;
+    case 'v:':
+      return `v:${JSON.stringify(JSON.parse(rest))}`;
+    case 'k:':
+      return `k:${canonicalKey(JSON.parse(rest) as Json)}`;
+    case 'i:':
+      if (/^\d{1,15}$/.test(rest)) return step;
+  }
+  throw new SyntaxError(`"${step}" is no step of a path`);
+}
+
+function canonicalKey(key: Json): string {
+  if (!isObject(key)) throw new SyntaxError('the key of an item must be an object');
+  const members = Object.entries(key).sort(([one], [other]) => (one < other ? -1 : 1));
+  return JSON.stringify(Object.fromEntries(members));
+}
+
+/** `.spec.ports[name="http"].port` */
+export function showPath(path: readonly string[]): string {
+  return path.map(showStep).join('');
+}
+
+export function showStep(step: string): string {
+  const rest = step.slice(2);
+  if (step.startsWith('f:')) return `.${rest}`;
+  if (step.startsWith('v:')) return `[=${rest}]`;
+  if (step.startsWith('i:')) return `[${rest}]`;
+  const key = JSON.parse(rest) as JsonObject;
+  const members = Object.entries(key).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  return `[${members.join(',')}]`;
+}
