@@ -9,14 +9,17 @@ import { waitForStore } from './bootstrap.ts';
 import { defaultLimits, type FairnessLimits } from './fairness/fairness.ts';
 import { readCrds } from './resources/crd.ts';
 import { startServer } from './server.ts';
-import { openStore } from './store/open.ts';
+import { type EtcdTlsTexts, openStore } from './store/open.ts';
 
 const usage = `Serves the kinds in crds/ and some of Kubernetes' own in the way of a Kubernetes API server.
 
 Usage: factory-apiserver [options]
 
   --listen HOST:PORT   where to listen; port 0 lets the system choose (default 127.0.0.1:6443)
-  --store ADDRESS      sqlite:FILE or etcd://HOST:PORT[,HOST:PORT…]
+  --store ADDRESS      sqlite:FILE, etcd://HOST:PORT[,HOST:PORT…] or, encrypted, etcds://HOST:PORT[,HOST:PORT…]
+  --etcd-cafile FILE   who signed the certificates of etcd, PEM
+  --etcd-certfile FILE our own certificate for etcd, PEM
+  --etcd-keyfile FILE  its key, PEM
   --tls-cert FILE      certificate of the server, PEM
   --tls-key FILE       its key, PEM
   --client-ca FILE     client certificates signed by this authority are believed: CN is the user, O the groups
@@ -33,6 +36,9 @@ const storeDeadlineMs = 60_000;
 const options = {
   listen: { type: 'string', default: '127.0.0.1:6443' },
   store: { type: 'string' },
+  'etcd-cafile': { type: 'string' },
+  'etcd-certfile': { type: 'string' },
+  'etcd-keyfile': { type: 'string' },
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },
   'client-ca': { type: 'string' },
@@ -45,7 +51,8 @@ const options = {
 } as const;
 
 type CountName = 'max-requests-inflight' | 'max-mutating-requests-inflight' | 'user-requests-per-second';
-type Name = 'store' | 'tls-cert' | 'tls-key' | 'client-ca' | 'token-file';
+type EtcdName = 'etcd-cafile' | 'etcd-certfile' | 'etcd-keyfile';
+type Name = EtcdName | 'store' | 'tls-cert' | 'tls-key' | 'client-ca' | 'token-file';
 
 function parse() {
   try {
@@ -62,12 +69,20 @@ function required(values: Readonly<Partial<Record<Name, string>>>, name: Name): 
 }
 
 function readRequired(values: Readonly<Partial<Record<Name, string>>>, name: Name): string {
-  const file = required(values, name);
+  return readFile(name, required(values, name));
+}
+
+function readFile(name: Name, file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
     throw new UsageError(`Cannot read --${name} ${file}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+function readEtcdTls(values: Readonly<Partial<Record<EtcdName, string>>>): EtcdTlsTexts {
+  const read = (name: EtcdName) => (values[name] ? readFile(name, values[name]) : undefined);
+  return { ca: read('etcd-cafile'), certificate: read('etcd-certfile'), key: read('etcd-keyfile') };
 }
 
 function readListen(text: string): { host: string; port: number } {
@@ -102,7 +117,8 @@ await runMain(log, async (stack, signal) => {
   }
   const address = required(values, 'store');
   const patience = { clock: systemClock, random: systemRandom, log, deadlineMs: storeDeadlineMs, signal };
-  const store = stack.use(await waitForStore(() => openStore(address, { clock: systemClock, log }), patience));
+  const opening = { clock: systemClock, log, etcdTls: readEtcdTls(values) };
+  const store = stack.use(await waitForStore(() => openStore(address, opening), patience));
   stack.use(
     await startServer({
       store,

@@ -31,6 +31,7 @@ import { builtins } from './resources/builtin.ts';
 import type { Crd } from './resources/crd.ts';
 import { createRegistry, type Registry } from './resources/registry.ts';
 import { createCaches } from './storage/caches.ts';
+import { startCompactor } from './store/compactor.ts';
 import type { Store } from './store/store.ts';
 import type { ServerContext } from './verbs/server-context.ts';
 
@@ -74,6 +75,7 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   const metrics = stack.use(createMetrics());
   const store = meteredStore(options.store, metrics, clock);
   const caches = stack.use(createCaches({ store, clock, random, log }));
+  stack.use(startCompactor({ store, clock, random, log, reached: () => caches.reached() }));
   const policy = new Policy();
   const tokens = [readTokens(options.tokens)];
   const access = stack.use(createAccess({ tokens, authorizers: [allowMasters], policy, clock, log }));

@@ -1,10 +1,11 @@
 /** A real etcd process for tests: one member on ports that the kernel chose, its data in a directory of its own. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Authority, issue } from '#lib/tls/authority.ts';
 
 export interface EtcdProcess extends AsyncDisposable {
   /** HOST:PORT. Stays the same over restarts. */
@@ -15,6 +16,20 @@ export interface EtcdProcess extends AsyncDisposable {
   restart(): Promise<void>;
   /** Starts it again with nothing in it, as after a disaster. */
   wipe(): Promise<void>;
+  /** It stands still but keeps its connections, as on a machine that hangs. */
+  pause(): void;
+  resume(): void;
+  /** A backup as operators make it; a file in the directory of this etcd. */
+  snapshot(): Promise<string>;
+  /** Starts it again on such a backup. */
+  restore(snapshot: string): Promise<void>;
+}
+
+export interface StartEtcdOptions {
+  /** Added to the command line. */
+  readonly flags?: readonly string[];
+  /** It then demands TLS and client certificates that this authority signed. */
+  readonly authority?: Authority;
 }
 
 const readyWithinMs = 20_000;
@@ -27,13 +42,23 @@ export function whyNoEtcd(): string | undefined {
   return reason;
 }
 
-/** `flags` are added to the command line. */
-export async function startEtcd(options: { readonly flags?: readonly string[] } = {}): Promise<EtcdProcess> {
+export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'cf-etcd-'));
-  const [client, peer] = await freePorts(2);
+  const data = join(directory, 'data');
+  const [client, peer, metrics] = await freePorts(3);
   const endpoint = `127.0.0.1:${client}`;
-  const flags = [...memberFlags(directory, endpoint, `127.0.0.1:${peer}`), ...(options.flags ?? [])];
-  let running = await launch(flags, endpoint);
+  const health = `127.0.0.1:${metrics}`;
+  const tls = options.authority ? await tlsFlags(options.authority, directory) : [];
+  const cluster = clusterFlags(`127.0.0.1:${peer}`);
+  const flags = [
+    ...memberFlags(data, endpoint, `127.0.0.1:${peer}`, options.authority ? 'https' : 'http'),
+    ...cluster,
+    ...['--listen-metrics-urls', `http://${health}`],
+    ...tls,
+    ...(options.flags ?? []),
+  ];
+  let running = await launch(flags, health);
+  let snapshots = 0;
   const kill9 = async () => {
     if (running.exitCode !== null || running.signalCode !== null) return;
     const gone = once(running, 'exit');
@@ -45,12 +70,25 @@ export async function startEtcd(options: { readonly flags?: readonly string[] } 
     kill9,
     async restart() {
       await kill9();
-      running = await launch(flags, endpoint);
+      running = await launch(flags, health);
     },
     async wipe() {
       await kill9();
-      await rm(directory, { recursive: true });
-      running = await launch(flags, endpoint);
+      await rm(data, { recursive: true });
+      running = await launch(flags, health);
+    },
+    pause: () => void running.kill('SIGSTOP'),
+    resume: () => void running.kill('SIGCONT'),
+    async snapshot() {
+      const file = join(directory, `snapshot-${++snapshots}`);
+      await etcdctl(['--endpoints', endpoint, 'snapshot', 'save', file]);
+      return file;
+    },
+    async restore(snapshot) {
+      await kill9();
+      await rm(data, { recursive: true });
+      await etcdctl(['snapshot', 'restore', snapshot, '--data-dir', data, ...cluster]);
+      running = await launch(flags, health);
     },
     async [Symbol.asyncDispose]() {
       await kill9();
@@ -59,22 +97,51 @@ export async function startEtcd(options: { readonly flags?: readonly string[] } 
   };
 }
 
-function memberFlags(directory: string, client: string, peer: string): string[] {
-  const at = (address: string) => `http://${address}`;
+/** What a member and a restored backup must agree about. */
+function clusterFlags(peer: string): string[] {
+  const url = `http://${peer}`;
+  return ['--name', 'test', '--initial-advertise-peer-urls', url, '--initial-cluster', `test=${url}`];
+}
+
+function memberFlags(data: string, client: string, peer: string, scheme: 'http' | 'https'): string[] {
+  const url = `${scheme}://${client}`;
   return [
-    ['--name', 'test'],
-    ['--data-dir', directory],
-    ['--listen-client-urls', at(client), '--advertise-client-urls', at(client)],
-    [
-      '--listen-peer-urls',
-      at(peer),
-      '--initial-advertise-peer-urls',
-      at(peer),
-      '--initial-cluster',
-      `test=${at(peer)}`,
-    ],
+    ['--data-dir', data],
+    ['--listen-client-urls', url, '--advertise-client-urls', url],
+    ['--listen-peer-urls', `http://${peer}`],
     ['--log-level', 'error', '--logger', 'zap'],
   ].flat();
+}
+
+async function tlsFlags(authority: Authority, directory: string): Promise<string[]> {
+  const { certificate, key } = await issue(authority, {
+    commonName: 'etcd',
+    ips: ['127.0.0.1'],
+    dnsNames: ['localhost'],
+    usage: 'server',
+  });
+  const file = async (name: string, content: string) => {
+    await writeFile(join(directory, name), content, { mode: 0o600 });
+    return join(directory, name);
+  };
+  return [
+    ['--cert-file', await file('etcd.crt', certificate), '--key-file', await file('etcd.key', key)],
+    ['--client-cert-auth', '--trusted-ca-file', await file('ca.crt', authority.certificate)],
+  ].flat();
+}
+
+/** Debian's etcdctl speaks the old protocol unless told. */
+async function etcdctl(args: readonly string[]): Promise<void> {
+  const child = spawn('etcdctl', args, {
+    env: { ...process.env, ETCDCTL_API: '3' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let complaints = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    complaints += chunk.toString();
+  });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`etcdctl ${args.join(' ')} failed: ${complaints}`);
 }
 
 /** Ports that are free now. Another process may take one before etcd does; then etcd ends and the test says why. */
@@ -86,26 +153,26 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-async function launch(flags: readonly string[], endpoint: string): Promise<ChildProcess> {
+async function launch(flags: readonly string[], health: string): Promise<ChildProcess> {
   const child = spawn('etcd', flags, { stdio: ['ignore', 'ignore', 'pipe'] });
   let complaints = '';
   child.stderr.on('data', (chunk: Buffer) => {
     complaints = (complaints + chunk.toString()).slice(-4_000);
   });
   const deadline = Date.now() + readyWithinMs;
-  while (!(await answers(endpoint))) {
+  while (!(await answers(health))) {
     if (child.exitCode !== null || Date.now() > deadline) {
       child.kill('SIGKILL');
-      throw new Error(`etcd did not come up at ${endpoint}: ${complaints}`);
+      throw new Error(`etcd did not come up: ${complaints}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return child;
 }
 
-async function answers(endpoint: string): Promise<boolean> {
+async function answers(health: string): Promise<boolean> {
   try {
-    const response = await fetch(`http://${endpoint}/health`, { signal: AbortSignal.timeout(1_000) });
+    const response = await fetch(`http://${health}/health`, { signal: AbortSignal.timeout(1_000) });
     return ((await response.json()) as { health?: string }).health === 'true';
   } catch {
     return false; // Not yet listening: the caller asks again until its deadline.

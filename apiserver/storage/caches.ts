@@ -18,6 +18,8 @@ export interface Caches extends Disposable {
    * and with them the watches of their clients, who come back for the new definition.
    */
   follow(resources: readonly Resource[]): void;
+  /** The revision that all caches have reached; undefined while none is loaded. */
+  reached(): bigint | undefined;
 }
 
 export interface CachesOptions {
@@ -61,6 +63,10 @@ export function createCaches(options: CachesOptions): Caches {
       for (const resource of resources) if (!first.has(prefixOf(resource))) first.set(prefixOf(resource), resource);
       for (const [prefix, slot] of slots) if (first.get(prefix) !== slot.resource) close(prefix, slot);
       for (const [prefix, resource] of first) if (!slots.has(prefix)) open(resource);
+    },
+    reached() {
+      const revs = [...slots.values()].flatMap(({ cache }) => cache.rev ?? []);
+      return revs.sort((a, b) => (a < b ? -1 : 1))[0];
     },
     [Symbol.dispose]() {
       for (const [prefix, slot] of slots) close(prefix, slot);

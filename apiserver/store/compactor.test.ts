@@ -12,14 +12,16 @@ import { CompactedError, type Rev, type Store } from './store.ts';
 const value = new TextEncoder().encode('{}');
 const roundMs = 100_000;
 
-async function world(body: (store: Store, clock: VirtualClock, start: (seed: number) => Disposable) => Promise<void>) {
+type Start = (seed: number, reached?: () => Rev | undefined) => Disposable;
+
+async function world(body: (store: Store, clock: VirtualClock, start: Start) => Promise<void>) {
   const directory = await mkdtemp(join(tmpdir(), 'cf-compactor-'));
   const clock = new VirtualClock();
   try {
     await using store = openSqlite({ file: join(directory, 'store.db'), clock, log: silentLog });
     const random = seededRandom;
-    const start = (seed: number) =>
-      startCompactor({ store, clock, random: random(seed), log: silentLog, everyMs: roundMs });
+    const start: Start = (seed, reached = () => undefined) =>
+      startCompactor({ store, clock, random: random(seed), log: silentLog, everyMs: roundMs, reached });
     await body(store, clock, start);
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -78,4 +80,42 @@ test('of two servers one compacts in each round', () =>
     const marked = [...marks].filter((rev) => rev !== undefined);
     expect(marked.length).toBeGreaterThan(3);
     expect(marked.length).toBeLessThanOrEqual(10);
+  }));
+
+test.each([
+  ['its own', 1],
+  ["another server's", 2],
+])('nothing is forgotten that %s slowest cache has yet to hear, for six rounds', (_, seed) =>
+  world(async (store, clock, start) => {
+    const first = await write(store, 'a/1');
+    const heard = await write(store, 'a/2');
+    using _one = start(1, () => (seed === 1 ? heard : undefined));
+    using _two = start(2, () => (seed === 2 ? heard : undefined));
+    for (let round = 0; round < 5; round++) {
+      await write(store, `a/b${round}`);
+      await clock.advance(roundMs * 1.15);
+    }
+    expect(await kept(store, first, heard)).toEqual([false, true]);
+    for (let round = 0; round < 12; round++) {
+      await write(store, `a/c${round}`);
+      await clock.advance(roundMs * 1.15);
+    }
+    expect(await kept(store, heard)).toEqual([false]);
+  }),
+);
+
+test('a server that is no more is not waited for', () =>
+  world(async (store, clock, start) => {
+    const heard = await write(store, 'a/1');
+    {
+      using _gone = start(1, () => heard);
+      await idle();
+    }
+    using _there = start(2);
+    for (let round = 0; round < 5; round++) {
+      await write(store, `a/b${round}`);
+      await clock.advance(roundMs * 1.15);
+    }
+    expect(await kept(store, heard)).toEqual([false]);
+    expect((await store.list('meta/caches/')).kvs).toEqual([]);
   }));

@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { systemRandom } from '#lib/std/random.ts';
+import { createAuthority, issue } from '#lib/tls/authority.ts';
 import { type EtcdProcess, startEtcd, whyNoEtcd } from '#test/etcd.ts';
 import { hasReliableProgress, openEtcd } from './etcd.ts';
+import { openStore } from './open.ts';
 import { Recorder, storeSuite } from './store.suite.ts';
 import { CompactedError, FutureRevisionError, type Rev, type Store } from './store.ts';
 
@@ -122,6 +124,20 @@ describe.skipIf(reason)('with a real etcd', () => {
     await expect(store.list('a/', { rev })).rejects.toBeInstanceOf(CompactedError);
     using late = new Recorder(store, 'a/', rev + 1n);
     expect(await late.fails()).toBeInstanceOf(CompactedError);
+  });
+
+  test('etcds:// speaks TLS both ways: calls, watches, and no answer without a certificate', async () => {
+    const authority = await createAuthority('etcd-authority');
+    const { certificate, key } = await issue(authority, { commonName: 'apiserver', usage: 'client' });
+    await using etcd = await startEtcd({ authority });
+    const options = { clock: systemClock, log: silentLog };
+    const etcdTls = { ca: authority.certificate, certificate, key };
+    await using store = await openStore(`etcds://${etcd.endpoint}`, { ...options, etcdTls });
+    using recorder = new Recorder(store, 'a/', (await store.currentRev()) + 1n);
+    const first = await store.create('a/1', value);
+    await recorder.sees(first.ok ? first.rev : -1n);
+    const stranger = { ...options, etcdTls: { ca: authority.certificate } };
+    await expect(openStore(`etcds://${etcd.endpoint}`, stranger)).rejects.toMatchObject({ code: 'ServiceUnavailable' });
   });
 
   test('keys with ttlSeconds share a lease', async () => {

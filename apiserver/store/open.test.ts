@@ -16,12 +16,20 @@ test.each([
   ['sqlite::memory:', 'names no file'],
   ['etcd://', 'an endpoint that is not HOST:PORT, ""'],
   ['etcd://a:2379,b', 'an endpoint that is not HOST:PORT, "b"'],
+  ['etcds://', 'an endpoint that is not HOST:PORT, ""'],
   ['etcd://a:99999', 'an endpoint that is not HOST:PORT, "a:99999"'],
 ])('openStore() refuses "%s" and says what to give', async (address, message) => {
   const error = await openStore(address, options).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(UsageError);
   expect((error as Error).message).toContain(message);
-  expect((error as Error).message).toContain('sqlite:FILE or etcd://HOST:PORT');
+  expect((error as Error).message).toContain('sqlite:FILE, etcd://HOST:PORT');
+});
+
+test.each([
+  ['etcd://a:2379', { ca: 'PEM' }, 'etcds://'],
+  ['etcds://a:2379', { certificate: 'PEM' }, '--etcd-keyfile'],
+])('openStore() of %s refuses certificates that it could not use', async (address, etcdTls, message) => {
+  await expect(openStore(address, { ...options, etcdTls })).rejects.toThrow(message);
 });
 
 test('openStore() makes the SQLite file', async () => {
