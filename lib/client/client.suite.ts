@@ -259,6 +259,26 @@ function listsAndWatches(make: () => Promise<ClientUnderTest>): void {
     await expect(ended).rejects.toThrow('enough');
   });
 
+  it('watch() from the start tells what is there, the end of it, and goes on', async () => {
+    await using world = await make();
+    const { client } = world;
+    await client.create(VMPool, pool('a'));
+    await client.create(VMPool, pool('b'));
+    const seen: string[] = [];
+    let reached = '';
+    for await (const event of client.watch(VMPool, { resourceVersion: '', signal: AbortSignal.timeout(10_000) })) {
+      if (event.type !== 'BOOKMARK') seen.push(`${event.type} ${event.object.metadata.name}`);
+      else if (event.initialEventsEnd) {
+        seen.push('end');
+        reached = event.resourceVersion;
+        await client.delete(VMPool, { name: 'a', namespace: 'default' });
+      }
+      if (seen.length === 4) break;
+    }
+    expect(seen).toEqual(['ADDED a', 'ADDED b', 'end', 'DELETED a']);
+    expect(await events(client, VMPool, { resourceVersion: reached }, 1)).toEqual(['DELETED a']);
+  });
+
   it('watch() with a selector sees what begins to match as added and what stops as deleted', async () => {
     await using world = await make();
     const { client } = world;

@@ -36,9 +36,11 @@ export interface DeleteOptions extends CallOptions {
 
 export type WatchEvent<T> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
-  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
+  /** `initialEventsEnd`: what was there when the watch began has been told. */
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string; readonly initialEventsEnd?: boolean };
 
 export interface WatchOptions extends ListOptions {
+  /** Where it begins: behind this version, or, if empty, with all that is there, ended by a BOOKMARK (Kubernetes' WatchList). */
   readonly resourceVersion: string;
   readonly timeoutSeconds?: number;
 }
@@ -72,6 +74,9 @@ export interface Client {
   /** Replaces spec.finalizers of a namespace (its /finalize): the only way to change them. Refused with Conflict as update. */
   finalize(namespace: Namespace, options?: CallOptions): Promise<Namespace>;
   delete(kind: Kind, at: ObjectName, options?: DeleteOptions): Promise<void>;
-  /** Ends when the server ends it; rejects with Expired when the resourceVersion is too old. */
+  /**
+   * Ends when the server ends it; rejects with Expired when the resourceVersion is too old. Servers before Kubernetes 1.32 refuse an
+   * empty resourceVersion with Invalid: list first then.
+   */
   watch<T extends KubeObject>(kind: Kind<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
 }

@@ -157,7 +157,9 @@ async function* watch<T extends KubeObject>(
   const query = {
     watch: 'true',
     allowWatchBookmarks: 'true',
-    resourceVersion,
+    ...(resourceVersion === ''
+      ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
+      : { resourceVersion }),
     labelSelector,
     fieldSelector,
     timeoutSeconds: timeoutSeconds?.toString(),
@@ -172,7 +174,12 @@ async function* watch<T extends KubeObject>(
   for await (const line of transport.lines(request)) {
     const { type, object } = line as RawEvent;
     if (type === 'ERROR') throw errorOfStatus(object as Parameters<typeof errorOfStatus>[0]);
-    if (type === 'BOOKMARK') yield { type, resourceVersion: (object as KubeObject).metadata.resourceVersion };
+    if (type === 'BOOKMARK') yield bookmarkOf(object as KubeObject);
     else yield { type, object: named(kind, object as T) };
   }
+}
+
+function bookmarkOf({ metadata: { resourceVersion, annotations } }: KubeObject): WatchEvent<never> {
+  const initialEventsEnd = annotations?.['k8s.io/initial-events-end'] === 'true';
+  return { type: 'BOOKMARK', resourceVersion, ...(initialEventsEnd && { initialEventsEnd }) };
 }

@@ -102,8 +102,51 @@ describe('Informer', () => {
     expect(w.cache.byUid(kept!.metadata.uid)?.spec.vm).toBe('x');
   });
 
-  it('goes on from a bookmark, so that a quiet kind needs no new list', async () => {
+  it('begins with one request where the server can, and hears of what was lost in the same way', async () => {
     const api = memoryClient();
+    const list = vi.spyOn(api, 'list');
+    await add(api, 'a');
+    await add(api, 'gone');
+    await using w = watching(api);
+    await w.informer.synced();
+    expect(w.heard).toEqual(['added a initial', 'added gone initial']);
+    api.endWatches();
+    await idle();
+    await api.delete(VMOperation, at('gone'));
+    await add(api, 'b');
+    api.store.compact();
+    await w.clock.advance(60_000);
+    expect(w.heard.slice(2)).toEqual(['added b', 'deleted gone unknown']);
+    expect(list).not.toHaveBeenCalled();
+  });
+
+  it('lists if the server takes a watch from the start and never tells the end of what there was', async () => {
+    const api = memoryClient();
+    await add(api, 'a');
+    const silent: Client = {
+      ...api,
+      async *watch(kind, options) {
+        for await (const event of api.watch(kind, options)) {
+          if (event.type === 'BOOKMARK' && event.initialEventsEnd) continue;
+          options.signal?.throwIfAborted();
+          yield event;
+        }
+      },
+    };
+    const list = vi.spyOn(silent, 'list');
+    await using w = watching(silent);
+    await w.clock.advance(59_000);
+    expect(w.informer.hasSynced).toBe(false);
+    await w.clock.advance(2_000);
+    expect(w.heard).toEqual(['added a initial']);
+    await add(api, 'b');
+    await idle();
+    expect(w.heard).toEqual(['added a initial', 'added b']);
+    expect(list).toHaveBeenCalledTimes(1);
+  });
+
+  it('goes on from a bookmark, so that a quiet kind needs no new list', async () => {
+    const api = memoryClient({ watchList: false });
     const list = vi.spyOn(api, 'list');
     await using w = watching(api);
     await w.informer.synced();
@@ -125,7 +168,7 @@ describe('Informer', () => {
   });
 
   it('waits longer after each failure, honours Retry-After, and never gives up', async () => {
-    const api = memoryClient();
+    const api = memoryClient({ watchList: false });
     const times: number[] = [];
     let clock: VirtualClock;
     let failing = true;
@@ -157,7 +200,7 @@ describe('Informer', () => {
   });
 
   it('drops managedFields, freezes for tests, and survives a listener that throws', async () => {
-    const api = memoryClient();
+    const api = memoryClient({ watchList: false });
     const made = await add(api, 'a');
     const metadata = { ...made.metadata, managedFields: [{ manager: 'x' }] };
     const bloated = { ...api, list: async () => ({ items: [{ ...made, metadata }], resourceVersion: '9' }) } as Client;
@@ -185,7 +228,7 @@ describe('Informer', () => {
 
 describe('createInformers()', () => {
   it('shares one informer per kind, and each reader has its own indexes', async () => {
-    const api = memoryClient();
+    const api = memoryClient({ watchList: false });
     await add(api, 'a', 'web-7');
     const informers = createInformers({ client: api, clock: systemClock, random: seededRandom(1), log: silentLog });
     const list = vi.spyOn(api, 'list');

@@ -1,9 +1,12 @@
 /**
- * Keeps a copy of all objects of one kind: a list, then a watch from where the list ended, for ever. As client-go's reflector:
+ * Keeps a copy of all objects of one kind: all that is there, then every change to it, for ever. As client-go's reflector:
  *
  *   list ──► watch ──► ended by the server, or broken: watch again from the last revision heard of (bookmarks count)
  *    ▲         │
  *    └─────────┴ Expired: what happened in between is forgotten by the server; list again, and tell the difference
+ *
+ * The list is the beginning of the watch itself (WatchList), which costs the server less; one that refuses that, or does not tell the end of
+ * it, is asked for a list.
  *
  * Every failure is waited out (0.8 s to 30 s, Retry-After honoured) and none is final. Who listens hears each change of a key in order.
  */
@@ -37,6 +40,8 @@ export type Listener<T extends KubeObject> = (change: Change<T>) => void;
 const backoff: BackoffOptions = { firstMs: 800, maxMs: 30_000 };
 /** A watch that lasted this long was a healthy one: the next failure is the first again. */
 const healthyMs = 120_000;
+/** A list that comes with the watch is whole by then, or never: some servers take the request and do not tell the end. */
+const initialMs = 60_000;
 /** A server that ends watches sooner than this is treated as failing, or the two would spin. */
 const shortestWatchMs = 1_000;
 
@@ -47,8 +52,9 @@ export class Informer<T extends KubeObject> {
   readonly #listeners: Listener<T>[] = [];
   readonly #synced = Promise.withResolvers<void>();
   #hasSynced = false;
-  /** Where the next watch begins; undefined: a list has to come first. */
+  /** Where the next watch begins; undefined: all that is there has to be told first. */
   #version: string | undefined;
+  #watchLists = true;
   #revision = 0n;
 
   constructor(kind: Kind<T>, deps: InformerDeps) {
@@ -88,8 +94,7 @@ export class Informer<T extends KubeObject> {
       const startedMs = clock.monotonic();
       let error: unknown;
       try {
-        if (this.#version === undefined) await this.#list(signal);
-        await this.#watch(signal);
+        await this.#follow(signal);
       } catch (thrown) {
         error = thrown;
       }
@@ -110,8 +115,40 @@ export class Informer<T extends KubeObject> {
     }
   }
 
-  async #list(signal: AbortSignal): Promise<void> {
-    const { items, resourceVersion } = await this.#deps.client.list(this.kind, { signal });
+  async #follow(signal: AbortSignal): Promise<void> {
+    if (this.#version === undefined && this.#watchLists) {
+      try {
+        await this.#watchList(signal);
+        return;
+      } catch (error) {
+        if (this.#version !== undefined || !isRefusal(error)) throw error;
+        this.#deps.log.info('Lists instead of a watch from the start', { reason: messageOf(error) });
+        this.#watchLists = false;
+      }
+    }
+    if (this.#version === undefined) {
+      const { items, resourceVersion } = await this.#deps.client.list(this.kind, { signal });
+      this.#replace(items, resourceVersion);
+    }
+    for await (const event of this.#watch(this.#version!, signal)) this.#hear(event);
+  }
+
+  /** Nothing is told before the whole list is there: what is missing in it has gone. */
+  async #watchList(signal: AbortSignal): Promise<void> {
+    const late = new AbortController();
+    using _timer = this.#deps.clock.timeout(
+      () => this.#version ?? late.abort(new ApiError('Invalid', `The list did not end within ${initialMs} ms`)),
+      initialMs,
+    );
+    const found = new Map<string, T>();
+    for await (const event of this.#watch('', AbortSignal.any([signal, late.signal]))) {
+      if (this.#version !== undefined) this.#hear(event);
+      else if (event.type !== 'BOOKMARK') collect(found, event);
+      else if (event.initialEventsEnd) this.#replace([...found.values()], event.resourceVersion);
+    }
+  }
+
+  #replace(items: readonly T[], resourceVersion: string): void {
     const gone = new Set(this.#store.keys());
     for (const item of items) {
       gone.delete(keyOf(item));
@@ -123,12 +160,11 @@ export class Informer<T extends KubeObject> {
     this.#synced.resolve();
   }
 
-  async #watch(signal: AbortSignal): Promise<void> {
+  #watch(resourceVersion: string, signal: AbortSignal): AsyncIterable<WatchEvent<T>> {
     const { client, random } = this.#deps;
     // Spread over five minutes, so that a restarted server is not asked by everyone at once again and again.
     const timeoutSeconds = 300 + Math.floor(random.next() * 300);
-    const options = { resourceVersion: this.#version!, timeoutSeconds, signal };
-    for await (const event of client.watch(this.kind, options)) this.#hear(event);
+    return client.watch(this.kind, { resourceVersion, timeoutSeconds, signal });
   }
 
   #hear(event: WatchEvent<T>): void {
@@ -172,6 +208,19 @@ export class Informer<T extends KubeObject> {
     this.#version = resourceVersion;
     if (/^\d+$/.test(resourceVersion)) this.#revision = BigInt(resourceVersion);
   }
+}
+
+/** The answer to a request that a server does not understand or will not do, however often it is asked. */
+function isRefusal(error: unknown): boolean {
+  return isCode(error, 'BadRequest', 'Invalid', 'MethodNotAllowed', 'NotAcceptable', 'UnsupportedMediaType');
+}
+
+function collect<T extends KubeObject>(
+  found: Map<string, T>,
+  event: Exclude<WatchEvent<T>, { readonly type: 'BOOKMARK' }>,
+): void {
+  if (event.type === 'DELETED') found.delete(keyOf(event.object));
+  else found.set(keyOf(event.object), event.object);
 }
 
 function retryAfterMs(error: unknown): number {

@@ -33,6 +33,8 @@ export interface MemoryOptions {
   readonly random?: Random;
   /** Exist from the start; default, cf-system and cf-public unless told. */
   readonly namespaces?: readonly string[];
+  /** False: as a server that cannot begin a watch with what is there. */
+  readonly watchList?: boolean;
   /** What discovery tells, asked each time; Kubernetes' own kinds and those of crds/ unless told. */
   readonly kinds?: () => readonly Kind[];
   /** Called with every object before it is stored: fills in defaults, throws Invalid. */
@@ -92,6 +94,7 @@ class MemoryServer {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #admit: NonNullable<MemoryOptions['admit']>;
+  readonly #watchList: boolean;
   #watchEpoch = 0;
   #bookmarks = 0;
 
@@ -100,6 +103,7 @@ class MemoryServer {
     this.#clock = clock;
     this.#random = random;
     this.#admit = admit;
+    this.#watchList = options.watchList ?? true;
     for (const name of options.namespaces ?? ['default', systemNamespace, publicNamespace])
       this.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   }
@@ -174,7 +178,15 @@ class MemoryServer {
     const matches = selects(options);
     const epoch = this.#watchEpoch;
     let bookmarks = this.#bookmarks;
+    if (options.resourceVersion === '' && !this.#watchList)
+      throw new ApiError('Invalid', 'ListOptions is invalid: sendInitialEvents: Forbidden: this server cannot do that');
     let revision = Number(options.resourceVersion);
+    if (options.resourceVersion === '') {
+      revision = this.store.revision;
+      for (const object of this.store.list(kindId(kind)).filter(matches))
+        yield { type: 'ADDED', object: seen(kind, object) };
+      yield { type: 'BOOKMARK', resourceVersion: String(revision), initialEventsEnd: true };
+    }
     const endMs = this.#clock.monotonic() + timeoutSeconds * 1000;
     using _timer = this.#clock.timeout(() => this.store.wake(), timeoutSeconds * 1000);
     for (;;) {
