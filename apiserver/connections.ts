@@ -4,12 +4,13 @@ import type { IncomingMessage } from 'node:http';
 import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 
 export interface Connections {
-  /** Takes no more requests, lets those under way finish, and cuts what is left after `drainMs`. */
-  close(clock: Clock, drainMs: number): Promise<void>;
+  /** Takes no more connections, and no more requests over those there are. Resolves when the last one has ended. */
+  close(): Promise<void>;
+  /** Ends all at once, whatever is under way; the result is how many there were. */
+  cut(): number;
 }
 
 export function trackConnections(server: Http2SecureServer, log: Log): Connections {
@@ -44,16 +45,19 @@ export function trackConnections(server: Http2SecureServer, log: Log): Connectio
   });
   server.on('tlsClientError', (error: Error) => log.debug('A client failed to connect', { error }));
   return {
-    async close(clock, drainMs) {
+    async close() {
       closing = true;
       const closed = once(server, 'close');
       server.close();
+      // Sends GOAWAY: the client opens its next stream on another connection.
       for (const session of sessions) session.close();
       for (const [socket, requests] of busy) if (requests === 0) socket.end();
-      using _ = clock.timeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, drainMs);
       await closed;
+    },
+    cut() {
+      const { size } = sockets;
+      for (const socket of sockets) socket.destroy();
+      return size;
     },
   };
 }

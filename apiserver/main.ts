@@ -7,8 +7,10 @@ import { aborted, runMain, UsageError } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { waitForStore } from './bootstrap.ts';
 import { defaultLimits, type FairnessLimits } from './fairness/fairness.ts';
+import { parseDuration } from './http/duration.ts';
 import { readCrds } from './resources/crd.ts';
 import { startServer } from './server.ts';
+import type { ShutdownTimes } from './shutdown.ts';
 import { type EtcdTlsTexts, openStore } from './store/open.ts';
 
 const usage = `Serves the kinds in crds/ and some of Kubernetes' own in the way of a Kubernetes API server.
@@ -25,6 +27,8 @@ Usage: factory-apiserver [options]
   --client-ca FILE     client certificates signed by this authority are believed: CN is the user, O the groups
   --token-file FILE    bearer tokens: lines of token,user,uid,"group1,group2"
   --crds DIR           CustomResourceDefinitions to serve (default: those of this project)
+  --shutdown-delay-duration D   when told to stop, go on for so long after /readyz has failed (default 500ms)
+  --strict-transport-security-directives D   value of the header of that name (default: none is sent)
   --max-requests-inflight N            reads worked on at once (default 400)
   --max-mutating-requests-inflight N   writes worked on at once (default 200)
   --user-requests-per-second N         how fast one user may go on (default 1000)
@@ -44,6 +48,8 @@ const options = {
   'client-ca': { type: 'string' },
   'token-file': { type: 'string' },
   crds: { type: 'string', default: join(import.meta.dirname, '../crds') },
+  'shutdown-delay-duration': { type: 'string', default: '500ms' },
+  'strict-transport-security-directives': { type: 'string', default: '' },
   'max-requests-inflight': { type: 'string', default: `${defaultLimits.maxRequestsInflight}` },
   'max-mutating-requests-inflight': { type: 'string', default: `${defaultLimits.maxMutatingRequestsInflight}` },
   'user-requests-per-second': { type: 'string', default: `${defaultLimits.userRate.perSecond}` },
@@ -107,6 +113,16 @@ function readLimits(values: Readonly<Record<CountName, string>>): FairnessLimits
   };
 }
 
+/** Requests that are under way when the server stops have so long to finish, then it ends without them. */
+const drainMs = 20_000;
+
+function readShutdown(text: string): ShutdownTimes {
+  const delayMs = parseDuration(text);
+  if (delayMs === undefined)
+    throw new UsageError(`--shutdown-delay-duration is "${text}": write a duration such as 5s`);
+  return { delayMs, drainMs };
+}
+
 const log = jsonLog('factory-apiserver');
 
 await runMain(log, async (stack, signal) => {
@@ -131,6 +147,8 @@ await runMain(log, async (stack, signal) => {
       tokens: readRequired(values, 'token-file'),
       crds: readCrds(values.crds),
       limits: readLimits(values),
+      shutdown: readShutdown(values['shutdown-delay-duration']),
+      strictTransportSecurity: values['strict-transport-security-directives'],
       log,
       signal,
     }),

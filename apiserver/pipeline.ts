@@ -6,13 +6,13 @@ import { identify } from './chain/authenticate.ts';
 import { askWhetherAllowed } from './chain/authorize.ts';
 import { keepDeadline } from './chain/deadline.ts';
 import { knowDefinitions } from './chain/definitions.ts';
-import { joinWaitGroup, type WaitGroup } from './chain/drain.ts';
 import { wallOffErrors } from './chain/error-wall.ts';
 import { Exchange, runChain, type Step } from './chain/exchange.ts';
 import { auditIdOf, setCommonHeaders } from './chain/headers.ts';
 import { impersonate } from './chain/impersonate.ts';
 import type { Leaving } from './chain/leaving.ts';
 import { counted, measure } from './chain/measure.ts';
+import { refuseLate } from './chain/refuse-late.ts';
 import { shareFairly } from './chain/share.ts';
 import type { Definitions } from './definitions/definitions.ts';
 import type { Documents } from './documents.ts';
@@ -33,10 +33,11 @@ export interface Pipeline {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly log: Log;
-  /** Aborts when the server stops: consoles end then. */
-  readonly stopping: AbortSignal;
+  /** The server has been told to stop: whoever gets an answer need not come again over the same connection. */
+  readonly stopping: () => boolean;
+  /** Aborts when nothing new is taken any more. */
+  readonly over: AbortSignal;
   readonly fairness: Fairness;
-  readonly underWay: WaitGroup;
   readonly leaving: Leaving;
   /** Value of the header of that name; not sent unless given. */
   readonly strictTransportSecurity?: string;
@@ -47,7 +48,7 @@ const chain: readonly Step[] = [
   measure,
   wallOffErrors,
   setCommonHeaders,
-  joinWaitGroup,
+  refuseLate,
   keepDeadline,
   counted(identify, 'authentications', ['success', 'failure']),
   impersonate,

@@ -43,7 +43,7 @@ function watchLines(
 
 describe('who may ask', () => {
   test('health and version are for everybody, nothing else is', async () => {
-    for (const path of ['/livez', '/readyz', '/healthz', '/readyz/store', '/version'])
+    for (const path of ['/livez', '/readyz', '/healthz', '/readyz/etcd', '/version'])
       expect((await started.request(path, { token: undefined })).status).toBe(200);
     for (const path of ['/api', '/metrics', '/openapi/v3', maps()])
       expect((await started.request(path, { token: undefined })).status).toBe(401);

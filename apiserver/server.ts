@@ -10,7 +10,6 @@ import { createAccess } from './auth/access.ts';
 import { allowMasters } from './auth/authorize.ts';
 import { readTokens } from './auth/tokens.ts';
 import { createDefaults, type Patience, waitForRoles, waitForStore } from './bootstrap.ts';
-import { createWaitGroup } from './chain/drain.ts';
 import { createLeaving } from './chain/leaving.ts';
 import { trackConnections } from './connections.ts';
 import { createConsole } from './console/console.ts';
@@ -19,7 +18,7 @@ import { installDefinitions } from './definitions/install.ts';
 import { definitionKind } from './definitions/kind.ts';
 import { createDocuments } from './documents.ts';
 import { createFairness, defaultLimits, type FairnessLimits } from './fairness/fairness.ts';
-import { createHealth } from './health.ts';
+import { createHealth, serverChecks } from './health.ts';
 import type { HttpRequest, HttpResponse } from './http/transport.ts';
 import { meteredStore } from './metrics/metered-store.ts';
 import { createMetrics } from './metrics/metrics.ts';
@@ -30,6 +29,7 @@ import { Policy } from './rbac/policy.ts';
 import { builtins } from './resources/builtin.ts';
 import type { Crd } from './resources/crd.ts';
 import { createRegistry, type Registry } from './resources/registry.ts';
+import { defaultShutdown, type ShutdownTimes, shutDown } from './shutdown.ts';
 import { createCaches } from './storage/caches.ts';
 import { startCompactor } from './store/compactor.ts';
 import type { Store } from './store/store.ts';
@@ -48,6 +48,9 @@ export interface ServerOptions {
   readonly crds: readonly Crd[];
   /** How much may be under way at once; Kubernetes' figures unless told. */
   readonly limits?: FairnessLimits;
+  readonly shutdown?: ShutdownTimes;
+  /** Sent with every answer as Strict-Transport-Security; nothing unless told. */
+  readonly strictTransportSecurity?: string;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Log;
@@ -65,8 +68,6 @@ export interface ApiServer extends AsyncDisposable {
 }
 
 const defaultStoreDeadlineMs = 60_000;
-/** Requests that are under way when the server stops have so long to finish. */
-const drainMs = 5_000;
 
 /** Resolves when requests are answered. Rejects if the store does not answer in time or the port is taken. */
 export async function startServer(options: ServerOptions): Promise<ApiServer> {
@@ -97,7 +98,8 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   await waitForStore(() => definitions.settle(), patience);
   const keeper = keepPolicy(policy, { store, caches, clock, random, log, changed: () => access.recheck() });
   await waitForRoles(stack.use(keeper).loaded, patience);
-  const stopping = new AbortController();
+  let stopping = false;
+  const over = new AbortController();
   const server = secureServer(options);
   const pipeline: Pipeline = {
     context,
@@ -105,13 +107,17 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     definitions,
     access,
     documents: createDocuments(registry),
-    health: createHealth({ store, clock, stopping: () => stopping.signal.aborted }),
+    health: createHealth(
+      serverChecks({ store, registry, caches, stopping: () => stopping, logging: () => true }),
+      clock,
+    ),
     metrics,
     log,
-    stopping: stopping.signal,
+    over: over.signal,
+    stopping: () => stopping,
     fairness: createFairness(options.limits ?? defaultLimits, metrics, clock),
-    underWay: createWaitGroup(),
     leaving: createLeaving(clock),
+    ...(options.strictTransportSecurity ? { strictTransportSecurity: options.strictTransportSecurity } : {}),
   };
   server.on('request', (request, response) => {
     void handle(pipeline, request as unknown as HttpRequest, response as unknown as HttpResponse);
@@ -120,11 +126,13 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   const connections = trackConnections(server, log);
   server.listen(options.listen.port, options.listen.host);
   await once(server, 'listening');
-  stack.defer(() => {
-    stopping.abort(new Error('The server is stopping'));
-    pipeline.leaving.begin();
-    return connections.close(clock, drainMs);
-  });
+  const { leaving } = pipeline;
+  const announce = () => {
+    stopping = true;
+  };
+  const hangUp = () => over.abort(new Error('The server is stopping'));
+  const parts = { clock, log, connections, leaving, announce, hangUp };
+  stack.defer(() => shutDown(parts, options.shutdown ?? defaultShutdown));
   const { port } = server.address() as AddressInfo;
   const running = stack.move();
   const url = `https://${options.listen.host}:${port}`;

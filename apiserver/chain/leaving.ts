@@ -4,12 +4,11 @@ import type { Clock } from '#lib/std/clock.ts';
 export interface Leaving {
   /** The signal aborts when it is this one's turn to end. */
   join(): Disposable & { readonly signal: AbortSignal };
-  /** Begins. Whoever joins afterwards is sent away at once. */
-  begin(): void;
+  /** Begins, and has sent away all within that time. Whoever joins afterwards goes at once. */
+  begin(spreadMsMax: number): void;
 }
 
 const betweenMs = 10;
-const spreadMsMax = 5_000;
 
 export function createLeaving(clock: Clock): Leaving {
   const staying = new Set<AbortController>();
@@ -21,7 +20,7 @@ export function createLeaving(clock: Clock): Leaving {
       staying.add(controller);
       return { signal: controller.signal, [Symbol.dispose]: () => void staying.delete(controller) };
     },
-    begin() {
+    begin(spreadMsMax) {
       begun = true;
       const pause = Math.min(betweenMs, spreadMsMax / staying.size);
       let delayMs = 0;

@@ -4,9 +4,9 @@ import type { Exchange, Step } from './exchange.ts';
 export const measure: Step = async (exchange, next) => {
   const { info, response, server } = exchange;
   const { metrics, context } = server;
-  const labels = labelsOf(exchange);
   const started = context.clock.monotonic();
   await next();
+  const labels = labelsOf(exchange);
   metrics.requests.add([...labels, `${response.statusCode}`]);
   if (!info.longRunning) metrics.requestSeconds.observe((context.clock.monotonic() - started) / 1000, labels);
   if (response.statusCode === 429 || response.statusCode === 504) metrics.timeouts.add([`${response.statusCode}`]);

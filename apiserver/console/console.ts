@@ -85,7 +85,7 @@ async function join(server: Pipeline, client: WebSocket, host: WebSocket, asked:
     near.destroy();
     far.destroy();
   };
-  for (const signal of [server.stopping, stack.use(server.access.hold(asked.caller, asked.attributes)).signal]) {
+  for (const signal of [server.over, stack.use(server.access.hold(asked.caller, asked.attributes)).signal]) {
     if (signal.aborted) end();
     signal.addEventListener('abort', end, { once: true });
     stack.defer(() => signal.removeEventListener('abort', end));
