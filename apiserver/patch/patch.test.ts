@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { equalJson, isObject, type Json } from '#apiserver/json/json.ts';
 import { jsonPatch } from './json-patch.ts';
 import { mergePatch } from './merge.ts';
-import { strategicPatch } from './strategic.ts';
 
 describe('merge patch', () => {
   // The examples of RFC 7386, appendix A.
@@ -74,41 +73,5 @@ describe('JSON patch', () => {
     const document = { list: [1, 2] };
     jsonPatch(document, [{ op: 'remove', path: '/list/0' }]);
     expect(document).toEqual({ list: [1, 2] });
-  });
-});
-
-describe('strategic merge patch', () => {
-  test('merges maps, keeps finalizers by value and owners by uid', () => {
-    const target = {
-      data: { a: '1', b: '2' },
-      metadata: { finalizers: ['x'], ownerReferences: [{ uid: 'u', name: 'n' }] },
-    };
-    const patch = {
-      data: { a: null, c: '3' },
-      metadata: { finalizers: ['x', 'y'], ownerReferences: [{ uid: 'u', name: 'm' }] },
-    };
-    expect(strategicPatch(target, patch)).toEqual({
-      data: { b: '2', c: '3' },
-      metadata: { finalizers: ['x', 'y'], ownerReferences: [{ uid: 'u', name: 'm' }] },
-    });
-  });
-
-  test('follows its directives', () => {
-    const target = {
-      data: { a: '1' },
-      metadata: { finalizers: ['x', 'y'], ownerReferences: [{ uid: 'u' }, { uid: 'v' }] },
-    };
-    const patch = {
-      data: { $patch: 'replace', b: '2' },
-      metadata: {
-        '$deleteFromPrimitiveList/finalizers': ['x'],
-        '$setElementOrder/finalizers': ['y'],
-        ownerReferences: [{ uid: 'u', $patch: 'delete' }],
-      },
-    };
-    expect(strategicPatch(target, patch)).toEqual({
-      data: { b: '2' },
-      metadata: { finalizers: ['y'], ownerReferences: [{ uid: 'v' }] },
-    });
   });
 });

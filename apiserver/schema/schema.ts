@@ -31,6 +31,9 @@ export interface Schema {
   readonly 'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular';
+  /** Kubernetes' own kinds: whether the items of a list merge in a strategic merge patch, and what tells them apart. */
+  readonly 'x-kubernetes-patch-strategy'?: 'merge' | 'replace';
+  readonly 'x-kubernetes-patch-merge-key'?: string;
 }
 
 export function propertyOf(schema: Schema, name: string): Schema | undefined {

@@ -10,6 +10,7 @@ import { mergePatch } from '#apiserver/patch/merge.ts';
 import { strategicPatch } from '#apiserver/patch/strategic.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { forbidden } from '#apiserver/schema/causes.ts';
+import type { Schema } from '#apiserver/schema/schema.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
@@ -57,7 +58,7 @@ export async function readPatch(call: Call): Promise<Patch> {
     throw invalidOption('PatchOptions', forbidden('force', 'may not be specified for non-apply patch'));
   const bytes = await call.body();
   const { value, duplicates } = readPatchBody(type, bytes, call.resource);
-  return { apply: applier(type, value), duplicates };
+  return { apply: applier(type, value, call.resource.schema), duplicates };
 }
 
 function readPatchBody(type: string, bytes: Buffer, resource: Resource) {
@@ -77,14 +78,14 @@ function unsupported(resource: Resource): ApiError {
   );
 }
 
-function applier(type: string, value: Json): (document: JsonObject) => JsonObject {
+function applier(type: string, value: Json, schema: Schema): (document: JsonObject) => JsonObject {
   if (type === 'application/json-patch+json') return (document) => mustBeObject(jsonPatch(document, value));
   if (!isObject(value))
     throw badRequest(
       `error decoding patch: json: cannot unmarshal ${goTypeOf(value)} into Go value of type map[string]interface {}`,
     );
   if (type === 'application/merge-patch+json') return (document) => mustBeObject(mergePatch(document, value));
-  return (document) => strategicPatch(document, value);
+  return (document) => strategicPatch(document, value, schema);
 }
 
 function mustBeObject(value: Json): JsonObject {
