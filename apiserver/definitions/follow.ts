@@ -16,10 +16,9 @@ export interface Follower {
   catchUp(timeoutMs: number): Promise<void>;
 }
 
-/** What was made of a definition, for as long as nothing of it changes. */
+/** What was made of a definition, and of which state of it. */
 interface Followed {
-  object: StoredObject;
-  readonly crd: StoredCrd;
+  readonly object: StoredObject;
   readonly terminating: boolean;
   readonly resources: readonly Resource[];
 }
@@ -50,26 +49,28 @@ export function createFollower(context: ServerContext, registry: Registry, log: 
 function follow(object: StoredObject, followed: Map<string, Followed>, log: Log): readonly Resource[] {
   const { name } = object.metadata;
   const known = followed.get(name);
-  if (known && (known.object === object || isSame(known, object))) {
-    known.object = object;
-    return known.resources;
-  }
-  const crd = asCrd(object);
-  const terminating = isDeleting(object);
-  const fresh = { object, crd, terminating, resources: serve(crd, terminating, log) };
+  if (known?.object === object) return known.resources;
+  const fresh = followAnew(object, known, log);
   followed.set(name, fresh);
   return fresh.resources;
 }
 
-function isSame({ crd, terminating }: Followed, object: StoredObject): boolean {
-  const now = asCrd(object);
-  const same = (one: unknown, other: unknown) => equalJson(one as Json | undefined, other as Json | undefined);
+function followAnew(object: StoredObject, known: Followed | undefined, log: Log): Followed {
+  const terminating = isDeleting(object);
+  if (!known || !definesTheSame(asCrd(known.object), asCrd(object)))
+    return { object, terminating, resources: serve(asCrd(object), terminating, log) };
+  if (terminating === known.terminating) return { ...known, object };
+  // Made from those that are there, so that watches go on and see the objects go.
+  return { object, terminating, resources: known.resources.map((resource) => ({ ...resource, terminating })) };
+}
+
+function definesTheSame(one: StoredCrd, other: StoredCrd): boolean {
+  const same = (a: unknown, b: unknown) => equalJson(a as Json | undefined, b as Json | undefined);
   return (
-    terminating === isDeleting(object) &&
-    isTrue(crd.status, 'Established') === isTrue(now.status, 'Established') &&
-    crd.metadata.uid === now.metadata.uid &&
-    same(crd.status?.acceptedNames, now.status?.acceptedNames) &&
-    same(crd.spec, now.spec)
+    one.metadata.uid === other.metadata.uid &&
+    isTrue(one.status, 'Established') === isTrue(other.status, 'Established') &&
+    same(one.status?.acceptedNames, other.status?.acceptedNames) &&
+    same(one.spec, other.spec)
   );
 }
 

@@ -61,7 +61,7 @@ export function createCaches(options: CachesOptions): Caches {
     follow(resources) {
       const first = new Map<string, Resource>();
       for (const resource of resources) if (!first.has(prefixOf(resource))) first.set(prefixOf(resource), resource);
-      for (const [prefix, slot] of slots) if (first.get(prefix) !== slot.resource) close(prefix, slot);
+      for (const [prefix, slot] of slots) if (!isSameDefinition(first.get(prefix), slot.resource)) close(prefix, slot);
       for (const [prefix, resource] of first) if (!slots.has(prefix)) open(resource);
     },
     reached() {
@@ -72,4 +72,9 @@ export function createCaches(options: CachesOptions): Caches {
       for (const [prefix, slot] of slots) close(prefix, slot);
     },
   };
+}
+
+/** Resources made from one definition share its schema. */
+function isSameDefinition(one: Resource | undefined, other: Resource): boolean {
+  return one?.storageSchema === other.storageSchema;
 }

@@ -23,12 +23,14 @@ export interface TestServer extends AsyncDisposable {
 
 export const projectCrds: readonly Crd[] = readCrds(join(import.meta.dirname, '../../crds'));
 
+/** A store given belongs to another test server, which then has two replicas: it has to outlive this one. */
 export async function startTestServer(options: Partial<ServerOptions> = {}): Promise<TestServer> {
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'apiserver-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const log = process.env.TEST_LOG ? jsonLog('test', 'debug') : silentLog;
-  const store = stack.use(await openStore(`sqlite:${join(folder, 'store')}`, { clock: systemClock, log }));
+  const store =
+    options.store ?? stack.use(await openStore(`sqlite:${join(folder, 'store')}`, { clock: systemClock, log }));
   const authority = await createAuthority('test');
   const certificate = await issue(authority, { commonName: 'api', ips: ['127.0.0.1'], usage: 'server' });
   const token = crypto.randomUUID();
