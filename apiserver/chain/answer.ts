@@ -10,6 +10,7 @@ import { countObjects } from '#apiserver/metrics/metrics.ts';
 import { present } from '#apiserver/present/present.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import type { Exchange, Step } from './exchange.ts';
+import { serveDocument } from './serve-document.ts';
 import { serveWatch } from './serve-watch.ts';
 
 export const answer: Step = async (exchange) => {
@@ -59,21 +60,10 @@ async function answerOther(exchange: Exchange): Promise<void> {
   const health = info.probe ? await server.health(info.pathname, info.query) : undefined;
   if (health) sendText(response, health.status, health.text);
   else if (info.pathname === '/metrics') sendMetrics(exchange);
-  else if (!sendDocument(exchange)) sendText(response, 404, '404 page not found\n');
+  else if (!serveDocument(exchange)) sendText(response, 404, '404 page not found\n');
 }
 
 function sendMetrics({ server, response }: Exchange): void {
   countObjects(server.metrics, server.registry, server.context.caches);
   sendText(response, 200, server.metrics.text(), 'text/plain; version=0.0.4; charset=utf-8');
-}
-
-function sendDocument({ server, request, response, info }: Exchange): boolean {
-  const document = server.documents(info.pathname.replace(/(?<=.)\/$/, ''), request.headers.accept);
-  if (!document) return false;
-  response.setHeader('etag', document.etag);
-  if (document.varyAccept) response.setHeader('vary', 'Accept');
-  // With its type: caches of clients take the headers of a 304 over those of what they have.
-  if (request.headers['if-none-match'] === document.etag) sendText(response, 304, '', document.contentType);
-  else sendText(response, 200, document.content, document.contentType);
-  return true;
 }

@@ -8,7 +8,7 @@ const object = (
   description: string,
   properties: Readonly<Record<string, Schema>>,
   required: readonly string[] = [],
-): Schema => ({ type: 'object', description, properties, required });
+): Schema => ({ type: 'object', description, properties, ...(required.length > 0 ? { required } : {}) });
 const list = (description: string, items: Schema, key?: string): Schema => ({
   type: 'array',
   description,
