@@ -1,20 +1,9 @@
 /** The schema of CustomResourceDefinitions. What is below openAPIV3Schema nests without end, so it is checked by structural.ts. */
+import { kindSchema, list, object, text } from '#apiserver/resources/builtin-schemas.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
 
-const text = (description: string): Schema => ({ type: 'string', description });
 const flag = (description: string): Schema => ({ type: 'boolean', description });
-const texts = (description: string): Schema => ({ type: 'array', description, items: { type: 'string' } });
-const object = (
-  description: string,
-  properties: Readonly<Record<string, Schema>>,
-  required: readonly string[] = [],
-): Schema => ({ type: 'object', description, properties, ...(required.length > 0 ? { required } : {}) });
-const list = (description: string, items: Schema, key?: string): Schema => ({
-  type: 'array',
-  description,
-  items,
-  ...(key ? { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] } : {}),
-});
+const texts = (description: string): Schema => list(description, { type: 'string' });
 
 const names = (required: readonly string[]) =>
   object(
@@ -136,16 +125,17 @@ const spec = object(
   ['group', 'names', 'scope', 'versions'],
 );
 
-export const definitionSchema: Schema = object(
-  'A kind that is served, with its schema and columns.',
+export const definitionSchema: Schema = kindSchema(
+  'A kind that is served, with its schema and columns. Its name is PLURAL.GROUP.',
   {
-    apiVersion: text('Group and version of this representation.'),
-    kind: text('Kind of this object.'),
-    metadata: { type: 'object', description: 'Name, labels, owners and the like. The name is PLURAL.GROUP.' },
     spec,
     status: object('What is observed.', {
       acceptedNames: names([]),
-      conditions: list('What holds of it.', condition, 'type'),
+      conditions: {
+        ...list('What holds of it.', condition),
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['type'],
+      },
       storedVersions: texts('Versions that objects may still be stored in.'),
     }),
   },
