@@ -6,6 +6,7 @@ import type { Call } from '#apiserver/http/call.ts';
 import { negotiate } from '#apiserver/http/negotiate.ts';
 import { requireScope } from '#apiserver/http/request-info.ts';
 import { sendObject, sendText } from '#apiserver/http/respond.ts';
+import { isLong, sendList } from '#apiserver/http/send-list.ts';
 import { countObjects } from '#apiserver/metrics/metrics.ts';
 import { present } from '#apiserver/present/present.ts';
 import { ApiError } from '#lib/std/errors.ts';
@@ -51,7 +52,10 @@ async function answerCall({ server, response, signal }: Exchange, call: Call, ve
   const { status, body } = await handler(server.context, call);
   // Past the deadline the answer has been given already.
   signal.throwIfAborted();
-  sendObject(response, status, present(body, form, call, server.context.clock.now()), type);
+  const { clock } = server.context;
+  const presented = present(body, form, call, clock.now());
+  if (type === 'json' && isLong(presented)) await sendList(response, status, presented, { clock, over: signal });
+  else sendObject(response, status, presented, type);
 }
 
 /** Probes, figures, and what the server tells of itself. */

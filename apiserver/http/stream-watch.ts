@@ -2,12 +2,11 @@
 import type { WatchEncoder } from '#apiserver/present/watch-encoder.ts';
 import type { Watching, WatchMessage } from '#apiserver/verbs/watch.ts';
 import type { Clock } from '#lib/std/clock.ts';
+import { drained, onAbort, type Waiting } from './drained.ts';
 import type { HttpResponse } from './transport.ts';
 
 /** Characters that are encoded before the client has to take them. */
 const portionChars = 64 * 1024;
-/** A client that takes nothing for so long, though something waits, is cut off. */
-const stallMs = 60_000;
 const bookmarkEveryMs = 60_000;
 /** The last bookmark comes so long before the end, so that a client resumes from close to it. */
 const lastBookmarkMs = 2_000;
@@ -60,43 +59,24 @@ export async function streamWatch(
   response.end();
 }
 
-interface Writing {
-  readonly clock: Clock;
-  readonly over: AbortSignal;
-}
-
-/** In portions, so that of a large batch for a slow client no more is in memory than it is about to take. */
+/**
+ * In portions, so that of a large batch for a slow client no more is in memory than it is about to take. Not reading from the watch meanwhile
+ * bounds the rest: its queue fills up and the cache cuts it off.
+ */
 async function writeBatch(
   response: HttpResponse,
   batch: readonly WatchMessage[],
   encode: WatchEncoder,
-  writing: Writing,
+  waiting: Waiting,
 ): Promise<void> {
   let portion = '';
   for (const [index, message] of batch.entries()) {
     portion += encode(message);
     if (portion.length < portionChars && index < batch.length - 1) continue;
-    if (!response.write(portion)) await drained(response, writing);
-    if (writing.over.aborted || response.destroyed) return;
+    if (!response.write(portion)) await drained(response, waiting);
+    if (waiting.over.aborted || response.destroyed) return;
     portion = '';
   }
-}
-
-/** Not reading from the watch meanwhile is what bounds memory: its queue fills up and the cache cuts it off. */
-async function drained(response: HttpResponse, { clock, over }: Writing): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  using stack = new DisposableStack();
-  response.on('drain', resolve).on('close', resolve);
-  stack.defer(() => response.off('drain', resolve).off('close', resolve));
-  stack.use(onAbort(over, resolve));
-  stack.use(clock.timeout(() => response.destroy(), stallMs));
-  await promise; // not before: what is on the stack goes when this function ends
-}
-
-function onAbort(signal: AbortSignal, callback: () => void): Disposable {
-  if (signal.aborted) callback();
-  signal.addEventListener('abort', callback, { once: true });
-  return { [Symbol.dispose]: () => signal.removeEventListener('abort', callback) };
 }
 
 /** A bookmark is only sent when nothing older is waiting to be. */
