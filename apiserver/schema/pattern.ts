@@ -1,8 +1,11 @@
 import { RE2JS } from 're2js';
 
-/** Whether a text contains a match. RE2: takes time linear in the text, whatever the pattern, and reads patterns as Go does. */
+/** A regular expression of RE2: takes time linear in the text, whatever the pattern, and reads patterns as Go does. */
 export interface Pattern {
+  /** Whether a text contains a match. */
   test(text: string): boolean;
+  /** The matches from left to right, `limit` at most. */
+  find(text: string, limit: number): string[];
 }
 
 const compiled = new Map<string, Pattern>();
@@ -11,8 +14,25 @@ const compiled = new Map<string, Pattern>();
 export function patternOf(source: string): Pattern {
   const known = compiled.get(source);
   if (known) return known;
-  const expression = RE2JS.compile(source);
-  const pattern: Pattern = { test: (text) => expression.matcher(text).find() };
+  const pattern = compilePattern(source);
   compiled.set(source, pattern);
   return pattern;
+}
+
+/** For a pattern that a client chose for one use, so is not kept. Throws for one that RE2 cannot read. */
+export function transientPattern(source: string): Pattern {
+  return compiled.get(source) ?? compilePattern(source);
+}
+
+function compilePattern(source: string): Pattern {
+  const expression = RE2JS.compile(source);
+  return {
+    test: (text) => expression.matcher(text).find(),
+    find: (text, limit) => {
+      const matcher = expression.matcher(text);
+      const found: string[] = [];
+      while (found.length < limit && matcher.find()) found.push(matcher.group() ?? '');
+      return found;
+    },
+  };
 }
