@@ -1,6 +1,7 @@
 /** Checks an expression against the types of its variables and makes a function of it. */
-import type { Budget } from './budget.ts';
+
 import { compileHas, compileIndex, compileSelect } from './access.ts';
+import type { Budget } from './budget.ts';
 import { checkLiterals, compileCall } from './calls.ts';
 import { CompileError, EvaluationError, noOverload } from './errors.ts';
 import type { Expression, Frame, Scope } from './expression.ts';
@@ -49,7 +50,8 @@ function compile(node: Node, scope: Scope): Expression {
 }
 
 function compileLiteral(value: Literal, at: number): Expression {
-  if (typeof value === 'bigint' && BigInt.asIntN(64, value) !== value) throw new CompileError('invalid int literal', at);
+  if (typeof value === 'bigint' && BigInt.asIntN(64, value) !== value)
+    throw new CompileError('invalid int literal', at);
   return { type: literalType(value), run: () => value };
 }
 

@@ -56,6 +56,5 @@ function identityOf(schema: Schema): ((item: Value) => string) | undefined {
   if (schema['x-kubernetes-list-type'] === 'set') return canonical;
   const keys = schema['x-kubernetes-list-map-keys'];
   if (schema['x-kubernetes-list-type'] !== 'map' || !keys) return undefined;
-  return (item) =>
-    JSON.stringify(keys.map((key) => (item instanceof ObjectValue ? canonical(item.get(key) ?? null) : '')));
+  return (item) => JSON.stringify(keys.map((key) => (item instanceof ObjectValue ? (item.property(key) ?? null) : '')));
 }

@@ -4,7 +4,10 @@ import { additionalOf, type Schema } from '#apiserver/schema/schema.ts';
 import { dyn, listOf, mapOf, scalar, type Type } from './types.ts';
 
 /** The fields that expressions may select, by the name they use. */
-export type ObjectFields = ReadonlyMap<string, { readonly property: string; readonly schema: Schema; readonly type: Type }>;
+export type ObjectFields = ReadonlyMap<
+  string,
+  { readonly property: string; readonly schema: Schema; readonly type: Type }
+>;
 
 const typeMeta: Readonly<Record<string, Schema>> = {
   apiVersion: { type: 'string' },
@@ -80,9 +83,9 @@ export function objectFields(schema: Schema): ObjectFields {
   if (known) return known;
   const fields = new Map<string, { property: string; schema: Schema; type: Type }>();
   for (const [property, child] of Object.entries(seen.properties ?? {})) {
-    const name = escapeName(property);
     const type = typeOfSchema(child);
-    if (name !== undefined && type) fields.set(name, { property, schema: child, type });
+    // Of a name that expressions cannot spell only equality takes notice.
+    if (type) fields.set(escapeName(property) ?? `!${property}`, { property, schema: child, type });
   }
   fieldsOf.set(seen, fields);
   return fields;

@@ -1,5 +1,5 @@
 /** Values that CEL expressions compute with. */
-import type { Json, JsonObject } from '#apiserver/json/json.ts';
+import { at, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
 import { EvaluationError } from './errors.ts';
 import type { ObjectFields } from './schema-types.ts';
@@ -67,7 +67,10 @@ export abstract class Opaque {
   abstract readonly key: string;
 }
 
-/** An object of a schema with named properties. Fields become values when somebody asks for them. */
+/**
+ * An object of a schema with named properties. Fields become values when somebody asks for them. A field that is null is the same as none,
+ * as in Kubernetes; items of lists and values of maps may be null.
+ */
 export class ObjectValue {
   readonly #raw: JsonObject;
   readonly #fields: ObjectFields;
@@ -81,18 +84,27 @@ export class ObjectValue {
   }
 
   has(name: string): boolean {
-    const field = this.#fields.get(name);
-    return field !== undefined && Object.hasOwn(this.#raw, field.property);
+    return this.#json(name) !== undefined;
   }
 
   get(name: string): Value | undefined {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
-    const field = this.#fields.get(name);
-    if (!field || !Object.hasOwn(this.#raw, field.property)) return undefined;
-    const value = this.#read(this.#raw[field.property]!, field.schema);
+    const json = this.#json(name);
+    if (json === undefined) return undefined;
+    const value = this.#read(json, this.#fields.get(name)!.schema);
     this.#known.set(name, value);
     return value;
+  }
+
+  /** By the name in the JSON, as it is there. */
+  property(name: string): Json | undefined {
+    return at(this.#raw, name);
+  }
+
+  #json(name: string): Json | undefined {
+    const field = this.#fields.get(name);
+    return (field && at(this.#raw, field.property)) ?? undefined;
   }
 
   /** The fields that are there, by the names that expressions use. */

@@ -1,4 +1,7 @@
-/** Reading JSON with what JSON.parse leaves out: duplicate fields, a limit on depth, and names that are dangerous in JavaScript. */
+/**
+ * Reading JSON with what JSON.parse leaves out: duplicate fields, a limit on depth, integers that JavaScript would round, and names that
+ * are dangerous in it.
+ */
 import { ApiError } from '#lib/std/errors.ts';
 import { isObject, type Json } from './json.ts';
 
@@ -19,7 +22,7 @@ interface Frame {
   member: string;
 }
 
-/** BadRequest for text that is not JSON, nests deeper than maxDepth or has a field `__proto__`. */
+/** BadRequest for text that is not JSON, nests deeper than maxDepth, or has a field `__proto__` or an integer that would be rounded. */
 export function parseJson(text: string, what: string): Parsed {
   const duplicates: string[] = [];
   const value = parsed(text, what);
@@ -39,7 +42,7 @@ function parsed(text: string, what: string): Json {
 /** Walks over text that is known to be JSON, token by token. */
 function scan(text: string, duplicates: string[]): void {
   const stack: Frame[] = [];
-  const tokens = /"(?:[^"\\]|\\.)*"|[{}[\],]/g;
+  const tokens = /"(?:[^"\\]|\\.)*"|[{}[\],]|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g;
   let expectName = false;
   for (let match = tokens.exec(text); match; match = tokens.exec(text)) {
     const token = match[0];
@@ -53,7 +56,8 @@ function scan(text: string, duplicates: string[]): void {
     } else if (token === ',') {
       if (top) top.index++;
       expectName = top?.names !== undefined;
-    } else if (expectName && top?.names) {
+    } else if (token[0] !== '"') exactNumber(BigInt(token));
+    else if (expectName && top?.names) {
       enter(top, JSON.parse(token) as string, duplicates);
       expectName = false;
     }
@@ -67,7 +71,17 @@ export function requireShallow(value: Json, depth = 0): void {
   else if (isObject(value)) for (const child of Object.values(value)) requireShallow(child, depth + 1);
 }
 
-function tooDeep(): ApiError {
+/**
+ * The integer as JavaScript's number. BadRequest for one of 64 bits that it cannot hold: rather refused than stored as another. What has
+ * more bits is no integer in Kubernetes either, and rounded there too.
+ */
+export function exactNumber(integer: bigint): number {
+  const number = Number(integer);
+  if (BigInt.asIntN(64, integer) !== integer || BigInt(number) === integer) return number;
+  throw new ApiError('BadRequest', `the integer ${integer} cannot be kept exactly: use one below 2^53, or a text`);
+}
+
+export function tooDeep(): ApiError {
   return new ApiError('BadRequest', `the object is nested more than ${maxDepth} levels deep; flatten it`);
 }
 

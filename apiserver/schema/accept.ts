@@ -2,6 +2,7 @@
 import { Ajv, type AnySchemaObject } from 'ajv';
 import type { Json } from '#apiserver/json/json.ts';
 import { formatCheck, formatNames } from './formats.ts';
+import { isInteger, isMultiple } from './numbers.ts';
 import { patternOf } from './pattern.ts';
 import type { Schema } from './schema.ts';
 import { repeatedItems } from './unique.ts';
@@ -27,34 +28,42 @@ export function compileSchema(schema: Schema): Accepts {
     type: 'string',
     validate: (source: string, data: string) => patternOf(source).test(data),
   });
+  ajv.addKeyword({ keyword: 'int64', type: 'integer', validate: (_: true, data: number) => isInteger(data) });
+  ajv.addKeyword({
+    keyword: 'multiple',
+    type: 'number',
+    validate: (factor: number, data: number) => isMultiple(data, factor),
+  });
   for (const name of formatNames) ajv.addFormat(name, formatCheck(name) ?? (() => true));
   const validate = ajv.compile(translate(schema));
   return (value) => validate(value) === true;
 }
 
-const same = [
-  'minLength',
-  'maxLength',
-  'minItems',
-  'maxItems',
-  'minProperties',
-  'maxProperties',
-  'multipleOf',
-] as const;
+const same = ['minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties', 'maxProperties'] as const;
 
+/** Null, where it is allowed, has nothing else to fulfil. */
 function translate(schema: Schema): AnySchemaObject {
+  const result = translateValue(schema);
+  const free = schema.nullable === true || (schema.type === undefined && !schema['x-kubernetes-int-or-string']);
+  const looksAtNull = schema.allOf ?? schema.anyOf ?? schema.oneOf ?? schema.not ?? schema.enum;
+  return free && looksAtNull ? { anyOf: [{ type: 'null' }, result] } : result;
+}
+
+function translateValue(schema: Schema): AnySchemaObject {
   const result: AnySchemaObject = {};
   const type = typeOf(schema);
   if (type) result.type = type;
   for (const key of same) if (schema[key] !== undefined) result[key] = schema[key];
-  if (schema.enum) result.enum = schema.nullable ? [...schema.enum, null] : schema.enum;
+  if (schema.enum) result.enum = schema.enum;
+  if (schema.multipleOf !== undefined) result.multiple = schema.multipleOf;
+  if (type?.includes('integer')) result.int64 = true;
   if (formatCheck(schema.format)) result.format = schema.format;
   if (schema.pattern !== undefined) {
     patternOf(schema.pattern);
     result.re2 = schema.pattern;
   }
   if (schema['x-kubernetes-list-type'] !== undefined) result.uniqueItemsOf = listIdentity(schema);
-  return { ...result, ...translateBounds(schema), ...translateChildren(schema) };
+  return { ...result, ...translateBounds(schema), ...translateChildren(schema), ...translateComposites(schema) };
 }
 
 /** Only what repeatedItems looks at, so that ajv does not keep the whole schema a second time. */
@@ -90,5 +99,13 @@ function translateChildren(schema: Schema): AnySchemaObject {
   if (typeof schema.additionalProperties === 'object')
     result.additionalProperties = translate(schema.additionalProperties);
   if (schema.items) result.items = translate(schema.items);
+  return result;
+}
+
+function translateComposites(schema: Schema): AnySchemaObject {
+  const result: AnySchemaObject = {};
+  for (const key of ['allOf', 'anyOf', 'oneOf'] as const)
+    if (schema[key]?.length) result[key] = schema[key].map(translate);
+  if (schema.not) result.not = translate(schema.not);
   return result;
 }

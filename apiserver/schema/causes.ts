@@ -46,3 +46,9 @@ export function tooManyBytes(field: string, max: number): Cause {
 export function tooMany(field: string, actual: number, max: number): Cause {
   return { reason: 'FieldValueTooMany', message: `Too many: ${actual}: must have at most ${max} items`, field };
 }
+
+/** For a value that is too large to be repeated: an object or a list. */
+export function omitted(reason: 'FieldValueInvalid' | 'FieldValueDuplicate', field: string, why?: string): Cause {
+  const what = reason === 'FieldValueInvalid' ? 'Invalid value' : 'Duplicate value';
+  return { reason, message: why === undefined ? what : `${what}: ${why}`, field };
+}

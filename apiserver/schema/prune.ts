@@ -1,16 +1,19 @@
-import { isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { coerceMetadata } from './metadata.ts';
 import { additionalOf, propertyOf, type Schema } from './schema.ts';
 
 /**
  * Removes, in place, the fields that the schema does not know, and returns their paths. The three fields of the object itself are
- * left to others. As Kubernetes' structural pruning: `x-kubernetes-preserve-unknown-fields` keeps what is below it.
+ * left to others. As Kubernetes' structural pruning: `x-kubernetes-preserve-unknown-fields` keeps what is below it, but for what the
+ * schema does know; embedded resources keep their kind, and their metadata as far as it is metadata.
  */
 export function prune(object: JsonObject, schema: Schema): string[] {
   const unknown: string[] = [];
-  pruneObject(object, schema, '', unknown, new Set(['apiVersion', 'kind', 'metadata']));
+  pruneObject(object, schema, '', unknown, ownFields);
   return unknown;
 }
 
+const ownFields: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata']);
 const none: ReadonlySet<string> = new Set();
 
 function pruneObject(
@@ -35,11 +38,21 @@ function pruneObject(
 }
 
 function pruneValue(value: Json, schema: Schema, path: string, unknown: string[]): void {
-  if (isObject(value)) pruneObject(value, schema, path, unknown, none);
-  else if (Array.isArray(value) && schema.items) {
+  if (isObject(value)) {
+    const embedded = schema['x-kubernetes-embedded-resource'] === true;
+    if (embedded) coerceEmbedded(value, path, unknown);
+    pruneObject(value, schema, path, unknown, embedded ? ownFields : none);
+  } else if (Array.isArray(value) && schema.items) {
     const { items } = schema;
     value.forEach((item, index) => {
       pruneValue(item, items, `${path}[${index}]`, unknown);
     });
   }
+}
+
+function coerceEmbedded(object: JsonObject, path: string, unknown: string[]): void {
+  if (at(object, 'metadata') === undefined) return;
+  const found: string[] = [];
+  object.metadata = coerceMetadata(object.metadata, `${path} in the object`, found) as JsonObject;
+  unknown.push(...found.map((name) => `${path}.${name}`));
 }

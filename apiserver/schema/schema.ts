@@ -1,6 +1,19 @@
 /** The structural schemas of CustomResourceDefinitions (apiextensions v1, JSONSchemaProps), as far as they are enforced here. */
 import type { Json } from '#apiserver/json/json.ts';
 
+/** A condition in CEL that values must meet (x-kubernetes-validations). */
+export interface Rule {
+  readonly rule: string;
+  readonly message?: string;
+  /** CEL too: gives the message. Wins over `message`, unless it cannot be computed. */
+  readonly messageExpression?: string;
+  readonly reason?: string;
+  /** The field below to blame, such as .replicas. */
+  readonly fieldPath?: string;
+  /** The rule is asked about new objects too; its oldSelf is an optional. */
+  readonly optionalOldSelf?: boolean;
+}
+
 export interface Schema {
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
   readonly description?: string;
@@ -34,6 +47,12 @@ export interface Schema {
   /** Kubernetes' own kinds: whether the items of a list merge in a strategic merge patch, and what tells them apart. */
   readonly 'x-kubernetes-patch-strategy'?: 'merge' | 'replace';
   readonly 'x-kubernetes-patch-merge-key'?: string;
+  readonly 'x-kubernetes-validations'?: readonly Rule[];
+  /** Inside of these four there are conditions on values only: what prunes, defaults or names types stands outside. */
+  readonly allOf?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly not?: Schema;
 }
 
 export function propertyOf(schema: Schema, name: string): Schema | undefined {

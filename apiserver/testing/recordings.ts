@@ -123,16 +123,3 @@ function sorted(items: readonly Json[]): Json[] {
 function isAge(cell: Json): boolean {
   return typeof cell === 'string' && /^\d+[smhdy]/.test(cell);
 }
-
-/** Without the remark that CEL rules were skipped: there are none here to skip. */
-export function withoutCelRemark(body: Json): Json {
-  if (Array.isArray(body)) return body.map(withoutCelRemark);
-  if (!isObject(body)) return body;
-  const entries = Object.entries(body).map(([key, value]): [string, Json] => [
-    key,
-    key === 'causes' && Array.isArray(value)
-      ? value.filter((cause) => !isObject(cause) || cause.field !== '<nil>')
-      : withoutCelRemark(value),
-  ]);
-  return Object.fromEntries(entries);
-}

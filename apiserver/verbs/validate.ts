@@ -1,44 +1,56 @@
 import { admissionCauses } from '#apiserver/admission/admission.ts';
+import { hasRules, ruleCauses } from '#apiserver/cel/check-object.ts';
 import { invalidObject } from '#apiserver/http/status.ts';
 import { atPath } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
-import { type Accepts, compileSchema } from '#apiserver/schema/accept.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
-import { explain } from '#apiserver/schema/explain.ts';
-import type { Schema } from '#apiserver/schema/schema.ts';
+import { schemaCauses } from '#apiserver/schema/check.ts';
+import { Correlation } from '#apiserver/schema/correlation.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { checkMetadata, checkNewFinalizers } from './check-metadata.ts';
 
-const compiled = new WeakMap<Schema, Accepts>();
-
-/** Compiled once, at the first object of the kind. */
-function accepts(schema: Schema): Accepts {
-  const known = compiled.get(schema);
-  if (known) return known;
-  const fresh = compileSchema(schema);
-  compiled.set(schema, fresh);
-  return fresh;
-}
-
 /** Invalid, with every cause, unless the object may be stored. `old` is what is there now, if anything. */
 export function validate(object: ApiObject, old: StoredObject | undefined, resource: Resource): void {
-  const schemaCauses = checkSchema(object, resource);
+  const { schema } = resource;
+  const before = old && new Correlation(object, old, schema);
+  const shape = schemaCauses(object, schema, before);
   const causes = [
     ...checkMetadata(object, resource),
     ...(old ? checkNewFinalizers(old.metadata, object.metadata) : []),
-    ...schemaCauses,
-    // A rule may rely on the schema: it is asked only about objects that have the right shape.
-    ...(schemaCauses.length === 0 ? admissionCauses(object, old, resource) : []),
+    ...shape,
+    ...checkReplicas(object, resource),
   ];
+  causes.push(...rulesOrRemark(object, resource, before, causes));
+  // A rule may rely on the schema: it is asked only about objects that have the right shape.
+  if (shape.length === 0) causes.push(...admissionCauses(object, old, resource));
   if (causes.length > 0) throw invalidObject(resource, object.metadata.name ?? '', causes);
 }
 
-function checkSchema(object: ApiObject, resource: Resource): Cause[] {
-  if (accepts(resource.schema)(object)) return [];
-  const causes = [...explain(object, resource.schema, ''), ...checkReplicas(object, resource)];
-  if (causes.length > 0) return causes;
-  throw new Error(`The schema of ${resource.kind} refuses an object for reasons that explain does not know`);
+/** Causes after which rules would only say the same again, or stumble (apiextensions, registry/customresource). */
+const blocking = new Set([
+  'FieldValueNotSupported',
+  'FieldValueRequired',
+  'FieldValueTooLong',
+  'FieldValueTooMany',
+  'FieldValueTypeInvalid',
+]);
+
+const remark = invalid(
+  '<nil>',
+  null,
+  'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+);
+
+/** What the schema's rules in CEL say; or, about an object that is too far from its schema, that they were not asked. */
+export function rulesOrRemark(
+  object: ApiObject,
+  { schema }: Resource,
+  before: Correlation | undefined,
+  causes: readonly Cause[],
+): Cause[] {
+  if (!hasRules(schema)) return [];
+  return causes.some(({ reason }) => blocking.has(reason)) ? [remark] : ruleCauses(object, schema, before);
 }
 
 /** The scale subresource must be able to read its figure, whatever the schema says (apiextensions, registry/customresource). */

@@ -8,7 +8,7 @@ import {
   isMap,
   ObjectValue,
   Opaque,
-  Optional,
+  type Optional,
   Timestamp,
   TypeValue,
   typeNameOf,

@@ -72,7 +72,12 @@ function showIpv4(bits: bigint): string {
 /** RFC 5952: the longest run of zeros is left out. */
 function showIpv6(bits: bigint): string {
   const groups = Array.from({ length: 8 }, (_, index) => ((bits >> BigInt(112 - 16 * index)) & 0xffffn).toString(16));
-  const runs = [...groups.map((group) => (group === '0' ? '0' : '-')).join('').matchAll(/0{2,}/g)];
+  const runs = [
+    ...groups
+      .map((group) => (group === '0' ? '0' : '-'))
+      .join('')
+      .matchAll(/0{2,}/g),
+  ];
   const longest = runs.sort((a, b) => b[0].length - a[0].length || a.index - b.index)[0];
   if (!longest) return groups.join(':');
   const after = groups.slice(longest.index + longest[0].length);
@@ -94,7 +99,8 @@ function ip(text: string): Ip {
 
 function cidr(text: string): Cidr {
   const read = readCidr(text);
-  if (!read) throw new EvaluationError(`network address parse error during conversion from string: ${text.slice(0, 64)}`);
+  if (!read)
+    throw new EvaluationError(`network address parse error during conversion from string: ${text.slice(0, 64)}`);
   return read;
 }
 
@@ -137,8 +143,9 @@ export const addresses: readonly Overload[] = [
   overload('(CIDR).containsCIDR(CIDR): bool', (_, network: Cidr, other: Cidr) => containsCidr(network, other)),
   overload('(CIDR).containsCIDR(string): bool', (_, network: Cidr, text: string) => containsCidr(network, cidr(text))),
   overload('(CIDR).ip(): IP', (_, network: Cidr) => network.ip),
-  overload('(CIDR).masked(): CIDR', (_, network: Cidr) =>
-    new Cidr(new Ip(network.masked(), network.ip.family), network.length),
+  overload(
+    '(CIDR).masked(): CIDR',
+    (_, network: Cidr) => new Cidr(new Ip(network.masked(), network.ip.family), network.length),
   ),
   overload('(CIDR).prefixLength(): int', (_, network: Cidr) => BigInt(network.length)),
 ];

@@ -14,11 +14,14 @@ function each(budget: Budget, list: List): List {
   return list;
 }
 
-const comparable = ['int', 'uint', 'double', 'bool', 'duration', 'timestamp', 'string', 'bytes', 'dyn'];
-const summable = ['int', 'uint', 'double', 'duration', 'dyn'];
+const comparable = ['int', 'uint', 'double', 'bool', 'duration', 'timestamp', 'string', 'bytes'];
+const summable = ['int', 'uint', 'double', 'duration'];
 
 function sum(budget: Budget, list: List, zero: Value): Value {
-  return each(budget, list).reduce((total, item) => plus(total, item), list[0] === undefined ? zero : zeroLike(list[0]));
+  return each(budget, list).reduce(
+    (total, item) => plus(total, item),
+    list[0] === undefined ? zero : zeroLike(list[0]),
+  );
 }
 
 function zeroLike(value: Value): Value {
@@ -88,8 +91,12 @@ export const lists: readonly Overload[] = [
     overload(`(list<${type}>).isSorted(): bool`, (budget, list: List) =>
       each(budget, list).every((item, index) => index === 0 || compare(budget, list[index - 1]!, item) <= 0),
     ),
-    overload(`(list<${type}>).min(): ${type}`, (budget, list: List) => extreme(budget, list, 'min', (order) => order < 0)),
-    overload(`(list<${type}>).max(): ${type}`, (budget, list: List) => extreme(budget, list, 'max', (order) => order > 0)),
+    overload(`(list<${type}>).min(): ${type}`, (budget, list: List) =>
+      extreme(budget, list, 'min', (order) => order < 0),
+    ),
+    overload(`(list<${type}>).max(): ${type}`, (budget, list: List) =>
+      extreme(budget, list, 'max', (order) => order > 0),
+    ),
     overload(`(list<${type}>).sort(): list<${type}>`, sort),
   ]),
   ...summable.map((type) =>

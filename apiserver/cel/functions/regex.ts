@@ -20,8 +20,9 @@ export const regex: readonly Overload[] = [
   ...['matches(string, string): bool', '(string).matches(string): bool'].map((signature) =>
     overload(signature, (budget, text: string, source: string) => pattern(budget, text, source).test(text)),
   ),
-  overload('(string).find(string): string', (budget, text: string, source: string) =>
-    pattern(budget, text, source).find(text, 1)[0] ?? '',
+  overload(
+    '(string).find(string): string',
+    (budget, text: string, source: string) => pattern(budget, text, source).find(text, 1)[0] ?? '',
   ),
   overload('(string).findAll(string): list<string>', (budget, text: string, source: string) =>
     pattern(budget, text, source).find(text, Number.POSITIVE_INFINITY),

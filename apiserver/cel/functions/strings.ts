@@ -13,7 +13,8 @@ export function runes(budget: Budget, text: string): readonly string[] {
 /** The part from one position to another. EvaluationError for one that is not there. */
 function part(all: readonly string[], start: bigint, end: bigint): string {
   if (start < 0n || start > all.length) throw new EvaluationError(`index out of range: ${start}`);
-  if (end < start || end > all.length) throw new EvaluationError(`invalid substring range. start: ${start}, end: ${end}`);
+  if (end < start || end > all.length)
+    throw new EvaluationError(`invalid substring range. start: ${start}, end: ${end}`);
   return all.slice(Number(start), Number(end)).join('');
 }
 

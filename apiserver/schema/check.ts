@@ -1,0 +1,36 @@
+/** Everything in which an object is not as its schema says, apart from rules in CEL. */
+import type { JsonObject } from '#apiserver/json/json.ts';
+import type { Cause } from '#lib/std/errors.ts';
+import { type Accepts, compileSchema } from './accept.ts';
+import type { Correlation } from './correlation.ts';
+import { embeddedCauses } from './embedded.ts';
+import { explain } from './explain.ts';
+import { explainRepeated } from './repeated.ts';
+import type { Schema } from './schema.ts';
+
+const compiled = new WeakMap<Schema, Accepts>();
+
+/** Compiled once, at the first object of the kind. */
+function accepts(schema: Schema): Accepts {
+  const known = compiled.get(schema);
+  if (known) return known;
+  const fresh = compileSchema(schema);
+  compiled.set(schema, fresh);
+  return fresh;
+}
+
+/** `before` is what the object was before an update: what is wrong in parts that stay the same does not count. */
+export function schemaCauses(object: JsonObject, schema: Schema, before: Correlation | undefined): Cause[] {
+  const embedded = embeddedCauses(object, schema, '');
+  if (accepts(schema)(object)) return embedded;
+  const all = [...explain(object, schema, ''), ...explainRepeated(object, schema, '')];
+  if (all.length === 0) throw new Error('A schema refuses an object for reasons that explain does not know');
+  return [...(before ? sinceBefore(object, schema, before) : all), ...embedded];
+}
+
+/** Repeated items are let pass if there were any before, wherever they were: so does upstream. */
+function sinceBefore(object: JsonObject, schema: Schema, before: Correlation): Cause[] {
+  const repeated = explainRepeated(object, schema, '');
+  const hadRepeated = repeated.length > 0 && explainRepeated(before.old, schema, '').length > 0;
+  return [...explain(object, schema, '', before), ...(hadRepeated ? [] : repeated)];
+}
