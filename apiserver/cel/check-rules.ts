@@ -28,10 +28,24 @@ function visit(schema: Schema, seen: Schema, path: string, loose: string | undef
     ...(schema.allOf ?? []).flatMap((part, index) => visit(part, seen, `${path}.allOf[${index}]`, loose)),
     ...(schema['x-kubernetes-validations'] ?? []).flatMap((rule, index) => {
       const at = `${path}.x-kubernetes-validations[${index}]`;
-      const form = checkForm(rule, schema, at);
+      const form = isRule(rule)
+        ? checkForm(rule, schema, at)
+        : [invalid(at, rule as unknown as Json, 'must be an object of texts')];
       return form.length > 0 ? form : checkExpressions(rule, seen, at, loose);
     }),
   ];
+}
+
+/** The words of a rule that are texts; a definition is a client's JSON, whatever its type says. */
+const texts = ['rule', 'message', 'messageExpression', 'reason', 'fieldPath'] as const;
+
+function isRule(rule: Rule): boolean {
+  if (typeof rule !== 'object' || rule === null) return false;
+  const { optionalOldSelf } = rule;
+  return (
+    texts.every((word) => rule[word] === undefined || typeof rule[word] === 'string') &&
+    (optionalOldSelf === undefined || typeof optionalOldSelf === 'boolean')
+  );
 }
 
 const reasons = ['FieldValueDuplicate', 'FieldValueForbidden', 'FieldValueInvalid', 'FieldValueRequired'];

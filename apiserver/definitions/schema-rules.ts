@@ -1,10 +1,12 @@
-/** Whether objects can be held against this schema at all: patterns and bounds compile, defaults are what the schema itself accepts. */
+/** Whether objects can be held against this schema at all: patterns and bounds compile, defaults are what the schema itself accepts, rules can be computed. */
+import { checkRules } from '#apiserver/cel/check-rules.ts';
 import { at, copyJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import { compileSchema } from '#apiserver/schema/accept.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { explain } from '#apiserver/schema/explain.ts';
 import { patternOf } from '#apiserver/schema/pattern.ts';
 import { prune } from '#apiserver/schema/prune.ts';
+import { explainRepeated } from '#apiserver/schema/repeated.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
 import { type Cause, messageOf } from '#lib/std/errors.ts';
 import { propertiesOf } from './keywords.ts';
@@ -16,7 +18,7 @@ export function checkSchema(schema: JsonObject, path: string): Cause[] {
   if (structural.length > 0) return structural;
   const patterns = checkPatterns(schema, path);
   if (patterns.length > 0) return patterns;
-  return [...checkCompiles(schema, path), ...checkDefaults(schema, path)];
+  return [...checkCompiles(schema, path), ...checkDefaults(schema, path), ...checkRules(asSchema(schema), path)];
 }
 
 /** Schemas hold JSON only. */
@@ -80,5 +82,6 @@ function checkDefault(value: Json, schema: JsonObject, path: string): Cause[] {
       invalid(path, value, `must not have the field ${field.replace(/^value\.?/, '')}, which the schema does not know`),
     ),
     ...explain(value, asSchema(schema), path),
+    ...explainRepeated(value, asSchema(schema), path),
   ];
 }
