@@ -86,8 +86,8 @@ function checkVersions(versions: readonly CrdVersion[]): Cause[] {
   const path = 'spec.versions';
   const names = versions.map(({ name }) => name);
   const stored = versions.filter(({ storage }) => storage);
+  if (versions.length === 0) return [required(path, 'must have at least one version')];
   return [
-    ...(versions.length === 0 ? [required(path, 'must have at least one version')] : []),
     ...(new Set(names).size === names.length ? [] : [invalid(path, names, 'must contain unique version names')]),
     ...(stored.length === 1
       ? []
