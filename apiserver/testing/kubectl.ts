@@ -1,6 +1,6 @@
 /** The kubectl of this machine against a test server, with a home folder of its own. */
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { TestServer } from './start.ts';
@@ -27,9 +27,9 @@ export function kubectlVersion(): string | undefined {
   }
 }
 
-export function createKubectl({ server, authority, token, folder }: TestServer): Kubectl {
-  const home = join(folder, 'home');
-  mkdirSync(home);
+/** `program` is another kubectl than the one in PATH. Each has a home of its own. */
+export function createKubectl({ server, authority, token, folder }: TestServer, program = 'kubectl'): Kubectl {
+  const home = mkdtempSync(join(folder, 'home-'));
   const ca = Buffer.from(authority.certificate).toString('base64');
   const config = {
     apiVersion: 'v1',
@@ -43,7 +43,7 @@ export function createKubectl({ server, authority, token, folder }: TestServer):
   return (arguments_, { input = '', editor = 'false' } = {}) =>
     new Promise((resolve, reject) => {
       const env = { PATH: process.env.PATH, HOME: home, KUBECONFIG: join(home, 'config'), KUBE_EDITOR: editor };
-      const child = execFile('kubectl', [...arguments_], { env, timeout: 30_000 }, (error, stdout, stderr) => {
+      const child = execFile(program, [...arguments_], { env, timeout: 30_000 }, (error, stdout, stderr) => {
         if (error && typeof error.code !== 'number') reject(error);
         else resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
       });
