@@ -74,7 +74,11 @@ const expire =
     const finishedMs = Date.parse(operation.status?.finishedAt ?? creationTimestamp);
     const leftMs = finishedMs + operation.spec.ttlSecondsAfterFinished * 1000 - run.nowMs;
     if (leftMs > 0) return wait('Finished', 'Kept until its time has run out', leftMs);
-    await client.delete(VMOperation, operation.metadata, { uid, signal: run.signal });
+    try {
+      await client.delete(VMOperation, operation.metadata, { uid, signal: run.signal });
+    } catch (error) {
+      if (!isCode(error, 'NotFound')) throw error;
+    }
     return done;
   };
 
