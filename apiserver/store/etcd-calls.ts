@@ -77,18 +77,16 @@ export class EtcdCalls implements Disposable {
     const { timeline } = this.#options;
     try {
       timeline.check();
-      const seen = timeline.seen;
-      const read = (leftMs: number) => this.etcd.kv.range(request, deadline(leftMs));
-      const { result } = await this.#persist(read);
-      timeline.note(BigInt(result.header.revision), seen);
+      const moment = timeline.moment();
+      const response = await this.#persist((leftMs) => this.etcd.kv.range(request, deadline(leftMs)));
+      timeline.note(BigInt(response.header.revision), moment);
       timeline.check(); // An answer from before the restored time must not look like the present.
-      return result;
+      return response;
     } catch (error) {
-      const cause = error instanceof LostAnswer ? error.cause : error;
-      const failure = failureOf(cause);
+      const failure = failureOf(error);
       if (failure === 'compacted') throw new CompactedError(rev!);
       if (failure === 'future') throw new FutureRevisionError(rev!, await this.revision());
-      throw apiErrorOf(cause, what);
+      throw apiErrorOf(error, what);
     }
   }
 
@@ -108,17 +106,23 @@ export class EtcdCalls implements Disposable {
     around: (commit: (request: ITxnRequest) => Promise<ITxnResponse>) => Promise<ITxnResponse>,
   ): Promise<Outcome> {
     const { timeline, full } = this.#options;
-    timeline.check();
-    const seen = timeline.seen;
-    const attempt = (leftMs: number) => around((request) => this.etcd.kv.txn(request, deadline(leftMs)));
+    const moment = timeline.moment();
+    let lost: unknown;
     try {
-      const { result, lost } = await this.#persist(attempt);
-      timeline.note(BigInt(result.header.revision), seen);
-      return { response: result, unsure: lost };
+      const response = await this.#persist(async (leftMs) => {
+        // A write to an etcd that has gone back would get a revision that clients know as another.
+        if (timeline.inDoubt) await this.revision();
+        timeline.check();
+        return await around((request) => this.etcd.kv.txn(request, deadline(leftMs))).catch((error: unknown) => {
+          if (failureOf(error) === 'unreached' && mayHaveArrived(error)) lost = error;
+          throw error;
+        });
+      });
+      timeline.note(BigInt(response.header.revision), moment);
+      return { response, unsure: lost };
     } catch (error) {
-      if (error instanceof LostAnswer) throw unknownOutcome(what, error);
       if (failureOf(error) === 'full') full();
-      throw apiErrorOf(error, what);
+      throw lost === undefined ? apiErrorOf(error, what) : unknownOutcome(what, lost);
     }
   }
 
@@ -139,23 +143,19 @@ export class EtcdCalls implements Disposable {
     this.etcd.close();
   }
 
-  /**
-   * Repeats `call` while etcd does not answer, within one deadline for all. `lost` is an attempt before the last one that may have
-   * been carried out all the same; if no attempt was answered and there is such a one, rejects with LostAnswer.
-   */
-  async #persist<T>(call: (leftMs: number) => Promise<T>): Promise<{ result: T; lost: unknown }> {
-    const { clock, random, timeoutMs } = this.#options;
+  /** Repeats `call` while etcd does not answer, within one deadline for all. */
+  async #persist<T>(call: (leftMs: number) => Promise<T>): Promise<T> {
+    const { clock, random, timeoutMs, timeline } = this.#options;
     const endMs = clock.monotonic() + timeoutMs;
-    let lost: unknown;
     for (let failures = 1; ; failures++) {
       this.#closed.signal.throwIfAborted();
       try {
-        return { result: await call(endMs - clock.monotonic()), lost };
+        return await call(endMs - clock.monotonic());
       } catch (error) {
         if (failureOf(error) !== 'unreached') throw error;
-        if (mayHaveArrived(error)) lost = error;
+        timeline.doubt();
         const delayMs = backoffMs(failures, retry, random);
-        if (clock.monotonic() + delayMs >= endMs) throw lost === undefined ? error : new LostAnswer(lost);
+        if (clock.monotonic() + delayMs >= endMs) throw error;
         await clock.sleep(delayMs, this.#closed.signal);
       }
     }
@@ -167,13 +167,7 @@ export function deadline(afterMs: number): { readonly deadline: number } {
   return { deadline: Date.now() + afterMs };
 }
 
-class LostAnswer extends Error {
-  constructor(cause: unknown) {
-    super('The answer was lost', { cause });
-    this.name = 'LostAnswer';
-  }
-}
-
+/** For a write that may have been carried out: whether it was is for the client to see. */
 export function unknownOutcome(what: string, cause: unknown): ApiError {
   const details = { retryAfterSeconds: 1 };
   return new ApiError('Timeout', `${what}: etcd's answer was lost, read the object to see what became of it`, {

@@ -41,6 +41,7 @@ export function mayHaveArrived(error: unknown): boolean {
 
 /** What callers of the store are told. `what` is the sentence's beginning: "Cannot list core/configmaps/". */
 export function apiErrorOf(error: unknown, what: string): Error {
+  if (error instanceof ApiError) return error;
   const later = { details: { retryAfterSeconds: 1 }, cause: error };
   switch (failureOf(error)) {
     case 'unreached':
@@ -48,7 +49,8 @@ export function apiErrorOf(error: unknown, what: string): Error {
     case 'busy':
       return new ApiError('TooManyRequests', `${what}: etcd has too many requests waiting, try again`, later);
     case 'full':
-      return new ApiError('ServiceUnavailable', `${what}: etcd is full, compact it or raise its quota`, later);
+      // What Kubernetes answers, too. It makes room by itself if it can (etcd-space.ts).
+      return new ApiError('InternalError', `${what}: etcd is full and refuses writes, try again later`, later);
     case 'tooLarge':
       return new ApiError('RequestEntityTooLarge', `${what}: too large for etcd`, { cause: error });
     default:

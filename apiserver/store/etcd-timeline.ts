@@ -9,11 +9,18 @@
 import { ApiError } from '#lib/std/errors.ts';
 import { FutureRevisionError, type Rev } from './store.ts';
 
+export interface Moment {
+  readonly seen: Rev;
+  readonly doubts: number;
+}
+
 export class Timeline {
   readonly #mend: (lost: Rev) => Promise<Rev>;
   readonly #wentBack: (error: FutureRevisionError) => void;
   #seen: Rev = 0n;
   #mending = false;
+  #doubts = 0;
+  #settled = 0;
 
   /** `mend` leads the store beyond `lost` and resolves with where it is then; it must not give up. `wentBack` is told at once. */
   constructor(mend: (lost: Rev) => Promise<Rev>, wentBack: (error: FutureRevisionError) => void) {
@@ -21,9 +28,18 @@ export class Timeline {
     this.#wentBack = wentBack;
   }
 
-  /** The newest revision that was seen. Remember it before a call: a linearizable answer to it cannot be older. */
-  get seen(): Rev {
-    return this.#seen;
+  /** To be taken before a call: a linearizable answer to it cannot be older than what was seen by then. */
+  moment(): Moment {
+    return { seen: this.#seen, doubts: this.#doubts };
+  }
+
+  /** A connection was lost: it may be another etcd that answers next. Look before anything is written. */
+  doubt(): void {
+    this.#doubts++;
+  }
+
+  get inDoubt(): boolean {
+    return this.#doubts !== this.#settled;
   }
 
   /** Throws ServiceUnavailable while the store is being led out of the past. */
@@ -33,10 +49,16 @@ export class Timeline {
     throw new ApiError('ServiceUnavailable', message, { details: { retryAfterSeconds: 1 } });
   }
 
-  /** The revision of an answer, and what had been seen before it was asked for. */
-  note(rev: Rev, seenBefore: Rev): void {
-    if (rev < seenBefore) this.#leadOut(rev);
-    else if (rev > this.#seen) this.#seen = rev;
+  /** The revision of the answer to a linearizable call, and the moment before that was made. */
+  note(rev: Rev, { seen, doubts }: Moment): void {
+    this.#settled = doubts;
+    if (rev < seen) this.#leadOut(rev);
+    else this.saw(rev);
+  }
+
+  /** A revision that was heard of, perhaps late. */
+  saw(rev: Rev): void {
+    if (rev > this.#seen) this.#seen = rev;
   }
 
   #leadOut(rev: Rev): void {

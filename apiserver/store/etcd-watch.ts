@@ -29,6 +29,8 @@ export interface EtcdWatchOptions {
   readonly requestMark: (() => void) | undefined;
   /** Told of every revision that was delivered. */
   readonly saw: (rev: Rev) => void;
+  /** Told when a connection was lost. */
+  readonly cut: () => void;
   /** The revision of the cluster, not of a member that lags behind. */
   readonly currentRev: () => Promise<Rev>;
   /** In etcd's terms, with the store's own prefix. */
@@ -101,6 +103,7 @@ export class EtcdWatch implements Disposable {
     if (this.#over) return;
     const { clock, random, log, key } = this.#options;
     this.#cut = true;
+    this.#options.cut();
     this.#failures++;
     const delayMs = backoffMs(this.#failures, reconnect, random);
     log.info('Watch was cut, resuming', { key, from: String(this.#next), delayMs, reason: messageOf(error) });
