@@ -45,7 +45,7 @@ export async function startTrial(seed: number, flags: readonly string[] = []): P
  * Returns what to print.
  */
 export async function judge(
-  { replicas, watchers }: Trial,
+  { replicas, watchers }: Pick<Trial, 'replicas' | 'watchers'>,
   load: Load,
   initial: ReadonlyMap<string, Value> = new Map(),
 ): Promise<string> {

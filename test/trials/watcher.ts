@@ -14,8 +14,10 @@ export interface WatcherOptions {
   readonly random: Random;
   /** Which replica to go to next. */
   readonly choose: () => number;
-  /** How long one watch goes on, in seconds, before the client goes elsewhere. */
+  /** How long one watch is to go on, in seconds, before the client goes elsewhere. */
   readonly watchSeconds: () => number;
+  /** After how long the client breaks it off in the middle; never unless told. */
+  readonly patienceMs?: () => number;
 }
 
 export class Watcher implements AsyncDisposable {
@@ -28,6 +30,8 @@ export class Watcher implements AsyncDisposable {
   /** Revisions of all events, and from where to where lists led. */
   readonly heard = new Set<bigint>();
   readonly listed: { readonly from: bigint; readonly to: bigint }[] = [];
+  /** Servers and etcd are being tormented, so failures are normal; but the last one may explain a copy that stays behind. */
+  lastFailure: unknown;
   resumed = 0;
   expired = 0;
   bookmarks = 0;
@@ -61,8 +65,8 @@ export class Watcher implements AsyncDisposable {
         if (!this.#lost) this.resumed++;
         else if (random.next() < 0.5) await this.#list(replica);
         await this.#watch(replica);
-      } catch {
-        // Servers and etcd are being tormented: try another time, as clients do.
+      } catch (error) {
+        this.lastFailure = error;
         await systemClock.sleep(50 + 100 * random.next());
       }
     }
@@ -76,7 +80,7 @@ export class Watcher implements AsyncDisposable {
 
   /** From where it is; or with the whole state first, if it has none. */
   async #watch(replica: number): Promise<void> {
-    const { replicas, watchSeconds } = this.#options;
+    const { replicas, watchSeconds, patienceMs } = this.#options;
     const initial = this.#lost ? new Map<string, string>() : undefined;
     const query = new URLSearchParams({
       watch: 'true',
@@ -86,7 +90,9 @@ export class Watcher implements AsyncDisposable {
     if (!initial) query.set('resourceVersion', String(this.#rev));
     else for (const [key, value] of streamedList) query.set(key, value);
     let first = initial;
-    for await (const line of replicas.watch(replica, `${maps}?${query}`, this.#over.signal)) {
+    const over = this.#over.signal;
+    const signal = patienceMs ? AbortSignal.any([over, AbortSignal.timeout(Math.ceil(patienceMs()))]) : over;
+    for await (const line of replicas.watch(replica, `${maps}?${query}`, signal)) {
       if (!first) this.#take(line);
       else if (line.type === 'ADDED') first.set(line.object.metadata.name!, textOf(line.object));
       else if (line.object.metadata.annotations?.['k8s.io/initial-events-end'] === 'true') {
