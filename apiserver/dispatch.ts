@@ -1,6 +1,7 @@
 /** From a request on a resource to the verb that answers it. */
-import type { Answer, Call } from '#apiserver/http/call.ts';
+import type { Call } from '#apiserver/http/call.ts';
 import { notFound } from '#apiserver/http/status.ts';
+import type { Answering } from '#apiserver/resources/resource.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { create } from './verbs/create.ts';
 import { remove } from './verbs/delete.ts';
@@ -9,12 +10,9 @@ import { get } from './verbs/get.ts';
 import { list } from './verbs/list.ts';
 import { patch } from './verbs/patch.ts';
 import { getScale, patchScale, updateScale } from './verbs/scale.ts';
-import type { ServerContext } from './verbs/server-context.ts';
 import { update } from './verbs/update.ts';
 
-type Handler = (context: ServerContext, call: Call) => Promise<Answer>;
-
-const main: Readonly<Record<string, Handler>> = {
+const main: Readonly<Record<string, Answering>> = {
   get,
   list,
   create,
@@ -24,7 +22,7 @@ const main: Readonly<Record<string, Handler>> = {
   deletecollection: removeCollection,
 };
 
-const subresources: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
+const subresources: Readonly<Record<string, Readonly<Record<string, Answering>>>> = {
   status: {
     get,
     update: (context, call) => update(context, call, 'status'),
@@ -35,17 +33,21 @@ const subresources: Readonly<Record<string, Readonly<Record<string, Handler>>>> 
 };
 
 /** NotFound for a subresource that the resource does not have, MethodNotAllowed for a verb that does not go with it. */
-export function handlerOf(call: Call, verb: string): Handler {
+export function handlerOf(call: Call, verb: string): Answering {
   const { resource, path } = call;
   const { subresource } = path;
   if (subresource !== undefined && !has(call, subresource)) throw notFound(resource, `${path.name}/${subresource}`);
-  const table = subresource === undefined ? main : subresources[subresource]!;
+  const table = subresource === undefined ? mainTable(call) : subresources[subresource]!;
   const served = subresource !== undefined || resource.verbs.some((known) => known === verb);
   // A PUT or PATCH without a name is a mistake of the caller, which the verb explains better.
   const handler = served && Object.hasOwn(table, verb) ? table[verb] : undefined;
   if (!handler)
     throw new ApiError('MethodNotAllowed', `${call.method} is not supported on resources of kind "${resource.plural}"`);
   return handler;
+}
+
+function mainTable({ resource: { answer } }: Call): Readonly<Record<string, Answering>> {
+  return answer ? { create: answer } : main;
 }
 
 function has({ resource }: Call, subresource: string): boolean {

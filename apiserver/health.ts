@@ -90,7 +90,7 @@ export function serverChecks({ store, registry, caches, stopping, logging }: Par
     {
       name: 'informer-sync',
       readyOnly: true,
-      passes: () => registry.all().every((resource) => caches.of(resource).rev !== undefined),
+      passes: () => registry.stored().every((resource) => caches.of(resource).rev !== undefined),
     },
     { name: 'shutdown', readyOnly: true, passes: () => !stopping() },
   ];

@@ -7,6 +7,7 @@ import { systemClock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import { createAccess } from './auth/access.ts';
+import { forThisServer } from './auth/authenticate.ts';
 import { allowMasters } from './auth/authorize.ts';
 import { readTokens } from './auth/tokens.ts';
 import { createDefaults, type Patience, waitForRoles, waitForStore } from './bootstrap.ts';
@@ -29,6 +30,7 @@ import { Policy } from './rbac/policy.ts';
 import { builtins } from './resources/builtin.ts';
 import type { Crd } from './resources/crd.ts';
 import { createRegistry, type Registry } from './resources/registry.ts';
+import { reviews } from './reviews/kinds.ts';
 import { defaultShutdown, type ShutdownTimes, shutDown } from './shutdown.ts';
 import { createCaches } from './storage/caches.ts';
 import { startCompactor } from './store/compactor.ts';
@@ -78,8 +80,9 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   const caches = stack.use(createCaches({ store, clock, random, log }));
   stack.use(startCompactor({ store, clock, random, log, reached: () => caches.reached() }));
   const policy = new Policy();
-  const tokens = [readTokens(options.tokens)];
-  const access = stack.use(createAccess({ tokens, authorizers: [allowMasters], policy, clock, log }));
+  const audiences = ['https://kubernetes.default.svc'];
+  const tokens = [forThisServer(readTokens(options.tokens), audiences)];
+  const access = stack.use(createAccess({ tokens, audiences, authorizers: [allowMasters], policy, clock, log }));
   const context: ServerContext = { access, store, caches, clock, random };
   const patience: Patience = {
     clock,
@@ -89,10 +92,10 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     signal: options.signal ?? new AbortController().signal,
   };
   await waitForStore(() => createDefaults(context), patience);
-  const ownKinds = [...builtins, ...Object.values(rbacResources), definitionKind];
+  const ownKinds = [...builtins, ...Object.values(rbacResources), ...reviews, definitionKind];
   const registry = createRegistry(ownKinds);
   // All caches from the start: one made at the first watch would know nothing of what happened since that client's list.
-  caches.follow(registry.all());
+  caches.follow(registry.stored());
   const definitions = stack.use(new Definitions({ context, registry, builtins: ownKinds, log }));
   await waitForStore(() => installDefinitions(options.crds, context, log), patience);
   await waitForStore(() => definitions.settle(), patience);

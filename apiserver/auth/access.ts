@@ -3,7 +3,14 @@ import type { Policy } from '#apiserver/rbac/policy.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Attributes } from './attributes.ts';
-import { authenticate, type Credentials, type Identity, type TokenAuthenticator } from './authenticate.ts';
+import {
+  authenticate,
+  type Credentials,
+  type Identity,
+  identityOfToken,
+  type TokenAuthenticator,
+  type TokenIdentity,
+} from './authenticate.ts';
 import { type Authorizer, authorizerChain, requireAllowed } from './authorize.ts';
 import { type Impersonation, impersonation } from './impersonate.ts';
 import { OpenStreams } from './open-streams.ts';
@@ -25,6 +32,8 @@ export interface Access extends Disposable {
   readonly policy: Policy;
   /** undefined if the request does not say who sends it; Unauthorized if that is not believed. */
   authenticate(credentials: Credentials): Promise<Identity | undefined>;
+  /** Whom a token stands for, if it is meant for one of the audiences; for this server if none are named. undefined if it is not believed. */
+  authenticateToken(token: string, audiences: readonly string[]): Promise<TokenIdentity | undefined>;
   /** Forbidden if the sender may not speak for whom these headers name. */
   impersonate(sender: Identity, rawHeaders: readonly string[]): Caller;
   /** Forbidden unless the caller may do this. */
@@ -37,6 +46,8 @@ export interface Access extends Disposable {
 
 export interface AccessOptions {
   readonly tokens: readonly TokenAuthenticator[];
+  /** Whom tokens are meant for that are sent to this server. */
+  readonly audiences: readonly string[];
   /** Authorizers that are asked before the roles. */
   readonly authorizers: readonly Authorizer[];
   readonly policy: Policy;
@@ -44,9 +55,10 @@ export interface AccessOptions {
   readonly log: Log;
 }
 
-export function createAccess({ tokens, authorizers, policy, clock, log }: AccessOptions): Access {
+export function createAccess({ tokens, audiences, authorizers, policy, clock, log }: AccessOptions): Access {
   const authorizer = authorizerChain(...authorizers, policy.authorizer);
   const refused = (reason: unknown) => log.info('Refused a bearer token', { error: reason });
+  const bearers = { authenticators: tokens, audiences, refused };
   const require = (caller: Caller, attributes: Attributes) => requireAllowed(authorizer, caller.user, attributes);
   const streams = new OpenStreams({
     clock,
@@ -60,7 +72,9 @@ export function createAccess({ tokens, authorizers, policy, clock, log }: Access
     authorizer,
     policy,
     require,
-    authenticate: (credentials) => authenticate(credentials, tokens, refused),
+    authenticate: (credentials) => authenticate(credentials, bearers),
+    authenticateToken: (token, audiences) =>
+      identityOfToken(token, audiences.length > 0 ? audiences : bearers.audiences, bearers),
     impersonate(sender, rawHeaders) {
       const other = impersonation(rawHeaders);
       if (!other) return { user: sender.user, sender };

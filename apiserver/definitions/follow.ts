@@ -34,7 +34,7 @@ export function createFollower(context: ServerContext, registry: Registry, log: 
     const resources = objects.flatMap((object) => follow(object, followed, log));
     const before = registry.revision;
     registry.define(resources);
-    if (registry.revision !== before) context.caches.follow(registry.all());
+    if (registry.revision !== before) context.caches.follow(registry.stored());
   };
   return {
     sync,

@@ -89,5 +89,5 @@ export function createMetrics() {
 
 /** How many objects of each kind there are, as far as the caches have loaded. */
 export function countObjects(metrics: Metrics, registry: Registry, caches: Caches): void {
-  for (const kind of registry.all()) metrics.objects.set(caches.of(kind).size, [qualifiedName(kind)]);
+  for (const kind of registry.stored()) metrics.objects.set(caches.of(kind).size, [qualifiedName(kind)]);
 }

@@ -1,11 +1,22 @@
 /** All roles and bindings in memory, indexed by whom they speak of: a request is decided without a look at the store. */
 import type { Authorizer } from '#apiserver/auth/authorize.ts';
-import { serviceAccountUser, type User } from '#apiserver/auth/user.ts';
+import { parseServiceAccountUser, serviceAccountUser, type User } from '#apiserver/auth/user.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import { roleRefIn, rulesIn, subjectsIn } from './read.ts';
 import { type PolicyRule, type RoleRef, rbacGroup, ruleAllows } from './rule.ts';
 
 export type RbacKind = 'Role' | 'ClusterRole' | 'RoleBinding' | 'ClusterRoleBinding';
+
+/** A binding that speaks of a user. */
+interface Grant {
+  /** Namespace of the binding; empty for the whole cluster. */
+  readonly place: string;
+  readonly binding: string;
+  readonly subject: string;
+  readonly roleRef: RoleRef;
+  /** undefined if the role is not there. */
+  readonly rules: readonly PolicyRule[] | undefined;
+}
 
 /** Rules that apply to a user, and what went wrong in finding them: a binding may name a role that is not there. */
 export interface Resolved {
@@ -21,22 +32,21 @@ export class Policy {
   readonly authorizer: Authorizer = (user, attributes) => {
     const namespace = 'path' in attributes ? undefined : attributes.namespace;
     const problems: string[] = [];
-    for (const found of this.#rulesFor(user, namespace)) {
-      if (typeof found === 'string') problems.push(found);
-      else if (found.some((rule) => ruleAllows(rule, attributes))) return { verdict: 'allow', reason: 'RBAC' };
+    for (const grant of this.#grantsTo(user, namespace)) {
+      const { rules } = grant;
+      if (!rules) problems.push(notThere(grant));
+      else if (rules.some((rule) => ruleAllows(rule, attributes))) return { verdict: 'allow', reason: why(grant) };
     }
     return problems.length === 0 ? { verdict: 'none' } : { verdict: 'none', reason: `RBAC: [${problems.join(', ')}]` };
   };
 
   /** Everything that roles give a user at the scope of the cluster, and in the namespace if one is named. */
   resolve(user: User, namespace: string | undefined): Resolved {
-    const rules: PolicyRule[] = [];
-    const problems: string[] = [];
-    for (const found of this.#rulesFor(user, namespace)) {
-      if (typeof found === 'string') problems.push(found);
-      else rules.push(...found);
-    }
-    return { rules, problems };
+    const grants = [...this.#grantsTo(user, namespace)];
+    return {
+      rules: grants.flatMap(({ rules = [] }) => rules),
+      problems: grants.filter(({ rules }) => !rules).map(notThere),
+    };
   }
 
   /** undefined for a role that is not there. */
@@ -56,15 +66,14 @@ export class Policy {
     else for (const subject of subjectsOf(object)) this.#removeBinding(namespace, subject, name);
   }
 
-  *#rulesFor(user: User, namespace: string | undefined): Generator<readonly PolicyRule[] | string> {
+  *#grantsTo(user: User, namespace: string | undefined): Generator<Grant> {
     const subjects = [`User:${user.name}`, ...user.groups.map((group) => `Group:${group}`)];
     for (const place of namespace === undefined ? [''] : ['', namespace]) {
       const bindings = this.#bindings.get(place);
       if (!bindings) continue;
       for (const subject of subjects)
-        for (const roleRef of bindings.get(subject)?.values() ?? [])
-          yield this.rulesOf(roleRef, place) ??
-            `${roleRef.kind.toLowerCase()}.${rbacGroup} "${roleRef.name}" not found`;
+        for (const [binding, roleRef] of bindings.get(subject) ?? [])
+          yield { place, binding, roleRef, subject, rules: this.rulesOf(roleRef, place) };
     }
   }
 
@@ -80,6 +89,22 @@ export class Policy {
     if (bindings?.size === 0) place?.delete(subject);
     if (place?.size === 0) this.#bindings.delete(namespace);
   }
+}
+
+/** In the words of Kubernetes. */
+function why({ place, binding, roleRef, subject }: Grant): string {
+  const by = place === '' ? `ClusterRoleBinding "${binding}"` : `RoleBinding "${binding}/${place}"`;
+  return `RBAC: allowed by ${by} of ${roleRef.kind} "${roleRef.name}" to ${described(subject)}`;
+}
+
+function described(subject: string): string {
+  const name = subject.slice(subject.indexOf(':') + 1);
+  const account = subject.startsWith('User:') ? parseServiceAccountUser(name) : undefined;
+  return account ? `ServiceAccount "${account.name}/${account.namespace}"` : `${subject.split(':')[0]} "${name}"`;
+}
+
+function notThere({ roleRef }: Grant): string {
+  return `${roleRef.kind.toLowerCase()}.${rbacGroup} "${roleRef.name}" not found`;
 }
 
 function roleKey(namespace: string, name: string): string {

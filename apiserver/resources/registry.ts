@@ -16,6 +16,8 @@ export interface Registry {
   find(group: string, version: string, plural: string): Resource | undefined;
   /** Built-in kinds in the order given, then custom ones by group, plural and version: the same set always in the same order. */
   all(): readonly Resource[];
+  /** Those of them that have objects in the store. */
+  stored(): readonly Resource[];
   /** The resources of one group and version; none if it is not served. */
   of(at: GroupVersion): readonly Resource[];
   groups(): readonly Group[];
@@ -28,6 +30,7 @@ export interface Registry {
 /** Made anew by every change, so that finding is one look-up. */
 interface Index {
   readonly all: readonly Resource[];
+  readonly stored: readonly Resource[];
   readonly byPath: ReadonlyMap<string, Resource>;
   readonly byVersion: ReadonlyMap<string, readonly Resource[]>;
   readonly groups: readonly Group[];
@@ -39,6 +42,7 @@ export function createRegistry(builtins: readonly Resource[]): Registry {
   return {
     find: (group, version, plural) => index.byPath.get(`${group}/${version}/${plural}`),
     all: () => index.all,
+    stored: () => index.stored,
     of: ({ group, version }) => index.byVersion.get(`${group}/${version}`) ?? [],
     groups: () => index.groups,
     define(custom) {
@@ -62,7 +66,7 @@ function indexOf(all: readonly Resource[]): Index {
   }
   const served = [...byPath.values()];
   const byVersion = Map.groupBy(served, ({ group, version }) => `${group}/${version}`);
-  return { all, byPath, byVersion, groups: groupsOf(served) };
+  return { all, stored: all.filter(({ answer }) => !answer), byPath, byVersion, groups: groupsOf(served) };
 }
 
 /** Groups in order of first appearance. */

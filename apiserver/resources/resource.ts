@@ -1,5 +1,7 @@
 /** One kind as it is served: everything the generic code needs to know of it. */
+import type { Answer, Call } from '#apiserver/http/call.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
+import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
 
@@ -71,7 +73,11 @@ export interface Resource {
   readonly deprecation?: string;
   /** Its definition is being deleted, and its objects with it: nothing new may be created. */
   readonly terminating?: boolean;
+  /** Nothing of it is stored: an object is a question, which this answers at once. */
+  readonly answer?: Answering;
 }
+
+export type Answering = (context: ServerContext, call: Call) => Promise<Answer>;
 
 export function apiVersionOf(resource: Pick<Resource, 'group' | 'version'>): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;

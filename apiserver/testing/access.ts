@@ -8,6 +8,7 @@ export function openAccess(): Access {
   const allow = () => ({ verdict: 'allow', reason: 'test' }) as const;
   return createAccess({
     tokens: [],
+    audiences: [],
     authorizers: [allow],
     policy: new Policy(),
     clock: systemClock,

@@ -39,10 +39,10 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
       store,
       listen: { host: '127.0.0.1', port: 0 },
       tls: { certificate: certificate.certificate, key: certificate.key, clientCa: authority.certificate },
-      tokens: `${token},admin,1,"system:masters"\n`,
       crds: projectCrds,
       log,
       ...options,
+      tokens: `${token},admin,1,"system:masters"\n${options.tokens ?? ''}`,
     }),
   );
   const running = stack.move();

@@ -1,0 +1,26 @@
+import type { Answer, Call } from '#apiserver/http/call.ts';
+import { badRequest } from '#apiserver/http/status.ts';
+import type { JsonObject } from '#apiserver/json/json.ts';
+import type { ServerContext } from '#apiserver/verbs/server-context.ts';
+import { answered, readReview, specOf, textIn } from './review.ts';
+
+/** What the roles give the user at the scope of the cluster and in one namespace: `kubectl auth can-i --list`. */
+export async function reviewOwnRules({ access }: ServerContext, call: Call): Promise<Answer> {
+  const review = await readReview(call);
+  const namespace = textIn(specOf(review), 'namespace');
+  if (namespace === '') throw badRequest('no namespace on request');
+  const { rules, problems } = access.policy.resolve(call.user, namespace);
+  const resourceRules: JsonObject[] = [];
+  const nonResourceRules: JsonObject[] = [];
+  for (const { verbs, apiGroups, resources, resourceNames, nonResourceURLs } of rules) {
+    const shared = { verbs: [...verbs] };
+    if (resources) resourceRules.push({ ...shared, ...lists({ apiGroups, resources, resourceNames }) });
+    if (nonResourceURLs) nonResourceRules.push({ ...shared, ...lists({ nonResourceURLs }) });
+  }
+  const evaluationError = problems.length === 0 ? {} : { evaluationError: problems.join(', ') };
+  return answered(review, { resourceRules, nonResourceRules, incomplete: false, ...evaluationError });
+}
+
+function lists(named: Readonly<Record<string, readonly string[] | undefined>>): JsonObject {
+  return Object.fromEntries(Object.entries(named).flatMap(([name, list]) => (list ? [[name, [...list]]] : [])));
+}
