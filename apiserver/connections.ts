@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 
 export interface Connections {
@@ -13,7 +14,7 @@ export interface Connections {
   cut(): number;
 }
 
-export function trackConnections(server: Http2SecureServer, log: Log): Connections {
+export function trackConnections(server: Http2SecureServer, clock: Clock, log: Log): Connections {
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<Socket>();
   /** Requests under way on each connection that speaks HTTP/1.1; HTTP/2 sessions count for themselves. */
@@ -43,6 +44,18 @@ export function trackConnections(server: Http2SecureServer, log: Log): Connectio
       if (closing && left === 0) socket.end();
     });
   });
+  const refused = new WeakSet<Socket>();
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    // Comes again with everything that is read while lingering.
+    if (refused.has(socket)) return;
+    refused.add(socket);
+    log.debug('A request could not be read', { error });
+    refuse(
+      socket,
+      clock,
+      error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request',
+    );
+  });
   server.on('tlsClientError', (error: Error) => log.debug('A client failed to connect', { error }));
   return {
     async close() {
@@ -60,4 +73,14 @@ export function trackConnections(server: Http2SecureServer, log: Log): Connectio
       return size;
     },
   };
+}
+
+const lingerMs = 1_000;
+
+/** The parser of HTTP/1.1 has given up on this connection: all that is left is to say so, and to read on for a moment, so that it is heard. */
+function refuse(socket: Socket, clock: Clock, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  socket.removeAllListeners('data').resume();
+  const timer = clock.timeout(() => socket.destroy(), lingerMs);
+  socket.on('close', () => timer[Symbol.dispose]());
 }

@@ -126,7 +126,7 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     void handle(pipeline, request as unknown as HttpRequest, response as unknown as HttpResponse);
   });
   server.on('upgrade', createConsole(pipeline));
-  const connections = trackConnections(server, log);
+  const connections = trackConnections(server, clock, log);
   server.listen(options.listen.port, options.listen.host);
   await once(server, 'listening');
   const { leaving } = pipeline;

@@ -10,6 +10,9 @@ import type { Resource } from '#apiserver/resources/resource.ts';
 /** A link of the chain: does its part, and `next()` does the rest. What it throws is answered as a Status. */
 export type Step = (exchange: Exchange, next: () => Promise<void>) => Promise<void>;
 
+/** More do not fit into the headers of an answer. */
+const maxWarnings = 100;
+
 export class Exchange {
   readonly server: Pipeline;
   readonly request: HttpRequest;
@@ -67,6 +70,7 @@ export class Exchange {
 
   /** A Warning header, whatever the answer will be. */
   warn(message: string): void {
+    if (this.#warnings.length === maxWarnings) return;
     this.#warnings.push(message);
     if (!this.response.headersSent) setWarnings(this.response, this.#warnings);
   }

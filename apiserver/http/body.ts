@@ -1,10 +1,10 @@
-import type { Readable } from 'node:stream';
 import { isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import { type Parsed, parseJson } from '#apiserver/json/strict.ts';
 import { parseYaml } from '#apiserver/json/yaml.ts';
 import { decodeProtobuf, protobufType } from '#apiserver/protobuf/body.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { mediaType } from './negotiate.ts';
+import type { HttpRequest } from './transport.ts';
 
 /** Kubernetes' own limit for request bodies (apiserver, MaxRequestBodyBytes). */
 export const maxBodyBytes = 3 * 1024 * 1024;
@@ -13,15 +13,15 @@ export const maxBodyBytes = 3 * 1024 * 1024;
  * The whole body. RequestEntityTooLarge beyond the limit; BadRequest if the client stopped in the middle. The stream is not destroyed then:
  * with it would go the connection, and the client would never hear why.
  */
-export async function readBody(stream: Readable, signal: AbortSignal, limit = maxBodyBytes): Promise<Buffer> {
+export async function readBody(request: HttpRequest, signal: AbortSignal, limit = maxBodyBytes): Promise<Buffer> {
+  if (Number(request.headers['content-length']) > limit) throw tooLarge(limit);
   const chunks: Buffer[] = [];
   let size = 0;
   try {
-    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       signal.throwIfAborted();
       size += (chunk as Buffer).length;
-      if (size > limit)
-        throw new ApiError('RequestEntityTooLarge', `Request entity too large: limit is ${limit} bytes`);
+      if (size > limit) throw tooLarge(limit);
       chunks.push(chunk as Buffer);
     }
   } catch (error) {
@@ -29,6 +29,10 @@ export async function readBody(stream: Readable, signal: AbortSignal, limit = ma
     throw new ApiError('BadRequest', 'the body of the request ended too early', { cause: error });
   }
   return Buffer.concat(chunks);
+}
+
+function tooLarge(limit: number): ApiError {
+  return new ApiError('RequestEntityTooLarge', `Request entity too large: limit is ${limit} bytes`);
 }
 
 /** Which form an object may have on its way in; on its way out the last one is not served. */

@@ -63,14 +63,24 @@ export function conflict(resource: Resource, name: string, why: string): ApiErro
 
 export const modified = 'the object has been modified; please apply your changes to the latest version and try again';
 
+/** An answer is there to be read: it does not give back megabytes of what was wrong. */
+const maxCauses = 100;
+const maxCauseLength = 2_000;
+
+function brief(text: string): string {
+  if (text.length <= maxCauseLength) return text;
+  return `${text.slice(0, maxCauseLength / 2)}…${text.slice(-maxCauseLength / 2)}`;
+}
+
 /** 422 with every cause, in the form of field.ErrorList. */
 export function invalidObject(
   resource: Pick<Resource, 'group' | 'kind'>,
   name: string,
   causes: readonly Cause[],
 ): ApiError {
-  return new ApiError('Invalid', `${qualifiedKind(resource)} "${name}" is invalid: ${sentence(causes)}`, {
-    details: { name, group: resource.group, kind: resource.kind, causes },
+  const shown = causes.slice(0, maxCauses).map((cause) => ({ ...cause, message: brief(cause.message) }));
+  return new ApiError('Invalid', `${qualifiedKind(resource)} "${name}" is invalid: ${sentence(shown)}`, {
+    details: { name, group: resource.group, kind: resource.kind, causes: shown },
   });
 }
 

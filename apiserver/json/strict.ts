@@ -3,6 +3,7 @@
  * are dangerous in it.
  */
 import { ApiError } from '#lib/std/errors.ts';
+import { requireFewValues } from './bounds.ts';
 import { isObject, type Json } from './json.ts';
 
 export const maxDepth = 64;
@@ -22,8 +23,12 @@ interface Frame {
   member: string;
 }
 
-/** BadRequest for text that is not JSON, nests deeper than maxDepth, or has a field `__proto__` or an integer that would be rounded. */
+/**
+ * BadRequest for text that is not JSON, nests deeper than maxDepth, or has a field `__proto__` or an integer that would be rounded;
+ * RequestEntityTooLarge for too many values.
+ */
 export function parseJson(text: string, what: string): Parsed {
+  requireFewValues(text, what);
   const duplicates: string[] = [];
   const value = parsed(text, what);
   scan(text, duplicates);

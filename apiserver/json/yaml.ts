@@ -12,6 +12,7 @@ import {
   type YAMLMap,
 } from 'yaml';
 import { ApiError } from '#lib/std/errors.ts';
+import { requireShortYaml } from './bounds.ts';
 import type { Json, JsonObject } from './json.ts';
 import { exactNumber, maxDepth, type Parsed, refuseDangerousName, tooDeep } from './strict.ts';
 
@@ -31,6 +32,7 @@ function goTags(tags: Tags): Tags {
  * One YAML document as JSON: YAML 1.1 as Go's sigs.k8s.io/yaml reads it, where y is true and 014 is twelve. BadRequest for anything else.
  */
 export function parseYaml(text: string, what: string): Parsed {
+  requireShortYaml(text, what);
   const documents = parseAllDocuments(text, {
     version: '1.1',
     customTags: goTags,

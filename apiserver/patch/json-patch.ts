@@ -14,6 +14,14 @@ interface Operation {
 const maxOperations = 10_000;
 /** `copy` can double a document with every operation. */
 const maxCopiedBytes = 3 * 1024 * 1024;
+/** Whoever puts an item in front of a list moves all the others. */
+const maxMoved = 10_000_000;
+
+/** What a patch may still cost. */
+interface Budget {
+  copiedBytes: number;
+  moved: number;
+}
 
 /** The patched document. BadRequest for a patch that is none, Invalid for one that does not fit the document. */
 export function jsonPatch(document: Json, patch: Json): Json {
@@ -24,7 +32,7 @@ export function jsonPatch(document: Json, patch: Json): Json {
       `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
     );
   let result = copyJson(document);
-  const budget = { left: maxCopiedBytes };
+  const budget: Budget = { copiedBytes: maxCopiedBytes, moved: maxMoved };
   for (const operation of patch.map(readOperation)) result = applyOperation(result, operation, budget);
   return result;
 }
@@ -55,8 +63,13 @@ function readOperation(value: Json): Operation {
   };
 }
 
+/** Longer than any path into a document that may nest 64 deep. */
+const maxPointer = 64 * 1024;
+
 function pointer(text: string): string[] {
   if (text === '') return [];
+  if (text.length > maxPointer)
+    throw badRequest(`error decoding patch: a path is longer than ${maxPointer} characters`);
   if (!text.startsWith('/')) throw badRequest(`error decoding patch: the path "${text}" does not start with a slash`);
   const names = text
     .slice(1)
@@ -66,28 +79,28 @@ function pointer(text: string): string[] {
   return names;
 }
 
-function applyOperation(document: Json, operation: Operation, budget: { left: number }): Json {
+function applyOperation(document: Json, operation: Operation, budget: Budget): Json {
   const { op, path, value } = operation;
   switch (op) {
     case 'add':
-      return put(document, path, copyJson(value), 'insert');
+      return put(document, path, copyJson(value), 'insert', budget);
     case 'replace':
-      return put(document, path, copyJson(value), 'replace');
+      return put(document, path, copyJson(value), 'replace', budget);
     case 'remove':
-      return removeAt(document, path);
+      return removeAt(document, path, budget);
     case 'test':
       if (!equalJson(find(document, path), value)) throw doesNotFit();
       return document;
     case 'move': {
       const moved = get(document, operation.from!);
-      return put(removeAt(document, operation.from!), path, moved, 'insert');
+      return put(removeAt(document, operation.from!, budget), path, moved, 'insert', budget);
     }
     default: {
       const copied = get(document, operation.from!);
-      budget.left -= JSON.stringify(copied).length;
-      if (budget.left < 0)
+      budget.copiedBytes -= weightOf(copied);
+      if (budget.copiedBytes < 0)
         throw new ApiError('RequestEntityTooLarge', `the copy operations of a patch may copy ${maxCopiedBytes} bytes`);
-      return put(document, path, copyJson(copied), 'insert');
+      return put(document, path, copyJson(copied), 'insert', budget);
     }
   }
 }
@@ -114,14 +127,15 @@ function indexOf(name: string, max: number): number {
 }
 
 /** Changes the document in place: it is the copy that jsonPatch made. */
-function put(document: Json, path: readonly string[], value: Json, mode: 'insert' | 'replace'): Json {
+function put(document: Json, path: readonly string[], value: Json, mode: 'insert' | 'replace', budget: Budget): Json {
   const last = path.at(-1);
   if (last === undefined) return value;
   const parent = get(document, path.slice(0, -1));
   if (Array.isArray(parent)) {
     const index =
       mode === 'insert' && last === '-' ? parent.length : indexOf(last, parent.length - (mode === 'insert' ? 0 : 1));
-    parent.splice(index, mode === 'insert' ? 0 : 1, value);
+    if (mode === 'replace') parent[index] = value;
+    else insert(parent, index, value, budget);
   } else if (isObject(parent)) {
     if (mode === 'replace' && !Object.hasOwn(parent, last)) throw doesNotFit();
     parent[last] = value;
@@ -129,12 +143,37 @@ function put(document: Json, path: readonly string[], value: Json, mode: 'insert
   return document;
 }
 
-function removeAt(document: Json, path: readonly string[]): Json {
+function removeAt(document: Json, path: readonly string[], budget: Budget): Json {
   const last = path.at(-1);
   if (last === undefined) return null;
   const parent = get(document, path.slice(0, -1));
-  if (Array.isArray(parent)) parent.splice(indexOf(last, parent.length - 1), 1);
-  else if (isObject(parent) && Object.hasOwn(parent, last)) delete parent[last];
+  if (Array.isArray(parent)) {
+    const index = indexOf(last, parent.length - 1);
+    spend(budget, parent.length - index);
+    parent.splice(index, 1);
+  } else if (isObject(parent) && Object.hasOwn(parent, last)) delete parent[last];
   else throw doesNotFit();
   return document;
+}
+
+function insert(list: Json[], index: number, value: Json, budget: Budget): void {
+  spend(budget, list.length - index);
+  list.splice(index, 0, value);
+}
+
+function spend(budget: Budget, moved: number): void {
+  budget.moved -= moved;
+  if (budget.moved < 0)
+    throw new ApiError(
+      'RequestEntityTooLarge',
+      `the operations of a patch may move ${maxMoved} items of lists: replace the list as a whole`,
+    );
+}
+
+/** In bytes, more or less: every value costs something, however short it is. */
+function weightOf(value: Json): number {
+  if (typeof value === 'string') return value.length + 16;
+  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + weightOf(item), 16);
+  if (!isObject(value)) return 16;
+  return Object.entries(value).reduce((sum, [key, child]) => sum + key.length + weightOf(child), 16);
 }

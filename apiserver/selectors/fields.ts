@@ -4,6 +4,9 @@ import { atPath } from '#apiserver/json/json.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 
+/** Every object of a list is held against all of them. */
+const maxTerms = 1_000;
+
 export interface FieldTerm {
   readonly label: string;
   readonly equal: boolean;
@@ -25,10 +28,10 @@ export function parseFieldSelector(text: string | null, resource: Resource): Fie
 
 /** The terms alone, whether or not a resource offers the fields. BadRequest for text that is no selector. */
 export function parseFieldTerms(text: string): FieldTerm[] {
-  return text
-    .split(/(?<!\\),/)
-    .filter((part) => part.trim() !== '')
-    .map(parseTerm);
+  const terms = text.split(/(?<!\\),/).filter((part) => part.trim() !== '');
+  if (terms.length > maxTerms)
+    throw badRequest(`a field selector may have ${maxTerms} terms, this one has ${terms.length}`);
+  return terms.map(parseTerm);
 }
 
 function parseTerm(text: string): FieldTerm {

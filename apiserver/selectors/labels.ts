@@ -22,10 +22,15 @@ export function parseLabelRequirements(text: string): Requirement[] {
   return parse(tokens(text));
 }
 
+/** Every object of a list is held against all of them. */
+const maxTokens = 4_000;
+
 function tokens(text: string): Token[] {
   const list: Token[] = [];
-  for (const [token] of text.matchAll(/==|!=|[=!(),<>]|[^\s=!(),<>]+/g))
+  for (const [token] of text.matchAll(/==|!=|[=!(),<>]|[^\s=!(),<>]+/g)) {
+    if (list.length === maxTokens) throw badRequest(`a label selector may have ${maxTokens} words and symbols`);
     list.push({ type: /^[=!(),<>]/.test(token) ? 'symbol' : 'word', text: token });
+  }
   return [...list, { type: 'end', text: '' }];
 }
 

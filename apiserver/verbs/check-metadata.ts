@@ -2,7 +2,7 @@
 import type { ApiObject, Metadata } from '#apiserver/json/object.ts';
 import { hasSegmentName } from '#apiserver/rbac/kinds.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
-import { forbidden, invalid, required, tooLong } from '#apiserver/schema/causes.ts';
+import { forbidden, invalid, required, tooLong, tooMany } from '#apiserver/schema/causes.ts';
 import type { Cause } from '#lib/std/errors.ts';
 
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
@@ -20,8 +20,13 @@ const valueRule =
 
 const maxAnnotationBytes = 256 * 1024;
 
+/** Nobody needs as many, and each is looked at with every write. */
+const maxEntries = 4_000;
+
 export function checkMetadata(object: ApiObject, resource: Resource): Cause[] {
   const { metadata } = object;
+  const excess = checkCounts(metadata);
+  if (excess.length > 0) return excess;
   return [
     ...checkName(metadata, resource),
     ...checkLabels(metadata),
@@ -29,6 +34,13 @@ export function checkMetadata(object: ApiObject, resource: Resource): Cause[] {
     ...checkFinalizers(metadata),
     ...checkOwners(metadata),
   ];
+}
+
+function checkCounts({ labels = {}, annotations = {}, finalizers = [], ownerReferences = [] }: Metadata): Cause[] {
+  const lists = { labels: Object.keys(labels), annotations: Object.keys(annotations), finalizers, ownerReferences };
+  return Object.entries(lists)
+    .filter(([, list]) => list.length > maxEntries)
+    .map(([name, list]) => tooMany(`metadata.${name}`, list.length, maxEntries));
 }
 
 function checkName(metadata: Metadata, resource: Resource): Cause[] {

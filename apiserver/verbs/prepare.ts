@@ -24,7 +24,7 @@ export function prepare(sent: Sent, resource: Resource, mode: FieldValidation, w
   const unknown: string[] = [];
   const metadata = coerceMetadata(at(value, 'metadata'), inVersion, unknown);
   const object = Object.assign(value, { metadata }) as ApiObject;
-  unknown.push(...prune(object, resource.schema));
+  for (const path of prune(object, resource.schema)) unknown.push(path);
   reportFields(sent.duplicates, unknown, mode, warn, `${inVersion} cannot be handled as a ${resource.kind}`);
   applyDefaults(object, resource.schema);
   return object;
@@ -60,6 +60,9 @@ function checkIdentity(value: JsonObject, resource: Resource): void {
   }
 }
 
+/** Kubernetes' own limit (sigs.k8s.io/json, strict errors): one can read no more at once. */
+const maxReported = 100;
+
 export function reportFields(
   duplicates: readonly string[],
   unknown: readonly string[],
@@ -71,7 +74,7 @@ export function reportFields(
   const problems = [
     ...duplicates.map((path) => `duplicate field "${path}"`),
     ...unknown.map((path) => `unknown field "${path}"`),
-  ];
+  ].slice(0, maxReported);
   if (problems.length === 0) return;
   if (mode === 'Strict') throw badRequest(`${failure}: strict decoding error: ${problems.join(', ')}`);
   for (const problem of problems) warn(problem);
