@@ -3,7 +3,7 @@ import { Ajv, type AnySchemaObject } from 'ajv';
 import type { Json } from '#apiserver/json/json.ts';
 import { formatCheck, formatNames } from './formats.ts';
 import { isInteger, isMultiple } from './numbers.ts';
-import { patternOf } from './pattern.ts';
+import { fitsPattern, patternOf } from './pattern.ts';
 import type { Schema } from './schema.ts';
 import { repeatedItems } from './unique.ts';
 
@@ -26,7 +26,7 @@ export function compileSchema(schema: Schema): Accepts {
   ajv.addKeyword({
     keyword: 're2',
     type: 'string',
-    validate: (source: string, data: string) => patternOf(source).test(data),
+    validate: fitsPattern,
   });
   ajv.addKeyword({ keyword: 'int64', type: 'integer', validate: (_: true, data: number) => isInteger(data) });
   ajv.addKeyword({

@@ -6,7 +6,7 @@ import { explainComposites } from './composite.ts';
 import type { Correlation } from './correlation.ts';
 import { formatCheck } from './formats.ts';
 import { isInteger, isMultiple, jsonTypeOf } from './numbers.ts';
-import { patternOf } from './pattern.ts';
+import { fitsPattern } from './pattern.ts';
 import { additionalOf, propertyOf, type Schema } from './schema.ts';
 
 /**
@@ -75,7 +75,7 @@ function explainString(text: string, schema: Schema, path: string): Cause[] {
   if (maxLength !== undefined && length > maxLength) causes.push(tooLong(path, maxLength));
   if (minLength !== undefined && length < minLength)
     causes.push(invalid(path, text, `${path} in body should be at least ${minLength} chars long`));
-  if (schema.pattern !== undefined && !patternOf(schema.pattern).test(text))
+  if (schema.pattern !== undefined && !fitsPattern(schema.pattern, text))
     causes.push(invalid(path, text, `${path} in body should match '${schema.pattern}'`));
   if (formatCheck(schema.format)?.(text) === false)
     causes.push(wrongType(path, text, `${path} in body must be of type ${schema.format}: ${JSON.stringify(text)}`));
