@@ -2,7 +2,8 @@
 import { expect, it, vi } from 'vitest';
 import { runControllers } from '#controllers/main.ts';
 import { ConfigMap, Lease, Namespace } from '#lib/api/core.ts';
-import { type Draft, type KubeObject, ownerReference } from '#lib/api/meta.ts';
+import { type Draft, type Kind, type KubeObject, ownerReference } from '#lib/api/meta.ts';
+import type { Client } from '#lib/client/client.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { apiWorld } from './api-world.ts';
 
@@ -12,6 +13,79 @@ function map(name: string, namespace: string, owners: readonly KubeObject[] = []
   const metadata = { name, namespace, ownerReferences: owners.map(ownerReference) };
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata };
 }
+
+const Definition: Kind = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  kind: 'CustomResourceDefinition',
+  plural: 'customresourcedefinitions',
+  singular: 'customresourcedefinition',
+  shortNames: [],
+  namespaced: false,
+};
+const Widget: Kind = {
+  ...{ group: 'garbage.test', version: 'v1', kind: 'Widget', plural: 'widgets', singular: 'widget' },
+  ...{ shortNames: [], namespaced: true },
+};
+
+function widget(name: string, namespace: string, owners: readonly KubeObject[] = []): Draft<KubeObject> {
+  const metadata = { name, namespace, ownerReferences: owners.map(ownerReference) };
+  return { apiVersion: 'garbage.test/v1', kind: 'Widget', metadata };
+}
+
+/** Through one server; resolves once every one of them serves the kind. */
+async function define(client: Client, ...servers: readonly Client[]): Promise<void> {
+  const { group, kind, plural } = Widget;
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const versions = [{ name: 'v1', served: true, storage: true, schema }];
+  const spec = { group, scope: 'Namespaced', names: { kind, plural }, versions };
+  const metadata = { name: `${plural}.${group}` };
+  const body = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata, spec };
+  await client.create(Definition, body as Draft<KubeObject>);
+  for (const server of servers)
+    await vi.waitFor(
+      async () => expect((await server.discover()).kinds.map((served) => served.kind)).toContain(kind),
+      within,
+    );
+}
+
+it('kinds that were made while everything ran are collected, emptied and forgotten like any other', async () => {
+  await using world = await apiWorld();
+  const { client } = world;
+  const other = await world.second();
+  const stop = new AbortController();
+  const ended = runControllers({ client: other, log: silentLog, identity: 'one', freeze: true }, stop.signal);
+  await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
+  await define(client, client, other);
+  const names = async (kind: Kind) =>
+    (await client.list(kind, { namespace: 'team' })).items.map((o) => o.metadata.name);
+
+  const owner = await client.create(Widget, widget('owner', 'team'));
+  const child = await client.create(ConfigMap, map('child', 'team', [owner]));
+  await client.create(Widget, widget('grandchild', 'team', [child]));
+  await client.create(Widget, widget('stranger', 'team'));
+  await client.delete(Widget, owner.metadata);
+  await vi.waitFor(async () => expect(await names(Widget)).toEqual(['stranger']), within);
+  expect(await names(ConfigMap)).toEqual([]);
+
+  const last = await client.create(ConfigMap, map('last', 'team'));
+  const held = await client.create(Widget, widget('held', 'team', [last]));
+  await client.patch(Widget, held.metadata, { metadata: { finalizers: ['garbage.test/stuck'] } });
+  await client.delete(Namespace, { name: 'team' });
+  await vi.waitFor(async () => {
+    const { conditions } = (await client.get(Namespace, { name: 'team' })).status ?? {};
+    const remaining = conditions?.find(({ type }) => type === 'NamespaceContentRemaining');
+    expect(remaining?.message).toContain('1 widgets.garbage.test');
+  }, within);
+  await client.delete(Definition, { name: 'widgets.garbage.test' });
+  await client.patch(Widget, held.metadata, { metadata: { finalizers: [] } });
+  await vi.waitFor(
+    () => expect(client.get(Namespace, { name: 'team' })).rejects.toMatchObject({ code: 'NotFound' }),
+    within,
+  );
+  stop.abort(new Error('enough'));
+  await ended;
+}, 60_000);
 
 it('dependents of every served kind go with their owners, and a namespace with everything in it', async () => {
   await using world = await apiWorld();
@@ -50,4 +124,4 @@ it('dependents of every served kind go with their owners, and a namespace with e
   expect(await left()).toEqual([]);
   stop.abort(new Error('enough'));
   await ended;
-});
+}, 60_000);

@@ -21,8 +21,9 @@ export async function remove(context: ServerContext, call: Call): Promise<Answer
 }
 
 /** As DELETE of one object. Conflict if it is not what the preconditions say, Forbidden if its kind protects it. */
-export function deleteObject(context: ServerContext, key: ObjectKey, options: DeleteOptions): Promise<Changed> {
+export function deleteObject(context: ServerContext, key: ObjectKey, asked: DeleteOptions): Promise<Changed> {
   const now = timestamp(context.clock.now());
+  const options = supported(asked, key.resource);
   const change = (current: StoredObject) => {
     checkPreconditions(current, options, key.resource);
     const refusal = isDeleting(current) ? undefined : refuseDelete(current, key.resource);
@@ -31,6 +32,12 @@ export function deleteObject(context: ServerContext, key: ObjectKey, options: De
     return beginDelete(held, options, key.resource, now);
   };
   return changeObject(context.store, key, change, options.dryRun);
+}
+
+/** Nobody collects the dependents of what lives by time, Events: a finalizer for that would never be taken away, as in Kubernetes. */
+function supported(asked: DeleteOptions, resource: Resource): DeleteOptions {
+  if (resource.ttlSeconds === undefined || asked.propagation === undefined) return asked;
+  return { ...asked, propagation: 'Background' };
 }
 
 function success(object: StoredObject, resource: Resource): JsonObject {

@@ -7,8 +7,8 @@ import { listObject, listSelected } from './list.ts';
 import type { ServerContext } from './server-context.ts';
 
 /**
- * DELETE of a collection: one object after the other, not all or nothing; answers with the list of what it met. What its kind protects
- * stays, and is told as Forbidden once everything else is gone.
+ * DELETE of a collection: one object after the other, not all or nothing; answers with the list of what it met. What its kind protects,
+ * and what is not as the preconditions say, stays, and is told once everything else is gone.
  */
 export async function removeCollection(context: ServerContext, call: Call): Promise<Answer> {
   const { resource } = call;
@@ -33,10 +33,12 @@ async function removeOne(
   const { name, namespace, uid } = object.metadata;
   try {
     // By uid: a new object under the same name was not selected.
-    await deleteObject(context, { resource: call.resource, namespace, name }, { ...options, uid });
+    await deleteObject(context, { resource: call.resource, namespace, name }, { uid, ...options });
     return undefined;
   } catch (error) {
     if (isCode(error, 'Forbidden')) return error;
+    // Preconditions of the client's own hold for each object.
+    if (isCode(error, 'Conflict') && (options.uid ?? options.resourceVersion) !== undefined) return error;
     if (!isCode(error, 'NotFound', 'Conflict')) throw error;
     return undefined;
   }
