@@ -22,6 +22,7 @@ Usage: factory-apiserver [options]
   --etcd-cafile FILE   who signed the certificates of etcd, PEM
   --etcd-certfile FILE our own certificate for etcd, PEM
   --etcd-keyfile FILE  its key, PEM
+  --etcd-min-revision N   after a restore: lead the revisions of etcd beyond N, the newest that clients may hold
   --tls-cert FILE      certificate of the server, PEM
   --tls-key FILE       its key, PEM
   --client-ca FILE     client certificates signed by this authority are believed: CN is the user, O the groups
@@ -43,6 +44,7 @@ const options = {
   'etcd-cafile': { type: 'string' },
   'etcd-certfile': { type: 'string' },
   'etcd-keyfile': { type: 'string' },
+  'etcd-min-revision': { type: 'string' },
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },
   'client-ca': { type: 'string' },
@@ -91,6 +93,12 @@ function readEtcdTls(values: Readonly<Partial<Record<EtcdName, string>>>): EtcdT
   return { ca: read('etcd-cafile'), certificate: read('etcd-certfile'), key: read('etcd-keyfile') };
 }
 
+function readMinRevision(text: string | undefined): bigint | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,18}$/.test(text)) throw new UsageError(`--etcd-min-revision is "${text}": write a resourceVersion`);
+  return BigInt(text);
+}
+
 function readListen(text: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   if (!match || Number(match[3]) > 65_535) throw new UsageError(`Cannot listen on "${text}": write HOST:PORT`);
@@ -133,7 +141,8 @@ await runMain(log, async (stack, signal) => {
   }
   const address = required(values, 'store');
   const patience = { clock: systemClock, random: systemRandom, log, deadlineMs: storeDeadlineMs, signal };
-  const opening = { clock: systemClock, log, etcdTls: readEtcdTls(values) };
+  const etcdMinRevision = readMinRevision(values['etcd-min-revision']);
+  const opening = { clock: systemClock, log, etcdTls: readEtcdTls(values), etcdMinRevision };
   const store = stack.use(await waitForStore(() => openStore(address, opening), patience));
   stack.use(
     await startServer({

@@ -126,6 +126,17 @@ describe.skipIf(reason)('with a real etcd', () => {
     expect(await late.fails()).toBeInstanceOf(CompactedError);
   });
 
+  test('minRevision leads the revisions on before anything is answered, and only if they are behind', async () => {
+    await using etcd = await startEtcd();
+    const options = { clock: systemClock, log: silentLog, etcdMinRevision: 5_000n };
+    await using store = await openStore(`etcd://${etcd.endpoint}`, options);
+    const rev = await store.currentRev();
+    expect(rev).toBeGreaterThanOrEqual(6_000n);
+    await expect(store.list('a/', { rev: 5_000n })).rejects.toBeInstanceOf(CompactedError);
+    await using again = await openStore(`etcd://${etcd.endpoint}`, options);
+    expect(await again.currentRev()).toBe(rev);
+  });
+
   test('etcds:// speaks TLS both ways: calls, watches, and no answer without a certificate', async () => {
     const authority = await createAuthority('etcd-authority');
     const { certificate, key } = await issue(authority, { commonName: 'apiserver', usage: 'client' });

@@ -36,6 +36,8 @@ export interface EtcdOptions {
   /** In front of every key; `/registry/` unless told. Ends in `/`. */
   readonly prefix?: string;
   readonly tls?: EtcdTls | undefined;
+  /** Lead the revisions of etcd at least this far before anything is answered: after a restore that no server witnessed. */
+  readonly minRevision?: Rev | undefined;
   /** A call that took longer has failed; 5,000 unless told. */
   readonly callTimeoutMs?: number;
   readonly clock: Clock;
@@ -48,13 +50,12 @@ const renumberMargin = 1_000n;
 
 /** Connects. Rejects with ServiceUnavailable when no member answers within the call timeout. */
 export async function openEtcd(options: EtcdOptions): Promise<Store> {
-  const endpoints = options.endpoints.map((address) => etcdEndpoint(address, options.tls));
-  try {
-    return new EtcdStore(options, endpoints, await progressIsReliable(endpoints, options));
-  } catch (error) {
-    for (const endpoint of endpoints) endpoint[Symbol.dispose]();
-    throw error;
-  }
+  await using stack = new AsyncDisposableStack();
+  const endpoints = options.endpoints.map((address) => stack.use(etcdEndpoint(address, options.tls)));
+  const store = stack.use(new EtcdStore(options, endpoints, await progressIsReliable(endpoints, options)));
+  if (options.minRevision !== undefined) await store.leadTo(options.minRevision);
+  stack.move(); // The store closes its connections itself.
+  return store;
 }
 
 /** True if every member is new enough: etcd#15220 and #17507 are fixed in 3.4.31 and 3.5.13. A silent member counts as old. */
@@ -117,6 +118,14 @@ class EtcdStore implements Store {
     this.#space = new SpaceKeeper({ calls: this.#calls, endpoints, clock, random, log });
     const write = (keys: readonly string[]) => this.#writeMarks(keys);
     this.#marks = reliableProgress ? undefined : new ProgressMarks(write, clock, log);
+  }
+
+  /** See etcd-timeline.ts; the least revision is given by the operator here. */
+  async leadTo(min: Rev): Promise<void> {
+    const rev = await this.currentRev();
+    if (rev >= min) return;
+    this.#options.log.warn('Leading the revisions of etcd on, as was asked', { rev: `${rev}`, min: `${min}` });
+    await this.#leadBeyond(min);
   }
 
   async get(key: string) {
@@ -259,7 +268,7 @@ class EtcdStore implements Store {
     const { clock, random, log } = this.#options;
     const key = this.#key('meta/revision');
     const rev = await renumber(lost + renumberMargin, { calls: this.#calls, key, clock, random, log });
-    log.warn('Led the revisions of etcd beyond the lost ones', { lost: `${lost}`, rev: `${rev}` });
+    log.warn('Led the revisions of etcd beyond those that clients may hold', { lost: `${lost}`, rev: `${rev}` });
     return rev;
   }
 }

@@ -14,6 +14,8 @@ export interface OpenOptions {
   readonly random?: Random;
   /** For etcds: what stands in the files of --etcd-cafile, --etcd-certfile and --etcd-keyfile. PEM. */
   readonly etcdTls?: EtcdTlsTexts;
+  /** See EtcdOptions. SQLite has no such thing. */
+  readonly etcdMinRevision?: bigint | undefined;
 }
 
 export interface EtcdTlsTexts {
@@ -38,7 +40,8 @@ export async function openStore(address: string, options: OpenOptions): Promise<
   if (scheme !== undefined) {
     const tls = scheme === 'etcds://' ? etcdTls(options.etcdTls ?? {}) : plain(options.etcdTls ?? {});
     const endpoints = etcdEndpoints(address, scheme);
-    return openEtcd({ endpoints, tls, clock: options.clock, log, random });
+    const minRevision = options.etcdMinRevision;
+    return openEtcd({ endpoints, tls, minRevision, clock: options.clock, log, random });
   }
   throw new UsageError(`Unknown store "${address}": ${usage}`);
 }
