@@ -39,12 +39,13 @@ export function apply(
   const wanted = { ...self, time: last?.time, fields: within(toFieldSet(config, type), reach) };
   const old = live ?? {};
   const merged = merge(old, config, type) as JsonObject;
-  const object = prune(merged, last, new Map(known).set(id, wanted), types);
+  const object = prune(merged, last, wanted, new Map(known).set(id, wanted), types);
   const settled = settle(known, id, changesBetween(old, object, types, reach));
   if (!force && settled.lost.length > 0) return { ok: false, conflicts: conflictsOf(settled) };
+  const fields = withoutIdentity(wanted.fields);
   // To agree with what is there is no change: it has no time.
   const changed = !equalJson(old, object);
-  const applier = { ...wanted, fields: withoutIdentity(wanted.fields), ...(changed ? { time } : {}) };
+  const applier = { ...wanted, fields, ...(changed ? { time } : {}) };
   return { ok: true, object, managers: withoutIdle(new Map(settled.managers).set(id, applier)) };
 }
 

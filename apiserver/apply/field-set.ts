@@ -31,22 +31,26 @@ export function union(one: FieldSet, other: FieldSet): FieldSet {
   return { owned: one.owned || other.owned, children };
 }
 
-/** Paths of `one` that are not themselves in `other`; what is below a path of `other` stays. */
+/** Paths of `one` that are not themselves in `other`; what is below a path of `other` stays. The same set if that takes nothing away. */
 export function difference(one: FieldSet, other: FieldSet): FieldSet {
   if (isNothing(other)) return one;
-  const children = [...one.children].map(([step, child]) => {
+  let same = !(one.owned && other.owned);
+  const children: [string, FieldSet][] = [];
+  for (const [step, child] of one.children) {
     const less = other.children.get(step);
-    return [step, less ? difference(child, less) : child] as const;
-  });
-  return nodeOf(one.owned && !other.owned, children);
+    const left = less ? difference(child, less) : child;
+    same &&= left === child;
+    children.push([step, left]);
+  }
+  return same ? one : nodeOf(one.owned && !other.owned, children);
 }
 
 export function intersection(one: FieldSet, other: FieldSet): FieldSet {
   if (isNothing(one) || isNothing(other)) return nothing;
   const children: [string, FieldSet][] = [];
-  for (const [step, child] of one.children) {
-    const same = other.children.get(step);
-    if (same) children.push([step, intersection(child, same)]);
+  for (const [step, child] of other.children) {
+    const same = one.children.get(step);
+    if (same) children.push([step, intersection(same, child)]);
   }
   return nodeOf(one.owned && other.owned, children);
 }
@@ -69,11 +73,7 @@ export function leaves(set: FieldSet): string[][] {
 
 /** Names before keys before values, each by its text, as Kubernetes writes them. */
 export function inOrder({ children }: FieldSet): [string, FieldSet][] {
-  return [...children].sort(([one], [other]) => rank(one) - rank(other) || (one < other ? -1 : 1));
-}
-
-function rank(step: string): number {
-  return 'fkvi'.indexOf(step.charAt(0));
+  return [...children].sort(([one], [other]) => (one < other ? -1 : 1));
 }
 
 /** A set that grows path by path. */

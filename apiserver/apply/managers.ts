@@ -16,6 +16,14 @@ export interface Manager {
   readonly fields: FieldSet;
 }
 
+/** The same manager if the fields are the same: what has not changed need not be written anew. */
+export function withFields(manager: Manager, fields: FieldSet): Manager {
+  return manager.fields === fields ? manager : { ...manager, fields };
+}
+
+/** What a manager was read from. */
+const entriesRead = new WeakMap<Manager, ManagedFieldsEntry>();
+
 /** By identity. Never changed in place. */
 export type Managers = ReadonlyMap<string, Manager>;
 
@@ -27,15 +35,21 @@ export function identityOf({ name, operation, apiVersion, subresource }: Omit<Ma
 /** undefined if any entry cannot be understood: then nothing that is said can be relied on. */
 export function readManagers(entries: readonly ManagedFieldsEntry[]): Managers | undefined {
   const managers = new Map<string, Manager>();
-  for (const { manager: name = '', operation, apiVersion, subresource = '', time, fieldsType, fieldsV1 } of entries) {
-    if (operation !== 'Apply' && operation !== 'Update') return undefined;
-    if (!apiVersion || fieldsType !== 'FieldsV1') return undefined;
-    const fields = tryRead(fieldsV1 ?? {});
-    if (!fields) return undefined;
-    const manager: Manager = { name, operation, apiVersion, subresource, time, fields };
+  for (const entry of entries) {
+    const manager = readManager(entry);
+    if (!manager) return undefined;
+    entriesRead.set(manager, entry);
     managers.set(identityOf(manager), manager);
   }
   return managers;
+}
+
+function readManager(entry: ManagedFieldsEntry): Manager | undefined {
+  const { manager: name = '', operation, apiVersion, subresource = '', time, fieldsType, fieldsV1 } = entry;
+  if (operation !== 'Apply' && operation !== 'Update') return undefined;
+  if (!apiVersion || fieldsType !== 'FieldsV1') return undefined;
+  const fields = tryRead(fieldsV1 ?? {});
+  return fields && { name, operation, apiVersion, subresource, time, fields };
 }
 
 function tryRead(json: JsonObject): FieldSet | undefined {
@@ -49,15 +63,19 @@ function tryRead(json: JsonObject): FieldSet | undefined {
 
 /** In Kubernetes' order: those who apply first, then by second, name and version. */
 export function writeManagers(managers: Managers): ManagedFieldsEntry[] {
-  return [...managers.values()].sort(compareManagers).map((manager) => ({
-    ...(manager.name === '' ? {} : { manager: manager.name }),
-    operation: manager.operation,
-    apiVersion: manager.apiVersion,
-    ...(manager.time === undefined ? {} : { time: manager.time }),
+  return [...managers.values()].sort(compareManagers).map((manager) => entriesRead.get(manager) ?? write(manager));
+}
+
+function write({ name, operation, apiVersion, time, fields, subresource }: Manager): ManagedFieldsEntry {
+  return {
+    ...(name === '' ? {} : { manager: name }),
+    operation,
+    apiVersion,
+    ...(time === undefined ? {} : { time }),
     fieldsType: 'FieldsV1',
-    fieldsV1: writeFieldsV1(manager.fields),
-    ...(manager.subresource === '' ? {} : { subresource: manager.subresource }),
-  }));
+    fieldsV1: writeFieldsV1(fields),
+    ...(subresource === '' ? {} : { subresource }),
+  };
 }
 
 function compareManagers(one: Manager, other: Manager): number {

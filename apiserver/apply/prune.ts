@@ -8,11 +8,17 @@ import type { Type } from './type.ts';
 
 /**
  * Removes from the merged object what its applier asked for last time, does not ask for now, and nobody else owns. Containers that
- * others own stay, empty. `managers` holds what is owned now.
+ * others own stay, empty. `managers` holds what is owned now, `wanted` among it.
  */
-export function prune(merged: JsonObject, last: Manager | undefined, managers: Managers, types: Types): JsonObject {
+export function prune(
+  merged: JsonObject,
+  last: Manager | undefined,
+  wanted: Manager,
+  managers: Managers,
+  types: Types,
+): JsonObject {
   const type = last && types(last.apiVersion);
-  if (!type || isNothing(last.fields)) return merged;
+  if (!type || asksForAll(wanted, last)) return merged;
   const before = withNamedParents(last.fields, type);
   let kept = removeFields(merged, before, type, 'null');
   for (const [apiVersion, owned] of ownedByVersion(managers, last.apiVersion))
@@ -20,6 +26,11 @@ export function prune(merged: JsonObject, last: Manager | undefined, managers: M
   const gone = difference(everything(merged, type), everything(kept, type));
   // Only what the applier had itself may go. A container that is emptied stays as it is, where Kubernetes leaves a null.
   return removeFields(merged, intersection(gone, before), type, 'empty') as JsonObject;
+}
+
+/** The usual case, and then nothing can go. */
+function asksForAll(wanted: Manager, last: Manager): boolean {
+  return wanted.apiVersion === last.apiVersion && isNothing(difference(last.fields, wanted.fields));
 }
 
 /** The version of the last apply comes first: what is owned there is in place before other versions look. */

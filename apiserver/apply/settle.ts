@@ -4,7 +4,7 @@ import { collapseAtomic } from './atomic.ts';
 import { type Comparison, compare } from './compare.ts';
 import { difference, type FieldSet, intersection, isNothing, union } from './field-set.ts';
 
-import type { Manager, Managers } from './managers.ts';
+import { type Manager, type Managers, withFields } from './managers.ts';
 import type { Type } from './type.ts';
 import { comparisonWithin, type Reach } from './visible.ts';
 
@@ -42,7 +42,7 @@ export function current(managers: Managers, types: Types): Managers {
   const result = new Map<string, Manager>();
   for (const [id, manager] of managers) {
     const type = types(manager.apiVersion);
-    if (type) result.set(id, { ...manager, fields: collapseAtomic(manager.fields, type) });
+    if (type) result.set(id, withFields(manager, collapseAtomic(manager.fields, type)));
   }
   return result;
 }
@@ -62,7 +62,7 @@ export function settle(managers: Managers, self: string | undefined, changes: Ch
     const { added, removed, modified } = changes(manager.apiVersion);
     const taken = intersection(manager.fields, union(modified, added));
     if (!isNothing(taken)) lost.push({ manager, fields: taken });
-    result.set(id, { ...manager, fields: difference(difference(manager.fields, taken), removed) });
+    result.set(id, withFields(manager, difference(difference(manager.fields, taken), removed)));
   }
   return { managers: result, lost };
 }

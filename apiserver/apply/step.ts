@@ -10,20 +10,22 @@ export function fieldStep(name: string): string {
 export function itemStep(item: Json, list: ListType): string | undefined {
   if (list.kind === 'set') return item === null || typeof item === 'object' ? undefined : `v:${JSON.stringify(item)}`;
   if (!isObject(item)) return undefined;
-  const keys: [string, Json][] = [];
+  let keys = '';
   for (const name of list.keys) {
     const value = at(item, name) ?? list.keyDefaults.get(name);
-    if (value !== undefined) keys.push([name, value]);
+    if (value !== undefined) keys += `${keys && ','}${JSON.stringify(name)}:${JSON.stringify(value)}`;
   }
-  return keys.length === 0 ? undefined : `k:${JSON.stringify(Object.fromEntries(keys))}`;
+  return keys === '' ? undefined : `k:{${keys}}`;
 }
+
+/** Steps with one plain text in them can be spelt in one way only. */
+const plain = /^(?:f:|v:"[^"\\]*"$|k:\{"[^"\\]*":"[^"\\]*"\}$)/;
 
 /** The same step in our spelling: members of a key in order, no blanks. SyntaxError for a step that is none. */
 export function canonicalStep(step: string): string {
+  if (plain.test(step)) return step;
   const rest = step.slice(2);
   switch (step.slice(0, 2)) {
-    case 'f:':
-      return step;
     case 'v:':
       return `v:${JSON.stringify(JSON.parse(rest))}`;
     case 'k:':

@@ -46,13 +46,16 @@ function ofList(value: Json, list: ListType): FieldSet {
  * thing in them goes.
  */
 export function withNamedParents(set: FieldSet, type: Type | undefined): FieldSet {
+  if (set.children.size === 0) return set;
+  let same = true;
   const children: [string, FieldSet][] = [];
   for (const [step, child] of set.children) {
     const below = withNamedParents(child, typeBelow(type, step));
-    const named = step.startsWith('f:') && type?.map?.fields.has(step.slice(2)) === true;
-    children.push([step, named && !below.owned ? { owned: true, children: below.children } : below]);
+    const added = !below.owned && step.startsWith('f:') && type?.map?.fields.has(step.slice(2)) === true;
+    same &&= !added && below === child;
+    children.push([step, added ? { owned: true, children: below.children } : below]);
   }
-  return nodeOf(set.owned, children);
+  return same ? set : nodeOf(set.owned, children);
 }
 
 export function typeBelow(type: Type | undefined, step: string): Type | undefined {

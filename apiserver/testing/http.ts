@@ -1,6 +1,6 @@
 /** A small HTTPS client for tests: sends what it is told, byte for byte, and reads everything back. */
 import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
+import { type Agent, request } from 'node:https';
 import type { JsonObject } from '#apiserver/json/json.ts';
 
 export interface Reply {
@@ -25,7 +25,13 @@ export type Requester = (path: string, send?: Send) => Promise<Reply>;
 
 const deadlineMs = 15_000;
 
-export function createRequester(url: string, ca: string, defaultToken: string): Requester {
+/** Every request has a connection of its own, unless an agent keeps them. */
+export function createRequester(
+  url: string,
+  ca: string,
+  defaultToken: string,
+  agent: Agent | false = false,
+): Requester {
   return (path, send = {}) =>
     new Promise((resolve, reject) => {
       const { body } = send;
@@ -35,8 +41,8 @@ export function createRequester(url: string, ca: string, defaultToken: string): 
       const outgoing = request(`${url}${path}`, {
         method: send.method ?? 'GET',
         ca,
+        agent,
         ...(send.certificate ? { cert: send.certificate.certificate, key: send.certificate.key } : {}),
-        agent: false,
         timeout: deadlineMs,
         headers: {
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
