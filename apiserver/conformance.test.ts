@@ -14,8 +14,6 @@ const notSent = new Set(['cleanup']);
 const differs: Readonly<Record<string, string>> = {
   'post-wrong-kind': 'the second cause is that of a CEL rule',
   'post-pb': 'the recording proxy failed; a custom resource as protobuf is 400',
-  'post-with-rv': 'a mistake of the client is 400 here, 500 there',
-  'put-bad-rv': 'a mistake of the client is 400 here, 500 there',
   'accept-pb-only': 'the answer is the same, but as JSON',
 };
 

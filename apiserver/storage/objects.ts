@@ -4,7 +4,7 @@ import { equalJson } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import type { KeyValue, Store } from '#apiserver/store/store.ts';
-import { ApiError } from '#lib/std/errors.ts';
+import { ApiError, isCode } from '#lib/std/errors.ts';
 import { decode, encode } from './codec.ts';
 import { keyOf } from './keys.ts';
 
@@ -51,9 +51,22 @@ export async function createObject(
     if ((await store.get(path)).kv) throw alreadyExists(key.resource, key.name);
     return object;
   }
-  const result = await store.create(path, encode(object, key.resource), lifetime(key.resource));
-  if (!result.ok) throw alreadyExists(key.resource, key.name);
-  return stamped(object, result.rev);
+  return await fitting(object, async (fit) => {
+    const result = await store.create(path, encode(fit, key.resource), lifetime(key.resource));
+    if (!result.ok) throw alreadyExists(key.resource, key.name);
+    return stamped(fit, result.rev);
+  });
+}
+
+/** An object that is too large because of managedFields is stored without them, as Kubernetes does, before it is refused. */
+async function fitting<T>(object: ApiObject, write: (object: ApiObject) => Promise<T>): Promise<T> {
+  try {
+    return await write(object);
+  } catch (error) {
+    const { managedFields, ...metadata } = object.metadata;
+    if (!managedFields || !isCode(error, 'RequestEntityTooLarge')) throw error;
+    return await write({ ...object, metadata });
+  }
 }
 
 function lifetime(resource: Resource): { ttlSeconds?: number } {
@@ -103,6 +116,8 @@ async function apply(store: Store, path: string, resource: Resource, wanted: Cha
   const current = decode(kv.value, kv.modRev, resource);
   if (equalJson(current, stamped(wanted.object, kv.modRev)))
     return { ok: true, changed: { removed: false, object: current } };
-  const result = await store.update(path, encode(wanted.object, resource), kv.modRev, lifetime(resource));
-  return result.ok ? { ok: true, changed: { removed: false, object: stamped(wanted.object, result.rev) } } : result;
+  return await fitting(wanted.object, async (object) => {
+    const result = await store.update(path, encode(object, resource), kv.modRev, lifetime(resource));
+    return result.ok ? { ok: true, changed: { removed: false, object: stamped(object, result.rev) } } : result;
+  });
 }

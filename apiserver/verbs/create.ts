@@ -30,7 +30,7 @@ export async function create(context: ServerContext, call: Call): Promise<Answer
   if (path.name !== undefined)
     throw new ApiError('MethodNotAllowed', `POST is for the collection: leave "${path.name}" out of the path`);
   if (object.metadata.resourceVersion !== undefined)
-    throw badRequest('resourceVersion should not be set on objects to be created');
+    throw new ApiError('Unknown', 'resourceVersion should not be set on objects to be created');
   const author = { manager: options.manager, time: timestamp(context.clock.now()) };
   const own = (draft: ApiObject) => recordUpdate(undefined, draft, { resource, part: 'main', author });
   return await bringForth(context, call, object, own, options.dryRun);

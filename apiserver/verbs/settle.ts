@@ -12,6 +12,7 @@ import {
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import type { Change } from '#apiserver/storage/objects.ts';
+import { ApiError } from '#lib/std/errors.ts';
 import { defaultAsStored } from './prepare.ts';
 import { validate } from './validate.ts';
 
@@ -50,7 +51,10 @@ function checkIdentity(current: StoredObject, wanted: ApiObject, resource: Resou
     );
   if (sent.resourceVersion !== undefined && sent.resourceVersion !== current.metadata.resourceVersion) {
     if (!/^\d+$/.test(sent.resourceVersion))
-      throw badRequest(`metadata.resourceVersion: "${sent.resourceVersion}" is none: send back the one that you read`);
+      throw new ApiError(
+        'Unknown',
+        `strconv.ParseUint: parsing ${JSON.stringify(sent.resourceVersion)}: invalid syntax`,
+      );
     throw conflict(resource, name, modified);
   }
   if (sent.uid !== undefined && sent.uid !== uid)
