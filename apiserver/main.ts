@@ -13,7 +13,7 @@ import { startServer } from './server.ts';
 import type { ShutdownTimes } from './shutdown.ts';
 import { type EtcdTlsTexts, openStore } from './store/open.ts';
 
-const usage = `Serves the kinds in crds/ and some of Kubernetes' own in the way of a Kubernetes API server.
+const usage = `Serves the kinds that CustomResourceDefinitions define and some of Kubernetes' own, in the way of a Kubernetes API server.
 
 Usage: factory-apiserver [options]
 
@@ -27,7 +27,7 @@ Usage: factory-apiserver [options]
   --tls-key FILE       its key, PEM
   --client-ca FILE     client certificates signed by this authority are believed: CN is the user, O the groups
   --token-file FILE    bearer tokens: lines of token,user,uid,"group1,group2"
-  --crds DIR           CustomResourceDefinitions to serve (default: those of this project)
+  --crds DIR           CustomResourceDefinitions to install at the start (default: those of this project)
   --shutdown-delay-duration D   when told to stop, go on for so long after /readyz has failed (default 500ms)
   --strict-transport-security-directives D   value of the header of that name (default: none is sent)
   --max-requests-inflight N            reads worked on at once (default 400)

@@ -115,7 +115,10 @@ describe('a kind at run time', () => {
 
   test('a change of its status, labels or annotations ends no watch', async () => {
     const watching = untilEnd(other, `${shirts}?watch=true&timeoutSeconds=2&fieldSelector=metadata.name%3Dlater`);
-    await patch(one, pathOf(crd), { metadata: { labels: { team: 'a' }, annotations: { note: 'b' } } });
+    await patch(one, pathOf(crd), { metadata: { labels: { team: 'a' } } });
+    // What kubectl patch sends unless told otherwise.
+    const headers = { 'content-type': 'application/strategic-merge-patch+json' };
+    await ask(one, pathOf(crd), { method: 'PATCH', headers, body: { metadata: { annotations: { note: 'b' } } } });
     await create(one, shirts, 'Shirt', 'later');
     expect((await watching).map(({ type }) => type)).toEqual(['ADDED']);
   });

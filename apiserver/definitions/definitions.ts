@@ -27,7 +27,7 @@ import { cleanupFinalizer } from './rules.ts';
 import { terminate } from './terminate.ts';
 
 const loadMs = 10_000;
-const catchUpMs = 500;
+const catchUpMs = 3_000;
 const backoff = { firstMs: 100, maxMs: 10_000 };
 
 export interface DefinitionsOptions {
@@ -52,8 +52,8 @@ export class Definitions implements AsyncDisposable {
     this.#running = this.#run();
   }
 
-  /** Until the registry shows every definition written before this call; for half a second at most. */
-  catchUp(): Promise<void> {
+  /** Until the registry shows every definition written before this call. False if that takes longer than three seconds. */
+  catchUp(): Promise<boolean> {
     return this.#follower.catchUp(catchUpMs);
   }
 

@@ -12,8 +12,8 @@ import { definitionKind } from './kind.ts';
 export interface Follower {
   /** Takes over what the cache of definitions shows now. Cheap if that is nothing new; does nothing while the cache is not loaded. */
   sync(): void;
-  /** Takes over everything written before this call, if it can be had within the time; else what can be had. */
-  catchUp(timeoutMs: number): Promise<void>;
+  /** Takes over everything written before this call; false if it cannot be had within the time: then it has what could be had. */
+  catchUp(timeoutMs: number): Promise<boolean>;
 }
 
 /** What was made of a definition, and of which state of it. */
@@ -39,8 +39,9 @@ export function createFollower(context: ServerContext, registry: Registry, log: 
   return {
     sync,
     async catchUp(timeoutMs) {
-      await cache.waitFor(await context.store.currentRev(), timeoutMs);
+      const current = await cache.waitFor(await context.store.currentRev(), timeoutMs);
       sync();
+      return current;
     },
   };
 }

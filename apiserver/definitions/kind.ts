@@ -27,6 +27,6 @@ export const definitionKind: Resource = {
   ],
   selectableFields: [],
   status: true,
-  // It counts generations and asks for a resourceVersion, as the kinds that it defines.
-  builtin: false,
+  builtin: true,
+  generations: true,
 };

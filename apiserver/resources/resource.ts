@@ -65,8 +65,10 @@ export interface Resource {
   readonly scale?: ScalePaths;
   /** Only namespaces: spec.finalizers is written through /finalize. */
   readonly finalize?: boolean;
-  /** One of Kubernetes' own kinds: PUT without resourceVersion and strategic merge patches are allowed. */
+  /** One of Kubernetes' own kinds: strategic merge patches are allowed. */
   readonly builtin: boolean;
+  /** Of Kubernetes' own kinds, one that does as custom kinds do: see hasGeneration. */
+  readonly generations?: boolean;
   /** Objects go away by themselves this long after the last write. */
   readonly ttlSeconds?: number;
   /** Sent as a warning with every answer. */
@@ -91,4 +93,9 @@ export function qualifiedName(resource: Pick<Resource, 'group' | 'plural'>): str
 /** `VMPool.computefactory.io`, or `Secret`: how messages about invalid fields name a kind. */
 export function qualifiedKind(resource: Pick<Resource, 'group' | 'kind'>): string {
   return resource.group === '' ? resource.kind : `${resource.kind}.${resource.group}`;
+}
+
+/** Custom kinds count their generations, and a PUT must say which resourceVersion it is about. Kubernetes' older kinds do neither. */
+export function hasGeneration({ builtin, generations }: Resource): boolean {
+  return !builtin || generations === true;
 }

@@ -2,7 +2,7 @@ import { admissionDefaults, admissionRequest, admit } from '#apiserver/admission
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { badRequest } from '#apiserver/http/status.ts';
 import type { ApiObject } from '#apiserver/json/object.ts';
-import type { Resource } from '#apiserver/resources/resource.ts';
+import { hasGeneration, type Resource } from '#apiserver/resources/resource.ts';
 import { createObject } from '#apiserver/storage/objects.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { ApiError, isCode } from '#lib/std/errors.ts';
@@ -98,7 +98,7 @@ function fillIn(
       ...(namespace === undefined ? {} : { namespace }),
       uid: context.random.uuid(),
       creationTimestamp: timestamp(context.clock.now()),
-      ...(resource.builtin ? {} : { generation: 1 }),
+      ...(hasGeneration(resource) ? { generation: 1 } : {}),
     },
   } as ApiObject;
 }

@@ -9,7 +9,7 @@ import {
   type Metadata,
   type StoredObject,
 } from '#apiserver/json/object.ts';
-import type { Resource } from '#apiserver/resources/resource.ts';
+import { hasGeneration, type Resource } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import type { Change } from '#apiserver/storage/objects.ts';
 import { ApiError } from '#lib/std/errors.ts';
@@ -125,7 +125,7 @@ function withoutTime({ time: _, ...entry }: ManagedFieldsEntry): JsonObject {
 
 /** One more for every change outside metadata and status; Kubernetes' own kinds have no generation. */
 function withGeneration(current: StoredObject, next: ApiObject, resource: Resource): ApiObject {
-  if (resource.builtin || equalJson(desired(current, resource), desired(next, resource))) return next;
+  if (!hasGeneration(resource) || equalJson(desired(current, resource), desired(next, resource))) return next;
   return { ...next, metadata: { ...next.metadata, generation: (current.metadata.generation ?? 0) + 1 } };
 }
 

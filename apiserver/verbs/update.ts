@@ -2,7 +2,7 @@ import { admissionRequest, admitted } from '#apiserver/admission/admission.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { badRequest, conflict } from '#apiserver/http/status.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
-import { qualifiedName } from '#apiserver/resources/resource.ts';
+import { hasGeneration, qualifiedName } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
 import { timestamp } from '#lib/std/clock.ts';
@@ -49,7 +49,7 @@ function requireVersion(current: StoredObject, wanted: ApiObject, call: Call): v
       current.metadata.name,
       `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`,
     );
-  if (resourceVersion !== undefined || resource.builtin) return;
+  if (resourceVersion !== undefined || !hasGeneration(resource)) return;
   const cause = invalid('metadata.resourceVersion', 0, 'must be specified for an update');
   const name = current.metadata.name;
   throw new ApiError('Invalid', `${qualifiedName(resource)} "${name}" is invalid: ${cause.field}: ${cause.message}`, {
