@@ -70,6 +70,7 @@ function knownBelow(word: string, value: Json): Json {
   const inner = (child: Json) => (isObject(child) ? knownWords(child) : child);
   if (word === 'properties' && isObject(value))
     return Object.fromEntries(Object.entries(value).map(([name, child]) => [name, inner(child)]));
+  if (word === 'required' && Array.isArray(value)) return [...new Set(value)];
   if ((word === 'allOf' || word === 'anyOf' || word === 'oneOf') && Array.isArray(value)) return value.map(inner);
   return word === 'items' || word === 'not' || word === 'additionalProperties' ? inner(value) : value;
 }

@@ -1,7 +1,6 @@
-/** Whether objects can be held against this schema at all: patterns and bounds compile, defaults are what the schema itself accepts, rules can be computed. */
+/** Whether objects can be held against this schema at all: patterns can be read, defaults are what the schema itself accepts, rules can be computed. */
 import { checkRules } from '#apiserver/cel/check-rules.ts';
 import { at, copyJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
-import { compileSchema } from '#apiserver/schema/accept.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { explain } from '#apiserver/schema/explain.ts';
 import { patternOf } from '#apiserver/schema/pattern.ts';
@@ -18,21 +17,12 @@ export function checkSchema(schema: JsonObject, path: string): Cause[] {
   if (structural.length > 0) return structural;
   const patterns = checkPatterns(schema, path);
   if (patterns.length > 0) return patterns;
-  return [...checkCompiles(schema, path), ...checkDefaults(schema, path), ...checkRules(asSchema(schema), path)];
+  return [...checkDefaults(schema, path), ...checkRules(asSchema(schema), path)];
 }
 
 /** Schemas hold JSON only. */
 function asSchema(schema: JsonObject): Schema {
   return schema as unknown as Schema;
-}
-
-function checkCompiles(schema: JsonObject, path: string): Cause[] {
-  try {
-    compileSchema(asSchema(schema));
-    return [];
-  } catch (error) {
-    return [invalid(path, null, `cannot be compiled: ${messageOf(error)}`)];
-  }
 }
 
 function childrenOf(schema: JsonObject, path: string): [JsonObject, string][] {
