@@ -2,14 +2,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
 import { jsonLog } from '#lib/std/log.ts';
 import { aborted, runMain, UsageError } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
+import { type AuditPolicy, defaultPolicy, readPolicy } from './audit/policy.ts';
 import { waitForStore } from './bootstrap.ts';
 import { defaultLimits, type FairnessLimits } from './fairness/fairness.ts';
 import { parseDuration } from './http/duration.ts';
 import { readCrds } from './resources/crd.ts';
-import { startServer } from './server.ts';
+import { type AuditOptions, startServer } from './server.ts';
 import type { ShutdownTimes } from './shutdown.ts';
 import { type EtcdTlsTexts, openStore } from './store/open.ts';
 
@@ -30,6 +32,10 @@ Usage: factory-apiserver [options]
   --crds DIR           CustomResourceDefinitions to install at the start (default: those of this project)
   --shutdown-delay-duration D   when told to stop, go on for so long after /readyz has failed (default 500ms)
   --strict-transport-security-directives D   value of the header of that name (default: none is sent)
+  --audit-log-path FILE     write down who asked for what, one JSON line for each stage of a request
+  --audit-policy-file FILE  which requests, and how much of each: an audit.k8s.io/v1 Policy (default: all but probes, without bodies)
+  --audit-log-maxsize MB    put the file aside before it grows larger (default 100)
+  --audit-log-maxbackup N   keep so many of those (default 10)
   --max-requests-inflight N            reads worked on at once (default 400)
   --max-mutating-requests-inflight N   writes worked on at once (default 200)
   --user-requests-per-second N         how fast one user may go on (default 1000)
@@ -52,15 +58,20 @@ const options = {
   crds: { type: 'string', default: join(import.meta.dirname, '../crds') },
   'shutdown-delay-duration': { type: 'string', default: '500ms' },
   'strict-transport-security-directives': { type: 'string', default: '' },
+  'audit-log-path': { type: 'string' },
+  'audit-policy-file': { type: 'string' },
+  'audit-log-maxsize': { type: 'string', default: '100' },
+  'audit-log-maxbackup': { type: 'string', default: '10' },
   'max-requests-inflight': { type: 'string', default: `${defaultLimits.maxRequestsInflight}` },
   'max-mutating-requests-inflight': { type: 'string', default: `${defaultLimits.maxMutatingRequestsInflight}` },
   'user-requests-per-second': { type: 'string', default: `${defaultLimits.userRate.perSecond}` },
   help: { type: 'boolean', default: false },
 } as const;
 
-type CountName = 'max-requests-inflight' | 'max-mutating-requests-inflight' | 'user-requests-per-second';
+type AuditName = 'audit-log-maxsize' | 'audit-log-maxbackup';
+type CountName = AuditName | 'max-requests-inflight' | 'max-mutating-requests-inflight' | 'user-requests-per-second';
 type EtcdName = 'etcd-cafile' | 'etcd-certfile' | 'etcd-keyfile';
-type Name = EtcdName | 'store' | 'tls-cert' | 'tls-key' | 'client-ca' | 'token-file';
+type Name = EtcdName | 'audit-policy-file' | 'store' | 'tls-cert' | 'tls-key' | 'client-ca' | 'token-file';
 
 function parse() {
   try {
@@ -105,14 +116,40 @@ function readListen(text: string): { host: string; port: number } {
   return { host: match[1] ?? match[2]!, port: Number(match[3]) };
 }
 
-function readCount(values: Readonly<Record<CountName, string>>, name: CountName): number {
+function readCount<N extends CountName>(values: Readonly<Record<N, string>>, name: N): number {
   const count = Number(values[name]);
   if (!Number.isSafeInteger(count) || count < 1)
     throw new UsageError(`--${name} is "${values[name]}": write a whole number above 0`);
   return count;
 }
 
-function readLimits(values: Readonly<Record<CountName, string>>): FairnessLimits {
+function readAudit(
+  values: Readonly<Record<AuditName, string> & { 'audit-log-path'?: string; 'audit-policy-file'?: string }>,
+): {
+  audit?: AuditOptions;
+} {
+  const path = values['audit-log-path'];
+  const file = values['audit-policy-file'];
+  if (!path) return {};
+  return {
+    audit: {
+      path,
+      policy: file ? readAuditPolicy(file) : defaultPolicy,
+      maxBytes: readCount(values, 'audit-log-maxsize') * 1024 * 1024,
+      maxBackups: readCount(values, 'audit-log-maxbackup'),
+    },
+  };
+}
+
+function readAuditPolicy(file: string): AuditPolicy {
+  try {
+    return readPolicy(readFile('audit-policy-file', file));
+  } catch (error) {
+    throw new UsageError(`${file}: ${messageOf(error)}`);
+  }
+}
+
+function readLimits(values: Readonly<Record<Exclude<CountName, AuditName>, string>>): FairnessLimits {
   const perSecond = readCount(values, 'user-requests-per-second');
   return {
     maxRequestsInflight: readCount(values, 'max-requests-inflight'),
@@ -155,6 +192,7 @@ await runMain(log, async (stack, signal) => {
       },
       tokens: readRequired(values, 'token-file'),
       crds: readCrds(values.crds),
+      ...readAudit(values),
       limits: readLimits(values),
       shutdown: readShutdown(values['shutdown-delay-duration']),
       strictTransportSecurity: values['strict-transport-security-directives'],

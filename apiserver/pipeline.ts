@@ -1,7 +1,10 @@
 /** What happens to every request, step by step. Each step is one file in chain/. */
+import type { LogFile } from '#apiserver/audit/log-file.ts';
+import type { AuditPolicy } from '#apiserver/audit/policy.ts';
 import type { Access } from '#apiserver/auth/access.ts';
 import type { Log } from '#lib/std/log.ts';
 import { answer } from './chain/answer.ts';
+import { audit, auditStrangers } from './chain/audit.ts';
 import { identify } from './chain/authenticate.ts';
 import { askWhetherAllowed } from './chain/authorize.ts';
 import { keepDeadline } from './chain/deadline.ts';
@@ -37,6 +40,8 @@ export interface Pipeline {
   readonly stopping: () => boolean;
   /** Aborts when nothing new is taken any more. */
   readonly over: AbortSignal;
+  /** Not there if nothing is to be written down. */
+  readonly audit?: { readonly policy: AuditPolicy; readonly file: LogFile };
   readonly fairness: Fairness;
   readonly leaving: Leaving;
   /** Value of the header of that name; not sent unless given. */
@@ -50,7 +55,9 @@ const chain: readonly Step[] = [
   setCommonHeaders,
   refuseLate,
   keepDeadline,
+  auditStrangers,
   counted(identify, 'authentications', ['success', 'failure']),
+  audit,
   impersonate,
   shareFairly,
   counted(askWhetherAllowed, 'authorizations', ['allowed', 'denied']),

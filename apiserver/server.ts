@@ -6,6 +6,8 @@ import type { Clock } from '#lib/std/clock.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
+import { LogFile, type LogFileOptions } from './audit/log-file.ts';
+import type { AuditPolicy } from './audit/policy.ts';
 import { createAccess } from './auth/access.ts';
 import { forThisServer } from './auth/authenticate.ts';
 import { allowMasters } from './auth/authorize.ts';
@@ -51,6 +53,8 @@ export interface ServerOptions {
   /** How much may be under way at once; Kubernetes' figures unless told. */
   readonly limits?: FairnessLimits;
   readonly shutdown?: ShutdownTimes;
+  /** Where to write down who asked for what; nowhere unless told. */
+  readonly audit?: AuditOptions;
   /** Sent with every answer as Strict-Transport-Security; nothing unless told. */
   readonly strictTransportSecurity?: string;
   readonly clock?: Clock;
@@ -60,6 +64,10 @@ export interface ServerOptions {
   readonly storeDeadlineMs?: number;
   /** Aborts the wait for the store. */
   readonly signal?: AbortSignal;
+}
+
+export interface AuditOptions extends Pick<LogFileOptions, 'path' | 'maxBytes' | 'maxBackups'> {
+  readonly policy: AuditPolicy;
 }
 
 export interface ApiServer extends AsyncDisposable {
@@ -101,6 +109,12 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   await waitForStore(() => definitions.settle(), patience);
   const keeper = keepPolicy(policy, { store, caches, clock, random, log, changed: () => access.recheck() });
   await waitForRoles(stack.use(keeper).loaded, patience);
+  const audit = options.audit && {
+    policy: options.audit.policy,
+    file: stack.use(
+      new LogFile({ ...options.audit, lost: (lines) => metrics.auditErrors.add(['log'], lines), clock, log }),
+    ),
+  };
   let stopping = false;
   const over = new AbortController();
   const server = secureServer(options);
@@ -111,13 +125,14 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     access,
     documents: createDocuments(registry),
     health: createHealth(
-      serverChecks({ store, registry, caches, stopping: () => stopping, logging: () => true }),
+      serverChecks({ store, registry, caches, stopping: () => stopping, logging: () => !audit?.file.stuck }),
       clock,
     ),
     metrics,
     log,
     over: over.signal,
     stopping: () => stopping,
+    ...(audit ? { audit } : {}),
     fairness: createFairness(options.limits ?? defaultLimits, metrics, clock),
     leaving: createLeaving(clock),
     ...(options.strictTransportSecurity ? { strictTransportSecurity: options.strictTransportSecurity } : {}),

@@ -40,16 +40,24 @@ function callOf(exchange: Exchange): Call | undefined {
       userAgent: request.headers['user-agent'],
     },
     signal,
-    body: () => readBody(request, signal),
+    body: () => bodyOf(exchange),
     require: (verb) => server.access.require(caller, { ...attributesOf(info), verb }),
     warn: (message) => exchange.warn(message),
   };
 }
 
-async function answerCall({ server, response, signal }: Exchange, call: Call, verb: string): Promise<void> {
+async function bodyOf({ request, signal, heard }: Exchange): Promise<Buffer> {
+  const body = await readBody(request, signal);
+  heard.request?.(body, request.headers['content-type']);
+  return body;
+}
+
+async function answerCall(exchange: Exchange, call: Call, verb: string): Promise<void> {
+  const { server, response, signal, heard } = exchange;
   const { type, form } = negotiate(call.headers.accept);
   const handler = handlerOf(call, verb);
   const { status, body } = await handler(server.context, call);
+  heard.response?.(body);
   // Past the deadline the answer has been given already.
   signal.throwIfAborted();
   const { clock } = server.context;

@@ -4,6 +4,7 @@ import type { User } from '#apiserver/auth/user.ts';
 import type { RequestInfo } from '#apiserver/http/request-info.ts';
 import { setWarnings } from '#apiserver/http/respond.ts';
 import type { HttpRequest, HttpResponse } from '#apiserver/http/transport.ts';
+import type { JsonObject } from '#apiserver/json/json.ts';
 import type { Pipeline } from '#apiserver/pipeline.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 
@@ -24,8 +25,12 @@ export class Exchange {
   readonly auditId: string;
   /** Nobody until it is known who sends the request. */
   caller: Caller = anonymous;
-  /** Called when a watch has begun: what it held for that is free for others. */
-  begun: () => void = () => undefined;
+  /** Told of bodies, for those who write them down. */
+  readonly heard: {
+    request?: (body: Buffer, type: string | undefined) => void;
+    response?: (object: JsonObject) => void;
+  } = {};
+  readonly #whenBegun: (() => void)[] = [];
   readonly #over = new AbortController();
   readonly #warnings: string[] = [];
   #gone = false;
@@ -66,6 +71,15 @@ export class Exchange {
 
   abort(why: Error): void {
     this.#over.abort(why);
+  }
+
+  /** Calls back when a watch has begun: what it held for that is free for others. */
+  whenBegun(callback: () => void): void {
+    this.#whenBegun.push(callback);
+  }
+
+  begun(): void {
+    for (const callback of this.#whenBegun) callback();
   }
 
   /** A Warning header, whatever the answer will be. */

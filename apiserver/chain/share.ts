@@ -4,6 +4,6 @@ import type { Step } from './exchange.ts';
 export const shareFairly: Step = async (exchange, next) => {
   const { server, info, user, signal } = exchange;
   using seat = await server.fairness.enter(info, user, signal);
-  exchange.begun = () => seat[Symbol.dispose]();
+  exchange.whenBegun(() => seat[Symbol.dispose]());
   await next();
 };
