@@ -14,7 +14,7 @@ export interface Batch<T> {
 export interface ClientWatchOptions<T> {
   /** Only events this is true for are queued; everything unless told. Must be fast: it is asked once per event and watcher. */
   readonly wants?: (event: CacheEvent<T>) => boolean;
-  /** A client that leaves so many events unread is cut off. Unless told 10,000: as many as the cache remembers anyway. */
+  /** A client that leaves so many events unread is cut off. Unless told 10,000. */
   readonly maxQueued?: number;
 }
 

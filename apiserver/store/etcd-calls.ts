@@ -27,6 +27,8 @@ export interface EtcdCallsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly timeline: Timeline;
+  /** A key of ours, there or not, to read where the store is. */
+  readonly probeKey: Buffer;
   /** Told of every write that etcd refused for want of space. */
   readonly full: () => void;
 }
@@ -92,8 +94,13 @@ export class EtcdCalls implements Disposable {
 
   /** The newest revision: a linearizable read of one key that may be missing, whose header has it. */
   async revision(): Promise<Rev> {
-    const request = { key: Buffer.from('revision'), count_only: true };
-    const { header } = await this.range('Cannot read the revision', request);
+    const { header } = await this.range('Cannot read the revision', this.#probe());
+    return BigInt(header.revision);
+  }
+
+  /** The same of a store that may have gone back in time, for those who mend it. */
+  async presentRevision(): Promise<Rev> {
+    const { header } = await this.etcd.kv.range(this.#probe(), deadline(this.#options.timeoutMs));
     return BigInt(header.revision);
   }
 
@@ -141,6 +148,10 @@ export class EtcdCalls implements Disposable {
   [Symbol.dispose](): void {
     this.#closed.abort(new ApiError('ServiceUnavailable', 'The store has been closed'));
     this.etcd.close();
+  }
+
+  #probe(): IRangeRequest {
+    return { key: this.#options.probeKey, count_only: true };
   }
 
   /** Repeats `call` while etcd does not answer, within one deadline for all. */

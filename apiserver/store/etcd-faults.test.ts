@@ -93,6 +93,18 @@ describe.skipIf(reason)('when the answer to a write is lost', () => {
     expect([Buffer.from(kv!.value).toString(), kv!.modRev, rev]).toEqual(['second', first + 1n, first + 1n]);
   });
 
+  test('update() and delete() of an older state are refused as ever: what followed on it is not theirs', async () => {
+    const { stack, line, store, first } = await open();
+    await using _ = stack;
+    const second = await store.update('a/1', bytes('second'), first);
+    const third = await store.update('a/1', bytes('third'), second.ok ? second.rev : -1n);
+    const current = { key: 'a/1', modRev: third.ok && third.rev };
+    line.loseNextAnswer();
+    expect(await store.update('a/1', bytes('mine'), first)).toMatchObject({ ok: false, current });
+    line.loseNextAnswer();
+    expect(await store.delete('a/1', first)).toMatchObject({ ok: false, current });
+  });
+
   test('delete() says that it does not know, and the object is gone', async () => {
     const { stack, line, store, first } = await open();
     await using _ = stack;

@@ -4,12 +4,15 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { deadline, type EtcdCalls } from './etcd-calls.ts';
+import { failureOf } from './etcd-errors.ts';
 import type { Rev } from './store.ts';
 
 export interface RenumberOptions {
   readonly calls: EtcdCalls;
   /** Written over and over; etcd has no other way to make its revision grow. */
   readonly key: Buffer;
+  /** Told when etcd refuses to write for want of space. */
+  readonly full: () => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -25,7 +28,7 @@ const retry = { firstMs: 100, maxMs: 5_000 };
  * for as long as it takes, and rejects only when the store is closed.
  */
 export async function renumber(target: Rev, options: RenumberOptions): Promise<Rev> {
-  const { calls, clock, random, log } = options;
+  const { calls, full, clock, random, log } = options;
   let saidMs = clock.monotonic();
   for (let failures = 0; ; ) {
     try {
@@ -39,6 +42,7 @@ export async function renumber(target: Rev, options: RenumberOptions): Promise<R
       await calls.compact(rev);
       return rev;
     } catch (error) {
+      if (failureOf(error) === 'full') full();
       log.warn('Cannot lead the revisions of etcd on, will try again', { reason: messageOf(error) });
       await clock.sleep(backoffMs(++failures, retry, random), calls.closed);
     }

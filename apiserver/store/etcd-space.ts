@@ -66,7 +66,7 @@ export class SpaceKeeper {
   async #makeRoom(fullBytes: number): Promise<boolean> {
     const { calls, endpoints, log } = this.#options;
     if ((await this.#fullMembers()).length === 0) return true;
-    await calls.compact(await calls.revision(), { physical: true });
+    await calls.compact(await calls.presentRevision(), { physical: true });
     // One after the other, so that the others answer.
     for (const endpoint of endpoints) await endpoint.defragment(defragmentTimeoutMs);
     const bytes = await this.#largest();
