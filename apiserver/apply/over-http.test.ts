@@ -9,11 +9,14 @@ import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
 
 let started: TestServer;
 beforeAll(async () => {
-  started = await startTestServer({ crds: readCrdFile(join(recordingsFolder, 'crd.yaml')) });
+  const crds = readCrdFile(join(recordingsFolder, 'crd.yaml'));
+  started = await startTestServer({ crds, tokens: `${patcher},patcher,2\n` });
 });
 afterAll(() => started[Symbol.asyncDispose]());
 
 const pools = '/apis/factory.example.dev/v1/namespaces/default/vmpools';
+/** Token of a user who may patch pools, not create them. */
+const patcher = crypto.randomUUID();
 const core = '/api/v1/namespaces/default';
 
 function pool(name: string, spec: JsonObject, metadata: JsonObject = {}): JsonObject {
@@ -98,6 +101,30 @@ describe('an apply that creates', () => {
     const elsewhere = pools.replace('default', 'nowhere');
     expect((await applying(`${elsewhere}/p`, pool('p', { image: 'x' }))).status).toBe(404);
     expect((await applying(`${pools}/nobody/status`, pool('nobody', { image: 'x' }))).status).toBe(404);
+  });
+
+  test('is for those who may create', async () => {
+    const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: 'patcher' } };
+    const rules = [{ apiGroups: ['factory.example.dev'], resources: ['vmpools'], verbs: ['patch'] }];
+    const binding = {
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'patcher' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'patcher' }],
+    };
+    await applied('/apis/rbac.authorization.k8s.io/v1/clusterroles/patcher', { ...rbac, kind: 'ClusterRole', rules });
+    const bindings = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/patcher';
+    await applied(bindings, { ...rbac, kind: 'ClusterRoleBinding', ...binding });
+    await applied(`${pools}/theirs`, pool('theirs', { image: 'x' }));
+    const asPatcher = (name: string) =>
+      started.request(`${pools}/${name}?fieldManager=B`, {
+        method: 'PATCH',
+        token: patcher,
+        headers: { 'content-type': 'application/apply-patch+yaml' },
+        body: pool(name, { image: 'x' }),
+      });
+    await expect.poll(async () => (await asPatcher('theirs')).status, { timeout: 10_000 }).toBe(200);
+    const refused = await asPatcher('new');
+    expect(refused.status).toBe(403);
+    expect(refused.json().message).toContain('cannot create resource "vmpools"');
   });
 
   test('writes nothing in a dry run', async () => {

@@ -5,6 +5,7 @@
  */
 import { loadavg } from 'node:os';
 import { apiWrites } from './api-writes.ts';
+import { fieldOwners } from './field-owners.ts';
 import { memory } from './memory.ts';
 import { poolToRunning } from './pool-to-running.ts';
 import { restart } from './restart.ts';
@@ -16,6 +17,7 @@ const figures: Readonly<Record<string, () => Promise<readonly string[]>>> = {
   P4: poolToRunning,
   P6: memory,
   P8: restart,
+  Ap: fieldOwners,
 };
 
 const wanted = process.argv.slice(2);
