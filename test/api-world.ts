@@ -1,10 +1,11 @@
-/** A real API server in this process, on a port and in a directory of its own, and a client to it over TLS with a token. */
+/** A real API server in this process, on a port and in a directory of its own, and a client to it over TLS with an administrator's token. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readCrds } from '#apiserver/resources/crd.ts';
 import { type ApiServer, startServer } from '#apiserver/server.ts';
 import { openSqlite } from '#apiserver/store/sqlite.ts';
+import { programGroups } from '#lib/api/names.ts';
 import type { Endpoint } from '#lib/client/endpoint.ts';
 import { type HttpClient, httpClient } from '#lib/client/http-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -12,6 +13,13 @@ import { silentLog } from '#lib/std/log.ts';
 import { createAuthority, issue } from '#lib/tls/authority.ts';
 
 const crds = readCrds(join(import.meta.dirname, '..', 'crds'));
+
+/** Our own programs under the credentials that a local cluster gives them. */
+export const programTokens = { controllers: 'c0ntrollers', clusterServer: 'cluster5erver' } as const;
+
+const programs = (['controllers', 'clusterServer'] as const)
+  .map((name) => `${programTokens[name]},${programGroups[name]},${name},"${programGroups[name]}"\n`)
+  .join('');
 
 export interface ApiWorld extends AsyncDisposable {
   readonly server: ApiServer;
@@ -36,7 +44,7 @@ export async function apiWorld(): Promise<ApiWorld> {
       store,
       listen: { host: '127.0.0.1', port: 0 },
       tls: { certificate, key, clientCa: authority.certificate },
-      tokens: 't0ken,admin,1,"system:masters"\n',
+      tokens: `t0ken,admin,1,"system:masters"\n${programs}`,
       crds,
     });
   const endpointOf = ({ url }: ApiServer): Endpoint => ({

@@ -102,7 +102,7 @@ export class Monitors {
 
   #begin(id: string, served: ServedKind, signal: AbortSignal): void {
     const kind = { ...served, metadataOnly: true };
-    const informer = new Informer<KubeObject>(kind, this.#deps);
+    const informer = new Informer<KubeObject>(kind, { ...this.#deps, trim });
     informer.onChange((change) => {
       this.#deps.heard(kind, change);
       if (id === definitions) this.#wake.abort();
@@ -120,4 +120,10 @@ export class Monitors {
     for (const object of informer.cache().list())
       this.#deps.heard(kind, { type: 'deleted', object, finalStateUnknown: true });
   }
+}
+
+/** What the graph is made of. Annotations are often the largest part of metadata, and there are objects of every kind. */
+function trim({ apiVersion, kind, metadata }: KubeObject): KubeObject {
+  const { labels: _, annotations: __, generateName: ___, ...rest } = metadata;
+  return { apiVersion, kind, metadata: rest };
 }

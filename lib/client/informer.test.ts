@@ -199,10 +199,10 @@ describe('Informer', () => {
     await running;
   });
 
-  it('drops managedFields, freezes for tests, and survives a listener that throws', async () => {
+  it('drops managedFields and what it is told to, freezes for tests, and survives a listener that throws', async () => {
     const api = memoryClient({ watchList: false });
     const made = await add(api, 'a');
-    const metadata = { ...made.metadata, managedFields: [{ manager: 'x' }] };
+    const metadata = { ...made.metadata, managedFields: [{ manager: 'x' }], labels: { a: 'b' } };
     const bloated = { ...api, list: async () => ({ items: [{ ...made, metadata }], resourceVersion: '9' }) } as Client;
     const clock = systemClock;
     const informer = new Informer(VMOperation, {
@@ -211,6 +211,7 @@ describe('Informer', () => {
       random: seededRandom(1),
       log: silentLog,
       freeze: true,
+      trim: ({ metadata: { labels: _, ...rest }, ...object }) => ({ ...object, metadata: rest }),
     });
     informer.onChange(() => {
       throw new Error('listener');
@@ -220,6 +221,7 @@ describe('Informer', () => {
     await informer.synced();
     const cached = informer.cache().get('default/a')!;
     expect(cached.metadata).not.toHaveProperty('managedFields');
+    expect(cached.metadata).not.toHaveProperty('labels');
     expect(Object.isFrozen(cached.spec)).toBe(true);
     stop.abort();
     await running;

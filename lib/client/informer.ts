@@ -25,6 +25,8 @@ export interface InformerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Leaves out what its readers do not need, to keep it small; not what tells objects and their versions apart. */
+  readonly trim?: (object: KubeObject) => KubeObject;
   /** Freeze what is cached, to catch whoever changes it. Costs time: for tests. */
   readonly freeze?: boolean;
 }
@@ -190,7 +192,8 @@ export class Informer<T extends KubeObject> {
   /** managedFields are often larger than the rest of the object, and no controller of ours reads them. */
   #trimmed(object: T): T {
     const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
-    const trimmed = { ...object, metadata };
+    const { trim } = this.#deps;
+    const trimmed = (trim ? trim({ ...object, metadata }) : { ...object, metadata }) as T;
     return this.#deps.freeze ? frozen(trimmed) : trimmed;
   }
 

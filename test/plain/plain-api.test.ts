@@ -1,6 +1,6 @@
 /**
  * The proof that controllers and cluster server use only what a plain Kubernetes API server offers: both run a whole story, from a
- * ComputeFactory to running machines and back to nothing, with every call looked at; and once more on answers as an old server gives them.
+ * ComputeFactory to running machines and back to nothing, under their own roles and with every call looked at; and once more on answers as an old server gives them.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ import { systemClock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { callsInCode, tableOf } from '../../hack/controllers-api.ts';
-import { apiWorld } from '../api-world.ts';
+import { apiWorld, programTokens } from '../api-world.ts';
 import { type Gate, plainGate } from './gate.ts';
 
 const apiVersion = 'computefactory.io/v1alpha1';
@@ -47,7 +47,10 @@ async function running(old: boolean): Promise<Run> {
   const mesos = stack.use(await FakeMesos.start());
   for (const name of ['h1', 'h2']) mesos.addHost(name, 16.5, 65_536);
   const gate = stack.use(await plainGate(world.endpoint, { old }));
-  const client = stack.use(httpClient(gate.endpoint));
+  const clientOf = (program: keyof typeof programTokens) =>
+    stack.use(httpClient({ ...gate.endpoint, authorization: async () => `Bearer ${programTokens[program]}` }));
+  const controllers = { client: clientOf('controllers'), identity: 'one' };
+  const clusterServer = { client: clientOf('clusterServer'), cluster: 'lab', installation: 'one' };
   const hand = world.client;
   await hand.create(Cluster, {
     ...{ apiVersion, kind: 'Cluster', metadata: { name: 'lab' } },
@@ -56,15 +59,14 @@ async function running(old: boolean): Promise<Run> {
   const errors: unknown[] = [];
   const log: Log = { ...silentLog, error: (message, fields) => void errors.push([message, fields]), child: () => log };
   const stop = new AbortController();
-  const common = { client, clock: systemClock, random: systemRandom, log };
-  const programs = Promise.all([
-    runControllers({ client, log, identity: 'one', freeze: true }, stop.signal),
-    runClusterServer({ ...common, cluster: 'lab', installation: 'one' }, stop.signal),
+  const ended = Promise.all([
+    runControllers({ ...controllers, log, freeze: true }, stop.signal),
+    runClusterServer({ ...clusterServer, clock: systemClock, random: systemRandom, log }, stop.signal),
   ]);
-  programs.catch((error: unknown) => errors.push(error));
+  ended.catch((error: unknown) => errors.push(error));
   stack.defer(async () => {
     stop.abort(new Error('enough'));
-    await programs;
+    await ended;
   });
   const moved = stack.move();
   return { gate, hand, errors, [Symbol.asyncDispose]: () => moved.disposeAsync() };
