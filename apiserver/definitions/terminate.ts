@@ -4,7 +4,7 @@ import { asCrd } from '#apiserver/resources/crd.ts';
 import { storedResourceOf } from '#apiserver/resources/custom.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { decode } from '#apiserver/storage/codec.ts';
-import { prefixOf } from '#apiserver/storage/keys.ts';
+import { keyOf, prefixOf } from '#apiserver/storage/keys.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
 import { deleteObject } from '#apiserver/verbs/delete.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
@@ -35,8 +35,8 @@ export async function terminate(
   const { clock, random } = context;
   const end = clock.monotonic() + graceMs;
   for (let round = 1; ; round++) {
-    signal.throwIfAborted();
-    const left = await deleteAll(resource, context, signal);
+    const left = await deleteAll(definition, resource, context, signal);
+    if (left === undefined) return;
     if (left === 0 && clock.monotonic() >= end) break;
     if (left > 0) log.info('Waiting for objects of a deleted kind', { name: definition.metadata.name, left });
     await clock.sleep(left === 0 ? end - clock.monotonic() : backoffMs(round, backoff, random), signal);
@@ -44,13 +44,23 @@ export async function terminate(
   await release(definition, context);
 }
 
-/** One round over all objects. How many there were: those that are gone now are found so by the next round. */
-async function deleteAll(resource: Resource, context: ServerContext, signal: AbortSignal): Promise<number> {
+/**
+ * One round over all objects. How many there were: those that are gone now are found so by the next round. Undefined if the definition
+ * itself has gone meanwhile.
+ */
+async function deleteAll(
+  definition: StoredObject,
+  resource: Resource,
+  context: ServerContext,
+  signal: AbortSignal,
+): Promise<number | undefined> {
   const prefix = prefixOf(resource);
   let page = await context.store.list(prefix, { limit: pageSize });
   const { rev } = page;
   let count = 0;
   for (;;) {
+    // After the list: what it shows is then of this definition, and not of a later one under the same name.
+    if (!(await isThere(definition, context))) return undefined;
     for (const kv of page.kvs) {
       signal.throwIfAborted();
       const object = decode(kv.value, kv.modRev, resource);
@@ -61,6 +71,11 @@ async function deleteAll(resource: Resource, context: ServerContext, signal: Abo
     if (page.remaining === 0 || !last) return count;
     page = await context.store.list(prefix, { limit: pageSize, rev, after: last.key });
   }
+}
+
+async function isThere({ metadata }: StoredObject, { store }: ServerContext): Promise<boolean> {
+  const { kv } = await store.get(keyOf(definitionKind, undefined, metadata.name));
+  return kv !== undefined && decode(kv.value, kv.modRev, definitionKind).metadata.uid === metadata.uid;
 }
 
 async function deleteOne({ metadata }: StoredObject, resource: Resource, context: ServerContext): Promise<void> {
