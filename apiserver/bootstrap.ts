@@ -9,7 +9,7 @@ import { ApiError, isCode, messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { admissionDefaults } from './admission/admission.ts';
-import { systemNamespaces } from './admission/builtin.ts';
+import { systemNamespaces } from './admission/namespace.ts';
 import type { ApiObject } from './json/object.ts';
 import type { ServerContext } from './verbs/server-context.ts';
 

@@ -14,7 +14,6 @@ const notSent = new Set(['cleanup']);
 const differs: Readonly<Record<string, string>> = {
   'post-wrong-kind': 'the second cause is that of a CEL rule',
   'post-pb': 'the recording proxy failed; a custom resource as protobuf is 400',
-  'accept-pb-only': 'the answer is the same, but as JSON',
 };
 
 /** Revisions of the recording that had been compacted when they were asked for. */

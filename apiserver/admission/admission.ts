@@ -11,18 +11,25 @@ import type { Change } from '#apiserver/storage/objects.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { ipLeaseRules, subnetRules } from './addresses.ts';
-import { configMapRules, namespaceRules, secretRules } from './builtin.ts';
 import { computeFactoryRules } from './compute-factory.ts';
+import { configMapRules } from './config-map.ts';
+import { coreEventRules, eventRules } from './event.ts';
 import { clusterRules, hostRules, imageRules } from './infrastructure.ts';
+import { leaseRules } from './lease.ts';
 import { instanceTypeRules, virtualMachineRules, vmOperationRules, vmPoolRules } from './machine.ts';
+import { namespaceRules } from './namespace.ts';
 import { clusterRoleBindingRules, clusterRoleRules, roleBindingRules, roleRules } from './rbac.ts';
 import type { AdmissionRequest, Rules } from './rules.ts';
+import { secretRules } from './secret.ts';
 
 /** By `Kind.group`, or `Kind` in the core group. */
 const rules: Readonly<Record<string, Rules>> = {
   Namespace: namespaceRules,
   Secret: secretRules,
   ConfigMap: configMapRules,
+  Event: coreEventRules,
+  'Event.events.k8s.io': eventRules,
+  'Lease.coordination.k8s.io': leaseRules,
   'Cluster.computefactory.io': clusterRules,
   'ComputeFactory.computefactory.io': computeFactoryRules,
   'Host.computefactory.io': hostRules,

@@ -3,6 +3,7 @@ import { attributesOf } from '#apiserver/auth/attributes.ts';
 import { handlerOf } from '#apiserver/dispatch.ts';
 import { readBody } from '#apiserver/http/body.ts';
 import type { Call } from '#apiserver/http/call.ts';
+import { readsGzip } from '#apiserver/http/compress.ts';
 import { negotiate } from '#apiserver/http/negotiate.ts';
 import { requireScope } from '#apiserver/http/request-info.ts';
 import { sendObject, sendText } from '#apiserver/http/respond.ts';
@@ -53,17 +54,19 @@ async function bodyOf({ request, signal, heard }: Exchange): Promise<Buffer> {
 }
 
 async function answerCall(exchange: Exchange, call: Call, verb: string): Promise<void> {
-  const { server, response, signal, heard } = exchange;
-  const { type, form } = negotiate(call.headers.accept);
+  const { server, request, response, signal, heard } = exchange;
+  const accepted = negotiate({ ...call.headers, query: call.query });
   const handler = handlerOf(call, verb);
   const { status, body } = await handler(server.context, call);
   heard.response?.(body);
   // Past the deadline the answer has been given already.
   signal.throwIfAborted();
   const { clock } = server.context;
-  const presented = present(body, form, call, clock.now());
-  if (type === 'json' && isLong(presented)) await sendList(response, status, presented, { clock, over: signal });
-  else sendObject(response, status, presented, type);
+  const shown = present(body, accepted, call, clock.now());
+  const gzip = readsGzip(request.headers['accept-encoding']?.toString());
+  if (accepted.type === 'json' && !accepted.pretty && isLong(shown))
+    await sendList(response, status, shown, { clock, over: signal, gzip });
+  else sendObject(response, status, shown, { ...accepted, gzip });
 }
 
 /** Probes, figures, and what the server tells of itself. */

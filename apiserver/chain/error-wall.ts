@@ -13,7 +13,7 @@ export const wallOffErrors: Step = async (exchange, next) => {
 };
 
 function sendStatus(exchange: Exchange, error: unknown): void {
-  const { request, response, server, auditId } = exchange;
+  const { request, response, server, auditId, info } = exchange;
   const shown = toApiError(error);
   if (shown.code === 'InternalError') {
     const { method, url } = request;
@@ -21,7 +21,12 @@ function sendStatus(exchange: Exchange, error: unknown): void {
   }
   if (exchange.gone) return;
   // There is no way to take back an answer that has begun: the connection is cut, so that the client does not take it for whole.
-  if (response.headersSent) response.destroy();
-  else if (request.complete) response.end(setError(response, shown));
-  else endEarly(request, response, setError(response, shown), server.context.clock);
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const { accept, 'user-agent': userAgent } = request.headers;
+  const body = setError(response, shown, { accept, userAgent, query: info.query });
+  if (request.complete) response.end(body);
+  else endEarly(request, response, body, server.context.clock);
 }

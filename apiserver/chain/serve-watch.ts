@@ -11,11 +11,11 @@ import type { Exchange } from './exchange.ts';
 
 export async function serveWatch(exchange: Exchange, call: Call): Promise<void> {
   const { server, response, signal, caller, info } = exchange;
-  const { form } = negotiate(call.headers.accept);
+  const accepted = negotiate({ ...call.headers, query: call.query });
   if (!call.resource.verbs.includes('watch'))
     throw new ApiError('MethodNotAllowed', `watch is not supported on resources of kind "${call.resource.plural}"`);
   const { access, context, metrics, leaving } = server;
-  const encode = watchEncoder(form, call, context.clock);
+  const encode = watchEncoder(accepted, call, context.clock);
   const { group, version, plural } = call.resource;
   try {
     using _ = metrics.longRunning.enter(['WATCH', plural]);

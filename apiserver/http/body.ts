@@ -3,7 +3,7 @@ import { type Parsed, parseJson } from '#apiserver/json/strict.ts';
 import { parseYaml } from '#apiserver/json/yaml.ts';
 import { decodeProtobuf, protobufType } from '#apiserver/protobuf/body.ts';
 import { ApiError } from '#lib/std/errors.ts';
-import { mediaType } from './negotiate.ts';
+import { mediaType, objectTypes } from './negotiate.ts';
 import type { HttpRequest } from './transport.ts';
 
 /** Kubernetes' own limit for request bodies (apiserver, MaxRequestBodyBytes). */
@@ -34,9 +34,6 @@ export async function readBody(request: HttpRequest, signal: AbortSignal, limit 
 function tooLarge(limit: number): ApiError {
   return new ApiError('RequestEntityTooLarge', `Request entity too large: limit is ${limit} bytes`);
 }
-
-/** Which form an object may have on its way in; on its way out the last one is not served. */
-export const objectTypes = 'application/json, application/yaml, application/vnd.kubernetes.protobuf';
 
 /** The body as JSON, whatever it was written in; no type means JSON, as kubectl scale sends it. UnsupportedMediaType for anything else. */
 export function decodeBody(bytes: Buffer, contentType: string | undefined, kind: string): Parsed {

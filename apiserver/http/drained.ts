@@ -1,5 +1,5 @@
+import type { Writable } from 'node:stream';
 import type { Clock } from '#lib/std/clock.ts';
-import type { HttpResponse } from './transport.ts';
 
 /** A client that takes nothing for so long, though something waits, is cut off. */
 const stallMs = 60_000;
@@ -11,7 +11,7 @@ export interface Waiting {
 }
 
 /** Resolves when the client has taken what was written, or will not: then `over` is aborted or the response destroyed. */
-export async function drained(response: HttpResponse, { clock, over }: Waiting): Promise<void> {
+export async function drained(response: Writable, { clock, over }: Waiting): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   using stack = new DisposableStack();
   response.on('drain', resolve).on('close', resolve);

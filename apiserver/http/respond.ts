@@ -1,6 +1,9 @@
 import type { JsonObject } from '#apiserver/json/json.ts';
 import { printYaml } from '#apiserver/json/yaml.ts';
-import { type ApiError, httpStatusOf } from '#lib/std/errors.ts';
+import { encodeProtobuf, protobufType } from '#apiserver/protobuf/body.ts';
+import { type ApiError, httpStatusOf, isCode } from '#lib/std/errors.ts';
+import { gzipBytes, gzipInto } from './compress.ts';
+import { type Accepted, type Asking, negotiate, parseAccept } from './negotiate.ts';
 import { statusOf } from './status.ts';
 import type { HttpResponse } from './transport.ts';
 
@@ -19,19 +22,44 @@ export function sendObject(
   response: HttpResponse,
   status: number,
   body: JsonObject,
-  type: 'json' | 'yaml' = 'json',
+  form: Pick<Accepted, 'type' | 'pretty'> & { readonly gzip: boolean },
 ): void {
-  if (type === 'yaml') sendText(response, status, printYaml(body), 'application/yaml');
-  else sendText(response, status, `${JSON.stringify(body)}\n`, 'application/json');
+  const text = Buffer.from(print(body, form));
+  const contentType = `application/${form.type}`;
+  if (!form.gzip || text.length <= gzipBytes) {
+    sendText(response, status, text, contentType);
+    return;
+  }
+  response.statusCode = status;
+  response.setHeader('content-type', contentType);
+  gzipInto(response).end(text);
 }
 
-/** Sets status and headers; the result is the body. */
-export function setError(response: HttpResponse, error: ApiError): string {
+function print(body: JsonObject, { type, pretty }: Pick<Accepted, 'type' | 'pretty'>): string {
+  if (type === 'yaml') return printYaml(body);
+  return pretty ? JSON.stringify(body, null, 2) : `${JSON.stringify(body)}\n`;
+}
+
+/** Sets status and headers; the result is the body, in a form that the client reads if there is one. */
+export function setError(response: HttpResponse, error: ApiError, asking: Asking): string | Buffer {
   const { retryAfterSeconds } = error.details;
   if (retryAfterSeconds !== undefined) response.setHeader('retry-after', String(retryAfterSeconds));
   response.statusCode = httpStatusOf[error.code];
-  response.setHeader('content-type', 'application/json');
-  return `${JSON.stringify(statusOf(error))}\n`;
+  const status = statusOf(error);
+  const accepted = acceptedBy(asking);
+  response.setHeader('content-type', accepted === protobufType ? protobufType : `application/${accepted.type}`);
+  return accepted === protobufType ? encodeProtobuf(status) : print(status, accepted);
+}
+
+/** Those who read nothing but protobuf are told so in protobuf; those who read nothing that there is, in JSON. */
+function acceptedBy(asking: Asking): Accepted | typeof protobufType {
+  try {
+    return negotiate(asking);
+  } catch (error) {
+    if (!isCode(error, 'NotAcceptable')) throw error;
+    const readsProtobuf = parseAccept(asking.accept).some(({ type }) => type === protobufType);
+    return readsProtobuf ? protobufType : negotiate({ ...asking, accept: undefined });
+  }
 }
 
 const maxWarningBytes = 4096;

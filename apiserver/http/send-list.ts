@@ -2,8 +2,10 @@
  * Long lists are sent piece by piece. Their whole text never exists, and other requests get their turn between two pieces: what a list
  * costs in memory is the references to its objects, which the cache holds anyway.
  */
+import type { Writable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { Json, JsonObject } from '#apiserver/json/json.ts';
+import { gzipBytes, gzipInto } from './compress.ts';
 import { drained, type Waiting } from './drained.ts';
 import type { HttpResponse } from './transport.ts';
 
@@ -23,16 +25,31 @@ export async function sendList(
   response: HttpResponse,
   status: number,
   body: JsonObject,
-  waiting: Waiting,
+  waiting: Waiting & { readonly gzip: boolean },
 ): Promise<void> {
   response.statusCode = status;
   response.setHeader('content-type', 'application/json');
-  for (const piece of pieces(body)) {
+  const rest = pieces(body);
+  const first = waiting.gzip ? beginning(rest) : '';
+  const sink: Writable = first.length > gzipBytes ? gzipInto(response) : response;
+  if (first !== '') sink.write(first);
+  for (const piece of rest) {
     waiting.over.throwIfAborted();
-    if (response.write(piece)) await setImmediate();
-    else await drained(response, waiting);
+    if (sink.write(piece)) await setImmediate();
+    else await drained(sink, waiting);
   }
-  response.end();
+  sink.end();
+}
+
+/** As much as shows whether the list is large enough to be compressed. */
+function beginning(pieces: Iterator<string>): string {
+  let text = '';
+  while (text.length <= gzipBytes) {
+    const { value, done } = pieces.next();
+    if (done) break;
+    text += value;
+  }
+  return text;
 }
 
 function* pieces(body: JsonObject): Generator<string> {

@@ -1,8 +1,10 @@
 /** meta.k8s.io/v1 Table: what kubectl get prints. Cells are rendered here, so that every client shows the same. */
+
+import type { MetaVersion } from '#apiserver/http/negotiate.ts';
 import type { Json, JsonObject } from '#apiserver/json/json.ts';
-import type { Column, Resource } from '#apiserver/resources/resource.ts';
+import type { Column, DrawnColumn, Resource } from '#apiserver/resources/resource.ts';
 import { formatAge } from '#lib/api/duration.ts';
-import { compileJsonPath, type JsonPath } from './jsonpath.ts';
+import { compileJsonPath } from './jsonpath.ts';
 import { partialOf } from './partial.ts';
 
 /** How much of each object goes with its row. */
@@ -21,36 +23,42 @@ const nameColumn: JsonObject = {
   priority: 0,
 };
 
-const renderers = new WeakMap<readonly Column[], Renderer>();
+type AnyColumn = Column | DrawnColumn;
 
-function rendererOf(columns: readonly Column[]): Renderer {
+const renderers = new WeakMap<readonly AnyColumn[], Renderer>();
+
+function rendererOf(columns: readonly AnyColumn[]): Renderer {
   const known = renderers.get(columns);
   if (known) return known;
-  const paths = columns.map((column) => compileJsonPath(column.jsonPath));
+  const draws = columns.map(drawOf);
+  const named = columns.some(({ name }) => name === nameColumn.name);
+  const name = (object: JsonObject) => (object.metadata as JsonObject).name ?? '';
   const fresh: Renderer = {
-    definitions: [nameColumn, ...columns.map(definitionOf)],
-    cells: (object, nowMs) => [
-      (object.metadata as JsonObject).name ?? '',
-      ...columns.map((column, index) => cell(object, column, paths[index]!, nowMs)),
-    ],
+    definitions: [...(named ? [] : [nameColumn]), ...columns.map(definitionOf)],
+    cells: (object, nowMs) => [...(named ? [] : [name(object)]), ...draws.map((draw) => draw(object, nowMs))],
   };
   renderers.set(columns, fresh);
   return fresh;
 }
 
-function definitionOf({ name, type, format = '', description = '', jsonPath, priority = 0 }: Column): JsonObject {
-  const text = description || `Custom resource definition column (in JSONPath format): ${jsonPath}`;
-  return { name, type, format, description: text, priority };
+function definitionOf(column: AnyColumn): JsonObject {
+  const { name, type, format = '', description = '', priority = 0 } = column;
+  const path = 'jsonPath' in column ? `Custom resource definition column (in JSONPath format): ${column.jsonPath}` : '';
+  return { name, type, format, description: description || path, priority };
+}
+
+function drawOf(column: AnyColumn): DrawnColumn['draw'] {
+  if ('draw' in column) return column.draw;
+  const path = compileJsonPath(column.jsonPath);
+  return (object, nowMs) => cell(path(object)[0], column.type, nowMs);
 }
 
 /** Only the first match counts, and nothing is null, as in apiextensions' tableconvertor. */
-function cell(object: JsonObject, column: Column, path: JsonPath, nowMs: number): Json {
-  const value = path(object)[0];
-  if (column.count) return typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
+function cell(value: Json | undefined, type: string, nowMs: number): Json {
   if (value === undefined || value === null) return null;
-  switch (column.type) {
+  switch (type) {
     case 'date':
-      return age(value, nowMs);
+      return ageOf(value, nowMs);
     case 'integer':
       return typeof value === 'number' ? Math.trunc(value) : null;
     case 'number':
@@ -62,9 +70,18 @@ function cell(object: JsonObject, column: Column, path: JsonPath, nowMs: number)
   }
 }
 
-function age(value: Json, nowMs: number): Json {
+/** How long ago, as kubectl prints it. */
+export function ageOf(value: Json, nowMs: number): string {
   const at = Date.parse(String(value));
   return Number.isNaN(at) ? '<invalid>' : formatAge(nowMs - at);
+}
+
+export interface TableOptions {
+  readonly include: Include;
+  readonly nowMs: number;
+  /** `meta.k8s.io/v1`, or v1beta1 for those who ask for it. */
+  readonly metaVersion: MetaVersion;
+  readonly columns?: boolean;
 }
 
 /** A table of these objects. In a watch only the first one names its columns. */
@@ -72,24 +89,24 @@ export function tableOf(
   objects: readonly JsonObject[],
   metadata: Json,
   resource: Pick<Resource, 'columns'>,
-  options: { readonly include: Include; readonly nowMs: number; readonly columns?: boolean },
+  options: TableOptions,
 ): JsonObject {
   const renderer = rendererOf(resource.columns);
   return {
     kind: 'Table',
-    apiVersion: 'meta.k8s.io/v1',
+    apiVersion: options.metaVersion,
     metadata,
     columnDefinitions: options.columns === false ? [] : [...renderer.definitions],
     rows: objects.map((object) => ({
       cells: renderer.cells(object, options.nowMs),
-      ...rowObject(object, options.include),
+      object: rowObject(object, options),
     })),
   };
 }
 
-function rowObject(object: JsonObject, include: Include): { object: JsonObject | null } {
-  if (include === 'None') return { object: null };
-  return { object: include === 'Object' ? object : partialOf(object) };
+function rowObject(object: JsonObject, { include, metaVersion }: TableOptions): JsonObject | null {
+  if (include === 'None') return null;
+  return include === 'Object' ? object : partialOf(object, metaVersion);
 }
 
 /** The table of a Scale. */

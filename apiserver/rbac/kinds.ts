@@ -1,5 +1,5 @@
 /** Roles and bindings as kinds (rbac.authorization.k8s.io/v1). */
-import { age, builtin } from '#apiserver/resources/builtin.ts';
+import { age, builtin } from '#apiserver/resources/builtin-kind.ts';
 import { kindSchema, list, object, text } from '#apiserver/resources/builtin-schemas.ts';
 import type { Column, Resource } from '#apiserver/resources/resource.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';

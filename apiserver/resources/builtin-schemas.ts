@@ -2,8 +2,8 @@
 import type { Schema } from '#apiserver/schema/schema.ts';
 
 export const text = (description: string): Schema => ({ type: 'string', description });
-const integer = (description: string): Schema => ({ type: 'integer', description });
-const time = (description: string): Schema => ({ type: 'string', format: 'date-time', description });
+export const integer = (description: string): Schema => ({ type: 'integer', description });
+export const time = (description: string): Schema => ({ type: 'string', format: 'date-time', description });
 const textMap = (description: string, item: Schema = { type: 'string' }): Schema => ({
   type: 'object',
   description,
@@ -54,9 +54,10 @@ const condition = object(
 
 export const namespaceSchema = kindSchema('A scope for names.', {
   spec: object('How it is deleted.', {
-    finalizers: list('Who must finish before it goes away; written through the finalize subresource.', {
-      type: 'string',
-    }),
+    finalizers: {
+      ...list('Who must finish before it goes away; written through the finalize subresource.', { type: 'string' }),
+      'x-kubernetes-list-type': 'atomic',
+    },
   }),
   status: object('What is observed.', {
     phase: { ...text('Active, or Terminating while its objects are being deleted.'), enum: ['Active', 'Terminating'] },
@@ -64,6 +65,8 @@ export const namespaceSchema = kindSchema('A scope for names.', {
       ...list('What holds of it.', condition),
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['type'],
+      'x-kubernetes-patch-strategy': 'merge',
+      'x-kubernetes-patch-merge-key': 'type',
     },
   }),
 });
@@ -81,44 +84,44 @@ export const secretSchema = kindSchema('Values that are nobody else’s business
   immutable: { type: 'boolean', description: 'Refuse every change of data.' },
 });
 
-const reference = object('The object that the event speaks of.', {
-  apiVersion: text('Its apiVersion.'),
-  kind: text('Its kind.'),
-  namespace: text('Its namespace.'),
-  name: text('Its name.'),
-  uid: text('Its uid.'),
-  resourceVersion: text('Its resourceVersion at the time.'),
-  fieldPath: text('The part of it.'),
-});
+/** One value for server-side apply: owners do not share it. */
+export const atomic = (schema: Schema): Schema => ({ ...schema, 'x-kubernetes-map-type': 'atomic' });
 
-export const eventSchema = kindSchema(
-  'Something that happened to an object. Forgotten after an hour.',
-  {
-    involvedObject: reference,
-    related: reference,
-    reason: text('One CamelCase word.'),
-    message: text('For people.'),
-    type: text('Normal or Warning.'),
-    action: text('What was done.'),
-    count: integer('How often it happened.'),
-    firstTimestamp: { ...time('First time.'), nullable: true },
-    lastTimestamp: { ...time('Last time.'), nullable: true },
-    eventTime: { ...time('When it was first observed.'), nullable: true },
-    series: object('Repetitions.', { count: integer('How often.'), lastObservedTime: time('Last time.') }),
-    source: object('Who reports.', { component: text('Program.'), host: text('Host.') }),
-    reportingComponent: text('Controller that reports.'),
-    reportingInstance: text('Its identity.'),
+export const objectReference = (description: string): Schema =>
+  atomic(
+    object(description, {
+      apiVersion: text('Its apiVersion.'),
+      kind: text('Its kind.'),
+      namespace: text('Its namespace.'),
+      name: text('Its name.'),
+      uid: text('Its uid.'),
+      resourceVersion: text('Its resourceVersion at the time.'),
+      fieldPath: text('The part of it.'),
+    }),
+  );
+
+export const serviceAccountSchema = kindSchema('An identity for programs.', {
+  secrets: {
+    ...list('Secrets that belong to it.', objectReference('One secret.')),
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': ['name'],
+    'x-kubernetes-patch-strategy': 'merge',
+    'x-kubernetes-patch-merge-key': 'name',
   },
-  ['involvedObject'],
-);
+  imagePullSecrets: {
+    ...list('Secrets for fetching images.', atomic(object('One secret.', { name: text('Its name.') }))),
+    'x-kubernetes-list-type': 'atomic',
+  },
+  automountServiceAccountToken: { type: 'boolean', description: 'Whether programs are given a token without asking.' },
+});
 
 export const leaseSchema = kindSchema('Who holds something, and until when.', {
   spec: object('The lease.', {
     holderIdentity: text('Who holds it; empty if nobody.'),
-    leaseDurationSeconds: { ...integer('How long others must wait after renewTime.'), minimum: 1 },
-    acquireTime: { ...time('When the holder got it.'), nullable: true },
-    renewTime: { ...time('When the holder last renewed it.'), nullable: true },
-    leaseTransitions: { ...integer('How often the holder changed.'), minimum: 0 },
+    leaseDurationSeconds: integer('How long others must wait after renewTime.'),
+    acquireTime: time('When the holder got it.'),
+    renewTime: time('When the holder last renewed it.'),
+    leaseTransitions: integer('How often the holder changed.'),
     strategy: text('How the next holder is chosen.'),
     preferredHolder: text('Who should hold it.'),
   }),

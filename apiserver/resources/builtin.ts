@@ -1,76 +1,29 @@
 /** Kubernetes' own kinds that are served. */
-import type { Schema } from '#apiserver/schema/schema.ts';
-import { configMapSchema, eventSchema, leaseSchema, namespaceSchema, secretSchema } from './builtin-schemas.ts';
-import { allVerbs, type Column, type Resource } from './resource.ts';
+import { at, type Json } from '#apiserver/json/json.ts';
+import { age, builtin } from './builtin-kind.ts';
+import {
+  configMapSchema,
+  leaseSchema,
+  namespaceSchema,
+  secretSchema,
+  serviceAccountSchema,
+} from './builtin-schemas.ts';
+import { coreEvents, events } from './events.ts';
+import type { DrawnColumn, Resource } from './resource.ts';
 
-export const age: Column = {
-  name: 'Age',
-  type: 'date',
-  description: 'When the object was created.',
-  jsonPath: '.metadata.creationTimestamp',
-};
-
-interface Definition {
-  readonly kind: string;
-  readonly plural: string;
-  readonly schema: Schema;
-  readonly columns: readonly Column[];
-}
-
-export function builtin(
-  group: string,
-  definition: Definition,
-  more: Partial<Pick<Resource, 'shortNames' | 'status' | 'finalize' | 'ttlSeconds' | 'selectableFields'>> & {
-    readonly namespaced?: boolean;
-  } = {},
-): Resource {
-  const { kind, plural, schema, columns } = definition;
-  const { namespaced = true, ...rest } = more;
-  return {
-    group,
-    version: 'v1',
-    storageVersion: 'v1',
-    kind,
-    listKind: `${kind}List`,
-    plural,
-    singular: kind.toLowerCase(),
-    shortNames: [],
-    categories: [],
-    namespaced,
-    verbs: allVerbs,
-    schema,
-    storageSchema: schema,
-    schemas: new Map([['v1', schema]]),
-    columns,
-    selectableFields: [],
-    status: false,
-    builtin: true,
-    ...rest,
-  };
-}
-
-const dataColumns: readonly Column[] = [{ name: 'Data', type: 'integer', jsonPath: '.data', count: true }, age];
-
-const eventFields = [
-  ...['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map((name) => ({
-    label: `involvedObject.${name}`,
-    path: ['involvedObject', name],
-  })),
-  { label: 'reason', path: ['reason'] },
-  { label: 'type', path: ['type'] },
-  { label: 'reportingComponent', path: ['reportingComponent'] },
-  { label: 'source', path: ['source', 'component'] },
+/** How many values there are, in whichever form. */
+const dataColumns: readonly DrawnColumn[] = [
+  {
+    name: 'Data',
+    type: 'string',
+    description: 'Number of values.',
+    draw: (object) => countOf(at(object, 'data')) + countOf(at(object, 'binaryData')),
+  },
 ];
 
-const eventColumns: readonly Column[] = [
-  { name: 'Last Seen', type: 'date', jsonPath: '.lastTimestamp' },
-  { name: 'Type', type: 'string', jsonPath: '.type' },
-  { name: 'Reason', type: 'string', jsonPath: '.reason' },
-  { name: 'Kind', type: 'string', jsonPath: '.involvedObject.kind' },
-  { name: 'Object', type: 'string', jsonPath: '.involvedObject.name' },
-  { name: 'Message', type: 'string', jsonPath: '.message' },
-  { name: 'Count', type: 'integer', jsonPath: '.count', priority: 1 },
-];
+function countOf(value: Json | undefined): number {
+  return typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
+}
 
 export const namespaces: Resource = builtin(
   '',
@@ -95,7 +48,7 @@ const secrets = builtin(
     kind: 'Secret',
     plural: 'secrets',
     schema: secretSchema,
-    columns: [{ name: 'Type', type: 'string', jsonPath: '.type' }, ...dataColumns],
+    columns: [{ name: 'Type', type: 'string', jsonPath: '.type' }, ...dataColumns, age],
   },
   { selectableFields: [{ label: 'type', path: ['type'] }] },
 );
@@ -107,21 +60,31 @@ const leases = builtin('coordination.k8s.io', {
   columns: [{ name: 'Holder', type: 'string', jsonPath: '.spec.holderIdentity' }, age],
 });
 
-/** Events are forgotten an hour after their last write, as in Kubernetes. */
-const eventTtlSeconds = 3600;
+const configMaps = builtin(
+  '',
+  { kind: 'ConfigMap', plural: 'configmaps', schema: configMapSchema, columns: [...dataColumns, age] },
+  { shortNames: ['cm'] },
+);
+
+const secretCount: DrawnColumn = {
+  name: 'Secrets',
+  type: 'string',
+  description: 'Number of secrets that belong to it.',
+  draw: (object) => countOf(at(object, 'secrets')),
+};
+
+const serviceAccounts = builtin(
+  '',
+  { kind: 'ServiceAccount', plural: 'serviceaccounts', schema: serviceAccountSchema, columns: [secretCount, age] },
+  { shortNames: ['sa'] },
+);
 
 export const builtins: readonly Resource[] = [
   namespaces,
-  builtin(
-    '',
-    { kind: 'ConfigMap', plural: 'configmaps', schema: configMapSchema, columns: dataColumns },
-    { shortNames: ['cm'] },
-  ),
+  configMaps,
   secrets,
-  builtin(
-    '',
-    { kind: 'Event', plural: 'events', schema: eventSchema, columns: eventColumns },
-    { shortNames: ['ev'], ttlSeconds: eventTtlSeconds, selectableFields: eventFields },
-  ),
+  serviceAccounts,
+  coreEvents,
   leases,
+  events,
 ];

@@ -1,5 +1,6 @@
 /** One kind as it is served: everything the generic code needs to know of it. */
 import type { Answer, Call } from '#apiserver/http/call.ts';
+import type { Json, JsonObject } from '#apiserver/json/json.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 
@@ -23,8 +24,18 @@ export interface Column {
   readonly description?: string;
   readonly jsonPath: string;
   readonly priority?: number;
-  /** Print how many members the value has instead of the value: the Data column of secrets. */
-  readonly count?: true;
+}
+
+/** A column of one of Kubernetes' own kinds that no path can tell. */
+export interface DrawnColumn extends Omit<Column, 'jsonPath'> {
+  readonly draw: (object: JsonObject, nowMs: number) => Json;
+}
+
+/** Makes one resource show the objects of another, under other names of fields. Pure; neither changes what it is given. */
+export interface View {
+  readonly of: Resource;
+  readonly fromStored: (stored: JsonObject) => JsonObject;
+  readonly toStored: (object: JsonObject) => JsonObject;
 }
 
 /** Where the three figures of autoscaling/v1 Scale stand in the object. */
@@ -58,7 +69,8 @@ export interface Resource {
   readonly storageSchema: Schema;
   /** Of all versions that are served, by version. */
   readonly schemas: ReadonlyMap<string, Schema>;
-  readonly columns: readonly Column[];
+  /** One called Name stands where the resource wants it; else the name comes first. */
+  readonly columns: readonly (Column | DrawnColumn)[];
   readonly selectableFields: readonly SelectableField[];
   /** Whether /status is served apart, so that the main path leaves status alone and the other way round. */
   readonly status: boolean;
@@ -69,6 +81,8 @@ export interface Resource {
   readonly builtin: boolean;
   /** Of Kubernetes' own kinds, one that does as custom kinds do: see hasGeneration. */
   readonly generations?: boolean;
+  /** Its objects are those of another resource, where they are stored. */
+  readonly view?: View;
   /** Objects go away by themselves this long after the last write. */
   readonly ttlSeconds?: number;
   /** Sent as a warning with every answer. */

@@ -1,5 +1,5 @@
 /** Questions about access: kinds that are created to be answered, and never stored (authorization.k8s.io/v1, authentication.k8s.io/v1). */
-import { builtin } from '#apiserver/resources/builtin.ts';
+import { builtin } from '#apiserver/resources/builtin-kind.ts';
 import { kindSchema, list, object, text } from '#apiserver/resources/builtin-schemas.ts';
 import type { Answering, Resource } from '#apiserver/resources/resource.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';

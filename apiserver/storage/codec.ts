@@ -7,8 +7,8 @@ import { prune } from '#apiserver/schema/prune.ts';
 
 export function encode(object: ApiObject, resource: Resource): Uint8Array {
   const { resourceVersion: _, ...metadata } = object.metadata;
-  const apiVersion = apiVersionOf({ group: resource.group, version: resource.storageVersion });
-  return Buffer.from(JSON.stringify({ ...object, apiVersion, metadata }));
+  const stored = resource.view?.toStored(object) ?? object;
+  return Buffer.from(JSON.stringify({ ...stored, apiVersion: storedApiVersion(resource), metadata }));
 }
 
 /** The object in the version that is asked for. */
@@ -25,13 +25,18 @@ export function decodeStored(value: Uint8Array, rev: bigint, resource: Resource)
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   const object = JSON.parse(bytes.toString('utf8')) as StoredObject;
   applyDefaults(object, resource.storageSchema);
-  object.apiVersion = apiVersionOf({ group: resource.group, version: resource.storageVersion });
+  object.apiVersion = storedApiVersion(resource);
   object.metadata.resourceVersion = String(rev);
   return object;
 }
 
+function storedApiVersion(resource: Resource): string {
+  const { group, storageVersion } = resource.view?.of ?? resource;
+  return apiVersionOf({ group, version: storageVersion });
+}
+
 export function isStorageVersion(resource: Resource): boolean {
-  return resource.version === resource.storageVersion;
+  return resource.view === undefined && resource.version === resource.storageVersion;
 }
 
 /** A stored object in another version of its kind, as a copy. */
@@ -41,9 +46,10 @@ export function inVersion(stored: StoredObject, resource: Resource): StoredObjec
 
 /**
  * Conversion strategy None: another apiVersion over the same fields, as far as that version knows them, with its defaults. Changes the
- * object in place.
+ * object in place. A view says for itself what becomes of the fields.
  */
-function relabel(object: StoredObject, resource: Resource): StoredObject {
+function relabel(stored: StoredObject, resource: Resource): StoredObject {
+  const object = (resource.view?.fromStored(stored) ?? stored) as StoredObject;
   prune(object, resource.schema);
   applyDefaults(object, resource.schema);
   object.apiVersion = apiVersionOf(resource);

@@ -3,7 +3,7 @@ import type { Batch } from '#apiserver/cache/client-watch.ts';
 import type { Cached, CacheEvent } from '#apiserver/cache/events.ts';
 import type { WatchCache } from '#apiserver/cache/watch-cache.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
-import type { Resource } from '#apiserver/resources/resource.ts';
+import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
 import { inVersion } from './codec.ts';
 
 /** What verbs use of a watch cache. */
@@ -68,7 +68,7 @@ function convertEvent(event: CacheEvent<StoredObject>, resource: Resource): Cach
 
 /** Converted once and kept with the state that it was made from, for as long as that is remembered. */
 function convertEntry(entry: Cached<StoredObject>, resource: Resource): Cached<StoredObject> {
-  const key = `version;${resource.version}`;
+  const key = `version;${apiVersionOf(resource)}`;
   const known = entry.memo.get(key) as Cached<StoredObject> | undefined;
   if (known) return known;
   const converted = { ...entry, object: inVersion(entry.object, resource), memo: new Map<string, unknown>() };

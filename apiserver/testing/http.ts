@@ -1,6 +1,7 @@
 /** A small HTTPS client for tests: sends what it is told, byte for byte, and reads everything back. */
 import type { IncomingMessage } from 'node:http';
 import { type Agent, request } from 'node:https';
+import { gunzipSync } from 'node:zlib';
 import type { JsonObject } from '#apiserver/json/json.ts';
 
 export interface Reply {
@@ -62,7 +63,8 @@ export function createRequester(
 async function read(response: IncomingMessage): Promise<Reply> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
-  const text = Buffer.concat(chunks).toString('utf8');
+  const bytes = Buffer.concat(chunks);
+  const text = (response.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString('utf8');
   return {
     status: response.statusCode ?? 0,
     headers: response.headers,

@@ -52,7 +52,7 @@ export async function replay(recording: Recording, request: Requester, names: Na
 /** A body as JSON: YAML read, lines of a watch as a list, other text as text. */
 export function bodyOf(reply: Pick<Reply, 'text'>): Json {
   if (reply.text.startsWith('apiVersion: ')) return parse(reply.text) as Json;
-  const lines = reply.text.split('\n').filter((line) => line !== '');
+  const lines = /^\{\n/.test(reply.text) ? [reply.text] : reply.text.split('\n').filter((line) => line !== '');
   try {
     const values = lines.map((line) => JSON.parse(line) as Json);
     return values.length === 1 ? values[0]! : values;

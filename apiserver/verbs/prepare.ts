@@ -7,6 +7,7 @@ import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { applyDefaults } from '#apiserver/schema/defaults.ts';
 import { coerceMetadata } from '#apiserver/schema/metadata.ts';
+import { dropNulls } from '#apiserver/schema/nulls.ts';
 import { prune } from '#apiserver/schema/prune.ts';
 import type { FieldValidation } from './options.ts';
 
@@ -20,6 +21,7 @@ export interface Sent {
 export function prepare(sent: Sent, resource: Resource, mode: FieldValidation, warn: Call['warn']): ApiObject {
   const { value } = sent;
   checkIdentity(value, resource);
+  if (resource.builtin) dropNulls(value);
   const inVersion = `${resource.kind} in version "${resource.version}"`;
   const unknown: string[] = [];
   const metadata = coerceMetadata(at(value, 'metadata'), inVersion, unknown);
