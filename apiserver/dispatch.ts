@@ -1,8 +1,9 @@
 /** From a request on a resource to the verb that answers it. */
 import type { Call } from '#apiserver/http/call.ts';
 import { notFound } from '#apiserver/http/status.ts';
-import type { Answering } from '#apiserver/resources/resource.ts';
+import { type Answering, isServiceAccount } from '#apiserver/resources/resource.ts';
 import { ApiError } from '#lib/std/errors.ts';
+import { requestToken } from './reviews/token-request.ts';
 import { create } from './verbs/create.ts';
 import { remove } from './verbs/delete.ts';
 import { removeCollection } from './verbs/deletecollection.ts';
@@ -30,6 +31,7 @@ const subresources: Readonly<Record<string, Readonly<Record<string, Answering>>>
   },
   scale: { get: getScale, update: updateScale, patch: patchScale },
   finalize: { update: (context, call) => update(context, call, 'finalize') },
+  token: { create: requestToken },
 };
 
 /** NotFound for a subresource that the resource does not have, MethodNotAllowed for a verb that does not go with it. */
@@ -58,6 +60,8 @@ function has({ resource }: Call, subresource: string): boolean {
       return resource.scale !== undefined;
     case 'finalize':
       return resource.finalize === true;
+    case 'token':
+      return isServiceAccount(resource);
     default:
       return false;
   }

@@ -7,6 +7,7 @@ import { jsonLog } from '#lib/std/log.ts';
 import { aborted, runMain, UsageError } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { type AuditPolicy, defaultPolicy, readPolicy } from './audit/policy.ts';
+import { readTokenFlags, tokenFlags, tokenUsage } from './auth/flags.ts';
 import { waitForStore } from './bootstrap.ts';
 import { defaultLimits, type FairnessLimits } from './fairness/fairness.ts';
 import { parseDuration } from './http/duration.ts';
@@ -29,7 +30,7 @@ Usage: factory-apiserver [options]
   --tls-key FILE       its key, PEM
   --client-ca FILE     client certificates signed by this authority are believed: CN is the user, O the groups
   --token-file FILE    bearer tokens: lines of token,user,uid,"group1,group2"
-  --crds DIR           CustomResourceDefinitions to install at the start (default: those of this project)
+${tokenUsage}  --crds DIR           CustomResourceDefinitions to install at the start (default: those of this project)
   --shutdown-delay-duration D   when told to stop, go on for so long after /readyz has failed (default 500ms)
   --strict-transport-security-directives D   value of the header of that name (default: none is sent)
   --audit-log-path FILE     write down who asked for what, one JSON line for each stage of a request
@@ -55,6 +56,7 @@ const options = {
   'tls-key': { type: 'string' },
   'client-ca': { type: 'string' },
   'token-file': { type: 'string' },
+  ...tokenFlags,
   crds: { type: 'string', default: join(import.meta.dirname, '../crds') },
   'shutdown-delay-duration': { type: 'string', default: '500ms' },
   'strict-transport-security-directives': { type: 'string', default: '' },
@@ -91,7 +93,7 @@ function readRequired(values: Readonly<Partial<Record<Name, string>>>, name: Nam
   return readFile(name, required(values, name));
 }
 
-function readFile(name: Name, file: string): string {
+function readFile(name: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
@@ -191,6 +193,7 @@ await runMain(log, async (stack, signal) => {
         clientCa: readRequired(values, 'client-ca'),
       },
       tokens: readRequired(values, 'token-file'),
+      ...readTokenFlags(values, readFile),
       crds: readCrds(values.crds),
       ...readAudit(values),
       limits: readLimits(values),

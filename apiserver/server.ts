@@ -11,6 +11,10 @@ import type { AuditPolicy } from './audit/policy.ts';
 import { createAccess } from './auth/access.ts';
 import { forThisServer } from './auth/authenticate.ts';
 import { allowMasters } from './auth/authorize.ts';
+import { boundObjects, followBoundObjects } from './auth/bound-objects.ts';
+import type { TokenOptions } from './auth/flags.ts';
+import { oidcTokens } from './auth/oidc.ts';
+import { serviceAccountTokens } from './auth/service-account-tokens.ts';
 import { readTokens } from './auth/tokens.ts';
 import { createDefaults, type Patience, waitForRoles, waitForStore } from './bootstrap.ts';
 import { createLeaving } from './chain/leaving.ts';
@@ -39,7 +43,7 @@ import { startCompactor } from './store/compactor.ts';
 import type { Store } from './store/store.ts';
 import type { ServerContext } from './verbs/server-context.ts';
 
-export interface ServerOptions {
+export interface ServerOptions extends TokenOptions {
   /** Stays the caller's: it is not closed with the server. */
   readonly store: Store;
   /** Port 0 lets the kernel choose. */
@@ -78,6 +82,8 @@ export interface ApiServer extends AsyncDisposable {
 }
 
 const defaultStoreDeadlineMs = 60_000;
+/** Whom tokens for this server are meant for, when it issues none itself. */
+const defaultAudience = 'https://kubernetes.default.svc';
 
 /** Resolves when requests are answered. Rejects if the store does not answer in time or the port is taken. */
 export async function startServer(options: ServerOptions): Promise<ApiServer> {
@@ -88,10 +94,19 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
   const caches = stack.use(createCaches({ store, clock, random, log }));
   stack.use(startCompactor({ store, clock, random, log, reached: () => caches.reached() }));
   const policy = new Policy();
-  const audiences = ['https://kubernetes.default.svc'];
-  const tokens = [forThisServer(readTokens(options.tokens), audiences)];
+  const ownKinds = [...builtins, ...Object.values(rbacResources), ...reviews, definitionKind];
+  const registry = createRegistry(ownKinds);
+  const accountTokens =
+    options.serviceAccounts &&
+    serviceAccountTokens(options.serviceAccounts, boundObjects(store, caches, registry), { clock, random });
+  const audiences = [options.serviceAccounts?.issuer ?? defaultAudience];
+  const tokens = [
+    forThisServer(readTokens(options.tokens), audiences),
+    ...(accountTokens ? [accountTokens.authenticator] : []),
+    ...(options.oidc ? [forThisServer(oidcTokens(options.oidc, clock), audiences)] : []),
+  ];
   const access = stack.use(createAccess({ tokens, audiences, authorizers: [allowMasters], policy, clock, log }));
-  const context: ServerContext = { access, store, caches, clock, random };
+  const context: ServerContext = { access, serviceAccountTokens: accountTokens, store, caches, clock, random };
   const patience: Patience = {
     clock,
     random,
@@ -100,8 +115,6 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     signal: options.signal ?? new AbortController().signal,
   };
   await waitForStore(() => createDefaults(context), patience);
-  const ownKinds = [...builtins, ...Object.values(rbacResources), ...reviews, definitionKind];
-  const registry = createRegistry(ownKinds);
   // All caches from the start: one made at the first watch would know nothing of what happened since that client's list.
   caches.follow(registry.stored());
   const definitions = stack.use(new Definitions({ context, registry, builtins: ownKinds, log }));
@@ -115,6 +128,7 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
       new LogFile({ ...options.audit, lost: (lines) => metrics.auditErrors.add(['log'], lines), clock, log }),
     ),
   };
+  stack.use(followBoundObjects(caches, registry, () => access.recheck(), { clock, random, log }));
   let stopping = false;
   const over = new AbortController();
   const server = secureServer(options);

@@ -23,6 +23,7 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   etcd3: ['apiserver/store', 'test', 'hack'],
   '@grpc/grpc-js': ['apiserver/store'],
   '@kubernetes/client-node': ['lib/client', 'test'],
+  jose: ['apiserver/auth/jwt.ts'],
   pino: ['lib/std/log.ts'],
   '@peculiar/x509': ['lib/tls'],
   undici: ['lib/client', 'mesos', 'executor', 'test'],

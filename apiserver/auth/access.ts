@@ -28,6 +28,8 @@ export const anonymous: Caller = { user: nobody, sender: { user: nobody } };
 
 export interface Access extends Disposable {
   readonly authorizer: Authorizer;
+  /** Whom tokens are meant for that are sent to this server. */
+  readonly audiences: readonly string[];
   /** The part of it that roles give. */
   readonly policy: Policy;
   /** undefined if the request does not say who sends it; Unauthorized if that is not believed. */
@@ -70,6 +72,7 @@ export function createAccess({ tokens, audiences, authorizers, policy, clock, lo
   });
   return {
     authorizer,
+    audiences,
     policy,
     require,
     authenticate: (credentials) => authenticate(credentials, bearers),

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
 import { createAuthority, fingerprint, issue } from '#lib/tls/authority.ts';
@@ -125,4 +125,26 @@ test('a host with another certificate never sees the token', async () => {
   await runMachine(started, { url: host.url, sha256: '00'.repeat(32) });
   expect((await refusal(openConsole(started))).message).toContain('not the one that it has announced');
   expect(host.requests).toEqual([]);
+});
+
+test('a right that is taken away ends the console that it opened', async () => {
+  await using host = await startHost();
+  await using started = await startTestServer({ tokens: 'token-of-vera,vera,,\n' });
+  await createMachine(started);
+  await runMachine(started, host);
+  const bindings = '/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings';
+  await expectOk(started, bindings, 'POST', {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: 'vera' },
+    subjects: [{ kind: 'User', name: 'vera' }],
+    roleRef: { kind: 'ClusterRole', name: 'edit' },
+  });
+  const console = await vi.waitFor(async () => {
+    const opening = openConsole(started, 'token-of-vera');
+    await once(opening, 'open');
+    return opening;
+  }, 5_000);
+  await started.request(`${bindings}/vera`, { method: 'DELETE' });
+  await once(console, 'close', { signal: AbortSignal.timeout(5_000) });
 });

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { JsonObject } from '#apiserver/json/json.ts';
 import type { Group, GroupVersion, Registry } from '#apiserver/resources/registry.ts';
-import { apiVersionOf, type Resource, type Verb } from '#apiserver/resources/resource.ts';
+import { apiVersionOf, isServiceAccount, type Resource, type Verb } from '#apiserver/resources/resource.ts';
 
 export function apiVersions(): JsonObject {
   return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
@@ -71,6 +71,10 @@ export function subresourcesOf(
   if (resource.scale) {
     const kind = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
     list.push({ name: 'scale', kind, verbs: ['get', 'patch', 'update'] });
+  }
+  if (isServiceAccount(resource)) {
+    const kind = { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' };
+    list.push({ name: 'token', kind, verbs: ['create'] });
   }
   if (resource.finalize) list.push({ name: 'finalize', kind: own, verbs: ['update'] });
   return list;

@@ -55,7 +55,7 @@ export function alreadyExists(resource: Resource, name: string): ApiError {
   });
 }
 
-export function conflict(resource: Resource, name: string, why: string): ApiError {
+export function conflict(resource: Pick<Resource, 'group' | 'plural'>, name: string, why: string): ApiError {
   return new ApiError('Conflict', `Operation cannot be fulfilled on ${qualifiedName(resource)} "${name}": ${why}`, {
     details: { name, group: resource.group, kind: resource.plural },
   });

@@ -1,11 +1,12 @@
 /** Keeps the policy in step with the stored roles and bindings. */
+import type { StoredObject } from '#apiserver/json/object.ts';
 import type { Caches } from '#apiserver/storage/caches.ts';
+import { follow } from '#apiserver/storage/follow.ts';
 import type { Store } from '#apiserver/store/store.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { aggregate } from './aggregate.ts';
-import { follow } from './follow.ts';
 import { clusterRoles, rbacResources } from './kinds.ts';
 import type { Policy, RbacKind } from './policy.ts';
 
@@ -34,8 +35,11 @@ export function keepPolicy(policy: Policy, options: KeepOptions): PolicyKeeper {
   const loads = (Object.keys(rbacResources) as RbacKind[]).map((kind) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const follower = {
-      put: (object: Parameters<Policy['put']>[1]) => policy.put(kind, object),
-      remove: (object: Parameters<Policy['put']>[1]) => policy.remove(kind, object),
+      put(object: StoredObject, before: StoredObject | undefined) {
+        if (before) policy.remove(kind, before);
+        policy.put(kind, object);
+      },
+      remove: (object: StoredObject) => policy.remove(kind, object),
       changed() {
         resolve();
         changed();

@@ -113,3 +113,8 @@ export function qualifiedKind(resource: Pick<Resource, 'group' | 'kind'>): strin
 export function hasGeneration({ builtin, generations }: Resource): boolean {
   return !builtin || generations === true;
 }
+
+/** Only these have tokens, at /token. */
+export function isServiceAccount({ group, plural }: Pick<Resource, 'group' | 'plural'>): boolean {
+  return group === '' && plural === 'serviceaccounts';
+}

@@ -80,10 +80,14 @@ interface Question {
   readonly answer: Answering;
 }
 
-function review({ group, kind, namespaced = false, description, fields, answer }: Question): Resource {
+function question({ group, kind, namespaced = false, description, fields }: Omit<Question, 'answer'>): Resource {
   const schema = kindSchema(description, fields);
   const definition = { kind, plural: `${kind.toLowerCase()}s`, schema, columns: [] };
-  return { ...builtin(group, definition, { namespaced }), verbs: ['create'], answer };
+  return { ...builtin(group, definition, { namespaced }), verbs: ['create'] };
+}
+
+function review({ answer, ...asked }: Question): Resource {
+  return { ...question(asked), answer };
 }
 
 const authorization = 'authorization.k8s.io';
@@ -150,3 +154,31 @@ export const reviews: readonly Resource[] = [
     answer: reviewToken,
   }),
 ];
+
+/** Not served by itself: the body of serviceaccounts/token. */
+export const tokenRequests: Resource = question({
+  group: authentication,
+  kind: 'TokenRequest',
+  namespaced: true,
+  description: 'A token, please.',
+  fields: {
+    spec: object('What token.', {
+      audiences: texts('Whom it is meant for; this server unless told.'),
+      expirationSeconds: {
+        type: 'integer',
+        description: 'How long it holds; an hour unless told, at least ten minutes.',
+        nullable: true,
+      },
+      boundObjectRef: {
+        ...object('It holds no longer than this object.', {
+          kind: text('Secret.'),
+          apiVersion: text('v1.'),
+          name: text('Its name.'),
+          uid: text('Its uid.'),
+        }),
+        nullable: true,
+      },
+    }),
+    status: object('The token.', { token: text('The token.'), expirationTimestamp: text('Until when it holds.') }),
+  },
+});

@@ -77,7 +77,10 @@ test.each([
   await caches.of(maps).waitFor(0n, 5_000);
   // The cache cannot hear of this one, so it does not know whether it is up to date.
   await store.create('core/secrets/default/other', new Uint8Array([1]));
-  using watching = await watch({ access: openAccess(), store, caches, clock: systemClock, random }, callOf(query));
+  using watching = await watch(
+    { access: openAccess(), serviceAccountTokens: undefined, store, caches, clock: systemClock, random },
+    callOf(query),
+  );
   const seen: string[] = [];
   let written: Promise<unknown> | undefined;
   for await (const messages of watching.messages) {

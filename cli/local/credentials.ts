@@ -1,4 +1,5 @@
 /** Certificates, tokens and kubeconfigs of a local cluster: made once, with TLS and authentication on from the first minute. */
+import { generateKeyPairSync } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -21,8 +22,9 @@ const users = [
 export async function makeCredentials(settings: LocalSettings, random: Random): Promise<void> {
   const { dir, port } = settings.options;
   const paths = localPaths(dir);
-  if (existsSync(paths.kubeconfig)) return;
   const at = (file: string) => join(paths.credentials, file);
+  if (!existsSync(at('service-account.key'))) writeFileAtomic(at('service-account.key'), signingKey(), 0o600);
+  if (existsSync(paths.kubeconfig)) return;
   const authority = await createAuthority('compute-factory-local');
   const server = await issue(authority, {
     commonName: 'factory-apiserver',
@@ -44,6 +46,12 @@ export async function makeCredentials(settings: LocalSettings, random: Random): 
     if (name !== 'admin') writeFileAtomic(at(`${name}.kubeconfig`), text, 0o600);
     else writeFileAtomic(paths.kubeconfig, text, 0o600);
   }
+}
+
+/** The API server signs the tokens of ServiceAccounts with it. */
+function signingKey(): string {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 }
 
 function kubeconfig(server: string, ca: string, user: string, token: string): string {

@@ -41,6 +41,8 @@ export function programsOf(settings: LocalSettings): readonly Program[] {
       credential('ca.crt'),
       '--token-file',
       credential('tokens.csv'),
+      '--service-account-signing-key-file',
+      credential('service-account.key'),
     ],
   ]);
   // A fixed identity: a program that was killed leads again at once, instead of waiting for its own old lease to run out.

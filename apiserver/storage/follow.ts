@@ -8,7 +8,8 @@ import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 
 export interface Follower {
-  put(object: StoredObject): void;
+  /** `before` is the object as `put` has last got it, if it has. */
+  put(object: StoredObject, before: StoredObject | undefined): void;
   /** The object as `put` has last got it. */
   remove(object: StoredObject): void;
   /** After the first load, and after every batch of changes. */
@@ -73,9 +74,11 @@ function dropOthers(events: readonly CacheEvent<StoredObject>[], follower: Follo
 
 function apply({ type, entry }: CacheEvent<StoredObject>, follower: Follower, known: Map<string, StoredObject>): void {
   const before = known.get(entry.key);
-  if (before) follower.remove(before);
-  known.delete(entry.key);
-  if (type === 'DELETED') return;
-  follower.put(entry.object);
-  known.set(entry.key, entry.object);
+  if (type !== 'DELETED') {
+    follower.put(entry.object, before);
+    known.set(entry.key, entry.object);
+  } else if (before) {
+    follower.remove(before);
+    known.delete(entry.key);
+  }
 }
