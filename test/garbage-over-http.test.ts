@@ -1,7 +1,7 @@
 /** Garbage collection and namespace deletion with two API servers on one store: what is written through one is cleared through the other. */
 import { expect, it, vi } from 'vitest';
 import { runControllers } from '#controllers/main.ts';
-import { ConfigMap, Lease, Namespace } from '#lib/api/core.ts';
+import { ConfigMap, CustomResourceDefinition, Lease, Namespace } from '#lib/api/core.ts';
 import { type Draft, type Kind, type KubeObject, ownerReference } from '#lib/api/meta.ts';
 import type { Client } from '#lib/client/client.ts';
 import { silentLog } from '#lib/std/log.ts';
@@ -14,15 +14,6 @@ function map(name: string, namespace: string, owners: readonly KubeObject[] = []
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata };
 }
 
-const Definition: Kind = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  singular: 'customresourcedefinition',
-  shortNames: [],
-  namespaced: false,
-};
 const Widget: Kind = {
   ...{ group: 'garbage.test', version: 'v1', kind: 'Widget', plural: 'widgets', singular: 'widget' },
   ...{ shortNames: [], namespaced: true },
@@ -33,6 +24,29 @@ function widget(name: string, namespace: string, owners: readonly KubeObject[] =
   return { apiVersion: 'garbage.test/v1', kind: 'Widget', metadata };
 }
 
+interface Running extends AsyncDisposable {
+  readonly client: Client;
+  /** Through the server that the controllers use. */
+  readonly other: Client;
+}
+
+/** With a namespace `team`. */
+async function running(): Promise<Running> {
+  await using stack = new AsyncDisposableStack();
+  const world = stack.use(await apiWorld());
+  const { client } = world;
+  const other = await world.second();
+  const stop = new AbortController();
+  const ended = runControllers({ client: other, log: silentLog, identity: 'one', freeze: true }, stop.signal);
+  stack.defer(async () => {
+    stop.abort(new Error('enough'));
+    await ended;
+  });
+  await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
+  const moved = stack.move();
+  return { client, other, [Symbol.asyncDispose]: () => moved.disposeAsync() };
+}
+
 /** Through one server; resolves once every one of them serves the kind. */
 async function define(client: Client, ...servers: readonly Client[]): Promise<void> {
   const { group, kind, plural } = Widget;
@@ -41,7 +55,7 @@ async function define(client: Client, ...servers: readonly Client[]): Promise<vo
   const spec = { group, scope: 'Namespaced', names: { kind, plural }, versions };
   const metadata = { name: `${plural}.${group}` };
   const body = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata, spec };
-  await client.create(Definition, body as Draft<KubeObject>);
+  await client.create(CustomResourceDefinition, body as Draft<KubeObject>);
   for (const server of servers)
     await vi.waitFor(
       async () => expect((await server.discover()).kinds.map((served) => served.kind)).toContain(kind),
@@ -50,12 +64,8 @@ async function define(client: Client, ...servers: readonly Client[]): Promise<vo
 }
 
 it('kinds that were made while everything ran are collected, emptied and forgotten like any other', async () => {
-  await using world = await apiWorld();
-  const { client } = world;
-  const other = await world.second();
-  const stop = new AbortController();
-  const ended = runControllers({ client: other, log: silentLog, identity: 'one', freeze: true }, stop.signal);
-  await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
+  await using world = await running();
+  const { client, other } = world;
   await define(client, client, other);
   const names = async (kind: Kind) =>
     (await client.list(kind, { namespace: 'team' })).items.map((o) => o.metadata.name);
@@ -77,23 +87,17 @@ it('kinds that were made while everything ran are collected, emptied and forgott
     const remaining = conditions?.find(({ type }) => type === 'NamespaceContentRemaining');
     expect(remaining?.message).toContain('1 widgets.garbage.test');
   }, within);
-  await client.delete(Definition, { name: 'widgets.garbage.test' });
+  await client.delete(CustomResourceDefinition, { name: 'widgets.garbage.test' });
   await client.patch(Widget, held.metadata, { metadata: { finalizers: [] } });
   await vi.waitFor(
     () => expect(client.get(Namespace, { name: 'team' })).rejects.toMatchObject({ code: 'NotFound' }),
     within,
   );
-  stop.abort(new Error('enough'));
-  await ended;
 }, 60_000);
 
 it('dependents of every served kind go with their owners, and a namespace with everything in it', async () => {
-  await using world = await apiWorld();
+  await using world = await running();
   const { client } = world;
-  const other = await world.second();
-  const stop = new AbortController();
-  const ended = runControllers({ client: other, log: silentLog, identity: 'one', freeze: true }, stop.signal);
-  await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
   const owner = await client.create(ConfigMap, map('owner', 'team'));
   const child = await client.create(ConfigMap, map('child', 'team', [owner]));
   const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' } as const;
@@ -122,6 +126,4 @@ it('dependents of every served kind go with their owners, and a namespace with e
     within,
   );
   expect(await left()).toEqual([]);
-  stop.abort(new Error('enough'));
-  await ended;
 }, 60_000);

@@ -102,7 +102,8 @@ async function orphanDependents(deps: CollectDeps, node: Node, run: Run): Promis
 
 async function waitForDependents(deps: CollectDeps, node: Node, run: Run): Promise<Outcome> {
   const { uid } = node.object.metadata;
-  const blocking = deps.owners.dependentsOf(uid).filter(({ object }) => blocks(object, uid));
+  const others = deps.owners.dependentsOf(uid).filter(({ object }) => object.metadata.uid !== uid);
+  const blocking = others.filter(({ object }) => blocks(object, uid));
   if (blocking.length > 0) return wait('DependentsRemain', `${blocking.length} dependents have to go first`);
   return await dropFinalizer(deps, node, foregroundFinalizer, run);
 }

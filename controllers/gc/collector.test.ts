@@ -1,6 +1,6 @@
 /** The collector as it runs: informers made as discovery tells, a queue, leadership left out. */
 import { expect, it, vi } from 'vitest';
-import { ConfigMap, coreKinds } from '#lib/api/core.ts';
+import { ConfigMap, CustomResourceDefinition, coreKinds } from '#lib/api/core.ts';
 import { type Kind, type KubeObject, ownerReference } from '#lib/api/meta.ts';
 import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -10,22 +10,9 @@ import { garbageCollector } from './collector.ts';
 
 const within = { timeout: 10_000, interval: 10 };
 
-const Definition: Kind = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  singular: 'customresourcedefinition',
-  shortNames: [],
-  namespaced: false,
-};
 const Widget: Kind = {
-  ...Definition,
-  group: 'x.io',
-  kind: 'Widget',
-  plural: 'widgets',
-  singular: 'widget',
-  namespaced: true,
+  ...{ group: 'x.io', version: 'v1', kind: 'Widget', plural: 'widgets', singular: 'widget' },
+  ...{ shortNames: [], namespaced: true },
 };
 
 interface World extends AsyncDisposable {
@@ -36,7 +23,7 @@ interface World extends AsyncDisposable {
 }
 
 function running(): World {
-  const kinds = [...coreKinds, Definition];
+  const kinds = [...coreKinds, CustomResourceDefinition];
   const api = memoryClient({ kinds: () => kinds });
   const stop = new AbortController();
   const events = { normal: () => undefined, warning: () => undefined };
@@ -64,7 +51,7 @@ it('collects kinds that came after it started, as owners and as dependents', asy
   await using world = running();
   await world.create(ConfigMap, 'stranger');
   world.kinds.push(Widget);
-  await world.create(Definition, 'widgets.x.io');
+  await world.create(CustomResourceDefinition, 'widgets.x.io');
   const owner = await world.create(Widget, 'owner');
   const map = await world.create(ConfigMap, 'map', [owner]);
   await world.create(Widget, 'leaf', [map]);
@@ -82,14 +69,14 @@ it('decides nothing on owners of a kind that is not served, until it is', async 
   await world.api.delete(ConfigMap, gone.metadata);
   await vi.waitFor(async () => expect(await world.names(ConfigMap)).toEqual(['map', 'x']), within);
   world.kinds.push(Widget);
-  await world.create(Definition, 'widgets.x.io');
+  await world.create(CustomResourceDefinition, 'widgets.x.io');
   await vi.waitFor(async () => expect(await world.names(ConfigMap)).toEqual(['x']), within);
 });
 
 it('a kind that went away holds nothing up', async () => {
   await using world = running();
   world.kinds.push(Widget);
-  const definition = await world.create(Definition, 'widgets.x.io');
+  const definition = await world.create(CustomResourceDefinition, 'widgets.x.io');
   const witness = await world.create(ConfigMap, 'witness');
   await world.create(Widget, 'watched', [witness]);
   await world.api.delete(ConfigMap, witness.metadata);
@@ -104,6 +91,6 @@ it('a kind that went away holds nothing up', async () => {
   );
   expect(await world.names(ConfigMap)).toEqual(['owner']);
   world.kinds.pop();
-  await world.api.delete(Definition, definition.metadata);
+  await world.api.delete(CustomResourceDefinition, definition.metadata);
   await vi.waitFor(async () => expect(await world.names(ConfigMap)).toEqual([]), within);
 });

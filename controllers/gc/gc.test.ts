@@ -159,6 +159,16 @@ describe('garbage collection', () => {
     expect(names(world)).toEqual([]);
   });
 
+  it('what owns itself goes like anything else', async () => {
+    const world = story(collectors);
+    const self = await world.api.create(ConfigMap, map('self', []));
+    await world.api.patch(ConfigMap, at('self'), { metadata: { ownerReferences: [ownerReference(self)] } });
+    await settles(world);
+    await world.api.delete(ConfigMap, at('self'), { propagation: 'Foreground' });
+    await settles(world);
+    expect(names(world)).toEqual([]);
+  });
+
   it('what is to leave its own dependents alone does so when it is collected', async () => {
     const { world } = await family();
     await world.api.patch(ConfigMap, at('child'), { metadata: { finalizers: ['orphan'] } });

@@ -2,10 +2,12 @@
  * One informer, of metadata only, for every kind that discovery lists, whenever it came to be there. A kind that went away is forgotten:
  * its objects count as gone, so that they hold up nothing.
  */
+import { CustomResourceDefinition } from '#lib/api/core.ts';
 import { apiVersionOf, type Kind, type KubeObject } from '#lib/api/meta.ts';
 import type { Client, ServedKind } from '#lib/client/client.ts';
 import { type Change, Informer } from '#lib/client/informer.ts';
 import { kindId } from '#lib/client/kind-id.ts';
+import { type BackoffOptions, backoffMs } from '#lib/std/backoff.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
@@ -26,7 +28,9 @@ export interface MonitorsDeps {
 const refreshMs = 30_000;
 /** Changes to definitions come in groups. */
 const settleMs = 500;
-const definitions = 'apiextensions.k8s.io/customresourcedefinitions';
+const definitions = kindId(CustomResourceDefinition);
+/** After a discovery that failed: the server may be starting. */
+const backoff: BackoffOptions = { firstMs: 500, maxMs: refreshMs };
 
 interface Monitor {
   readonly kind: ServedKind;
@@ -63,19 +67,23 @@ export class Monitors {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    const { clock, random } = this.#deps;
+    for (let failures = 0; !signal.aborted; ) {
       this.#wake = new AbortController();
       const woken = AbortSignal.any([signal, this.#wake.signal]);
-      await this.#refresh(signal);
+      failures = (await this.#refresh(signal)) ? 0 : failures + 1;
       // Rejects only by one of the signals, which the loop looks at.
-      await this.#deps.clock.sleep(refreshMs, woken).catch(() => undefined);
-      if (this.#wake.signal.aborted) await this.#deps.clock.sleep(settleMs, signal).catch(() => undefined);
+      await clock
+        .sleep(failures === 0 ? refreshMs : backoffMs(failures, backoff, random), woken)
+        .catch(() => undefined);
+      if (this.#wake.signal.aborted) await clock.sleep(settleMs, signal).catch(() => undefined);
     }
     for (const { stop } of this.#monitors.values()) stop.abort(signal.reason);
     await Promise.all(this.#running);
   }
 
-  async #refresh(signal: AbortSignal): Promise<void> {
+  /** False if nothing could be learned. */
+  async #refresh(signal: AbortSignal): Promise<boolean> {
     const { client, log } = this.#deps;
     try {
       const { kinds, failed } = await client.discover({ signal });
@@ -85,8 +93,10 @@ export class Monitors {
       this.#adjust(signal);
       this.#first.resolve();
       if (this.#identity() !== before) this.#deps.changed();
+      return true;
     } catch (error) {
       if (!signal.aborted) log.warn('Cannot discover kinds now', { error: messageOf(error) });
+      return false;
     }
   }
 

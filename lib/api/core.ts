@@ -58,5 +58,10 @@ export const Secret: Kind<Secret> = core('Secret', 'secrets', []);
 export const ConfigMap: Kind<ConfigMap> = core('ConfigMap', 'configmaps', ['cm']);
 export const Event: Kind<Event> = core('Event', 'events', ['ev']);
 export const Lease: Kind<Lease> = { ...core('Lease', 'leases', []), group: 'coordination.k8s.io' };
+/** Kinds come and go with these. */
+export const CustomResourceDefinition: Kind = {
+  ...core('CustomResourceDefinition', 'customresourcedefinitions', ['crd', 'crds'], false),
+  group: 'apiextensions.k8s.io',
+};
 
 export const coreKinds: readonly Kind[] = [Namespace, Secret, ConfigMap, Event, Lease];
