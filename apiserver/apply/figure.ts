@@ -1,6 +1,6 @@
 import { difference, type FieldSet, intersection, isNothing } from './field-set.ts';
 import { identityOf, type Manager, type Managers, withoutIdle } from './managers.ts';
-import type { Writer } from './settle.ts';
+import type { Writer } from './writer.ts';
 
 export type FigureTaken =
   | { readonly ok: true; readonly managers: Managers }

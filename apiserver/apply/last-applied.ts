@@ -2,13 +2,12 @@
 import { at, atPath, isObject, type JsonObject, withPath } from '#apiserver/json/json.ts';
 import { parseJson } from '#apiserver/json/strict.ts';
 import { ApiError } from '#lib/std/errors.ts';
-import { type Applied, apply } from './apply.ts';
+import { type Applied, type ApplyRequest, apply } from './apply.ts';
 import { mistakesIn } from './check.ts';
 import { compare } from './compare.ts';
 import { difference, type FieldSet, isNothing, nothing, setOf } from './field-set.ts';
-import type { Managers } from './managers.ts';
-import { type Types, typeIn, type Writer } from './settle.ts';
 import { toFieldSet } from './to-field-set.ts';
+import { type Types, typeIn, type Writer } from './writer.ts';
 
 const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
 const place = ['metadata', 'annotations', annotation];
@@ -17,21 +16,15 @@ const place = ['metadata', 'annotations', annotation];
  * As apply. kubectl under its own name may take, without force, what the live object still has as kubectl apply wrote it; and where that
  * annotation is, it is kept in step, so that kubectl apply can take over again.
  */
-export function applyAsKubectl(
-  live: JsonObject | undefined,
-  config: JsonObject,
-  managers: Managers,
-  writer: Writer,
-  types: Types,
-  force: boolean,
-): Applied {
-  const first = apply(live, config, managers, writer, types, force);
+export function applyAsKubectl(request: ApplyRequest): Applied {
+  const { live, config, writer, types } = request;
+  const first = apply(request);
   if (writer.name !== 'kubectl') return first;
   if (first.ok) return inStep(first, config);
   const allowed = live ? stillAsApplied(live, writer, types) : nothing;
   const conflicts = first.conflicts.filter(({ path }) => !isNothing(difference(setOf(path), allowed)));
   if (conflicts.length > 0) return { ok: false, conflicts };
-  return inStep(apply(live, config, managers, writer, types, true), config);
+  return inStep(apply({ ...request, force: true }), config);
 }
 
 /** What was applied last and has not changed since. Nothing if the annotation says nothing that can be understood. */

@@ -1,17 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import type { JsonObject } from '#apiserver/json/json.ts';
 import type { ManagedFieldsEntry } from '#apiserver/json/object.ts';
-import { apply } from './apply.ts';
+import { type ApplyRequest, apply } from './apply.ts';
 import { collapseAtomic } from './atomic.ts';
 import { mistakesIn } from './check.ts';
+import { leaves } from './field-set.ts';
 import { readFieldsV1, writeFieldsV1 } from './fields-v1.ts';
 import { applyAsKubectl } from './last-applied.ts';
 import { type Managers, readManagers, writeManagers } from './managers.ts';
 import { merge } from './merge.ts';
-import type { Writer } from './settle.ts';
 import { pool, poolType, poolTypes, v1, v1alpha1 } from './testing/pool.ts';
-import { objectType } from './type.ts';
+import { toFieldSet } from './to-field-set.ts';
+import { objectType, openLevels } from './type.ts';
 import { update } from './update.ts';
+import type { Writer } from './writer.ts';
 
 const writer = (name: string, more: Partial<Writer> = {}): Writer => ({
   name,
@@ -34,6 +36,10 @@ const entry = (manager: string, fieldsV1: JsonObject, more: ManagedFieldsEntry =
 
 const replicas: JsonObject = { 'f:spec': { 'f:replicas': {} } };
 const none: Managers = new Map();
+
+function request(live: JsonObject, config: JsonObject, by: Writer, managers = none): ApplyRequest {
+  return { live, config, managers, writer: by, types: poolTypes, force: false };
+}
 
 function managed(...entries: ManagedFieldsEntry[]): Managers {
   const managers = readManagers(entries);
@@ -141,6 +147,14 @@ describe('a list that has become atomic', () => {
   });
 });
 
+describe('what no schema describes', () => {
+  test('is owned piece by piece, but not so deep that the object could not be sent back', () => {
+    const deep = (levels: number): JsonObject => (levels === 0 ? { x: 1 } : { a: deep(levels - 1) });
+    const set = toFieldSet(pool({ extra: deep(55) }), poolType);
+    expect(leaves(set).map((path) => path.length)).toContain(3 + openLevels);
+  });
+});
+
 describe('list items', () => {
   const keyed = objectType({
     type: 'object',
@@ -201,7 +215,7 @@ describe('kubectl', () => {
 
   test('may change without force what is still as it applied it, and keeps its annotation in step', () => {
     const live = applied({ image: 'x', replicas: 1 }, { image: 'x', replicas: 1 });
-    const result = applyAsKubectl(live, pool({ image: 'x', replicas: 2 }), before, kubectl, poolTypes, false);
+    const result = applyAsKubectl(request(live, pool({ image: 'x', replicas: 2 }), kubectl, before));
     expect(result).toMatchObject({
       ok: true,
       object: applied({ image: 'x', replicas: 2 }, { image: 'x', replicas: 2 }),
@@ -214,27 +228,20 @@ describe('kubectl', () => {
     ['with one that is no JSON', pool({ replicas: 1 }, { annotations: { [annotation]: '{' } }), 'kubectl'],
     ['under another name', applied({ image: 'x', replicas: 1 }, { image: 'x', replicas: 1 }), 'mine'],
   ])('may not: %s', (_, live, name) => {
-    const result = applyAsKubectl(live, pool({ replicas: 2 }), before, { ...kubectl, name }, poolTypes, false);
+    const result = applyAsKubectl(request(live, pool({ replicas: 2 }), { ...kubectl, name }, before));
     expect(result).toMatchObject({ ok: false, conflicts: [{ path: ['f:spec', 'f:replicas'] }] });
   });
 });
 
 describe('apply', () => {
   test('to an object that nobody has tracked makes everything that is there somebody’s', () => {
-    const result = apply(
-      pool({ image: 'x' }),
-      pool({ image: 'y' }),
-      none,
-      writer('A', { operation: 'Apply' }),
-      poolTypes,
-      false,
-    );
+    const result = apply(request(pool({ image: 'x' }), pool({ image: 'y' }), writer('A', { operation: 'Apply' })));
     expect(result).toMatchObject({ ok: false, conflicts: [{ manager: { name: 'before-first-apply' } }] });
   });
 
   test('touches no prototype, whatever fields are called', () => {
     const hostile = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}') as JsonObject;
-    const result = apply(pool({ extra: { a: 1 } }), pool({ extra: hostile }), none, writer('A'), poolTypes, true);
+    const result = apply({ ...request(pool({ extra: { a: 1 } }), pool({ extra: hostile }), writer('A')), force: true });
     expect(result.ok && Object.keys((result.object.spec as JsonObject).extra as JsonObject)).toEqual([
       'a',
       '__proto__',

@@ -161,6 +161,21 @@ describe('fields that are given twice', () => {
   });
 });
 
+test('an apply may be written as a map in the braces of YAML', async () => {
+  const text = '{apiVersion: factory.example.dev/v1, kind: VMPool, spec: {image: x}}';
+  expect((await applied(`${pools}/braces`, text)).spec).toMatchObject({ image: 'x' });
+});
+
+test('what nests as deep as may be can be read and sent back', async () => {
+  const deep = (levels: number): JsonObject => (levels === 0 ? { x: 1 } : { a: deep(levels - 1) });
+  const body = pool('deep', { image: 'x', extra: deep(58) });
+  const made = await started.request(pools, { method: 'POST', body });
+  expect(made.status).toBe(201);
+  expect((await merging(`${pools}/deep`, { spec: { replicas: 2 } })).status).toBe(200);
+  const back = (await started.request(`${pools}/deep`)).json();
+  expect((await started.request(`${pools}/deep`, { method: 'PUT', body: back })).status).toBe(200);
+});
+
 test.each([
   ['no document', ''],
   ['a list', '[]'],

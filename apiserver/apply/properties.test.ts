@@ -8,11 +8,11 @@ import { difference, intersection, isNothing, leaves, nothing, sameFields, union
 import { readFieldsV1, writeFieldsV1 } from './fields-v1.ts';
 import { type Managers, readManagers, writeManagers } from './managers.ts';
 import { merge } from './merge.ts';
-import type { Writer } from './settle.ts';
 import { anyPool, poolType, poolTypes, v1 } from './testing/pool.ts';
 import { toFieldSet } from './to-field-set.ts';
 import { update } from './update.ts';
 import { withoutIdentity } from './visible.ts';
+import type { Writer } from './writer.ts';
 
 const writer = (name: string, operation: Writer['operation'] = 'Apply'): Writer => ({
   name,
@@ -134,7 +134,9 @@ function perform(state: State, { who, type, config }: Act): State & { refused?: 
     const managers = update(state.object ?? {}, config, state.managers, writer(who, 'Update'), poolTypes);
     return { object: config, managers };
   }
-  const result = apply(state.object, config, state.managers, writer(who), poolTypes, type === 'force');
+  const { object: live, managers } = state;
+  const force = type === 'force';
+  const result = apply({ live, config, managers, writer: writer(who), types: poolTypes, force });
   if (result.ok) return { object: result.object, managers: result.managers };
   expect(result.conflicts.map(({ manager }) => `${manager.name} ${manager.operation}`)).not.toContain(`${who} Apply`);
   return { ...state, refused: true };

@@ -2,9 +2,9 @@ import type { Json, JsonObject } from '#apiserver/json/json.ts';
 import { difference, type FieldSet, intersection, isNothing, nothing, union } from './field-set.ts';
 import type { Manager, Managers } from './managers.ts';
 import { removeFields } from './remove.ts';
-import { type Types, typeIn } from './settle.ts';
 import { toFieldSet, withNamedParents } from './to-field-set.ts';
 import type { Type } from './type.ts';
+import { type Types, typeIn } from './writer.ts';
 
 /**
  * Removes from the merged object what its applier asked for last time, does not ask for now, and nobody else owns. Containers that

@@ -40,15 +40,24 @@ export function memberType(map: MapType, name: string): Type | undefined {
   return map.fields.get(name) ?? map.values;
 }
 
-/** What no schema describes: maps merge key by key, lists are one whole. */
-const open: { -readonly [K in keyof Type]: Type[K] } = { scalar: 'any' };
-open.map = { atomic: false, fields: new Map(), values: open };
-open.list = { kind: 'atomic', keys: [], keyDefaults: new Map(), items: open };
+/** Whatever it is, it is one whole. */
+const whole: { -readonly [K in keyof Type]: Type[K] } = { scalar: 'any' };
+whole.map = { atomic: true, fields: new Map(), values: whole };
+whole.list = { kind: 'atomic', keys: [], keyDefaults: new Map(), items: whole };
+
+/** managedFields nest as deep as what they speak of: they must not make an object too deep to be sent back. */
+export const openLevels = 32;
+/** What no schema describes: maps merge key by key, lists are one whole, and so is what lies very deep. */
+const open = openType(openLevels);
+
+function openType(levels: number): Type {
+  if (levels === 0) return whole;
+  return { ...whole, map: { atomic: false, fields: new Map(), values: openType(levels - 1) } };
+}
 
 const string: Type = { scalar: 'string' };
 const number: Type = { scalar: 'number' };
 const strings: Type = { map: { atomic: false, fields: new Map(), values: string } };
-const whole: Type = { map: { atomic: true, fields: new Map(), values: open } };
 
 /** metav1.ObjectMeta, for every kind the same. */
 const metadata: Type = {

@@ -3,8 +3,9 @@ import { capUpdaters } from './cap.ts';
 import { isSame } from './compare.ts';
 import { isNothing, union } from './field-set.ts';
 import { identityOf, type Managers, withoutIdle } from './managers.ts';
-import { changesBetween, current, settle, type Types, type Writer } from './settle.ts';
 import { withoutIdentity } from './visible.ts';
+import { changesBetween, upToDate, withdraw } from './withdraw.ts';
+import type { Types, Writer } from './writer.ts';
 
 /**
  * Who owns what after a write that is no apply: the writer owns what it has changed or added, and nobody any longer what it has
@@ -14,9 +15,9 @@ export function update(old: JsonObject, next: JsonObject, managers: Managers, wr
   const { reach, ...self } = writer;
   const changes = changesBetween(old, next, types, reach);
   const own = changes(writer.apiVersion);
-  const known = current(managers, types);
+  const known = upToDate(managers, types);
   if (isSame(own)) return known;
-  const result = new Map(settle(known, undefined, changes).managers);
+  const result = new Map(withdraw(known, undefined, changes).managers);
   const fields = withoutIdentity(union(own.added, own.modified));
   if (!isNothing(fields)) {
     const id = identityOf(writer);

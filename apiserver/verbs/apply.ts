@@ -4,8 +4,8 @@ import type { Conflict } from '#apiserver/apply/apply.ts';
 import { mistakesIn } from '#apiserver/apply/check.ts';
 import { applyAsKubectl } from '#apiserver/apply/last-applied.ts';
 import type { Manager } from '#apiserver/apply/managers.ts';
-import { typeIn } from '#apiserver/apply/settle.ts';
 import { showPath } from '#apiserver/apply/step.ts';
+import { typeIn } from '#apiserver/apply/writer.ts';
 import { objectIn } from '#apiserver/http/body.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { badRequest, conflict, invalidOption, modified } from '#apiserver/http/status.ts';
@@ -65,10 +65,18 @@ function readForce(query: URLSearchParams): boolean {
   throw badRequest(`strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
 }
 
-/** JSON is YAML too, and most clients send it: it is read as what it is. */
+/** JSON is YAML too, and what most clients send: it is read as what it is. */
 export function parseConfig(bytes: Buffer): Parsed {
   const text = bytes.toString('utf8');
-  return /^\s*\{\s*"/.test(text) ? parseJson(text, 'error decoding YAML') : parseYaml(text, 'error decoding YAML');
+  const what = 'error decoding YAML';
+  if (!/^\s*\{/.test(text)) return parseYaml(text, what);
+  try {
+    return parseJson(text, what);
+  } catch (error) {
+    if (!isCode(error, 'BadRequest')) throw error;
+    // It may still be a map in YAML's own braces.
+    return parseYaml(text, what);
+  }
 }
 
 function readConfig(bytes: Buffer, { resource, path, warn }: Call, options: WriteOptions): JsonObject {
@@ -152,7 +160,7 @@ function applied(
   const writer = writerOf({ resource, part, author }, 'Apply');
   const live = current && untracked(current);
   const managers = current ? managersOf(current) : new Map();
-  const result = applyAsKubectl(live, config, managers, writer, typesOf(resource), force);
+  const result = applyAsKubectl({ live, config, managers, writer, types: typesOf(resource), force });
   if (!result.ok) throw conflictOf(result.conflicts);
   const wanted = prepare({ value: copyJson(result.object), duplicates: [] }, resource, options.fieldValidation, warn);
   return { wanted, own: (object) => withManagers(object, result.managers) };

@@ -1,9 +1,9 @@
 /** metadata.managedFields of what is written: the objects and resources of the server put before apply/, which knows neither. */
 import { type Managers, readManagers, writeManagers } from '#apiserver/apply/managers.ts';
-import type { Types, Writer } from '#apiserver/apply/settle.ts';
 import { objectType } from '#apiserver/apply/type.ts';
 import { update } from '#apiserver/apply/update.ts';
 import type { Reach } from '#apiserver/apply/visible.ts';
+import type { Types, Writer } from '#apiserver/apply/writer.ts';
 import type { JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject, ManagedFieldsEntry, StoredObject } from '#apiserver/json/object.ts';
 import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';

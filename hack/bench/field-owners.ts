@@ -1,9 +1,9 @@
 /** Ap: what it costs to know who owns which field, on an object with a list of 20 items that are told apart by name. */
 import { apply } from '#apiserver/apply/apply.ts';
 import { type Managers, readManagers, writeManagers } from '#apiserver/apply/managers.ts';
-import type { Types, Writer } from '#apiserver/apply/settle.ts';
 import { objectType } from '#apiserver/apply/type.ts';
 import { update } from '#apiserver/apply/update.ts';
+import type { Types, Writer } from '#apiserver/apply/writer.ts';
 import type { JsonObject } from '#apiserver/json/json.ts';
 
 const version = 'bench/v1';
@@ -56,7 +56,7 @@ function applied(live: JsonObject, config: JsonObject, managers: Managers, name:
 }
 
 function ownersAfter(live: JsonObject | undefined, config: JsonObject, managers: Managers, name: string): Managers {
-  const result = apply(live, config, managers, writer(name, 'Apply'), types, true);
+  const result = apply({ live, config, managers, writer: writer(name, 'Apply'), types, force: true });
   if (!result.ok) throw new Error('An apply by force met a conflict');
   return result.managers;
 }

@@ -3,21 +3,12 @@ import type { JsonObject } from '#apiserver/json/json.ts';
 import { collapseAtomic } from './atomic.ts';
 import { type Comparison, compare } from './compare.ts';
 import { difference, type FieldSet, intersection, isNothing, union } from './field-set.ts';
-
 import { type Manager, type Managers, withFields } from './managers.ts';
-import type { Type } from './type.ts';
 import { comparisonWithin, type Reach } from './visible.ts';
-
-/** Types by apiVersion; undefined for a version that is no longer served. Objects have the same fields in all of them. */
-export type Types = (apiVersion: string) => Type | undefined;
+import { type Types, typeIn } from './writer.ts';
 
 /** What lies between two states of an object, as each version sees it. */
 export type Changes = (apiVersion: string) => Comparison;
-
-export interface Writer extends Omit<Manager, 'fields' | 'time'> {
-  readonly time: string;
-  readonly reach: Reach;
-}
 
 /** Compares once per version that is asked for. */
 export function changesBetween(old: JsonObject, next: JsonObject, types: Types, reach: Reach): Changes {
@@ -31,14 +22,8 @@ export function changesBetween(old: JsonObject, next: JsonObject, types: Types, 
   };
 }
 
-export function typeIn(apiVersion: string, types: Types): Type {
-  const type = types(apiVersion);
-  if (!type) throw new Error(`There is no version ${apiVersion} of this kind`);
-  return type;
-}
-
 /** Without those who spoke of a version that is gone, and as the schemas are today. */
-export function current(managers: Managers, types: Types): Managers {
+export function upToDate(managers: Managers, types: Types): Managers {
   const result = new Map<string, Manager>();
   for (const [id, manager] of managers) {
     const type = types(manager.apiVersion);
@@ -47,14 +32,14 @@ export function current(managers: Managers, types: Types): Managers {
   return result;
 }
 
-export interface Settled {
+export interface Withdrawn {
   readonly managers: Managers;
   /** What each of the others has lost to the change, not counting what is gone. */
   readonly lost: readonly { readonly manager: Manager; readonly fields: FieldSet }[];
 }
 
 /** Everybody but `self` loses what has been changed or removed. */
-export function settle(managers: Managers, self: string | undefined, changes: Changes): Settled {
+export function withdraw(managers: Managers, self: string | undefined, changes: Changes): Withdrawn {
   const result = new Map(managers);
   const lost: { manager: Manager; fields: FieldSet }[] = [];
   for (const [id, manager] of managers) {
