@@ -1,22 +1,12 @@
-/**
- * Calls to etcd: with one deadline, repeated while etcd does not answer, and watched for a store that has gone back in time.
- *
- * etcd3 carries them out; its own retries are off, since it repeats writes without looking at what became of the first.
- */
-import {
-  Etcd3,
-  type IOptions,
-  type IRangeRequest,
-  type IRangeResponse,
-  type ITxnRequest,
-  type ITxnResponse,
-} from 'etcd3';
+/** Calls to etcd: with one deadline, repeated while etcd does not answer, and watched for a store that has gone back in time. */
+import { Etcd3, type IRangeRequest, type IRangeResponse, type ITxnRequest, type ITxnResponse } from 'etcd3';
 import { backoffMs } from '#lib/std/backoff.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import type { Random } from '#lib/std/random.ts';
 import { apiErrorOf, failureOf, mayHaveArrived } from './etcd-errors.ts';
 import { channelOptions, type EtcdTls } from './etcd-grpc.ts';
+import { faultHandling } from './etcd-members.ts';
 import type { Timeline } from './etcd-timeline.ts';
 import { CompactedError, FutureRevisionError, type Rev } from './store.ts';
 
@@ -41,17 +31,6 @@ export interface Outcome {
 }
 
 const retry = { firstMs: 50, maxMs: 500 };
-const neverAborted = new AbortController().signal;
-
-type FaultPolicy = NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
-
-/** etcd3 must neither retry nor stop calling by itself: who may repeat what is decided here. */
-const noPolicy: FaultPolicy = {
-  execute: async (call) => call({ signal: neverAborted }),
-  onSuccess: () => ({ dispose() {} }),
-  onFailure: () => ({ dispose() {} }),
-  _altReturn: undefined as never,
-};
 
 export class EtcdCalls implements Disposable {
   readonly etcd: Etcd3;
@@ -65,7 +44,7 @@ export class EtcdCalls implements Disposable {
       hosts: options.endpoints.map((address) => `${scheme}://${address}`),
       ...(options.tls && { credentials: options.tls }),
       grpcOptions: channelOptions,
-      faultHandling: { host: () => noPolicy, global: noPolicy },
+      faultHandling: faultHandling(options.endpoints.length, options.clock),
     });
   }
 

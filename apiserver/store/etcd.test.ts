@@ -127,6 +127,24 @@ describe.skipIf(reason)('with a real etcd', () => {
     expect(await late.fails()).toBeInstanceOf(CompactedError);
   });
 
+  test('a member that is dead is passed over by calls and watches', async () => {
+    await using dead = await startEtcd();
+    await dead.kill9();
+    const options = { clock: systemClock, random: systemRandom, log: silentLog, callTimeoutMs: 1_000 };
+    await using store = await openEtcd({ ...options, endpoints: [dead.endpoint, shared.endpoint] });
+    const prefix = 'passed-over/';
+    const from = (await store.currentRev()) + 1n;
+    const recorders = Array.from({ length: 4 }, () => new Recorder(store, prefix, from));
+    using stack = new DisposableStack();
+    for (const recorder of recorders) stack.use(recorder);
+    let last: Rev = 0n;
+    for (let i = 0; i < 20; i++) {
+      const result = await store.create(`${prefix}${i}`, value);
+      last = result.ok ? result.rev : last;
+    }
+    for (const recorder of recorders) await recorder.sees(last);
+  });
+
   test('minRevision leads the revisions on before anything is answered, and only if they are behind', async () => {
     await using etcd = await startEtcd();
     const options = { clock: systemClock, log: silentLog, etcdMinRevision: 5_000n };

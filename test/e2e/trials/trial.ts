@@ -1,7 +1,7 @@
 /** One trial: an etcd, two API servers, load through both, watchers that must know everything at the end, and the verdict. */
 import { expect } from 'vitest';
 import { seededRandom } from '#lib/std/random.ts';
-import { type EtcdProcess, startEtcd } from '../etcd.ts';
+import { type EtcdProcess, startEtcd } from '../../etcd.ts';
 import type { Value } from './linearizability.ts';
 import { isLinearizable } from './linearizability.ts';
 import { Load } from './load.ts';

@@ -5,8 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
 import { seededRandom } from '#lib/std/random.ts';
-import { startEtcd } from '../etcd.ts';
-import { whyNot } from '../requires.ts';
+import { startEtcd } from '../../etcd.ts';
+import { whyNot } from '../../requires.ts';
 import { Load } from './load.ts';
 import { startReplicas } from './replicas.ts';
 import { judge } from './trial.ts';

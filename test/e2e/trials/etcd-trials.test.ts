@@ -7,7 +7,7 @@ import { openEtcd } from '#apiserver/store/etcd.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { seededRandom, systemRandom } from '#lib/std/random.ts';
-import { whyNot } from '../requires.ts';
+import { whyNot } from '../../requires.ts';
 import type { Load } from './load.ts';
 import { fill, turnPages } from './pressure.ts';
 import { judge, startTrial } from './trial.ts';
