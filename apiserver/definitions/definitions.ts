@@ -15,13 +15,14 @@ import type { Resource } from '#apiserver/resources/resource.ts';
 import { decode } from '#apiserver/storage/codec.ts';
 import { prefixOf } from '#apiserver/storage/keys.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
+import type { KeyValue } from '#apiserver/store/store.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isCode } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import { createFollower, type Follower } from './follow.ts';
-import { definitionKind } from './kind.ts';
+import { definitionKind, isWellFormed } from './kind.ts';
 import { settleNames } from './naming.ts';
 import { cleanupFinalizer } from './rules.ts';
 import { terminate } from './terminate.ts';
@@ -105,6 +106,7 @@ export class Definitions implements AsyncDisposable {
     const { log } = this.#options;
     const { uid, finalizers = [] } = definition.metadata;
     if (!isDeleting(definition) || !finalizers.includes(cleanupFinalizer) || this.#terminations.has(uid)) return;
+    if (!isWellFormed(definition)) return;
     const done = this.#terminate(definition)
       .catch((error: unknown) => {
         if (!this.#over.signal.aborted) log.error('Cannot end a CustomResourceDefinition', { error });
@@ -138,14 +140,12 @@ export class Definitions implements AsyncDisposable {
   /** Fresh, and in the order of creation: what the cache shows may lack a name that another replica has just given away. */
   async #listOldestFirst(): Promise<StoredObject[]> {
     const { kvs } = await this.#options.context.store.list(prefixOf(definitionKind));
-    return kvs
-      .toSorted((a, b) => (a.createRev < b.createRev ? -1 : 1))
-      .map((kv) => decode(kv.value, kv.modRev, definitionKind));
+    return kvs.toSorted((a, b) => (a.createRev < b.createRev ? -1 : 1)).flatMap(readable);
   }
 
   #unsettled(objects: readonly StoredObject[]): { object: StoredObject; status: CrdStatus }[] {
     const { context, builtins } = this.#options;
-    const settled = settleNames(objects.map(asCrd), builtins, timestamp(context.clock.now()));
+    const settled = settleNames(objects.filter(isWellFormed).map(asCrd), builtins, timestamp(context.clock.now()));
     return objects.flatMap((object) => {
       const status = settled.get(object.metadata.name);
       const same = equalJson(status as unknown as Json, object.status);
@@ -169,5 +169,14 @@ export class Definitions implements AsyncDisposable {
     } catch (error) {
       if (!isCode(error, 'NotFound')) throw error;
     }
+  }
+}
+
+/** Nothing, for what is no object at all: the cache has told of it. */
+function readable(kv: KeyValue): StoredObject[] {
+  try {
+    return [decode(kv.value, kv.modRev, definitionKind)];
+  } catch {
+    return [];
   }
 }

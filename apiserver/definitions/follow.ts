@@ -7,7 +7,7 @@ import type { Registry } from '#apiserver/resources/registry.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import type { Log } from '#lib/std/log.ts';
-import { definitionKind } from './kind.ts';
+import { definitionKind, isWellFormed } from './kind.ts';
 
 export interface Follower {
   /** Takes over what the cache of definitions shows now. Cheap if that is nothing new; does nothing while the cache is not loaded. */
@@ -59,7 +59,7 @@ function follow(object: StoredObject, followed: Map<string, Followed>, log: Log)
 function followAnew(object: StoredObject, known: Followed | undefined, log: Log): Followed {
   const terminating = isDeleting(object);
   if (!known || !definesTheSame(asCrd(known.object), asCrd(object)))
-    return { object, terminating, resources: serve(asCrd(object), terminating, log) };
+    return { object, terminating, resources: serve(object, terminating, log) };
   if (terminating === known.terminating) return { ...known, object };
   // Made from those that are there, so that watches go on and see the objects go.
   return { object, terminating, resources: known.resources.map((resource) => ({ ...resource, terminating })) };
@@ -75,14 +75,20 @@ function definesTheSame(one: StoredCrd, other: StoredCrd): boolean {
   );
 }
 
-function serve(crd: StoredCrd, terminating: boolean, log: Log): Resource[] {
+function serve(object: StoredObject, terminating: boolean, log: Log): Resource[] {
+  const { name } = object.metadata;
+  if (!isWellFormed(object)) {
+    // Written past the rules, straight into the store. It must not take the other kinds with it.
+    log.error('A stored CustomResourceDefinition is damaged, ignoring it', { name });
+    return [];
+  }
+  const crd = asCrd(object);
   const names = crd.status?.acceptedNames;
   if (!names || !isTrue(crd.status, 'Established')) return [];
   try {
     return resourcesOf(crd, { names, terminating });
   } catch (error) {
-    // Written past the rules, straight into the store. It must not take the other kinds with it.
-    log.error('Cannot serve a CustomResourceDefinition', { name: crd.metadata.name, error });
+    log.error('Cannot serve a CustomResourceDefinition', { name, error });
     return [];
   }
 }

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import { asCrd, isTrue } from '#apiserver/resources/crd.ts';
+import { prefixOf } from '#apiserver/storage/keys.ts';
 import { openSqlite } from '#apiserver/store/sqlite.ts';
 import { crdPath, createDefinitions } from '#apiserver/testing/definitions.ts';
 import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
+import { definitionKind } from './kind.ts';
 import { definition, group, schemaWith, versionOf } from './testdata.ts';
 
 const lamp = definition('Lamp');
@@ -62,4 +64,19 @@ test('a server does not start with a definition that is not valid, and says whic
   await expect(startTestServer({ crds: [broken] })).rejects.toThrow(
     /Cannot install lamps: .*metadata\.name: Invalid value: "lamps"/,
   );
+});
+
+test('a damaged definition in the store stops neither the server nor other kinds', async () => {
+  await using first = await startTestServer({ crds: [lamp] });
+  const metadata = { name: 'broken.example.dev', uid: 'u', creationTimestamp: '2026-01-01T00:00:00Z' };
+  const damaged = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata };
+  for (const [name, text] of Object.entries({ 'broken.example.dev': JSON.stringify(damaged), cut: '{"kind' }))
+    expect(await first.store.create(`${prefixOf(definitionKind)}${name}`, Buffer.from(text))).toMatchObject({
+      ok: true,
+    });
+  await using second = await startTestServer({ store: first.store, crds: [lamp] });
+  for (const server of [first, second]) {
+    await createDefinitions(server, [definition(server === first ? 'Vase' : 'Bowl')]);
+    expect((await read(server, lamps)).kind).toBe('LampList');
+  }
 });

@@ -1,5 +1,7 @@
 /** CustomResourceDefinition as a kind of its own: `kubectl get crd`. */
+import type { StoredObject } from '#apiserver/json/object.ts';
 import { allVerbs, type Resource } from '#apiserver/resources/resource.ts';
+import { schemaCauses } from '#apiserver/schema/check.ts';
 import { definitionSchema } from './kind-schema.ts';
 
 export const definitionKind: Resource = {
@@ -30,3 +32,8 @@ export const definitionKind: Resource = {
   builtin: true,
   generations: true,
 };
+
+/** Whether it can be read as a definition: one that was written straight into the store need not be. */
+export function isWellFormed(object: StoredObject): boolean {
+  return schemaCauses(object, definitionSchema, undefined).length === 0;
+}
