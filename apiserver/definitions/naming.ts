@@ -2,6 +2,7 @@
  * Which names each definition may use. Within a group no two definitions share a plural, singular or short name, nor a kind: whoever has a
  * name keeps it, and of those who want one the oldest gets it. All replicas come to the same answer, whatever they see first. Pure.
  */
+import { equalJson, type Json } from '#apiserver/json/json.ts';
 import { type CrdNames, type CrdStatus, isTrue, type StoredCrd } from '#apiserver/resources/crd.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { setCondition } from './conditions.ts';
@@ -31,6 +32,10 @@ export function settleNames(
     if (status?.acceptedNames) holdersOf(spec.group).push({ name: metadata.name, names: status.acceptedNames });
   const settled = new Map<string, CrdStatus>();
   for (const crd of crds) {
+    if (crd.status && isSettled(crd, crd.status)) {
+      settled.set(crd.metadata.name, crd.status);
+      continue;
+    }
     const group = holdersOf(crd.spec.group);
     const others = group.filter(({ name }) => name !== crd.metadata.name).map(({ names }) => names);
     const status = settle(crd, others, now);
@@ -38,6 +43,12 @@ export function settleNames(
     if (status.acceptedNames) group.push({ name: crd.metadata.name, names: status.acceptedNames });
   }
   return settled;
+}
+
+/** It has what it asks for, so nobody else's names matter to it. */
+function isSettled({ spec }: StoredCrd, status: CrdStatus): boolean {
+  const same = equalJson(spec.names as unknown as Json, status.acceptedNames as unknown as Json | undefined);
+  return same && isTrue(status, 'NamesAccepted') && isTrue(status, 'Established');
 }
 
 interface Conflict {
