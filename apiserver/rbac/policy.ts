@@ -1,9 +1,10 @@
 /** All roles and bindings in memory, indexed by whom they speak of: a request is decided without a look at the store. */
+import type { Attributes } from '#apiserver/auth/attributes.ts';
 import type { Authorizer } from '#apiserver/auth/authorize.ts';
 import { parseServiceAccountUser, serviceAccountUser, type User } from '#apiserver/auth/user.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import { roleRefIn, rulesIn, subjectsIn } from './read.ts';
-import { type PolicyRule, type RoleRef, rbacGroup, ruleAllows } from './rule.ts';
+import { compileRule, type PolicyRule, type RoleRef, rbacGroup } from './rule.ts';
 
 export type RbacKind = 'Role' | 'ClusterRole' | 'RoleBinding' | 'ClusterRoleBinding';
 
@@ -14,8 +15,14 @@ interface Grant {
   readonly binding: string;
   readonly subject: string;
   readonly roleRef: RoleRef;
-  /** undefined if the role is not there. */
-  readonly rules: readonly PolicyRule[] | undefined;
+  /** undefined if it is not there. */
+  readonly role: Role | undefined;
+}
+
+interface Role {
+  readonly rules: readonly PolicyRule[];
+  /** The rules, ready to be asked. */
+  readonly tests: readonly ((attributes: Attributes) => boolean)[];
 }
 
 /** Rules that apply to a user, and what went wrong in finding them: a binding may name a role that is not there. */
@@ -25,7 +32,7 @@ export interface Resolved {
 }
 
 export class Policy {
-  readonly #rules = new Map<string, readonly PolicyRule[]>();
+  readonly #roles = new Map<string, Role>();
   /** By namespace, which is empty for the whole cluster, then by subject, then by the binding's name. */
   readonly #bindings = new Map<string, Map<string, Map<string, RoleRef>>>();
 
@@ -33,9 +40,8 @@ export class Policy {
     const namespace = 'path' in attributes ? undefined : attributes.namespace;
     const problems: string[] = [];
     for (const grant of this.#grantsTo(user, namespace)) {
-      const { rules } = grant;
-      if (!rules) problems.push(notThere(grant));
-      else if (rules.some((rule) => ruleAllows(rule, attributes))) return { verdict: 'allow', reason: why(grant) };
+      if (!grant.role) problems.push(notThere(grant));
+      else if (grant.role.tests.some((test) => test(attributes))) return { verdict: 'allow', reason: why(grant) };
     }
     return problems.length === 0 ? { verdict: 'none' } : { verdict: 'none', reason: `RBAC: [${problems.join(', ')}]` };
   };
@@ -44,25 +50,25 @@ export class Policy {
   resolve(user: User, namespace: string | undefined): Resolved {
     const grants = [...this.#grantsTo(user, namespace)];
     return {
-      rules: grants.flatMap(({ rules = [] }) => rules),
-      problems: grants.filter(({ rules }) => !rules).map(notThere),
+      rules: grants.flatMap(({ role }) => role?.rules ?? []),
+      problems: grants.filter(({ role }) => !role).map(notThere),
     };
   }
 
   /** undefined for a role that is not there. */
   rulesOf(roleRef: RoleRef, namespace: string): readonly PolicyRule[] | undefined {
-    return this.#rules.get(roleKey(roleRef.kind === 'Role' ? namespace : '', roleRef.name));
+    return this.#roleOf(roleRef, namespace)?.rules;
   }
 
   put(kind: RbacKind, object: StoredObject): void {
     const { namespace = '', name } = object.metadata;
-    if (kind === 'Role' || kind === 'ClusterRole') this.#rules.set(roleKey(namespace, name), rulesIn(object));
+    if (kind === 'Role' || kind === 'ClusterRole') this.#roles.set(roleKey(namespace, name), readRole(object));
     else for (const subject of subjectsOf(object)) this.#addBinding(namespace, subject, object);
   }
 
   remove(kind: RbacKind, object: StoredObject): void {
     const { namespace = '', name } = object.metadata;
-    if (kind === 'Role' || kind === 'ClusterRole') this.#rules.delete(roleKey(namespace, name));
+    if (kind === 'Role' || kind === 'ClusterRole') this.#roles.delete(roleKey(namespace, name));
     else for (const subject of subjectsOf(object)) this.#removeBinding(namespace, subject, name);
   }
 
@@ -73,8 +79,12 @@ export class Policy {
       if (!bindings) continue;
       for (const subject of subjects)
         for (const [binding, roleRef] of bindings.get(subject) ?? [])
-          yield { place, binding, roleRef, subject, rules: this.rulesOf(roleRef, place) };
+          yield { place, binding, roleRef, subject, role: this.#roleOf(roleRef, place) };
     }
+  }
+
+  #roleOf({ kind, name }: RoleRef, namespace: string): Role | undefined {
+    return this.#roles.get(roleKey(kind === 'Role' ? namespace : '', name));
   }
 
   #addBinding(namespace: string, subject: string, object: StoredObject): void {
@@ -105,6 +115,11 @@ function described(subject: string): string {
 
 function notThere({ roleRef }: Grant): string {
   return `${roleRef.kind.toLowerCase()}.${rbacGroup} "${roleRef.name}" not found`;
+}
+
+function readRole(object: StoredObject): Role {
+  const rules = rulesIn(object);
+  return { rules, tests: rules.map(compileRule) };
 }
 
 function roleKey(namespace: string, name: string): string {

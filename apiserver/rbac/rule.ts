@@ -1,5 +1,5 @@
 /** One rule of a role, and what it allows (kubernetes, plugin/pkg/auth/authorizer/rbac). */
-import type { Attributes, ResourceAttributes } from '#apiserver/auth/attributes.ts';
+import type { Attributes } from '#apiserver/auth/attributes.ts';
 
 /** rbac.authorization.k8s.io/v1 PolicyRule. */
 export interface PolicyRule {
@@ -31,24 +31,40 @@ export const fullAuthority: readonly PolicyRule[] = [
   { nonResourceURLs: ['*'], verbs: ['*'] },
 ];
 
-export function ruleAllows(rule: PolicyRule, attributes: Attributes): boolean {
-  if (!includes(rule.verbs, attributes.verb)) return false;
-  return 'path' in attributes ? urlMatches(rule, attributes.path) : resourceMatches(rule, attributes);
-}
-
-function resourceMatches(rule: PolicyRule, { group, resource, subresource, name }: ResourceAttributes): boolean {
-  const { apiGroups = [], resources = [], resourceNames = [] } = rule;
-  const full = subresource === undefined ? resource : `${resource}/${subresource}`;
-  return (
-    includes(apiGroups, group) &&
-    (includes(resources, full) || (subresource !== undefined && resources.includes(`*/${subresource}`))) &&
+/** The rule as a function: made once, asked on every request. */
+export function compileRule({
+  verbs,
+  apiGroups,
+  resources,
+  resourceNames,
+  nonResourceURLs = [],
+}: PolicyRule): (attributes: Attributes) => boolean {
+  const isVerb = oneOf(verbs);
+  const isGroup = oneOf(apiGroups);
+  const isResource = resourceMatcher(resources);
+  const names = resourceNames && new Set(resourceNames);
+  return (attributes) => {
+    if (!isVerb(attributes.verb)) return false;
+    if ('path' in attributes) return nonResourceURLs.some((url) => urlCovers(url, attributes.path));
+    const { group, resource, subresource, name } = attributes;
     // A request without a name, such as create or an unrestricted list, is no request for one of the names.
-    (resourceNames.length === 0 || (name !== undefined && resourceNames.includes(name)))
-  );
+    return isGroup(group) && isResource(resource, subresource) && (!names || (name !== undefined && names.has(name)));
+  };
 }
 
-function urlMatches({ nonResourceURLs = [] }: PolicyRule, path: string): boolean {
-  return nonResourceURLs.some((url) => urlCovers(url, path));
+function oneOf(list: readonly string[] = []): (value: string) => boolean {
+  if (list.includes('*')) return () => true;
+  const set = new Set(list);
+  return (value) => set.has(value);
+}
+
+function resourceMatcher(list: readonly string[] = []): (resource: string, subresource: string | undefined) => boolean {
+  if (list.includes('*')) return () => true;
+  const set = new Set(list);
+  return (resource, subresource) =>
+    subresource === undefined
+      ? set.has(resource)
+      : set.has(`${resource}/${subresource}`) || set.has(`*/${subresource}`);
 }
 
 /** A star at the end stands for anything. */
