@@ -1,9 +1,9 @@
 /** Rules of roles and bindings (kubernetes, pkg/apis/rbac/validation and registry/rbac): what they may say, and who may say it. */
 
 import { at, equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { objectsIn } from '#apiserver/json/members.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { escalation } from '#apiserver/rbac/escalation.ts';
-import { objectsIn } from '#apiserver/rbac/read.ts';
 import { rbacGroup } from '#apiserver/rbac/rule.ts';
 import { forbidden, invalid, notSupported, required } from '#apiserver/schema/causes.ts';
 import type { Cause } from '#lib/std/errors.ts';

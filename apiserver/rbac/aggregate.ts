@@ -1,5 +1,6 @@
 /** Keeps the rules of aggregated ClusterRoles what their parts say (kubernetes, clusterrole_aggregation controller). */
 import { at, equalJson, isObject, type Json } from '#apiserver/json/json.ts';
+import { objectsIn } from '#apiserver/json/members.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
 import type { ObjectCache } from '#apiserver/storage/version-view.ts';
@@ -7,7 +8,7 @@ import type { Store } from '#apiserver/store/store.ts';
 import { type LabelSelector, matchesSelector } from '#lib/api/selectors.ts';
 import { isCode } from '#lib/std/errors.ts';
 import { clusterRoles } from './kinds.ts';
-import { objectsIn, rulesIn } from './read.ts';
+import { rulesIn } from './read.ts';
 
 /** Writes what differs. Safe to repeat, and for several servers to do at once. */
 export async function aggregate(store: Store, cache: ObjectCache): Promise<void> {

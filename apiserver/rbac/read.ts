@@ -1,5 +1,6 @@
 /** Roles and bindings as they are stored, read with care: another tool may have written them straight into the store. */
-import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { at, isObject, type JsonObject } from '#apiserver/json/json.ts';
+import { objectsIn, textIn, textsIn } from '#apiserver/json/members.ts';
 import type { ApiObject } from '#apiserver/json/object.ts';
 import type { PolicyRule, RoleRef, Subject } from './rule.ts';
 
@@ -32,22 +33,7 @@ export function roleRefIn(binding: ApiObject): RoleRef {
   return { apiGroup: textIn(from, 'apiGroup'), kind: textIn(from, 'kind'), name: textIn(from, 'name') };
 }
 
-export function objectsIn(object: JsonObject, field: string): JsonObject[] {
-  const value = at(object, field);
-  return Array.isArray(value) ? value.filter(isObject) : [];
-}
-
 function listed<K extends string>(rule: JsonObject, field: K): { readonly [P in K]?: string[] } {
   const texts = textsIn(rule, field);
   return (texts.length === 0 ? {} : { [field]: texts }) as { readonly [P in K]?: string[] };
-}
-
-function textsIn(object: JsonObject, field: string): string[] {
-  const value = at(object, field);
-  return Array.isArray(value) ? value.filter((item: Json) => typeof item === 'string') : [];
-}
-
-function textIn(object: JsonObject, field: string): string {
-  const value = at(object, field);
-  return typeof value === 'string' ? value : '';
 }

@@ -3,6 +3,7 @@
  * component-helpers/auth/rbac/reconciliation). What somebody has added stays; who sets the annotation to "false" is left alone.
  */
 import { at, equalJson, isObject, type Json } from '#apiserver/json/json.ts';
+import { objectsIn } from '#apiserver/json/members.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { changeObject, createObject } from '#apiserver/storage/objects.ts';
@@ -13,7 +14,7 @@ import type { Random } from '#lib/std/random.ts';
 import { missingRights } from './covers.ts';
 import { type DefaultBinding, type DefaultRole, defaultBindings, defaultRoles } from './default-roles.ts';
 import { clusterRoleBindings, clusterRoles } from './kinds.ts';
-import { objectsIn, roleRefIn, rulesIn, subjectsIn } from './read.ts';
+import { roleRefIn, rulesIn, subjectsIn } from './read.ts';
 import { rbacGroup } from './rule.ts';
 
 export interface Reconciling {

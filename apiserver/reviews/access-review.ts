@@ -2,16 +2,16 @@ import type { Attributes, ResourceAttributes } from '#apiserver/auth/attributes.
 import type { User } from '#apiserver/auth/user.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { invalidObject } from '#apiserver/http/status.ts';
-import { at, isObject, type JsonObject } from '#apiserver/json/json.ts';
+import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { objectsIn, textIn, textsIn } from '#apiserver/json/members.ts';
 import type { ApiObject } from '#apiserver/json/object.ts';
-import { objectsIn } from '#apiserver/rbac/read.ts';
 import { invalid, required } from '#apiserver/schema/causes.ts';
 import { parseFieldTerms } from '#apiserver/selectors/fields.ts';
 import { parseLabelRequirements } from '#apiserver/selectors/labels.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import type { Requirement } from '#lib/api/selectors.ts';
 import type { Cause } from '#lib/std/errors.ts';
-import { answered, readReview, specOf, textIn, textsIn } from './review.ts';
+import { answered, readReview, specOf } from './review.ts';
 
 export async function reviewOwnAccess(context: ServerContext, call: Call): Promise<Answer> {
   const review = await readReview(call);
@@ -108,7 +108,7 @@ function resourceAttributesIn(asked: JsonObject): ResourceAttributes {
   };
 }
 
-function labelRequirements(selector: JsonObject[string] | undefined): Requirement[] | undefined {
+function labelRequirements(selector: Json | undefined): Requirement[] | undefined {
   if (!isObject(selector)) return undefined;
   const raw = textIn(selector, 'rawSelector');
   if (raw !== '') return parseLabelRequirements(raw);
@@ -120,7 +120,7 @@ function labelRequirements(selector: JsonObject[string] | undefined): Requiremen
 }
 
 /** Field selectors know equality only: a requirement of other operators restricts nothing that could be relied on. */
-function fieldTerms(selector: JsonObject[string] | undefined): ResourceAttributes['fieldSelector'] {
+function fieldTerms(selector: Json | undefined): ResourceAttributes['fieldSelector'] {
   if (!isObject(selector)) return undefined;
   const raw = textIn(selector, 'rawSelector');
   if (raw !== '') return parseFieldTerms(raw);

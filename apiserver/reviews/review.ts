@@ -31,16 +31,6 @@ export function answered(review: ApiObject, status: JsonObject): Answer {
   return { status: 201, body: { ...review, status } };
 }
 
-export function textIn(object: JsonObject, field: string): string {
-  const value = at(object, field);
-  return typeof value === 'string' ? value : '';
-}
-
-export function textsIn(object: JsonObject, field: string): string[] {
-  const value = at(object, field);
-  return Array.isArray(value) ? value.map(String) : [];
-}
-
 /** authentication.k8s.io/v1 UserInfo. */
 export function userInfo({ name, uid, groups, extra }: User): JsonObject {
   return {

@@ -1,8 +1,9 @@
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { badRequest } from '#apiserver/http/status.ts';
 import type { JsonObject } from '#apiserver/json/json.ts';
+import { textIn } from '#apiserver/json/members.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
-import { answered, readReview, specOf, textIn } from './review.ts';
+import { answered, readReview, specOf } from './review.ts';
 
 /** What the roles give the user at the scope of the cluster and in one namespace: `kubectl auth can-i --list`. */
 export async function reviewOwnRules({ access }: ServerContext, call: Call): Promise<Answer> {

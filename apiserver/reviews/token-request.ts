@@ -2,13 +2,14 @@ import type { BoundKind, ServiceAccountTokens, TokenWish } from '#apiserver/auth
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { conflict, invalidObject, notFound } from '#apiserver/http/status.ts';
 import { at, isObject, type JsonObject } from '#apiserver/json/json.ts';
+import { textIn, textsIn } from '#apiserver/json/members.ts';
 import { invalid, notSupported } from '#apiserver/schema/causes.ts';
 import { readObject } from '#apiserver/storage/objects.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { ApiError, type Cause } from '#lib/std/errors.ts';
 import { tokenRequests } from './kinds.ts';
-import { answered, readReview, specOf, textIn, textsIn } from './review.ts';
+import { answered, readReview, specOf } from './review.ts';
 
 const defaultSeconds = 3_600;
 const minSeconds = 600;

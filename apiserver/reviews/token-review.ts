@@ -1,7 +1,8 @@
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { badRequest } from '#apiserver/http/status.ts';
+import { textIn, textsIn } from '#apiserver/json/members.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
-import { answered, readReview, specOf, textIn, textsIn, userInfo } from './review.ts';
+import { answered, readReview, specOf, userInfo } from './review.ts';
 
 /** Whom a token stands for, for servers that let this one authenticate their clients. */
 export async function reviewToken({ access }: ServerContext, call: Call): Promise<Answer> {
