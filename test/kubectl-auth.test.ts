@@ -1,25 +1,30 @@
 /** kubectl's own questions about access, with every kubectl that is to be had here. */
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { readSigningKey } from '#apiserver/auth/jwt.ts';
 import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
 import { must, run } from './e2e/local-cluster.ts';
 import { kubectlsHere } from './kubectls.ts';
 import { whyNot } from './requires.ts';
 
 const kubectls = whyNot(['kubectl']) === undefined ? kubectlsHere() : [];
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+const serviceAccounts = { issuer: 'https://tokens.example', signingKey: readSigningKey(pem), olderKeys: [] };
 const viewer = 'token-of-vera';
 
 let started: TestServer;
 beforeAll(async () => {
-  started = await startTestServer({ tokens: `${viewer},vera,7,"film,sound"\n` });
+  started = await startTestServer({ tokens: `${viewer},vera,7,"film,sound"\n`, serviceAccounts });
 });
 afterAll(() => started[Symbol.asyncDispose]());
 
 function kubeconfig(home: string, token: string): string {
   const ca = Buffer.from(started.authority.certificate).toString('base64');
-  const file = join(home, `config-${token}`);
+  const file = join(home, `config-${token.slice(-20)}`);
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
@@ -98,6 +103,17 @@ describe.each(kubectls)('kubectl 1.$minor ($file)', { timeout: 120_000 }, ({ fil
     const told = await must(as(viewer, 'auth', 'whoami'));
     expect(told).toMatch(/Username +vera/);
     expect(told).toMatch(/\[film sound system:authenticated\]/);
+  });
+
+  // `create token` came with 1.24.
+  test.runIf(minor >= 24)('create token gives a token of a ServiceAccount, with its rights', async () => {
+    await must(as(started.token, 'create', 'serviceaccount', 'robot'));
+    await must(
+      as(started.token, 'create', 'rolebinding', 'robot', '--clusterrole=view', `--serviceaccount=${namespace}:robot`),
+    );
+    const token = (await must(as(started.token, 'create', 'token', 'robot', '--duration=20m'))).trim();
+    await expect.poll(async () => (await as(token, 'auth', 'can-i', 'list', 'vmpools')).stdout).toBe('yes\n');
+    expect((await as(token, 'auth', 'can-i', 'list', 'secrets')).stdout).toBe('no\n');
   });
 
   test('what may not be done says so in the words of Kubernetes', async () => {
