@@ -53,6 +53,12 @@ export function equalJson(one: Json | undefined, other: Json | undefined): boole
   );
 }
 
+/** For a message. Not by a template alone: an object may bring a toString of its own, which is no function. */
+export function asText(value: Json | undefined): string {
+  if (value === undefined) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
 /** The words Go's JSON decoder uses for types, which Kubernetes' messages contain. */
 export function goTypeOf(value: Json | undefined): string {
   if (value === null || value === undefined) return 'null';

@@ -5,7 +5,7 @@
  * `$setElementOrder/LIST` and `$deleteFromPrimitiveList/LIST`.
  */
 import { badRequest } from '#apiserver/http/status.ts';
-import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { asText, at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import { additionalOf, propertyOf, type Schema } from '#apiserver/schema/schema.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { inOrder, mergeItems, mergeTexts, requireOrder, without } from './strategic-list.ts';
@@ -60,7 +60,7 @@ function mergeObject(target: JsonObject, patch: JsonObject, schema: Schema): Jso
 function directiveOf(patch: JsonObject): 'merge' | 'replace' | 'delete' {
   const directive = at(patch, '$patch') ?? 'merge';
   if (directive === 'merge' || directive === 'replace' || directive === 'delete') return directive;
-  throw badRequest(`unknown patch type: ${directive} in map: ${JSON.stringify(patch)}`);
+  throw badRequest(`unknown patch type: ${asText(directive)} in map: ${JSON.stringify(patch)}`);
 }
 
 function isDirective(key: string): boolean {

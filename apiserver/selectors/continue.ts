@@ -21,7 +21,16 @@ export function writeContinue({ rev, after }: ContinueToken): string {
 export function readContinue(token: string): ContinueToken {
   const text = Buffer.from(token, 'base64url').toString('utf8');
   const match = /^\{"v":"meta\.k8s\.io\/v1","rv":(-?\d{1,19}),"start":("(?:[^"\\]|\\.)*")\}$/.exec(text);
-  if (!match) throw badRequest('invalid continue token: continue key is not valid');
-  const start = JSON.parse(match[2]!) as string;
+  const start = match && textOf(match[2]!);
+  if (!match || typeof start !== 'string') throw badRequest('invalid continue token: continue key is not valid');
   return { rev: BigInt(match[1]!), after: start.replace(/^\//, '').replace(/\0$/, '') };
+}
+
+function textOf(json: string): string | undefined {
+  try {
+    return JSON.parse(json) as string;
+  } catch {
+    // A backslash before what JSON does not know.
+    return undefined;
+  }
 }

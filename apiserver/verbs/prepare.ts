@@ -1,7 +1,7 @@
 /** From what a client sent to an object of its kind: identity checked, metadata typed, unknown fields dropped, defaults filled in. */
 import type { Call } from '#apiserver/http/call.ts';
 import { badRequest, invalidObject } from '#apiserver/http/status.ts';
-import { at, copyJson, type JsonObject } from '#apiserver/json/json.ts';
+import { asText, at, copyJson, type JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject } from '#apiserver/json/object.ts';
 import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
@@ -52,7 +52,7 @@ function checkIdentity(value: JsonObject, resource: Resource): void {
   }
   if (apiVersion !== expected)
     throw badRequest(
-      `the API version in the data (${apiVersion ?? ''}) does not match the expected API version (${expected})`,
+      `the API version in the data (${asText(apiVersion)}) does not match the expected API version (${expected})`,
     );
   if (kind !== resource.kind) {
     const name = at((at(value, 'metadata') ?? {}) as JsonObject, 'name');
