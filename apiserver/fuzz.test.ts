@@ -236,7 +236,7 @@ const targets: Readonly<Record<string, Target<unknown>>> = {
       ' ',
     ),
     (header) => {
-      negotiate(header);
+      negotiate({ accept: header, userAgent: header, query: new URLSearchParams() });
     },
   ),
   'path and query': target(
