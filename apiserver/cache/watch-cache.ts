@@ -109,9 +109,7 @@ export class WatchCache<T> implements Disposable {
     return { entries: this.#entries.list(prefix), rev: this.#loadedRev() };
   }
 
-  /**
-   * True as soon as the cache has reached `rev` (any, if it is 0); false if it has not after `timeoutMs`.
-   */
+  /** True as soon as the cache has reached `rev` (any, if it is 0); false if it has not after `timeoutMs`. */
   async waitFor(rev: Rev, timeoutMs: number): Promise<boolean> {
     if (this.#rev !== undefined && this.#rev >= rev) return true;
     const { clock } = this.#options;

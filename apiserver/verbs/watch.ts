@@ -77,7 +77,7 @@ interface Start {
 /** Kubernetes' "resource versions" of watch: none is the newest state, 0 any, another one at least that. */
 async function startOf(context: ServerContext, call: Call, cache: ObjectCache, query: Query): Promise<Start> {
   const { from, showsPresent } = query;
-  if (!showsPresent) return { from: from || (from === 0n ? cache.rev : await context.store.currentRev()) };
+  if (!showsPresent) return { from: from === 0n ? cache.rev : (from ?? (await context.store.currentRev())) };
   const shown = from === undefined ? cache.isCurrent(cacheWaitMs) : cache.waitFor(from, cacheWaitMs);
   if (await shown) return { from: undefined };
   const present = await snapshot(context, call);
