@@ -55,6 +55,7 @@ describe('managedFields', () => {
     ['another fieldsType', { fieldsType: 'FieldsV2' }],
     ['steps that are none', { fieldsV1: { 'x:spec': {} } }],
     ['values for sets', { fieldsV1: { 'f:spec': 1 } }],
+    ['keys that nest', { fieldsV1: { [`v:${'['.repeat(1e5)}${']'.repeat(1e5)}`]: {} } }],
     ['keys that are no JSON', { fieldsV1: { 'k:{': {} } }],
   ])('with %s are not understood', (_, wrong) => {
     expect(readManagers([entry('A', replicas), entry('B', replicas, wrong as ManagedFieldsEntry)])).toBeUndefined();

@@ -3,12 +3,14 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import { apply } from './apply.ts';
+import { mistakesIn } from './check.ts';
 import { compare, isSame } from './compare.ts';
 import { difference, intersection, isNothing, leaves, nothing, sameFields, union } from './field-set.ts';
 import { readFieldsV1, writeFieldsV1 } from './fields-v1.ts';
 import { type Managers, readManagers, writeManagers } from './managers.ts';
 import { merge } from './merge.ts';
-import { anyPool, poolType, poolTypes, v1 } from './testing/pool.ts';
+import { removeFields } from './remove.ts';
+import { anyPool, pool, poolType, poolTypes, v1 } from './testing/pool.ts';
 import { toFieldSet } from './to-field-set.ts';
 import { update } from './update.ts';
 import { withoutIdentity } from './visible.ts';
@@ -69,6 +71,28 @@ describe('compare', () => {
         const back = compare(other, one, poolType);
         expect(sameFields(there.added, back.removed)).toBe(true);
         expect(sameFields(there.modified, back.modified)).toBe(true);
+      }),
+    );
+  });
+});
+
+describe('any JSON', () => {
+  const shapeless = fc.dictionary(
+    fc.constantFrom('image', 'ports', 'tags', 'nodeSelector', 'extra', 'x'),
+    fc.jsonValue(),
+  );
+  const anything = shapeless.map((spec) => pool(spec as JsonObject));
+
+  test('in place of what the schema says can be looked at, and is told before it is merged', () => {
+    fc.assert(
+      fc.property(anything, anything, (live, config) => {
+        const { added, removed } = compare(live, config, poolType);
+        expect(isNothing(intersection(added, removed))).toBe(true);
+        removeFields(live, toFieldSet(config, poolType), poolType, 'empty');
+        if (mistakesIn(config, poolType).length > 0) return;
+        const managers = update({}, live, new Map(), writer('U', 'Update'), poolTypes);
+        const by = { managers, writer: writer('A'), types: poolTypes, force: true };
+        expect(apply({ live, config, ...by })).toMatchObject({ ok: true });
       }),
     );
   });

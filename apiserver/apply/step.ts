@@ -27,7 +27,7 @@ export function canonicalStep(step: string): string {
   const rest = step.slice(2);
   switch (step.slice(0, 2)) {
     case 'v:':
-      return `v:${JSON.stringify(JSON.parse(rest))}`;
+      return `v:${canonicalScalar(JSON.parse(rest) as Json)}`;
     case 'k:':
       return `k:${canonicalKey(JSON.parse(rest) as Json)}`;
     case 'i:':
@@ -39,7 +39,13 @@ export function canonicalStep(step: string): string {
 function canonicalKey(key: Json): string {
   if (!isObject(key)) throw new SyntaxError('the key of an item must be an object');
   const members = Object.entries(key).sort(([one], [other]) => (one < other ? -1 : 1));
-  return JSON.stringify(Object.fromEntries(members));
+  return `{${members.map(([name, value]) => `${JSON.stringify(name)}:${canonicalScalar(value)}`).join(',')}}`;
+}
+
+/** Nothing that nests tells items apart; a client may nest it deeper than the stack is. */
+function canonicalScalar(value: Json): string {
+  if (typeof value === 'object' && value !== null) throw new SyntaxError('what tells items apart must be a scalar');
+  return JSON.stringify(value);
 }
 
 /** `.spec.ports[name="http"].port` */

@@ -16,11 +16,10 @@ import { parseYaml } from '#apiserver/json/yaml.ts';
 import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
 import { required } from '#apiserver/schema/causes.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
-import { timestamp } from '#lib/std/clock.ts';
 import { ApiError, isCode } from '#lib/std/errors.ts';
 import { bringForth } from './create.ts';
 import { readManager, readWriteOptions, type WriteOptions } from './options.ts';
-import { managersOf, typesOf, untracked, withManagers, writerOf } from './ownership.ts';
+import { authorOf, managersOf, typesOf, untracked, withManagers, writerOf } from './ownership.ts';
 import { prepare, reportFields } from './prepare.ts';
 import type { ServerContext } from './server-context.ts';
 import { type Part, settle } from './settle.ts';
@@ -156,7 +155,7 @@ function applied(
   { resource, warn }: Call,
   { config, part, options, force }: Application,
 ): { wanted: ApiObject; own: (object: ApiObject) => ApiObject } {
-  const author = { manager: options.manager, time: timestamp(context.clock.now()) };
+  const author = authorOf(context, options);
   const writer = writerOf({ resource, part, author }, 'Apply');
   const live = current && untracked(current);
   const managers = current ? managersOf(current) : new Map();

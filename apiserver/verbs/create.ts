@@ -9,7 +9,7 @@ import { ApiError, isCode } from '#lib/std/errors.ts';
 import type { Random } from '#lib/std/random.ts';
 import { requireActiveNamespace } from './namespace.ts';
 import { readWriteOptions } from './options.ts';
-import { recordUpdate } from './ownership.ts';
+import { authorOf, recordUpdate } from './ownership.ts';
 import { defaultAsStored, prepare } from './prepare.ts';
 import { readSent } from './sent.ts';
 import type { ServerContext } from './server-context.ts';
@@ -31,7 +31,7 @@ export async function create(context: ServerContext, call: Call): Promise<Answer
     throw new ApiError('MethodNotAllowed', `POST is for the collection: leave "${path.name}" out of the path`);
   if (object.metadata.resourceVersion !== undefined)
     throw new ApiError('Unknown', 'resourceVersion should not be set on objects to be created');
-  const author = { manager: options.manager, time: timestamp(context.clock.now()) };
+  const author = authorOf(context, options);
   const own = (draft: ApiObject) => recordUpdate(undefined, draft, { resource, part: 'main', author });
   return await bringForth(context, call, object, own, options.dryRun);
 }

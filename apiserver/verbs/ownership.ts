@@ -7,12 +7,20 @@ import type { Types, Writer } from '#apiserver/apply/writer.ts';
 import type { JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject, ManagedFieldsEntry, StoredObject } from '#apiserver/json/object.ts';
 import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import type { WriteOptions } from './options.ts';
+import type { ServerContext } from './server-context.ts';
 import type { Part } from './settle.ts';
 
 export interface Author {
   readonly manager: string;
   /** RFC 3339, whole seconds. */
   readonly time: string;
+}
+
+/** Who writes, at this moment. */
+export function authorOf({ clock }: Pick<ServerContext, 'clock'>, { manager }: Pick<WriteOptions, 'manager'>): Author {
+  return { manager, time: timestamp(clock.now()) };
 }
 
 /** What is written, and by whom. */

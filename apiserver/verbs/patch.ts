@@ -12,11 +12,10 @@ import type { Resource } from '#apiserver/resources/resource.ts';
 import { forbidden } from '#apiserver/schema/causes.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
-import { timestamp } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { applyPatch, applyType } from './apply.ts';
 import { readWriteOptions } from './options.ts';
-import { recordUpdate } from './ownership.ts';
+import { authorOf, recordUpdate } from './ownership.ts';
 import { prepare } from './prepare.ts';
 import type { ServerContext } from './server-context.ts';
 import { type Part, settle } from './settle.ts';
@@ -36,7 +35,7 @@ export async function patch(context: ServerContext, call: Call, part: Part = 'ma
   if (path.name === undefined) throw badRequest('name must be provided');
   const key = { resource, namespace: path.namespace, name: path.name };
   const request = admissionRequest(context, call, part, options.dryRun);
-  const author = { manager: options.manager, time: timestamp(context.clock.now()) };
+  const author = authorOf(context, options);
   const { object } = await changeObject(
     context.store,
     key,

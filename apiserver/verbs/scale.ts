@@ -74,8 +74,9 @@ async function write(context: ServerContext, call: Call, edit: Edit): Promise<An
   const request = admissionRequest(context, call, 'scale', dryRun);
   const change = (current: StoredObject) => {
     const scale = edit.edit(scaleOf(current, paths));
+    checkScale(current, scale, call.resource);
     const left = edit.operation === 'Apply' && atPath(scale, ['spec', 'replicas']) === undefined;
-    const wanted = left ? current : scaled(current, scale, call.resource, paths);
+    const wanted = left ? current : scaled(current, scale, paths);
     const own = (next: ApiObject) => withManagers(next, ownersAfter(current, next, call, paths, edit, left));
     return admitted(settle(current, wanted, call.resource, 'main', own), current, request);
   };
@@ -108,8 +109,7 @@ function scaleWriter(resource: Resource, name: string, operation: Writer['operat
   return { name, operation, apiVersion, subresource: 'scale', time: '', reach: { type: 'all' } };
 }
 
-/** The object with the figure of this Scale in it. */
-function scaled(current: StoredObject, scale: JsonObject, resource: Resource, paths: ScalePaths): ApiObject {
+function checkScale(current: StoredObject, scale: JsonObject, resource: Resource): void {
   const { name } = current.metadata;
   const sent = at(scale, 'metadata');
   const metadata = isObject(sent) ? sent : {};
@@ -119,7 +119,11 @@ function scaled(current: StoredObject, scale: JsonObject, resource: Resource, pa
   const sentName = at(metadata, 'name');
   if (sentName !== undefined && sentName !== name)
     throw badRequest(`the name of the object (${String(sentName)}) does not match the name on the URL (${name})`);
-  return withPath(current, paths.specReplicas, replicasOf(scale, name)) as ApiObject;
+}
+
+/** The object with the figure of this Scale in it. */
+function scaled(current: StoredObject, scale: JsonObject, paths: ScalePaths): ApiObject {
+  return withPath(current, paths.specReplicas, replicasOf(scale, current.metadata.name)) as ApiObject;
 }
 
 function replicasOf(scale: JsonObject, name: string): Json {

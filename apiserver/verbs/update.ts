@@ -5,10 +5,9 @@ import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { hasGeneration, qualifiedName } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
-import { timestamp } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { readWriteOptions } from './options.ts';
-import { recordUpdate } from './ownership.ts';
+import { authorOf, recordUpdate } from './ownership.ts';
 import { prepare } from './prepare.ts';
 import { readSent } from './sent.ts';
 import type { ServerContext } from './server-context.ts';
@@ -27,7 +26,7 @@ export async function update(context: ServerContext, call: Call, part: Part = 'm
     );
   const key = { resource, namespace: path.namespace, name: path.name };
   const request = admissionRequest(context, call, part, options.dryRun);
-  const author = { manager: options.manager, time: timestamp(context.clock.now()) };
+  const author = authorOf(context, options);
   const change = (current: StoredObject) => {
     requireVersion(current, wanted, call);
     return admitted(
