@@ -2,6 +2,7 @@
 import { mastersGroup, type User } from '#apiserver/auth/user.ts';
 import type { RequestInfo } from '#apiserver/http/request-info.ts';
 import type { Metrics } from '#apiserver/metrics/metrics.ts';
+import { programGroups } from '#lib/api/names.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { FairQueue, TooManyRequests } from './fair-queue.ts';
 import type { BucketLimits } from './token-bucket.ts';
@@ -69,11 +70,11 @@ export function createFairness(limits: FairnessLimits, metrics: Metrics, clock: 
 const readVerbs = new Set<string>(['get', 'list', 'watch', 'head', 'options']);
 
 /** Our own programs: losing a lease for want of a seat would stop a controller that works. */
-const programsGroup = 'system:computefactory';
+const programs: readonly string[] = Object.values(programGroups);
 
 /** Operators must be able to look when all else is busy, and whoever leads must be able to say so. */
 function isExempt({ path, probe }: RequestInfo, { groups }: User): boolean {
   if (probe || groups.includes(mastersGroup)) return true;
   const lease = path.type === 'resource' && path.group === 'coordination.k8s.io' && path.plural === 'leases';
-  return lease && groups.includes(programsGroup);
+  return lease && groups.some((group) => programs.includes(group));
 }
