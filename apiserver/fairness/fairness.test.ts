@@ -1,8 +1,13 @@
 /** One tenant floods the whole server; what the others see is counted, not timed. */
 import { Agent, request } from 'node:https';
 import { expect, test } from 'vitest';
+import { requestInfo } from '#apiserver/http/request-info.ts';
+import { createMetrics } from '#apiserver/metrics/metrics.ts';
 import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
+import { programGroups } from '#lib/api/names.ts';
 import { issue } from '#lib/tls/authority.ts';
+import { VirtualClock } from '#test/virtual-clock.ts';
+import { createFairness } from './fairness.ts';
 
 const limits = {
   maxRequestsInflight: 8,
@@ -81,4 +86,25 @@ test('a tenant that floods is turned away with Retry-After; another is answered 
     `flood: ${accepted.length} of 500 let in; the other tenant: 10 of 10, behind ${behind} of the flood\n`,
   );
   expect(Math.max(...behind)).toBeLessThan(20);
+});
+
+test('probes, masters and the leases of our programs never wait; leases of others do', async () => {
+  using metrics = createMetrics();
+  const clock = new VirtualClock();
+  const fairness = createFairness({ ...limits, maxMutatingRequestsInflight: 1 }, metrics, clock);
+  const { signal } = new AbortController();
+  const enter = (path: string, name: string, ...groups: string[]) =>
+    fairness.enter(requestInfo('POST', path), { name, groups }, signal);
+  using _ = await enter(maps, 'jo');
+  const lease = '/apis/coordination.k8s.io/v1/namespaces/default/leases';
+  for (const seat of [
+    enter('/readyz', 'anybody'),
+    enter(maps, 'root', 'system:masters'),
+    enter(lease, 'manager', programGroups.controllers),
+  ])
+    (await seat)[Symbol.dispose]();
+  const others = [enter(lease, 'al'), enter(maps, 'manager', programGroups.controllers)];
+  const answers = Promise.allSettled(others);
+  await clock.advance(15_000);
+  expect((await answers).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
 });
