@@ -1,6 +1,6 @@
 /**
  * P1: creates of VirtualMachine objects (1 KiB) by 64 clients through the API server, against create-if-absent transactions of the same
- * bytes on the same etcd by the same number of clients. Authentication, schema and admission are on, etcd's fsync is on.
+ * bytes on the same etcd by the same number of clients. Authentication, roles, schema and admission are on, etcd's fsync is on.
  */
 import { Etcd3 } from 'etcd3';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
@@ -26,7 +26,7 @@ export async function apiWrites(): Promise<readonly string[]> {
   const ours = () =>
     rate(names(), async (name) => {
       const started = systemClock.monotonic();
-      await server.client.create(VirtualMachine, machine(name));
+      await server.program.create(VirtualMachine, machine(name));
       latencies.push(systemClock.monotonic() - started);
       made += 1;
     });

@@ -18,6 +18,8 @@ import { startEtcd } from '#test/etcd.ts';
 
 export interface BenchServer extends AsyncDisposable {
   readonly client: Client;
+  /** As the controllers: its rights come from roles, as those of everybody but the admin do. */
+  readonly program: Client;
   /** host:port */
   readonly etcd: string;
   readonly kubeconfig: string;
@@ -45,6 +47,7 @@ export async function startBenchServer(): Promise<BenchServer> {
   const { kubeconfig, credentials } = localPaths(dir);
   // As many connections as the benchmark has clients: none waits for another.
   const client = connectFromFile(kubeconfig, { connections: 64 });
+  const program = connectFromFile(join(credentials, 'controllers.kubeconfig'), { connections: 64 });
   await answering(running, () => client.get(Namespace, { name: 'default' }));
   const admin = {
     port,
@@ -54,6 +57,7 @@ export async function startBenchServer(): Promise<BenchServer> {
   const cleanup = stack.move();
   return {
     client,
+    program,
     etcd: etcd.endpoint,
     kubeconfig,
     admin,
@@ -88,6 +92,8 @@ async function prepare(dir: string, port: number, etcd: string): Promise<readonl
     ['--listen', `127.0.0.1:${port}`, '--store', `etcd://${etcd}`],
     ['--tls-cert', at('apiserver.crt'), '--tls-key', at('apiserver.key')],
     ['--client-ca', at('ca.crt'), '--token-file', at('tokens.csv')],
+    // What one user may do in a second is not what is measured.
+    ['--user-requests-per-second', '1000000'],
   ].flat();
 }
 
