@@ -1,6 +1,7 @@
 /** JSON Web Tokens: the one place that knows the library that signs and verifies them. */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import { messageOf } from '#lib/std/errors.ts';
 
 export type Claims = JWTPayload;
 
@@ -81,6 +82,7 @@ export async function verifyJwt(token: string, keys: Keys, { issuer, algorithms,
     return (await jwtVerify(token, keys as never, options)).payload;
   } catch (error) {
     if (error instanceof errors.JWKSNoMatchingKey) throw new UnknownKeyError('no key of the issuer has signed it');
-    throw error;
+    // Only its words: the library hangs the claims on its errors, and what is thrown here is logged.
+    throw new Error(messageOf(error));
   }
 }

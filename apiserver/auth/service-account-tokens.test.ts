@@ -1,10 +1,12 @@
 /** Tokens of ServiceAccounts, as clients get and use them. */
 import { generateKeyPairSync } from 'node:crypto';
+import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { JsonObject } from '#apiserver/json/json.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import { readLines, type Send } from '#apiserver/testing/http.ts';
 import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
+import type { Log } from '#lib/std/log.ts';
 import { type Key, publicHalf, readSigningKey, signJwt } from './jwt.ts';
 
 const issuer = 'https://tokens.example';
@@ -167,4 +169,17 @@ test('an older key is still believed, a foreign one and a changed token are not'
   await whoami(`${header}.${other}.${signature}`, 401);
   const unsigned = Buffer.from('{"alg":"none"}').toString('base64url');
   await whoami(`${unsigned}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.`, 401);
+});
+
+test('no token stands in the log, whether it was believed or not', async () => {
+  const lines: string[] = [];
+  const note = (message: string, fields: object = {}) => void lines.push(`${message} ${inspect(fields, { depth: 9 })}`);
+  const log: Log = { debug: note, info: note, warn: note, error: note, child: () => log };
+  await using other = await startTestServer({ log, serviceAccounts: { issuer, signingKey, olderKeys: [] } });
+  const claims = { iss: issuer, aud: [issuer], sub: 'canary-of-claims', exp: 1 };
+  const tokens = [other.token, 'canary-of-a-guess', await signJwt(claims, signingKey), await signJwt(claims, newKey())];
+  for (const token of tokens) await other.request('/api', { token });
+  expect(lines.filter((line) => line.startsWith('Refused'))).toHaveLength(2);
+  for (const secret of [...tokens, ...tokens.map((token) => token.split('.')[1] ?? token), 'canary'])
+    expect(lines.join('\n')).not.toContain(secret);
 });
