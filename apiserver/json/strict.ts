@@ -2,7 +2,7 @@
  * Reading JSON with what JSON.parse leaves out: duplicate fields, a limit on depth, integers that JavaScript would round, and names that
  * are dangerous in it.
  */
-import { ApiError } from '#lib/std/errors.ts';
+import { ApiError, messageOf } from '#lib/std/errors.ts';
 import { requireFewValues } from './bounds.ts';
 import { isObject, type Json } from './json.ts';
 
@@ -39,9 +39,17 @@ function parsed(text: string, what: string): Json {
   try {
     return JSON.parse(text) as Json;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ApiError('BadRequest', `${what}: json parse error: ${reason}`, { cause: error });
+    const reason = messageOf(error).replace(/^[A-Z]/, (letter) => letter.toLowerCase());
+    throw new ApiError('BadRequest', `${what}; json parse error: ${reason} (${summary(text)})`, { cause: error });
   }
+}
+
+/** The beginning of a body, as messages quote it: as text if it looks like an object, else byte by byte. */
+export function summary(text: string): string {
+  if (text === '') return '<empty>';
+  const bytes = Buffer.from(text.slice(0, 31));
+  const shown = text.startsWith('{') ? text.slice(0, 30) : bytes.subarray(0, 30).toString('hex');
+  return bytes.length > 30 ? `${shown} ...` : shown;
 }
 
 /** Walks over text that is known to be JSON, token by token. */
@@ -77,12 +85,12 @@ export function requireShallow(value: Json, depth = 0): void {
 }
 
 /**
- * The integer as JavaScript's number. BadRequest for one of 64 bits that it cannot hold: rather refused than stored as another. What has
+ * The integer as JavaScript's number. BadRequest for one of 64 bits that would come back as another: rather refused than changed. What has
  * more bits is no integer in Kubernetes either, and rounded there too.
  */
 export function exactNumber(integer: bigint): number {
   const number = Number(integer);
-  if (BigInt.asIntN(64, integer) !== integer || BigInt(number) === integer) return number;
+  if (BigInt.asIntN(64, integer) !== integer || String(number) === String(integer)) return number;
   throw new ApiError('BadRequest', `the integer ${integer} cannot be kept exactly: use one below 2^53, or a text`);
 }
 

@@ -123,3 +123,21 @@ function sorted(items: readonly Json[]): Json[] {
 function isAge(cell: Json): boolean {
   return typeof cell === 'string' && /^\d+[smhdy]/.test(cell);
 }
+
+/**
+ * What a Status says, in our names: its causes, which the message only repeats in the order of Go's maps, or else its message. Numbers of
+ * revisions are left out.
+ */
+export function wordsOf(body: Json, names: Names): Json {
+  if (!isObject(body) || body.kind !== 'Status') return null;
+  const causes = isObject(body.details) && Array.isArray(body.details.causes) ? body.details.causes : [];
+  const words = causes.length > 0 ? sorted(causes) : [body.message ?? null];
+  return words.map((word) => inOurNames(word, names));
+}
+
+function inOurNames(word: Json, names: Names): string {
+  const text = JSON.stringify(word).replaceAll(/[0-9a-f-]{36}/g, (uid) => names.map.get(uid) ?? uid);
+  return text
+    .replaceAll(/(current: |record \(|resource version: |ResourceVersion: )\d+/g, '$1N')
+    .replaceAll(/\(\d+\)/g, '(N)');
+}

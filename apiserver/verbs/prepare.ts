@@ -3,13 +3,16 @@ import type { Call } from '#apiserver/http/call.ts';
 import { badRequest, invalidObject } from '#apiserver/http/status.ts';
 import { asText, at, copyJson, type JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject } from '#apiserver/json/object.ts';
+import { summary } from '#apiserver/json/strict.ts';
 import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { applyDefaults } from '#apiserver/schema/defaults.ts';
 import { coerceMetadata } from '#apiserver/schema/metadata.ts';
 import { dropNulls } from '#apiserver/schema/nulls.ts';
 import { prune } from '#apiserver/schema/prune.ts';
+import type { ApiError } from '#lib/std/errors.ts';
 import type { FieldValidation } from './options.ts';
+import { causesAgainst } from './validate.ts';
 
 export interface Sent {
   readonly value: JsonObject;
@@ -45,21 +48,26 @@ function checkIdentity(value: JsonObject, resource: Resource): void {
   const apiVersion = at(value, 'apiVersion');
   const expected = apiVersionOf(resource);
   if (typeof kind !== 'string' || kind === '') {
-    const text = JSON.stringify(value).slice(0, 200);
+    const text = JSON.stringify(value);
     throw badRequest(
-      `the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in '${text}'`,
+      `the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in '${text.slice(0, 200)}' (${summary(text)})`,
     );
   }
   if (apiVersion !== expected)
     throw badRequest(
       `the API version in the data (${asText(apiVersion)}) does not match the expected API version (${expected})`,
     );
-  if (kind !== resource.kind) {
-    const name = at((at(value, 'metadata') ?? {}) as JsonObject, 'name');
-    throw invalidObject({ group: resource.group, kind }, typeof name === 'string' ? name : '', [
-      invalid('kind', kind, `must be ${resource.kind}`),
-    ]);
-  }
+  if (kind !== resource.kind) throw wrongKind(value, kind, resource);
+}
+
+/** Upstream goes on to say what else is wrong, with the object as it was sent: without the defaults of a kind that it is not. */
+function wrongKind(value: JsonObject, kind: string, resource: Resource): ApiError {
+  const metadata = coerceMetadata(at(value, 'metadata'), `${kind} in version "${resource.version}"`, []);
+  const object = { ...value, metadata } as ApiObject;
+  return invalidObject({ group: resource.group, kind }, metadata.name ?? '', [
+    invalid('kind', kind, `must be ${resource.kind}`),
+    ...causesAgainst(object, resource),
+  ]);
 }
 
 /** Kubernetes' own limit (sigs.k8s.io/json, strict errors): one can read no more at once. */

@@ -12,19 +12,30 @@ import { checkMetadata, checkNewFinalizers } from './check-metadata.ts';
 
 /** Invalid, with every cause, unless the object may be stored. `old` is what is there now, if anything. */
 export function validate(object: ApiObject, old: StoredObject | undefined, resource: Resource): void {
-  const { schema } = resource;
-  const before = old && new Correlation(object, old, schema);
-  const shape = schemaCauses(object, schema, before);
+  const before = old && new Correlation(object, old, resource.schema);
+  const shape = schemaCauses(object, resource.schema, before);
   const causes = [
-    ...checkMetadata(object, resource),
     ...(old ? checkNewFinalizers(old.metadata, object.metadata) : []),
-    ...shape,
-    ...checkReplicas(object, resource),
+    ...withRules(object, resource, before, shape),
+    // A rule may rely on the schema: it is asked only about objects that have the right shape.
+    ...(shape.length === 0 ? admissionCauses(object, old, resource) : []),
   ];
-  causes.push(...rulesOrRemark(object, resource, before, causes));
-  // A rule may rely on the schema: it is asked only about objects that have the right shape.
-  if (shape.length === 0) causes.push(...admissionCauses(object, old, resource));
   if (causes.length > 0) throw invalidObject(resource, object.metadata.name ?? '', causes);
+}
+
+/** What speaks against an object that has not come so far that it could be stored. */
+export function causesAgainst(object: ApiObject, resource: Resource): Cause[] {
+  return withRules(object, resource, undefined, schemaCauses(object, resource.schema, undefined));
+}
+
+function withRules(
+  object: ApiObject,
+  resource: Resource,
+  before: Correlation | undefined,
+  shape: readonly Cause[],
+): Cause[] {
+  const causes = [...checkMetadata(object, resource), ...shape, ...checkReplicas(object, resource)];
+  return [...causes, ...rulesOrRemark(object, resource, before, causes)];
 }
 
 /** Causes after which rules would only say the same again, or stumble (apiextensions, registry/customresource). */
@@ -43,7 +54,7 @@ const remark = invalid(
 );
 
 /** What the schema's rules in CEL say; or, about an object that is too far from its schema, that they were not asked. */
-export function rulesOrRemark(
+function rulesOrRemark(
   object: ApiObject,
   { schema }: Resource,
   before: Correlation | undefined,
