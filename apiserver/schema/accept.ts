@@ -14,6 +14,8 @@ export function compileSchema(schema: Schema): Accepts {
   const ajv = new Ajv({
     strict: true,
     strictTypes: false,
+    // Inside of anyOf and its like, fields are required that are named outside of it.
+    strictRequired: false,
     allowUnionTypes: true,
     ownProperties: true,
     validateFormats: true,

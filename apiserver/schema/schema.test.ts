@@ -1,9 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Json, JsonObject } from '#apiserver/json/json.ts';
-import { compileSchema } from './accept.ts';
+import { schemaCauses } from './check.ts';
 import { applyDefaults } from './defaults.ts';
-import { explain } from './explain.ts';
 import { coerceMetadata } from './metadata.ts';
 import { patternOf } from './pattern.ts';
 import { prune } from './prune.ts';
@@ -35,47 +33,6 @@ const schema: Schema = {
     free: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
   },
 };
-
-const leaf = fc.constantFrom<Json>(
-  null,
-  true,
-  0,
-  1,
-  -1,
-  3,
-  4,
-  0.5,
-  1.5,
-  '',
-  'a',
-  'abc',
-  'abcd',
-  'On',
-  'x',
-  '2026-01-02T03:04:05Z',
-);
-const value = fc.letrec<{ node: Json }>((tie) => ({
-  node: fc.oneof(
-    { maxDepth: 3 },
-    leaf,
-    fc.array(tie('node'), { maxLength: 3 }),
-    fc.dictionary(fc.constantFrom('name', 'on', 'toString', 'k'), tie('node'), { maxKeys: 2, noNullPrototype: true }),
-  ),
-})).node;
-const objects = fc.dictionary(fc.constantFrom(...Object.keys(schema.properties ?? {})), value, {
-  noNullPrototype: true,
-});
-
-test('the fast path and the explanation agree on every value', () => {
-  const accepts = compileSchema(schema);
-  fc.assert(
-    fc.property(objects, (object) => {
-      const causes = explain(object as JsonObject, schema, '');
-      expect(accepts(object as JsonObject), JSON.stringify({ object, causes })).toBe(causes.length === 0);
-    }),
-    { numRuns: 2_000 },
-  );
-});
 
 describe('pruning', () => {
   test('removes what is not known and says where, but not below preserve-unknown-fields', () => {
@@ -141,4 +98,122 @@ describe('metadata', () => {
       expect(() => coerceMetadata(sent as Json, 'VM in version "v1"', [])).toThrow(/cannot unmarshal/);
     },
   );
+});
+
+describe('what is said about a value', () => {
+  test.each<[string, Schema, Json, readonly string[]]>([
+    [
+      'a text for a number',
+      { type: 'string' },
+      3,
+      ['x: Invalid value: "integer": x in body must be of type string: "integer"'],
+    ],
+    [
+      'a fraction for an integer',
+      { type: 'integer' },
+      1.5,
+      ['x: Invalid value: "number": x in body must be of type integer: "number"'],
+    ],
+    [
+      'what has more than 64 bits',
+      { type: 'integer' },
+      1e19,
+      ['x: Invalid value: "number": x in body must be of type integer: "number"'],
+    ],
+    ['no null', { type: 'string' }, null, ['x: Invalid value: "null": x in body must be of type string: "null"']],
+    ['null where it may be', { type: 'string', nullable: true, enum: ['a'], minLength: 1 }, null, []],
+    ['three tenths are a multiple of one', { type: 'number', multipleOf: 0.1 }, 0.3, []],
+    [
+      'a quarter is not',
+      { type: 'number', multipleOf: 0.1 },
+      0.25,
+      ['x: Invalid value: 0.25: x in body should be a multiple of 0.1'],
+    ],
+    [
+      'too many properties',
+      { type: 'object', maxProperties: 1 },
+      { a: 1, b: 2 },
+      ['x: Too many: 2: must have at most 1 items'],
+    ],
+    [
+      'a number where a time is wanted',
+      { type: 'string', format: 'date-time' },
+      5,
+      ['x: Invalid value: "int64": x in body must be of type date-time: "int64"'],
+    ],
+    [
+      'a day that does not exist',
+      { type: 'string', format: 'date' },
+      '2026-02-30',
+      ['x: Invalid value: "2026-02-30": x in body must be of type date: "2026-02-30"'],
+    ],
+    [
+      'none of several alternatives, and what the nearest lacks',
+      { type: 'object', anyOf: [{ required: ['a'] }, { required: ['b', 'c'] }] },
+      {},
+      ['<nil>: Invalid value: "": "x" must validate at least one schema (anyOf)', 'x.a: Required value'],
+    ],
+    [
+      'more than one of several alternatives',
+      { type: 'object', oneOf: [{ required: ['a'] }, { required: ['b'] }] },
+      { a: 1, b: 2 },
+      ['<nil>: Invalid value: "": "x" must validate one and only one schema (oneOf). Found 2 valid alternatives'],
+    ],
+    [
+      'not all of several conditions',
+      { type: 'string', allOf: [{ minLength: 2 }, { pattern: '^a' }] },
+      'a',
+      [
+        'x: Invalid value: "a": x in body should be at least 2 chars long',
+        '<nil>: Invalid value: "": "x" must validate all the schemas (allOf)',
+      ],
+    ],
+    [
+      'what must not be',
+      { type: 'string', not: { enum: ['a'] } },
+      'a',
+      ['<nil>: Invalid value: "": "x" must not validate the schema (not)'],
+    ],
+    [
+      'an embedded resource that does not say what it is',
+      { type: 'object', 'x-kubernetes-embedded-resource': true },
+      { kind: 'Pod' },
+      ['x.apiVersion: Required value: must not be empty'],
+    ],
+  ])('%s', (_, schema, x, expected) => {
+    const causes = schemaCauses({ x }, { type: 'object', properties: { x: schema } }, undefined);
+    expect(causes.map(({ field, message }) => `${field}: ${message}`)).toEqual(expected);
+  });
+});
+
+describe('embedded resources', () => {
+  const holder: Schema = {
+    type: 'object',
+    properties: {
+      template: {
+        type: 'object',
+        'x-kubernetes-embedded-resource': true,
+        properties: { spec: { type: 'object', properties: { a: { type: 'integer' } } } },
+      },
+    },
+  };
+
+  test('keep kind and metadata, and of that what is metadata', () => {
+    const object: JsonObject = {
+      template: { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', bogus: 1 }, spec: { a: 1, b: 2 }, other: 3 },
+    };
+    expect(prune(object, holder)).toEqual(['template.metadata.bogus', 'template.spec.b', 'template.other']);
+    expect(object).toEqual({ template: { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { a: 1 } } });
+  });
+});
+
+test('below preserve-unknown-fields, what the schema does know is pruned again', () => {
+  const open: Schema = {
+    type: 'object',
+    'x-kubernetes-preserve-unknown-fields': true,
+    properties: { known: { type: 'object', properties: { a: { type: 'integer' } } } },
+  };
+  const object: JsonObject = { unknown: { b: 1 }, known: { a: 1, b: 2 } };
+  expect(prune({ open: object }, { type: 'object', properties: { open } })).toEqual(['open.known.b']);
+  expect(object).toEqual({ unknown: { b: 1 }, known: { a: 1 } });
 });
