@@ -24,8 +24,11 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   '@grpc/grpc-js': ['apiserver/store'],
   '@kubernetes/client-node': ['lib/client', 'test'],
   jose: ['apiserver/auth/jwt.ts'],
+  '@marcbachmann/cel-js': ['apiserver/cel/syntax.ts'],
+  ajv: ['apiserver/schema/accept.ts'],
   pino: ['lib/std/log.ts'],
   '@peculiar/x509': ['lib/tls'],
+  re2js: ['apiserver/schema/pattern.ts'],
   undici: ['lib/client', 'mesos', 'executor', 'test'],
 };
 

@@ -1,5 +1,6 @@
 /** Calls of functions, methods and operators: which overload fits the arguments, before evaluation where that can be known. */
 import { patternOf } from '#apiserver/schema/pattern.ts';
+import { messageOf } from '#lib/std/errors.ts';
 import { Budget } from './budget.ts';
 import { CompileError, EvaluationError, noOverload } from './errors.ts';
 import type { Expression } from './expression.ts';
@@ -138,8 +139,4 @@ export function checkLiterals(node: Node & { kind: 'call' }, all: readonly Node[
       if (!(error instanceof EvaluationError)) throw error;
       throw new CompileError(`invalid ${node.name} argument: ${error.message}`, all[0].at);
     }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

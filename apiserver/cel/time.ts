@@ -75,12 +75,27 @@ export function wallClock({ nanos }: Timestamp, zone: string): Date {
     const minutes = Number(offset[2]) * 60 + Number(offset[3]);
     return new Date(ms + (offset[1] === '-' ? -minutes : minutes) * 60_000);
   }
+  const shown =
+    formatOf(zone)
+      .formatToParts(ms)
+      .find(({ type }) => type === 'timeZoneName')?.value ?? 'GMT';
+  const match = /^GMT(?:([+-])(\d{2}):(\d{2})(?::(\d{2}))?)?$/.exec(shown);
+  const seconds = Number(match?.[2] ?? 0) * 3600 + Number(match?.[3] ?? 0) * 60 + Number(match?.[4] ?? 0);
+  return new Date(ms + (match?.[1] === '-' ? -seconds : seconds) * 1000);
+}
+
+/** Expensive to make. There are a few hundred zones; their names come in many spellings, so their number has a bound. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+const maxFormats = 500;
+
+function formatOf(zone: string): Intl.DateTimeFormat {
+  const known = formats.get(zone);
+  if (known) return known;
   try {
-    const parts = new Intl.DateTimeFormat('en-US', { timeZone: zone, timeZoneName: 'longOffset' }).formatToParts(ms);
-    const shown = parts.find(({ type }) => type === 'timeZoneName')?.value ?? 'GMT';
-    const match = /^GMT(?:([+-])(\d{2}):(\d{2})(?::(\d{2}))?)?$/.exec(shown);
-    const seconds = Number(match?.[2] ?? 0) * 3600 + Number(match?.[3] ?? 0) * 60 + Number(match?.[4] ?? 0);
-    return new Date(ms + (match?.[1] === '-' ? -seconds : seconds) * 1000);
+    const format = new Intl.DateTimeFormat('en-US', { timeZone: zone, timeZoneName: 'longOffset' });
+    if (formats.size >= maxFormats) formats.clear();
+    formats.set(zone, format);
+    return format;
   } catch (error) {
     throw new EvaluationError(`unknown time zone ${zone.slice(0, 64)}`, { cause: error });
   }

@@ -27,12 +27,13 @@ export function fitsPattern(source: string, text: string): boolean {
   return text.length <= maxFitting && patternOf(source).test(text);
 }
 
-/** For a pattern that a client chose for one use, so is not kept. Throws for one that RE2 cannot read. */
-export function transientPattern(source: string): Pattern {
-  return compiled.get(source) ?? compilePattern(source);
+/** A pattern that a schema has asked for before. */
+export function keptPattern(source: string): Pattern | undefined {
+  return compiled.get(source);
 }
 
-function compilePattern(source: string): Pattern {
+/** For a pattern that a client chose for one use, so is not kept. Throws for one that RE2 cannot read. */
+export function compilePattern(source: string): Pattern {
   const expression = RE2JS.compile(source);
   return {
     test: (text) => expression.matcher(text).find(),

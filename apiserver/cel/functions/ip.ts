@@ -1,5 +1,6 @@
 /** Kubernetes' libraries of addresses and networks. IPv4 inside of IPv6 and zones are refused, as there. */
-import { isIP, isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
+import type { Budget } from '../budget.ts';
 import { EvaluationError } from '../errors.ts';
 import { Opaque } from '../values.ts';
 import { type Overload, overload } from './overload.ts';
@@ -91,57 +92,69 @@ function readCidr(text: string): Cidr | undefined {
   return new Cidr(ip, Number(match[2]));
 }
 
-function ip(text: string): Ip {
+/** Reading an address takes as long as this many steps. */
+const readingCost = 20;
+
+function ip(budget: Budget, text: string): Ip {
+  budget.charge(readingCost);
   const read = readIp(text);
   if (!read) throw new EvaluationError(`IP Address "${text.slice(0, 64)}" parse error during conversion from string`);
   return read;
 }
 
-function cidr(text: string): Cidr {
+function cidr(budget: Budget, text: string): Cidr {
+  budget.charge(readingCost);
   const read = readCidr(text);
   if (!read)
     throw new EvaluationError(`network address parse error during conversion from string: ${text.slice(0, 64)}`);
   return read;
 }
 
-function within(bits: bigint, network: string): boolean {
-  return cidr(network).contains(new Ip(bits, isIPv6(network.split('/')[0]!) ? 6 : 4));
+/** Networks of both families that have a special meaning. */
+function networks(...texts: readonly string[]): readonly Cidr[] {
+  return texts.map((text) => readCidr(text)!);
 }
 
-/** Of the family of the address, the networks that have a special meaning. */
-function inAny({ bits, family }: Ip, ipv4: readonly string[], ipv6: readonly string[]): boolean {
-  return (family === 4 ? ipv4 : ipv6).some((network) => within(bits, network));
+function isIn(address: Ip, special: readonly Cidr[]): boolean {
+  return special.some((network) => network.contains(address));
 }
 
-const kinds: Readonly<Record<string, readonly [readonly string[], readonly string[]]>> = {
-  isUnspecified: [['0.0.0.0/32'], ['::/128']],
-  isLoopback: [['127.0.0.0/8'], ['::1/128']],
-  isLinkLocalMulticast: [['224.0.0.0/24'], ['ff02::/16']],
-  isLinkLocalUnicast: [['169.254.0.0/16'], ['fe80::/10']],
+const kinds: Readonly<Record<string, readonly Cidr[]>> = {
+  isUnspecified: networks('0.0.0.0/32', '::/128'),
+  isLoopback: networks('127.0.0.0/8', '::1/128'),
+  isLinkLocalMulticast: networks('224.0.0.0/24', 'ff02::/16'),
+  isLinkLocalUnicast: networks('169.254.0.0/16', 'fe80::/10'),
 };
 
-const nowhere: readonly [readonly string[], readonly string[]] = [
-  ['0.0.0.0/32', '127.0.0.0/8', '224.0.0.0/4', '169.254.0.0/16', '255.255.255.255/32'],
-  ['::/128', '::1/128', 'ff00::/8', 'fe80::/10'],
-];
+const notGlobal = [...Object.values(kinds).flat(), ...networks('224.0.0.0/4', '255.255.255.255/32', 'ff00::/8')];
 
 export const addresses: readonly Overload[] = [
-  overload('ip(string): IP', (_, text: string) => ip(text)),
-  overload('isIP(string): bool', (_, text: string) => readIp(text) !== undefined),
-  overload('ip.isCanonical(string): bool', (_, text: string) => ip(text).key === text),
+  overload('ip(string): IP', ip),
+  overload('isIP(string): bool', (budget, text: string) => {
+    budget.charge(readingCost);
+    return readIp(text) !== undefined;
+  }),
+  overload('ip.isCanonical(string): bool', (budget, text: string) => ip(budget, text).key === text),
   overload('string(IP): string', (_, address: Ip) => address.key),
   overload('(IP).family(): int', (_, address: Ip) => BigInt(address.family)),
-  overload('(IP).isGlobalUnicast(): bool', (_, address: Ip) => !inAny(address, ...nowhere)),
-  ...Object.entries(kinds).map(([name, networks]) =>
-    overload(`(IP).${name}(): bool`, (_, address: Ip) => inAny(address, ...networks)),
+  overload('(IP).isGlobalUnicast(): bool', (_, address: Ip) => !isIn(address, notGlobal)),
+  ...Object.entries(kinds).map(([name, special]) =>
+    overload(`(IP).${name}(): bool`, (_, address: Ip) => isIn(address, special)),
   ),
-  overload('cidr(string): CIDR', (_, text: string) => cidr(text)),
-  overload('isCIDR(string): bool', (_, text: string) => readCidr(text) !== undefined),
+  overload('cidr(string): CIDR', cidr),
+  overload('isCIDR(string): bool', (budget, text: string) => {
+    budget.charge(readingCost);
+    return readCidr(text) !== undefined;
+  }),
   overload('string(CIDR): string', (_, network: Cidr) => network.key),
   overload('(CIDR).containsIP(IP): bool', (_, network: Cidr, address: Ip) => network.contains(address)),
-  overload('(CIDR).containsIP(string): bool', (_, network: Cidr, text: string) => network.contains(ip(text))),
+  overload('(CIDR).containsIP(string): bool', (budget, network: Cidr, text: string) =>
+    network.contains(ip(budget, text)),
+  ),
   overload('(CIDR).containsCIDR(CIDR): bool', (_, network: Cidr, other: Cidr) => containsCidr(network, other)),
-  overload('(CIDR).containsCIDR(string): bool', (_, network: Cidr, text: string) => containsCidr(network, cidr(text))),
+  overload('(CIDR).containsCIDR(string): bool', (budget, network: Cidr, text: string) =>
+    containsCidr(network, cidr(budget, text)),
+  ),
   overload('(CIDR).ip(): IP', (_, network: Cidr) => network.ip),
   overload(
     '(CIDR).masked(): CIDR',

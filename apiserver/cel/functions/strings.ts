@@ -6,7 +6,7 @@ import { formatText } from './format-text.ts';
 import { type Overload, overload, readsText } from './overload.ts';
 
 export function runes(budget: Budget, text: string): readonly string[] {
-  readsText(budget, text);
+  budget.charge(text.length / 4);
   return [...text];
 }
 

@@ -20,6 +20,9 @@ const parts: Readonly<Record<string, (date: Date) => number>> = {
   getSeconds: (date) => date.getUTCSeconds(),
 };
 
+/** What a clock shows in a zone that has a name takes as long as this many steps. */
+const zoneCost = 100;
+
 const durations: Readonly<Record<string, bigint>> = {
   getHours: 3_600_000_000_000n,
   getMinutes: 60_000_000_000n,
@@ -29,7 +32,8 @@ const durations: Readonly<Record<string, bigint>> = {
 export const times: readonly Overload[] = [
   ...Object.entries(parts).flatMap(([name, read]) => [
     overload(`(timestamp).${name}(): int`, (_, at: Timestamp) => BigInt(read(wallClock(at, '+00:00')))),
-    overload(`(timestamp).${name}(string): int`, (_, at: Timestamp, zone: string) => {
+    overload(`(timestamp).${name}(string): int`, (budget, at: Timestamp, zone: string) => {
+      budget.charge(zoneCost);
       if (zone.length > 64) throw new EvaluationError('unknown time zone');
       return BigInt(read(wallClock(at, zone)));
     }),
