@@ -23,8 +23,6 @@ const differs: Readonly<Record<string, string>> = {
 
 /** The same mistake is found, and told in other words. */
 const otherWords: Readonly<Record<string, string>> = {
-  'accept-406': 'protobuf is not among the types that are answered',
-  'accept-cbor': 'protobuf is not among the types that are answered',
   'put-uid-mismatch': 'there the key in the store is named too',
   'continue-bad': 'there it ends in what the Go decoder makes of the garbage',
 };

@@ -39,7 +39,9 @@ export function compileCall(call: Call, overloads: readonly Overload[]): Express
   if (!first) throw new CompileError(describe(call), call.at);
   const type = fitting.every(({ result }) => sameType(result, first.result)) ? first.result : dyn;
   const open = args.some((arg) => arg.type.kind === 'dyn' || arg.type.kind === 'null');
-  const pick = open ? (values: readonly Value[]) => dispatch(fitting, values) : () => first.overload;
+  // Values of a nullable schema have the schema's type, and may be null all the same.
+  const pick = (values: readonly Value[]) =>
+    open || values.includes(null) ? dispatch(fitting, values) : first.overload;
   return { type, run: runner(args, pick) };
 }
 

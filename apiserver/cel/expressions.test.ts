@@ -28,6 +28,7 @@ const schema: Schema = {
     absent: text,
     tags: { type: 'array', items: text, 'x-kubernetes-list-type': 'set' },
     hosts: { type: 'array', items: text },
+    gaps: { type: 'array', items: { ...text, nullable: true } },
     sizes: { type: 'array', items: { type: 'integer' } },
     ports: {
       type: 'array',
@@ -67,6 +68,7 @@ const object: Json = {
   nothing: null,
   tags: ['b', 'a'],
   hosts: ['a.example.com', 'b.example.com'],
+  gaps: [null],
   sizes: [1, 2, 3],
   ports: [
     { name: 'http', port: 80 },
@@ -180,6 +182,7 @@ describe('what cannot be computed for this object', () => {
     ['self.replicas % 0 == 1', 'modulus by zero'],
     ['9223372036854775807 + self.replicas > 0', 'integer overflow'],
     ['self.port < 100', 'no such overload'],
+    ['self.gaps.min().size() == 0', 'no such overload'],
     ['self.hosts.all(h, self.sizes[9] == 1)', 'index out of bounds: 9'],
     ['optional.none().value() == 1', 'optional.none() dereference'],
     ["quantity('x').sign() == 0", 'quantities must match'],
