@@ -28,7 +28,11 @@ interface Crd {
       readonly singular: string;
       readonly shortNames: readonly string[];
     };
-    readonly versions: readonly { readonly name: string; readonly schema: { readonly openAPIV3Schema: Schema } }[];
+    readonly versions: readonly {
+      readonly name: string;
+      readonly selectableFields?: readonly { readonly jsonPath: string }[];
+      readonly schema: { readonly openAPIV3Schema: Schema };
+    }[];
   };
 }
 
@@ -104,6 +108,9 @@ function printKind(file: string, crd: Crd): string {
     singular: names.singular,
     shortNames: names.shortNames,
     namespaced: scope === 'Namespaced',
+    ...(version.selectableFields && {
+      selectableFields: version.selectableFields.map(({ jsonPath }) => jsonPath.slice(1)),
+    }),
   };
   const uses = JSON.stringify([spec, status]).includes('"conditions"')
     ? 'Condition, Kind, KubeObject'

@@ -1,45 +1,75 @@
-/** A cache that knows our own writes at once: what it gives is never older than what we wrote ourselves. */
+/**
+ * A cache that knows our own writes at once: what it gives is never older than what we wrote ourselves. An object that leaves a selection
+ * looks deleted, although it may only be on its way into another one, of which another watch tells: what `stays` is kept for a while.
+ */
 import { type KubeObject, keyOf } from '#lib/api/meta.ts';
-import type { Cache } from '#lib/client/cache.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import { isNewer, type View } from './one-view.ts';
 
-export interface Latest<T extends KubeObject> {
-  get(key: string): T | undefined;
-  byUid(uid: string): T | undefined;
-  list(): readonly T[];
+export interface Latest<T extends KubeObject> extends View<T> {
   /** The server's answer to a write of ours. */
   wrote(object: T): void;
   /** The cache has heard of this object: our own copy is dropped once it is not newer. */
   heard(object: T): void;
-  /** The object is gone. */
-  dropped(key: string): void;
+  /** The object has left a selection, or is gone: its last state there, under the revision of that news. */
+  dropped(object: T): void;
+  /** What was kept and has not turned up again in time: it is let go of now. */
+  settled(): readonly T[];
 }
 
-/** resourceVersions are revisions of the store and may be compared as numbers (Kubernetes 1.35 says so for every server). */
-function isNewer(a: KubeObject, b: KubeObject): boolean {
-  return BigInt(a.metadata.resourceVersion) > BigInt(b.metadata.resourceVersion);
-}
+/** By then another watch has told of it, unless it is broken. */
+const movingMs = 5_000;
 
-export function latest<T extends KubeObject>(cache: Cache<T>): Latest<T> {
+export function latest<T extends KubeObject>(
+  cache: View<T>,
+  clock: Clock,
+  /** Whether losing sight of this object for a moment would do harm. */
+  stays: (object: T) => boolean = () => false,
+): Latest<T> {
   const own = new Map<string, T>();
+  /** By uid: another object may come under the same name. */
+  const moving = new Map<string, { readonly object: T; readonly untilMs: number }>();
+  const onTheMove = () => moving.values().map(({ object }) => object);
 
   function newest(key: string, cached: T | undefined): T | undefined {
+    if (cached === undefined) return onTheMove().find((object) => keyOf(object) === key);
     const mine = own.get(key);
-    if (mine === undefined || cached === undefined) return cached;
-    return mine.metadata.uid === cached.metadata.uid && isNewer(mine, cached) ? mine : cached;
+    return mine?.metadata.uid === cached.metadata.uid && isNewer(mine, cached) ? mine : cached;
+  }
+
+  /** The cache does not have it, or not any more. */
+  function keep(object: T): void {
+    own.delete(keyOf(object));
+    if (stays(object)) moving.set(object.metadata.uid, { object, untilMs: clock.monotonic() + movingMs });
+    else moving.delete(object.metadata.uid);
   }
 
   return {
     get: (key) => newest(key, cache.get(key)),
     byUid(uid) {
       const cached = cache.byUid(uid);
-      return cached && newest(keyOf(cached), cached);
+      return cached ? newest(keyOf(cached), cached) : moving.get(uid)?.object;
     },
-    list: () => cache.list().map((object) => newest(keyOf(object), object)!),
-    wrote: (object) => void own.set(keyOf(object), object),
+    list: () => [...cache.list().map((object) => newest(keyOf(object), object)!), ...onTheMove()],
+    wrote(object) {
+      if (cache.byUid(object.metadata.uid)) own.set(keyOf(object), object);
+      else keep(object);
+    },
     heard(object) {
-      const mine = own.get(keyOf(object));
-      if (mine && !isNewer(mine, object)) own.delete(keyOf(object));
+      const mine = own.get(keyOf(object)) ?? moving.get(object.metadata.uid)?.object;
+      moving.delete(object.metadata.uid);
+      if (mine && isNewer(mine, object)) own.set(keyOf(object), mine);
+      else own.delete(keyOf(object));
     },
-    dropped: (key) => void own.delete(key),
+    dropped(object) {
+      if (cache.byUid(object.metadata.uid)) return;
+      const mine = own.get(keyOf(object));
+      keep(mine?.metadata.uid === object.metadata.uid && !isNewer(object, mine) ? mine : object);
+    },
+    settled() {
+      const gone = [...moving.values()].filter(({ untilMs }) => untilMs <= clock.monotonic());
+      for (const { object } of gone) moving.delete(object.metadata.uid);
+      return gone.map(({ object }) => object);
+    },
   };
 }

@@ -1,9 +1,10 @@
 /**
  * Tasks and domains that carry our mark and belong to no machine. Removed only when that is certain: they have been there for a while,
- * and a full list of machines, made after that, does not claim them. A list that is suddenly almost empty must not become a mass kill.
+ * and a full list of the attempts of this cluster, made after that, does not claim them. A list that is suddenly almost empty must not become a mass kill.
  */
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { parseTaskId } from '#lib/api/names.ts';
+import { attemptsOf } from './selections.ts';
 import { isDead } from './task-book.ts';
 import type { World } from './world.ts';
 
@@ -22,7 +23,7 @@ export const defaultOrphanOptions: OrphanOptions = {
   domainGraceMs: 60_000,
 };
 
-/** More than this share of all machines (and more than a few) at once is taken for a fault of ours. Pure. */
+/** More than this share of all machines of the cluster (and more than a few) at once is taken for a fault of ours. Pure. */
 export function brakes(orphans: number, machines: number): boolean {
   return orphans > Math.max(3, Math.floor(machines * 0.05));
 }
@@ -99,7 +100,8 @@ export class Orphans {
 
   async #remove(tasks: readonly string[], domains: readonly StrayDomain[]): Promise<void> {
     // Not the cache: this list is newer than every orphan that it condemns.
-    const { items } = await this.#world.client.list(VirtualMachine);
+    const fieldSelector = attemptsOf(this.#world.cluster);
+    const { items } = await this.#world.client.list(VirtualMachine, { fieldSelector });
     if (brakes(tasks.length + domains.length, items.length)) {
       this.#world.log.error('Too many orphans at once: none is removed until somebody has looked', {
         tasks: tasks.slice(0, 10),

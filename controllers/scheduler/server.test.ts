@@ -70,10 +70,10 @@ async function want(client: MemoryApi, name: string, cores: number, hostSelector
   });
 }
 
-function serve(client: MemoryApi, orphans?: OrphanOptions): AsyncDisposable {
+function serve(client: MemoryApi, orphans?: OrphanOptions, cluster = 'lab'): AsyncDisposable {
   const abort = new AbortController();
   const options = { client, clock: systemClock, random: systemRandom, log: silentLog, ...(orphans ? { orphans } : {}) };
-  const running = runClusterServer({ ...options, cluster: 'lab', installation: 'installation-1' }, abort.signal);
+  const running = runClusterServer({ ...options, cluster, installation: 'installation-1' }, abort.signal);
   running.catch((error: unknown) => expect.fail(`The cluster server ended: ${String(error)}`));
   return {
     async [Symbol.asyncDispose]() {
@@ -271,9 +271,61 @@ describe('one machine, one life', () => {
   }, 20_000);
 });
 
-describe('what belongs to no machine', () => {
-  const impatient: OrphanOptions = { periodMs: 50, taskGraceMs: 300, domainGraceMs: 300 };
+const impatient: OrphanOptions = { periodMs: 50, taskGraceMs: 300, domainGraceMs: 300 };
 
+describe('machines that several clusters could run', () => {
+  const move = (lab: Story, name: string, cluster: string | null) =>
+    lab.api.patch(VirtualMachine, { name, namespace: 'default' }, { spec: { placement: { cluster } } });
+
+  test('one that is to run elsewhere stays its cluster’s until its attempt is proven gone, and is not launched again', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    await lab.want('a', 4);
+    await lab.want('elsewhere', 4);
+    await move(lab, 'elsewhere', 'annex');
+    lab.serve(impatient);
+    const { metadata } = await running(lab, 'a');
+    for (const cluster of ['annex', 'lab', null, 'annex']) await move(lab, 'a', cluster);
+    // Passed by the watches and by several looks for orphans.
+    await lab.want('b', 4);
+    await running(lab, 'b');
+    await expect.poll(async () => (await lab.machine('b')).status?.power, patient).toBe('On');
+    expect(lab.mesos.calls('KILL')).toEqual([]);
+    expect(host.domains.has(metadata.uid)).toBe(true);
+    await lab.api.delete(VirtualMachine, { name: 'a', namespace: 'default' });
+    await until(async () => {
+      const { status } = await lab.machine('a');
+      expect(status?.attempt).toBeUndefined();
+      expect(status?.attempts).toMatchObject([{ outcome: 'Killed', proof: 'ExecutorSawNoDomain' }]);
+    });
+    expect(lab.mesos.starts.get(metadata.uid)).toHaveLength(1);
+    expect((await lab.machine('elsewhere')).status?.conditions).toEqual([]);
+  }, 20_000);
+
+  test('of two cluster servers one takes a machine, and the other one knows nothing of it any more', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 16, 65_536);
+    const annex = await FakeMesos.start();
+    open.push(annex);
+    annex.addHost('x1', 16, 65_536);
+    const { spec } = await lab.api.get(Cluster, { name: 'lab' });
+    await lab.api.create(Cluster, {
+      ...{ apiVersion: api, kind: 'Cluster', metadata: { name: 'annex' } },
+      spec: { ...spec, masters: [annex.origin] },
+    });
+    lab.serve(impatient);
+    open.push(serve(lab.api, impatient, 'annex'));
+    for (const name of ['a', 'b', 'c', 'd']) await lab.want(name, 4);
+    for (const name of ['a', 'b', 'c', 'd']) {
+      const { metadata, status } = await running(lab, name);
+      const [mine, other] = status?.attempt?.cluster === 'lab' ? [lab.mesos, annex] : [annex, lab.mesos];
+      expect([mine, other].map(({ starts }) => starts.get(metadata.uid)?.length)).toEqual([1, undefined]);
+    }
+    expect([...lab.mesos.calls('KILL'), ...annex.calls('KILL')]).toEqual([]);
+  }, 20_000);
+});
+
+describe('what belongs to no machine', () => {
   test('a task whose machine is gone from the store is killed, and its domain with it; others are left alone', async () => {
     const lab = await story();
     lab.mesos.addHost('h1', 16, 65_536);

@@ -7,6 +7,7 @@ import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { VMOperation } from '#lib/api/generated/vmoperation.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import type { Client } from '#lib/client/client.ts';
+import type { Change } from '#lib/client/informer.ts';
 import { createInformers, type Informers } from '#lib/client/informers.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
@@ -25,12 +26,14 @@ import { type Latest, latest } from './latest.ts';
 import { Ledger } from './ledger.ts';
 import { Machines } from './machines.ts';
 import { type OfferKeeper, offerKeeper } from './offers.ts';
+import { oneView } from './one-view.ts';
 import { Orders } from './orders.ts';
 import { defaultOrphanOptions, type OrphanOptions, Orphans } from './orphans.ts';
 import { executorShare } from './overhead.ts';
 import { Placement } from './placement.ts';
 import { Placing } from './placing.ts';
 import { type KnownTask, type Reconciliation, reconciliation } from './reconciliation.ts';
+import { clusterNamed, hostsOf, machinesFor, operationsFor } from './selections.ts';
 import { sessionHandler } from './session.ts';
 import { Suspects } from './suspects.ts';
 import { TaskBook } from './task-book.ts';
@@ -75,6 +78,7 @@ export async function runClusterServer(options: ClusterServerOptions, signal: Ab
 }
 
 class ClusterServer {
+  readonly #clock: Clock;
   readonly #world: World;
   readonly #framework: IdentifiedFramework;
   readonly #informers: Informers;
@@ -93,6 +97,7 @@ class ClusterServer {
 
   constructor(options: ClusterServerOptions, cluster: Cluster, operator: OperatorClient) {
     const { client, clock, random, log } = options;
+    this.#clock = clock;
     this.#operator = operator;
     this.#framework = frameworkInfo(cluster, options.installation);
     this.#connection = new SchedulerConnection({
@@ -148,6 +153,9 @@ class ClusterServer {
       this.#hosts.touch(hostname);
     });
     const placement: Placement = new Placement(ledger);
+    const { name } = cluster.metadata;
+    // Off the books for a moment, its room would be given to another.
+    const isOurs = ({ status }: VirtualMachine) => status?.attempt?.cluster === name;
     return {
       client,
       clock,
@@ -155,13 +163,14 @@ class ClusterServer {
       log,
       installation,
       executor,
-      cluster: cluster.metadata.name,
+      cluster: name,
       startedMs: clock.monotonic(),
-      clusters: this.#follow(Cluster, () => this.#allHostsChanged()),
-      machines: this.#follow(VirtualMachine, (key, vm) => this.#machineChanged(key, vm)),
-      hosts: this.#follow(Host, (_key, host, old) => this.#hostObjectChanged(host, old)),
-      images: this.#follow(Image, () => this.#wakeImports()),
-      operations: this.#follow(VMOperation, () => void this.#orders.look()),
+      clusters: this.#follow(Cluster, [clusterNamed(name)], () => this.#allHostsChanged()),
+      machines: this.#follow(VirtualMachine, machinesFor(name), (key, vm) => this.#machineChanged(key, vm), isOurs),
+      hosts: this.#follow(Host, [hostsOf(name)], (_key, host, old) => this.#hostObjectChanged(host, old)),
+      // Every image has a row for every cluster.
+      images: this.#follow(Image, [undefined], () => this.#wakeImports()),
+      operations: this.#follow(VMOperation, [operationsFor(name)], () => void this.#orders.look()),
       tasks: new TaskBook(),
       sentAgain: new Set(),
       executors: new ExecutorBook(),
@@ -176,15 +185,18 @@ class ClusterServer {
 
   #follow<T extends KubeObject>(
     kind: Kind<T>,
+    selections: readonly (string | undefined)[],
     changed: (key: string, object: T, old: T | undefined) => void,
+    stays?: (object: T) => boolean,
   ): Latest<T> {
-    const informer = this.#informers.of(kind);
-    const objects = latest(informer.cache());
-    informer.onChange((change) => {
-      if (change.type === 'deleted') objects.dropped(keyOf(change.object));
+    const informers = selections.map((selection) => this.#informers.of(kind, selection));
+    const objects = latest(oneView(informers.map((informer) => informer.cache())), this.#clock, stays);
+    const hear = (change: Change<T>) => {
+      if (change.type === 'deleted') objects.dropped(change.object);
       else objects.heard(change.object);
       changed(keyOf(change.object), change.object, change.type === 'changed' ? change.old : undefined);
-    });
+    };
+    for (const informer of informers) informer.onChange(hear);
     return objects;
   }
 
@@ -250,6 +262,7 @@ class ClusterServer {
   }
 
   async #tick(): Promise<void> {
+    for (const vm of this.#world.machines.settled()) this.#machineChanged(keyOf(vm), vm);
     await this.#reconciliation.look();
     await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork);
     if (this.#placing.hasWork) this.#placing.wake();
@@ -290,8 +303,8 @@ class ClusterServer {
   }
 
   #machineChanged(key: string, vm: VirtualMachine): void {
-    // Without its object nothing would ever take it off the books again.
-    if (this.#world.machines.get(key) === undefined) this.#world.ledger.release(vm.metadata.uid);
+    // Out of sight: gone, or another cluster's. That proves nothing about its task, but nothing else would take it off the books again.
+    if (this.#world.machines.byUid(vm.metadata.uid) === undefined) this.#world.ledger.release(vm.metadata.uid);
     this.#machines.due(key);
   }
 
@@ -300,7 +313,7 @@ class ClusterServer {
     const same =
       old?.metadata.generation === host.metadata.generation &&
       isDeepStrictEqual(old?.metadata.annotations, host.metadata.annotations);
-    if (!same && host.spec.cluster === this.#world.cluster) this.#hostChanged(host.spec.hostname);
+    if (!same) this.#hostChanged(host.spec.hostname);
   }
 
   #hostChanged(hostname: string): void {
@@ -344,9 +357,7 @@ class ClusterServer {
     const { client, clock, clusters, cluster: name, hosts, ledger, agents } = this.#world;
     const cluster = clusters.get(name);
     if (!cluster || clock.monotonic() - this.#clusterWrittenMs < clusterPaceMs) return;
-    const away = hosts
-      .list()
-      .filter(({ spec }) => spec.cluster === name && !agents.get(spec.hostname) && !ledger.view(spec.hostname));
+    const away = hosts.list().filter(({ spec }) => !agents.get(spec.hostname) && !ledger.view(spec.hostname));
     const status = clusterStatus({
       cluster,
       frameworkId: this.#framework.id.value,

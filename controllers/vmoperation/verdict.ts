@@ -46,19 +46,26 @@ export function verdict(
   if (status?.vmUID !== undefined && status.vmUID !== machine.metadata.uid)
     return end('Failed', `Machine ${spec.vm} was replaced by another one of that name after this was accepted`);
   if (nowMs >= deadlineMs(operation)) return end('Failed', lateMessage(operation));
-  if (status?.phase === 'InProgress') return undefined;
+  const cluster = machine.status?.attempt?.cluster;
+  if (status?.phase === 'InProgress') return handedTo(cluster, status);
   const later = siblings.find(
     (other) => isLater(other, operation) && makesPointless[other.spec.type].includes(spec.type),
   );
   if (later) return end('Superseded', `${later.metadata.name} asked for ${later.spec.type} afterwards`);
   // With a live attempt the cluster server takes it from here; without one only the machine's own course can settle it.
-  if (status?.phase === 'Pending' && machine.status?.attempt !== undefined) return undefined;
+  if (status?.phase === 'Pending' && machine.status?.attempt !== undefined) return handedTo(cluster, status);
   const refusal = refusalOf(spec.type, machine);
   if (refusal) return end('Failed', refusal);
   const needless = needlessBecause(spec.type, machine);
   if (needless) return end('Completed', needless);
   if (status?.phase === 'Pending') return undefined;
-  return { ...status, phase: 'Pending', vmUID: machine.metadata.uid, message: 'Accepted' };
+  const accepted: VMOperationStatus = { ...status, phase: 'Pending', vmUID: machine.metadata.uid, message: 'Accepted' };
+  return handedTo(cluster, accepted) ?? accepted;
+}
+
+/** A cluster server sees the operations that name its cluster. undefined if this one does already, or if no cluster has the machine. */
+function handedTo(cluster: string | undefined, status: VMOperationStatus): VMOperationStatus | undefined {
+  return cluster === undefined || cluster === status.cluster ? undefined : { ...status, cluster };
 }
 
 /** When the verdict changes by time alone. */

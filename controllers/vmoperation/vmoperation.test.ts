@@ -65,6 +65,26 @@ describe('vmoperation', () => {
     expect(status?.finishedAt !== undefined).toBe(expected !== 'Pending');
   });
 
+  it('names the cluster that has the machine, from when one has it, and another one if it moves', async () => {
+    const world = await withMachine('Manual', { phase: 'Scheduling' });
+    const machine = { name: 'web-0', namespace: 'default' };
+    await ask(world, 'Stop', 'op');
+    await settles(world);
+    expect(await statusOf(world, 'op')).toMatchObject({ phase: 'Pending' });
+    expect(await statusOf(world, 'op')).not.toHaveProperty('cluster');
+    for (const cluster of ['lab', 'annex']) {
+      await world.api.patchStatus(VirtualMachine, machine, {
+        status: { phase: 'Running', attempt: { number: 1, cluster } },
+      });
+      await settles(world);
+      expect(await statusOf(world, 'op')).toMatchObject({ phase: 'Pending', cluster });
+    }
+    await world.api.patchStatus(VMOperation, { name: 'op', namespace: 'default' }, { status: { phase: 'InProgress' } });
+    await world.api.patchStatus(VirtualMachine, machine, { status: { attempt: { cluster: 'lab' } } });
+    await settles(world);
+    expect(await statusOf(world, 'op')).toMatchObject({ phase: 'InProgress', cluster: 'lab' });
+  });
+
   it('refuses a machine that is not there, is going, or was replaced after it was accepted', async () => {
     const world = await withMachine();
     await ask(world, 'Stop', 'elsewhere', { vm: 'nobody' });

@@ -64,6 +64,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
   readonly singular: string;
   readonly shortNames: readonly string[];
   readonly namespaced: boolean;
+  /** Paths that field selectors may name besides metadata.name and metadata.namespace. */
+  readonly selectableFields?: readonly string[];
   /** Objects are asked for as metav1.PartialObjectMetadata: no spec, no status. For whoever only needs to know what there is. */
   readonly metadataOnly?: boolean;
   /** Never there at run time; carries the type only. */

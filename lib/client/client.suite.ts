@@ -1,7 +1,7 @@
 /** What every Client does, whatever is behind it. Run against memory here and against the API server over HTTP in test/. */
 import { describe, expect, it } from 'vitest';
 import { ConfigMap, Namespace } from '#lib/api/core.ts';
-import { InstanceType, VMPool } from '#lib/api/generated/index.ts';
+import { InstanceType, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import type { Draft, Kind, KubeObject } from '#lib/api/meta.ts';
 import type { ErrorCode } from '#lib/std/errors.ts';
 import type { Client, WatchEvent } from './client.ts';
@@ -224,6 +224,33 @@ function listsAndWatches(make: () => Promise<ClientUnderTest>): void {
     expect(await names({ labelSelector: '!tier' })).toEqual([]);
     expect(await names({ fieldSelector: 'metadata.name=b' })).toEqual(['b']);
     await refused(client.list(VMPool, { fieldSelector: 'spec.replicas=1' }), 'BadRequest');
+  });
+
+  it('list() selects by the fields that the definition of a kind names; one that is absent is empty', async () => {
+    await using world = await make();
+    const { client } = world;
+    for (const [name, cluster] of [
+      ['a', 'lab'],
+      ['b', 'annex'],
+      ['c', undefined],
+    ] as const)
+      await client.create(VirtualMachine, {
+        ...{
+          apiVersion: 'computefactory.io/v1alpha1',
+          kind: 'VirtualMachine',
+          metadata: { name, namespace: 'default' },
+        },
+        spec: {
+          image: { name: 'debian' },
+          resources: { cores: 1, memory: '1Gi' },
+          ...(cluster && { placement: { cluster } }),
+        } as never,
+      });
+    const names = async (fieldSelector: string) =>
+      (await client.list(VirtualMachine, { fieldSelector })).items.map((item) => item.metadata.name);
+    expect(await names('spec.placement.cluster=lab')).toEqual(['a']);
+    expect(await names('spec.placement.cluster!=lab')).toEqual(['b', 'c']);
+    expect(await names('spec.placement.cluster=,status.attempt.cluster=')).toEqual(['c']);
   });
 
   it('watch() tells everything after the list, in order, and again from the same place', async () => {

@@ -1,5 +1,5 @@
 /**
- * Keeps a copy of all objects of one kind: all that is there, then every change to it, for ever. As client-go's reflector:
+ * Keeps a copy of all objects of one kind, or of a selection of them: all that is there, then every change to it, for ever. As client-go's reflector:
  *
  *   list ──► watch ──► ended by the server, or broken: watch again from the last revision heard of (bookmarks count)
  *    ▲         │
@@ -50,6 +50,7 @@ const shortestWatchMs = 1_000;
 export class Informer<T extends KubeObject> {
   readonly kind: Kind<T>;
   readonly #deps: InformerDeps;
+  readonly #selection: { readonly fieldSelector?: string };
   readonly #store: IndexedStore<T>;
   readonly #listeners: Listener<T>[] = [];
   readonly #synced = Promise.withResolvers<void>();
@@ -59,8 +60,10 @@ export class Informer<T extends KubeObject> {
   #watchLists = true;
   #revision = 0n;
 
-  constructor(kind: Kind<T>, deps: InformerDeps) {
+  /** `fieldSelector`: of those that match only; one that no longer does is told as deleted. */
+  constructor(kind: Kind<T>, deps: InformerDeps, fieldSelector?: string) {
     this.kind = kind;
+    this.#selection = fieldSelector === undefined ? {} : { fieldSelector };
     this.#deps = { ...deps, log: deps.log.child({ informer: kind.plural }) };
     this.#store = new IndexedStore(kind);
   }
@@ -129,7 +132,7 @@ export class Informer<T extends KubeObject> {
       }
     }
     if (this.#version === undefined) {
-      const { items, resourceVersion } = await this.#deps.client.list(this.kind, { signal });
+      const { items, resourceVersion } = await this.#deps.client.list(this.kind, { ...this.#selection, signal });
       this.#replace(items, resourceVersion);
     }
     for await (const event of this.#watch(this.#version!, signal)) this.#hear(event);
@@ -166,7 +169,7 @@ export class Informer<T extends KubeObject> {
     const { client, random } = this.#deps;
     // Spread over five minutes, so that a restarted server is not asked by everyone at once again and again.
     const timeoutSeconds = 300 + Math.floor(random.next() * 300);
-    return client.watch(this.kind, { resourceVersion, timeoutSeconds, signal });
+    return client.watch(this.kind, { ...this.#selection, resourceVersion, timeoutSeconds, signal });
   }
 
   #hear(event: WatchEvent<T>): void {

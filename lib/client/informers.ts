@@ -1,12 +1,12 @@
-/** One informer per kind, shared by everyone who reads it in this process. */
+/** One informer per kind and selection, shared by everyone who reads it in this process. */
 import type { Kind, KubeObject } from '#lib/api/meta.ts';
 import { Informer, type InformerDeps } from './informer.ts';
 import { kindId } from './kind-id.ts';
 
 export interface Informers {
-  /** The informer of a kind, made at the first call. Kinds asked for after `start` are refused. */
-  of<T extends KubeObject>(kind: Kind<T>): Informer<T>;
-  /** The informer of a kind, if anybody asked for it. */
+  /** The informer of a kind, or of a selection of it, made at the first call. What is asked for after `start` is refused. */
+  of<T extends KubeObject>(kind: Kind<T>, fieldSelector?: string): Informer<T>;
+  /** The informer of a whole kind, if anybody asked for it. */
   known(kind: Kind): Pick<Informer<KubeObject>, 'revision' | 'hasSynced'> | undefined;
   /** Runs all of them until the signal aborts. */
   start(signal: AbortSignal): Promise<void>;
@@ -21,12 +21,13 @@ export function createInformers(deps: InformerDeps): Informers {
   const informers = new Map<string, AnyInformer>();
   let started = false;
   return {
-    of<T extends KubeObject>(kind: Kind<T>): Informer<T> {
-      const known = informers.get(kindId(kind));
+    of<T extends KubeObject>(kind: Kind<T>, fieldSelector?: string): Informer<T> {
+      const id = fieldSelector === undefined ? kindId(kind) : `${kindId(kind)}?${fieldSelector}`;
+      const known = informers.get(id);
       if (known) return known as AnyInformer as Informer<T>;
       if (started) throw new Error(`Cannot begin to watch ${kind.kind} now: ask for its informer before they start`);
-      const informer = new Informer(kind, deps);
-      informers.set(kindId(kind), informer);
+      const informer = new Informer(kind, deps, fieldSelector);
+      informers.set(id, informer);
       return informer;
     },
     known: (kind) => informers.get(kindId(kind)),

@@ -113,7 +113,7 @@ class MemoryServer {
   }
 
   list<T extends KubeObject>(kind: Kind<T>, options: ListOptions): ObjectList<T> {
-    const found = this.store.list(kindId(kind)).filter(selects(options)) as readonly KubeObject[] as readonly T[];
+    const found = this.store.list(kindId(kind)).filter(selects(kind, options)) as readonly KubeObject[] as readonly T[];
     return { items: found.map((object) => seen(kind, object)), resourceVersion: String(this.store.revision) };
   }
 
@@ -175,7 +175,7 @@ class MemoryServer {
     const { signal, timeoutSeconds = 1800 } = options;
     signal?.throwIfAborted();
     signal?.addEventListener('abort', () => this.store.wake(), { once: true });
-    const matches = selects(options);
+    const matches = selects(kind, options);
     const epoch = this.#watchEpoch;
     let bookmarks = this.#bookmarks;
     if (options.resourceVersion === '' && !this.#watchList)
@@ -259,9 +259,9 @@ function seenThrough(
   };
 }
 
-function selects(options: ListOptions): Selects {
+function selects(kind: Kind, options: ListOptions): Selects {
   const byLabels = labelSelector(options.labelSelector ?? '');
-  const byFields = fieldSelector(options.fieldSelector ?? '');
+  const byFields = fieldSelector(options.fieldSelector ?? '', kind.selectableFields);
   const { namespace } = options;
   return (object) =>
     (namespace === undefined || object.metadata.namespace === namespace) && byLabels(object) && byFields(object);

@@ -29,11 +29,11 @@ export function labelSelector(selector: string): Selects {
   return ({ metadata }) => requirements.every((requirement) => matchesRequirement(requirement, metadata.labels ?? {}));
 }
 
-/** metadata.name and metadata.namespace for every kind; for Events also what they are about. */
-export function fieldSelector(selector: string): Selects {
+/** metadata.name and metadata.namespace for every kind; for Events also what they are about, for other kinds what their definition names. */
+export function fieldSelector(selector: string, selectable: readonly string[] = []): Selects {
   const requirements = terms(selector).map(parseTerm);
   for (const { key } of requirements)
-    if (!/^(metadata\.(name|namespace)|involvedObject\.\w+|reason|type)$/.test(key))
+    if (!/^(metadata\.(name|namespace)|involvedObject\.\w+|reason|type)$/.test(key) && !selectable.includes(key))
       throw new ApiError('BadRequest', `field label not supported: ${key}`);
   return (object) =>
     requirements.every((requirement) =>

@@ -97,5 +97,8 @@ export const Host: Kind<Host> = {
   shortNames: [
     'host'
   ],
-  namespaced: false
+  namespaced: false,
+  selectableFields: [
+    'spec.cluster'
+  ]
 };

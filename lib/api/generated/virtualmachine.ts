@@ -212,5 +212,10 @@ export const VirtualMachine: Kind<VirtualMachine> = {
   shortNames: [
     'vm'
   ],
-  namespaced: true
+  namespaced: true,
+  selectableFields: [
+    'spec.placement.cluster',
+    'status.attempt.cluster',
+    'status.phase'
+  ]
 };

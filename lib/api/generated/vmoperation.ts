@@ -29,6 +29,8 @@ export interface VMOperationStatus {
   readonly phase?: 'Pending' | 'InProgress' | 'Completed' | 'Failed' | 'Superseded';
   /** The machine it was accepted for. */
   readonly vmUID?: string;
+  /** Cluster of the machine's live attempt, whose cluster server carries it out. */
+  readonly cluster?: string;
   /** What happened. */
   readonly message?: string;
   /** When it was sent first. */
@@ -46,5 +48,8 @@ export const VMOperation: Kind<VMOperation> = {
   shortNames: [
     'vmop'
   ],
-  namespaced: true
+  namespaced: true,
+  selectableFields: [
+    'status.cluster'
+  ]
 };
