@@ -22,6 +22,16 @@ export async function lookUp<T extends ApiObject = ApiObject>(
   return kv && read<T>(kv);
 }
 
+/** The same for rules that may go by what was so a moment ago: the store is asked only for what is not known. */
+export async function lookUpRecent(
+  context: ServerContext,
+  place: Place,
+  namespace: string | undefined,
+  name: string,
+): Promise<ApiObject | undefined> {
+  return context.caches.peek(place, namespace, name) ?? (await lookUp(context, place, namespace, name));
+}
+
 /** All of a namespace: for rules that are asked seldom. */
 export async function lookUpAll<T extends ApiObject = ApiObject>(
   { store }: ServerContext,

@@ -7,7 +7,7 @@ import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { publicNamespace } from '#lib/api/names.ts';
 import type { Cause } from '#lib/std/errors.ts';
-import { lookUp, ours, type Place, unusable } from './look-up.ts';
+import { lookUpRecent, ours, type Place, unusable } from './look-up.ts';
 import type { AdmissionRequest } from './rules.ts';
 
 interface Reference {
@@ -63,7 +63,7 @@ export function warnOfReferences(path: readonly string[]) {
     const fresh = referencesOf(object, path).filter((reference) => !before.has(target(reference)));
     await Promise.all(
       fresh.map(async ({ field, kind, place, namespace, name }) => {
-        const why = unusable(await lookUp(request.context, place, namespace, name));
+        const why = unusable(await lookUpRecent(request.context, place, namespace, name));
         if (why) request.warn(`${field}: ${kind} "${name}" ${why}; nothing starts until there is one`);
       }),
     );

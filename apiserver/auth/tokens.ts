@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { Identity } from './authenticate.ts';
 import { authenticatedGroup, type User } from './user.ts';
 
@@ -33,7 +33,7 @@ function readLine(line: string, number: number): Entry {
 }
 
 function digestOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+  return hash('sha256', token, 'buffer');
 }
 
 /** Compares with every entry in constant time, so that the time of an answer says nothing about a token. */

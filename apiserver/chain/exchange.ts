@@ -92,6 +92,6 @@ export class Exchange {
 
 /** Runs the steps, outermost first. */
 export function runChain(steps: readonly Step[], exchange: Exchange): Promise<void> {
-  const from = async (index: number): Promise<void> => await steps[index]?.(exchange, () => from(index + 1));
+  const from = (index: number): Promise<void> => steps[index]?.(exchange, () => from(index + 1)) ?? Promise.resolve();
   return from(0);
 }

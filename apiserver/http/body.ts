@@ -13,22 +13,31 @@ export const maxBodyBytes = 3 * 1024 * 1024;
  * The whole body. RequestEntityTooLarge beyond the limit; BadRequest if the client stopped in the middle. The stream is not destroyed then:
  * with it would go the connection, and the client would never hear why.
  */
-export async function readBody(request: HttpRequest, signal: AbortSignal, limit = maxBodyBytes): Promise<Buffer> {
-  if (Number(request.headers['content-length']) > limit) throw tooLarge(limit);
+export function readBody(request: HttpRequest, signal: AbortSignal, limit = maxBodyBytes): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let size = 0;
-  try {
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      signal.throwIfAborted();
-      size += (chunk as Buffer).length;
-      if (size > limit) throw tooLarge(limit);
-      chunks.push(chunk as Buffer);
-    }
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    throw new ApiError('BadRequest', 'the body of the request ended too early', { cause: error });
-  }
-  return Buffer.concat(chunks);
+  const refuse = (error: unknown) => {
+    request.off('data', take).pause();
+    reject(error);
+  };
+  const take = (chunk: Buffer) => {
+    size += chunk.length;
+    chunks.push(chunk);
+    if (signal.aborted) refuse(signal.reason);
+    else if (size > limit) refuse(tooLarge(limit));
+  };
+  const endedEarly = (cause?: unknown) =>
+    refuse(new ApiError('BadRequest', 'the body of the request ended too early', { cause }));
+  if (Number(request.headers['content-length']) > limit) reject(tooLarge(limit));
+  else if (request.destroyed) endedEarly();
+  else
+    request
+      .on('data', take)
+      .once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+      .once('error', endedEarly)
+      .once('close', () => endedEarly());
+  return promise;
 }
 
 function tooLarge(limit: number): ApiError {

@@ -19,7 +19,7 @@ export function patternOf(source: string): Pattern {
   return pattern;
 }
 
-/** Half a microsecond for a character adds up, and nothing that a schema describes by a pattern is as long. */
+/** Nothing that a schema describes by a pattern is longer, and what is read in linear time takes time all the same. */
 const maxFitting = 32 * 1024;
 
 /** Whether a field's value is as the `pattern` of its schema says; one of more than 32 KiB is not. */
@@ -36,7 +36,8 @@ export function keptPattern(source: string): Pattern | undefined {
 export function compilePattern(source: string): Pattern {
   const expression = RE2JS.compile(source);
   return {
-    test: (text) => expression.matcher(text).find(),
+    // Of all its ways to look for a match the fastest: it need not say where it is.
+    test: (text) => expression.test(text),
     find: (text, limit) => {
       const matcher = expression.matcher(text);
       const found: string[] = [];

@@ -7,12 +7,14 @@ import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { decodeStored, isStorageVersion } from './codec.ts';
-import { prefixOf } from './keys.ts';
+import { keyOf, prefixOf } from './keys.ts';
 import { type ObjectCache, versionView } from './version-view.ts';
 
 export interface Caches extends Disposable {
   /** Never loaded at once: wait for it, or read from the store. */
   of(resource: Resource): ObjectCache;
+  /** What is known of an object without asking the store: a moment old, and nothing while the cache is loading. */
+  peek(place: Pick<Resource, 'group' | 'plural'>, namespace: string | undefined, name: string): StoredObject | undefined;
   /**
    * Says which resources there are from now on. Caches of new ones begin to load. Those of resources that are gone or defined anew end,
    * and with them the watches of their clients, who come back for the new definition.
@@ -58,6 +60,7 @@ export function createCaches(options: CachesOptions): Caches {
       const { cache } = slots.get(prefixOf(resource)) ?? open(resource);
       return isStorageVersion(resource) ? cache : versionView(cache, resource);
     },
+    peek: (place, namespace, name) => slots.get(prefixOf(place))?.cache.get(keyOf(place, namespace, name))?.object,
     follow(resources) {
       const first = new Map<string, Resource>();
       for (const resource of resources) if (!first.has(prefixOf(resource))) first.set(prefixOf(resource), resource);

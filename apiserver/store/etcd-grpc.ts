@@ -61,7 +61,8 @@ export interface MemberStatus {
 
 /**
  * For every connection to etcd. Messages: a list of a few thousand objects is larger than gRPC's 4 MiB. Keepalive: a peer that
- * vanished without a word is noticed within 15 s. Reconnect: the default waits up to two minutes after an outage.
+ * vanished without a word is noticed within 15 s. Reconnect: the default waits up to two minutes after an outage. Retries and channelz: who
+ * repeats a write must know what became of the first, and nobody asks for the statistics; each costs time on every call.
  */
 export const channelOptions: grpc.ChannelOptions = {
   'grpc.max_receive_message_length': -1,
@@ -72,6 +73,8 @@ export const channelOptions: grpc.ChannelOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.min_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
+  'grpc.enable_retries': 0,
+  'grpc.enable_channelz': 0,
 };
 
 interface WatchClient extends grpc.Client {

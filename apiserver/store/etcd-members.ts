@@ -17,6 +17,20 @@ const nothing = {
   _altReturn: undefined as never,
 };
 
+/**
+ * Begins a call without the stack that gRPC notes down for every call, lest it fail: that took a fifth of the time of a call, and our own
+ * errors say what was being done.
+ */
+function withoutStack<T>(call: () => T): T {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return call();
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}
+
 export function faultHandling(memberCount: number, clock: Clock): FaultHandling {
   const downUntilMs = new Map<string, number>();
   const isDown = (member: string) => (downUntilMs.get(member) ?? 0) > clock.monotonic();
@@ -28,7 +42,7 @@ export function faultHandling(memberCount: number, clock: Clock): FaultHandling 
       async execute(call) {
         if (isDown(member) && someAreUp()) throw new Error(`${member} did not answer a moment ago`);
         try {
-          const answer = await call({ signal: neverAborted });
+          const answer = await withoutStack(() => call({ signal: neverAborted }));
           downUntilMs.delete(member);
           return answer;
         } catch (error) {
