@@ -33,7 +33,7 @@ export function jsonPatch(document: Json, patch: Json): Json {
     );
   let result = copyJson(document);
   const budget: Budget = { copiedBytes: maxCopiedBytes, moved: maxMoved };
-  for (const operation of patch.map(readOperation)) result = applyOperation(result, operation, budget);
+  for (const operation of patch) result = applyOperation(result, readOperation(operation), budget);
   return result;
 }
 
