@@ -14,7 +14,11 @@ export interface Caches extends Disposable {
   /** Never loaded at once: wait for it, or read from the store. */
   of(resource: Resource): ObjectCache;
   /** What is known of an object without asking the store: a moment old, and nothing while the cache is loading. */
-  peek(place: Pick<Resource, 'group' | 'plural'>, namespace: string | undefined, name: string): StoredObject | undefined;
+  peek(
+    place: Pick<Resource, 'group' | 'plural'>,
+    namespace: string | undefined,
+    name: string,
+  ): StoredObject | undefined;
   /**
    * Says which resources there are from now on. Caches of new ones begin to load. Those of resources that are gone or defined anew end,
    * and with them the watches of their clients, who come back for the new definition.
