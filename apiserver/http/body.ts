@@ -36,7 +36,9 @@ export function readBody(request: HttpRequest, signal: AbortSignal, limit = maxB
       .on('data', take)
       .once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
       .once('error', endedEarly)
-      .once('close', () => endedEarly());
+      .once('close', () => {
+        if (!request.readableEnded) endedEarly();
+      });
   return promise;
 }
 
