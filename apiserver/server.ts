@@ -18,6 +18,8 @@ import { serviceAccountTokens } from './auth/service-account-tokens.ts';
 import { readTokens } from './auth/tokens.ts';
 import { createDefaults, type Patience, waitForRoles, waitForStore } from './bootstrap.ts';
 import { createLeaving } from './chain/leaving.ts';
+import { cachedObjects, confineClusterServers } from './cluster-server/authorizer.ts';
+import { followClusters } from './cluster-server/follow-clusters.ts';
 import { trackConnections } from './connections.ts';
 import { createConsole } from './console/console.ts';
 import { Definitions } from './definitions/definitions.ts';
@@ -105,7 +107,8 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     ...(accountTokens ? [accountTokens.authenticator] : []),
     ...(options.oidc ? [forThisServer(oidcTokens(options.oidc, clock), audiences)] : []),
   ];
-  const access = stack.use(createAccess({ tokens, audiences, authorizers: [allowMasters], policy, clock, log }));
+  const authorizers = [allowMasters, confineClusterServers(cachedObjects(caches, registry))];
+  const access = stack.use(createAccess({ tokens, audiences, authorizers, policy, clock, log }));
   const context: ServerContext = { access, serviceAccountTokens: accountTokens, store, caches, clock, random };
   const patience: Patience = {
     clock,
@@ -129,6 +132,7 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     ),
   };
   stack.use(followBoundObjects(caches, registry, () => access.recheck(), { clock, random, log }));
+  stack.use(followClusters(caches, registry, () => access.recheck(), { clock, random, log }));
   let stopping = false;
   const over = new AbortController();
   const server = secureServer(options);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readCrds } from '#apiserver/resources/crd.ts';
 import { type ApiServer, startServer } from '#apiserver/server.ts';
 import { openSqlite } from '#apiserver/store/sqlite.ts';
-import { programGroups } from '#lib/api/names.ts';
+import { clusterServerUser, programGroups } from '#lib/api/names.ts';
 import type { Endpoint } from '#lib/client/endpoint.ts';
 import { type HttpClient, httpClient } from '#lib/client/http-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -14,12 +14,16 @@ import { createAuthority, issue } from '#lib/tls/authority.ts';
 
 const crds = readCrds(join(import.meta.dirname, '..', 'crds'));
 
-/** Our own programs under the credentials that a local cluster gives them. */
+/** Our own programs under the credentials that a local cluster gives them; the Cluster is called lab. */
 export const programTokens = { controllers: 'c0ntrollers', clusterServer: 'cluster5erver' } as const;
 
-const programs = (['controllers', 'clusterServer'] as const)
-  .map((name) => `${programTokens[name]},${programGroups[name]},${name},"${programGroups[name]}"\n`)
-  .join('');
+const programs = [
+  ['controllers', programGroups.controllers],
+  ['clusterServer', clusterServerUser('lab')],
+] as const;
+const programRows = programs.map(
+  ([program, user]) => `${programTokens[program]},${user},${program},"${programGroups[program]}"\n`,
+);
 
 export interface ApiWorld extends AsyncDisposable {
   readonly server: ApiServer;
@@ -44,7 +48,7 @@ export async function apiWorld(): Promise<ApiWorld> {
       store,
       listen: { host: '127.0.0.1', port: 0 },
       tls: { certificate, key, clientCa: authority.certificate },
-      tokens: `t0ken,admin,1,"system:masters"\n${programs}`,
+      tokens: `t0ken,admin,1,"system:masters"\n${programRows.join('')}`,
       crds,
     });
   const endpointOf = ({ url }: ApiServer): Endpoint => ({

@@ -3,6 +3,8 @@
  * and objects that may not be deleted. They hold for every part that is written.
  */
 
+import { restrictClusterServer } from '#apiserver/cluster-server/admit.ts';
+import { clusterServerOf } from '#apiserver/cluster-server/identity.ts';
 import { definitionRules } from '#apiserver/definitions/rules.ts';
 import type { Call } from '#apiserver/http/call.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
@@ -69,13 +71,16 @@ export function admissionCauses(
   return causes.filter(({ field, message }) => !before.has(`${field}: ${message}`));
 }
 
-/** Asks the rules that look beyond the object; undefined if its kind has none, which costs nothing. */
+/** Asks the rules that look beyond the object, at who asks first; undefined if its kind has none, which costs nothing. */
 export function admit(
   object: ApiObject,
   old: StoredObject | undefined,
   request: AdmissionRequest,
 ): Promise<void> | undefined {
-  return rulesOf(request.resource).admit?.(object, old, request);
+  const { admit: rule } = rulesOf(request.resource);
+  const server = clusterServerOf(request.user);
+  if (!server) return rule?.(object, old, request);
+  return restrictClusterServer(object, old, server.cluster, request).then(() => rule?.(object, old, request));
 }
 
 /** The change, once those rules allow it. What goes away is not asked about. */

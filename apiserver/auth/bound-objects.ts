@@ -53,6 +53,6 @@ export function followBoundObjects(
   const { signal } = stopping;
   for (const resource of registry.of({ group: '', version: 'v1' }))
     if (Object.values(plurals).includes(resource.plural))
-      void follow(caches.of(resource), follower, { ...options, signal });
+      void follow(() => caches.of(resource), follower, { ...options, signal });
   return { [Symbol.dispose]: () => stopping.abort(new Error('Bound objects are not followed any more')) };
 }

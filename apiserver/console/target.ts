@@ -8,7 +8,7 @@ import { Secret } from '#lib/api/core.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { Kind } from '#lib/api/meta.ts';
-import { hostObjectName, systemNamespace } from '#lib/api/names.ts';
+import { consoleSecretName, hostObjectName, systemNamespace } from '#lib/api/names.ts';
 import { ApiError } from '#lib/std/errors.ts';
 
 /** Where the console of a machine is, and what opens it. */
@@ -36,7 +36,10 @@ export async function consoleTarget(
   const base = atPath(host, ['status', 'executor', 'consoleURL']);
   if (typeof base !== 'string')
     throw unavailable(`host "${hostName}" serves no consoles: its status names no consoleURL`);
-  const secretName = `console-${hostName}`;
+  // Of two Clusters, one named like the beginning of the other, hosts may come out under one name.
+  if (atPath(host, ['spec', 'cluster']) !== attempt.cluster)
+    throw unavailable(`host "${hostName}" is not of cluster "${attempt.cluster}"`);
+  const secretName = consoleSecretName(hostName);
   const missing = `the secret ${systemNamespace}/${secretName} is missing`;
   const secret = await readOr(context, registry, Secret, systemNamespace, secretName, missing);
   return {

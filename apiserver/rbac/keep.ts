@@ -47,7 +47,7 @@ export function keepPolicy(policy: Policy, options: KeepOptions): PolicyKeeper {
       },
     };
     // Ends when told to, and reports what goes wrong.
-    void follow(caches.of(rbacResources[kind]), follower, { clock, random, log, signal });
+    void follow(() => caches.of(rbacResources[kind]), follower, { clock, random, log, signal });
     return promise;
   });
   return {

@@ -1,3 +1,4 @@
+import { clusterServerOf } from '#apiserver/cluster-server/identity.ts';
 import type { Answer, Call } from '#apiserver/http/call.ts';
 import { badRequest } from '#apiserver/http/status.ts';
 import type { JsonObject } from '#apiserver/json/json.ts';
@@ -18,8 +19,10 @@ export async function reviewOwnRules({ access }: ServerContext, call: Call): Pro
     if (resources) resourceRules.push({ ...shared, ...lists({ apiGroups, resources, resourceNames }) });
     if (nonResourceURLs) nonResourceRules.push({ ...shared, ...lists({ nonResourceURLs }) });
   }
-  const evaluationError = problems.length === 0 ? {} : { evaluationError: problems.join(', ') };
-  return answered(review, { resourceRules, nonResourceRules, incomplete: false, ...evaluationError });
+  const confined = clusterServerOf(call.user) !== undefined;
+  const notes = confined ? [...problems, 'a cluster server has these only on what is bound to its Cluster'] : problems;
+  const evaluationError = notes.length === 0 ? {} : { evaluationError: notes.join(', ') };
+  return answered(review, { resourceRules, nonResourceRules, incomplete: confined, ...evaluationError });
 }
 
 function lists(named: Readonly<Record<string, readonly string[] | undefined>>): JsonObject {

@@ -26,17 +26,27 @@ export interface FollowOptions {
 const loadMs = 5_000;
 const backoff = { firstMs: 50, maxMs: 5_000 };
 
-/** Until the signal aborts. A cache that starts anew is compared with what is known: while it loads, the last known state stays. */
-export async function follow(cache: ObjectCache, follower: Follower, options: FollowOptions): Promise<void> {
+/**
+ * Until the signal aborts. A cache that starts anew, or another one in its place, is compared with what is known: while it loads, or while
+ * there is none, the last known state stays.
+ */
+export async function follow(
+  source: () => ObjectCache | undefined,
+  follower: Follower,
+  options: FollowOptions,
+): Promise<void> {
   const { clock, random, log, signal } = options;
   const known = new Map<string, StoredObject>();
   for (let failures = 0; !signal.aborted; ) {
     try {
-      if (await cache.waitFor(0n, loadMs)) {
+      const cache = source();
+      if (!cache) await clock.sleep(loadMs, signal);
+      else if (await cache.waitFor(0n, loadMs)) {
         await followOnce(cache, follower, known, signal);
         failures = 0;
       }
     } catch (error) {
+      if (signal.aborted) return;
       failures++;
       log.warn('Cannot follow a cache, will try again', { error });
       await clock.sleep(backoffMs(failures, backoff, random), signal).catch(() => undefined);

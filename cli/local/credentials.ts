@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { programGroups } from '#lib/api/names.ts';
+import { clusterServerUser, programGroups } from '#lib/api/names.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import type { Random } from '#lib/std/random.ts';
 import { createAuthority, issue } from '#lib/tls/authority.ts';
@@ -15,7 +15,7 @@ const days = 365;
 const users = [
   { name: 'admin', user: 'admin', groups: ['system:masters'] },
   { name: 'controllers', user: programGroups.controllers, groups: [programGroups.controllers] },
-  { name: 'cluster-server', user: `${programGroups.clusterServer}:local`, groups: [programGroups.clusterServer] },
+  { name: 'cluster-server', user: clusterServerUser('local'), groups: [programGroups.clusterServer] },
 ] as const;
 
 /** Safe to repeat: the kubeconfig for the user is written last, and once it is there nothing is made again. */

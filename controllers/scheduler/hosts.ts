@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Secret } from '#lib/api/core.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import { apiVersionOf, ownerReference } from '#lib/api/meta.ts';
-import { group, hostObjectName, systemNamespace } from '#lib/api/names.ts';
+import { consoleSecretName, group, hostObjectName, systemNamespace } from '#lib/api/names.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { OperatorClient } from '#mesos/operator.ts';
 import type { Agent } from './agents.ts';
@@ -164,7 +164,7 @@ export class Hosts {
       token: encode(console.token),
       certificateSha256: encode(console.certificateSha256),
     };
-    const name = `console-${host.metadata.name}`;
+    const name = consoleSecretName(host.metadata.name);
     const metadata = { name, namespace: systemNamespace, ownerReferences: [ownerReference(host)] };
     try {
       await this.#world.client.create(Secret, { apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data });

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { lead } from '#controllers/runtime/leader.ts';
 import { Namespace } from '#lib/api/core.ts';
-import { systemNamespace } from '#lib/api/names.ts';
+import { clusterServerLease, systemNamespace } from '#lib/api/names.ts';
 import { connectFromFile } from '#lib/client/kubeconfig.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { jsonLog } from '#lib/std/log.ts';
@@ -49,7 +49,7 @@ await runMain(log, async (stack, signal) => {
   const { kubeconfig, cluster, identity } = readFlags(process.argv.slice(2));
   const client = stack.use(connectFromFile(kubeconfig));
   const common = { client, clock: systemClock, random: systemRandom, log: log.child({ cluster }) };
-  const name = `cluster-server-${cluster}`;
+  const name = clusterServerLease(cluster);
   const leader = { ...common, name, namespace: systemNamespace, identity };
   await lead(leader, signal, async (leading) => {
     const { metadata } = await client.get(Namespace, { name: systemNamespace }, { signal: leading });

@@ -13,6 +13,16 @@ export const programGroups = {
   clusterServer: 'system:computefactory:cluster-server',
 } as const;
 
+/** Whom the credential of a cluster server stands for. By this name the API server knows what is bound to it. */
+export function clusterServerUser(cluster: string): string {
+  return `${programGroups.clusterServer}:${cluster}`;
+}
+
+/** In the system namespace: which of the cluster servers of one Cluster leads. */
+export function clusterServerLease(cluster: string): string {
+  return `cluster-server-${cluster}`;
+}
+
 export const labels = {
   factory: 'computefactory.io/factory',
   pool: 'computefactory.io/pool',
@@ -69,4 +79,16 @@ export function leaseName(subnet: string, ip: string): string {
 /** Name of the Host object of one host of one cluster. */
 export function hostObjectName(cluster: string, hostname: string): string {
   return `${cluster}-${hostname.toLowerCase()}`;
+}
+
+const consoleSecretPrefix = 'console-';
+
+/** Secret in the system namespace that opens the consoles of a host. */
+export function consoleSecretName(hostObject: string): string {
+  return `${consoleSecretPrefix}${hostObject}`;
+}
+
+/** Name of the Host whose consoles the Secret opens; undefined if it is none of these. */
+export function hostOfConsoleSecret(secret: string): string | undefined {
+  return secret.startsWith(consoleSecretPrefix) ? secret.slice(consoleSecretPrefix.length) : undefined;
 }

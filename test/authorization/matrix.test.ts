@@ -6,12 +6,14 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
 import { type Account, type Cell, matrix } from './cells.ts';
+import { collectionOf, confinementCells, type Fact, facts } from './confinement.ts';
 import { type Manifest, Oracle, type Who, type Wish } from './oracle.ts';
 import { openSession, type Sent, send, sendAll } from './send.ts';
 
 const authenticated = 'system:authenticated';
 const namespaces = ['alpha', 'beta'];
 const robot = 'system:serviceaccount:beta:robot';
+const clusterServers = 'system:computefactory:cluster-server';
 const rbac = 'rbac.authorization.k8s.io';
 
 const account = (name: string, ...groups: readonly string[]): Account => ({
@@ -28,7 +30,10 @@ const accounts: readonly Account[] = [
   account('audrey', 'auditors'),
   account(robot),
   account('program-a', 'system:computefactory:controllers'),
-  account('program-b', 'system:computefactory:cluster-server'),
+  account('program-b', clusterServers),
+  account(`${clusterServers}:lab`, clusterServers),
+  account(`${clusterServers}:annex`, clusterServers),
+  account(`${clusterServers}:gone`, clusterServers),
 ];
 const byName = (name: string): Account => accounts.find((known) => known.name === name)!;
 
@@ -49,6 +54,7 @@ beforeAll(async () => {
   for (const name of namespaces)
     await make('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   for (const manifest of manifests) await make(pathOf(manifest), manifest);
+  for (const fact of facts) await makeFact(fact);
   oracle = new Oracle([...(await defaults()), ...manifests]);
   await settled();
 }, 60_000);
@@ -60,6 +66,17 @@ afterAll(async () => {
 async function make(path: string, body: object): Promise<void> {
   const reply = await started.request(path, { method: 'POST', body });
   expect(reply.status, reply.text).toBe(201);
+}
+
+async function makeFact(fact: Fact): Promise<void> {
+  const { group, version, kind, name, content, status } = fact;
+  const apiVersion = group === '' ? version : `${group}/${version}`;
+  await make(collectionOf(fact), { apiVersion, kind, metadata: { name }, ...content });
+  if (status === undefined) return;
+  const headers = { 'content-type': 'application/merge-patch+json' };
+  const path = `${collectionOf(fact)}/${name}/status`;
+  const reply = await started.request(path, { method: 'PATCH', headers, body: { status } });
+  expect(reply.status, reply.text).toBe(200);
 }
 
 function pathOf({ kind, metadata }: Manifest): string {
@@ -116,6 +133,17 @@ test('every verb on every kind, part and namespace, by users of every role', { t
   expect(allowed).toBeGreaterThan(cells.length / 10);
   expect(allowed).toBeLessThan(cells.length * 0.9);
 });
+
+test('every verb on objects that are bound to one cluster, to another, or to none, by their cluster servers', async () => {
+  const cells = confinementCells(accounts.filter(({ groups }) => groups.includes(clusterServers)));
+  const answers = await sendAll(session, cells, 24);
+  expect(deviations(cells, answers)).toEqual([]);
+  const allowed = cells.filter((_, index) => !wasRefused(answers[index]!));
+  const byServer = Map.groupBy(allowed, ({ who }) => who.name);
+  const counts = [...byServer].map(([name, { length }]) => `${name.split(':').at(-1)} ${length}`);
+  console.info(`Cluster servers: ${cells.length} cells, allowed: ${counts.join(', ')}`);
+  expect([...byServer.keys()].toSorted()).toEqual(['annex', 'lab'].map((name) => `${clusterServers}:${name}`));
+}, 60_000);
 
 test('paths that are no resources', async () => {
   const paths = [
@@ -358,8 +386,13 @@ describe('the default roles', () => {
     ['operator', { verb: 'delete', group: '', resource: 'namespaces', name: 'alpha' }, true],
     ['operator', { verb: 'get', group: '', resource: 'secrets' }, false],
     ['operator', { verb: 'delete', group: factory, resource: 'virtualmachines' }, false],
-    ['program-b', { verb: 'update', group: factory, resource: 'virtualmachines/status' }, true],
-    ['program-b', { verb: 'update', group: factory, resource: 'virtualmachines' }, false],
+    ['program-b', { verb: 'update', group: factory, resource: 'virtualmachines/status', name: 'held-lab' }, false],
+    [
+      `${clusterServers}:lab`,
+      { verb: 'update', group: factory, resource: 'virtualmachines/status', name: 'held-lab' },
+      true,
+    ],
+    [`${clusterServers}:lab`, { verb: 'update', group: factory, resource: 'virtualmachines', name: 'held-lab' }, false],
     ['program-b', { verb: 'list', group: '', resource: 'secrets' }, false],
     ['nobody', { verb: 'list', group: factory, resource: 'instancetypes' }, true],
     ['nobody', { verb: 'list', group: factory, resource: 'vmpools' }, false],

@@ -2,6 +2,8 @@
  * Who may do what, worked out a second time from the text of the roles: nothing here is shared with the server. It tries every rule of every
  * binding and knows no index, so that it can be wrong only about what a rule means.
  */
+import { isConfinedTo } from './confinement.ts';
+
 export interface Wish {
   readonly verb: string;
   readonly group: string;
@@ -9,6 +11,8 @@ export interface Wish {
   readonly resource: string;
   readonly namespace?: string;
   readonly name?: string;
+  /** Field selector of a list or watch. */
+  readonly fields?: string;
 }
 
 export interface Who {
@@ -41,7 +45,8 @@ export class Oracle {
   }
 
   may(who: Who, wish: Wish): boolean {
-    return who.groups.includes('system:masters') || this.rulesOf(who, wish.namespace).some((rule) => fits(rule, wish));
+    if (who.groups.includes('system:masters')) return true;
+    return isConfinedTo(who, wish) && this.rulesOf(who, wish.namespace).some((rule) => fits(rule, wish));
   }
 
   mayVisit(who: Who, path: string): boolean {
