@@ -112,6 +112,27 @@ test('a machine that does not run has no console, and one that does not exist ne
   expect(status.message).toContain('"web" is not running');
 });
 
+test('a host of another cluster that bears the same name gets no console', async () => {
+  await using host = await startHost();
+  await using started = await startTestServer();
+  await createMachine(started);
+  await runMachine(started, host);
+  await expectOk(started, `${namespace}/virtualmachines/web/status`, 'PATCH', {
+    status: { attempt: { cluster: 'east-h', host: '1' } },
+  });
+  await expectOk(started, '/apis/computefactory.io/v1alpha1/hosts', 'POST', {
+    apiVersion: 'computefactory.io/v1alpha1',
+    kind: 'Host',
+    metadata: { name: 'east-h-1' },
+    spec: { cluster: 'east', hostname: 'h-1' },
+  });
+  await expectOk(started, '/apis/computefactory.io/v1alpha1/hosts/east-h-1/status', 'PATCH', {
+    status: { executor: { consoleURL: host.url } },
+  });
+  expect((await refusal(openConsole(started))).message).toContain('host "east-h-1" is not of cluster "east-h"');
+  expect(host.requests).toEqual([]);
+});
+
 test('nobody gets a console without saying who they are', async () => {
   await using started = await startTestServer();
   await createMachine(started);

@@ -15,7 +15,7 @@ const usage = `Usage: factory-cluster-server --kubeconfig FILE --cluster NAME [-
 
 The Mesos framework of one cluster. Several may run; one leads, by Lease.
 
-  --kubeconfig FILE   How to reach the API server
+  --kubeconfig FILE   How to reach the API server, as system:computefactory:cluster-server:NAME
   --cluster NAME      The Cluster object to serve
   --identity NAME     Who leads, in the Lease. Unique per running process; one that is started again under the same name leads again at
                       once. The host name and a random word if left out`;
