@@ -39,9 +39,9 @@ export function followBoundObjects(
   caches: Caches,
   registry: Registry,
   gone: () => void,
-  options: Omit<FollowOptions, 'signal'>,
+  options: FollowOptions,
 ): Disposable {
-  const stopping = new AbortController();
+  const stack = new DisposableStack();
   const follower = {
     put: (object: StoredObject) => {
       if (isDeleting(object)) gone();
@@ -49,10 +49,8 @@ export function followBoundObjects(
     remove: () => gone(),
     changed() {},
   };
-  // Each ends when told to, and reports what goes wrong.
-  const { signal } = stopping;
   for (const resource of registry.of({ group: '', version: 'v1' }))
     if (Object.values(plurals).includes(resource.plural))
-      void follow(() => caches.of(resource), follower, { ...options, signal });
-  return { [Symbol.dispose]: () => stopping.abort(new Error('Bound objects are not followed any more')) };
+      stack.use(follow(() => caches.of(resource), follower, options));
+  return stack;
 }

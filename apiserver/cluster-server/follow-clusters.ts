@@ -8,15 +8,12 @@ export function followClusters(
   caches: Caches,
   registry: Registry,
   gone: () => void,
-  options: Omit<FollowOptions, 'signal'>,
+  options: FollowOptions,
 ): Disposable {
-  const stopping = new AbortController();
   // Looked up anew each time: a definition that changes has another cache.
   const source = () => {
     const clusters = registry.find(group, version, 'clusters');
     return clusters && caches.of(clusters);
   };
-  // Ends when told to, and reports what goes wrong.
-  void follow(source, { put() {}, remove: gone, changed() {} }, { ...options, signal: stopping.signal });
-  return { [Symbol.dispose]: () => stopping.abort(new Error('Clusters are not followed any more')) };
+  return follow(source, { put() {}, remove: gone, changed() {} }, options);
 }

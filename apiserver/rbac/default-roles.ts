@@ -92,7 +92,7 @@ const controllers: readonly PolicyRule[] = [
   { apiGroups: ['*'], resources: ['*'], verbs: [...read, 'patch', 'delete', 'deletecollection'] },
 ];
 
-/** factory-cluster-server: what it schedules, and what it tells of machines and hosts. */
+/** factory-cluster-server: what it schedules, and what it tells of machines and hosts; of its own Cluster alone (apiserver/cluster-server/). */
 const clusterServer: readonly PolicyRule[] = [
   election,
   on('', ['namespaces'], ['get']),

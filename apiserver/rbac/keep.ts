@@ -29,9 +29,8 @@ const aggregateDelayMs = 50;
 
 export function keepPolicy(policy: Policy, options: KeepOptions): PolicyKeeper {
   const { caches, clock, random, log, changed } = options;
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  const aggregator = createAggregator(options);
+  const stack = new DisposableStack();
+  const aggregator = stack.use(createAggregator(options));
   const loads = (Object.keys(rbacResources) as RbacKind[]).map((kind) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const follower = {
@@ -46,16 +45,12 @@ export function keepPolicy(policy: Policy, options: KeepOptions): PolicyKeeper {
         if (kind === 'ClusterRole') aggregator.wake();
       },
     };
-    // Ends when told to, and reports what goes wrong.
-    void follow(() => caches.of(rbacResources[kind]), follower, { clock, random, log, signal });
+    stack.use(follow(() => caches.of(rbacResources[kind]), follower, { clock, random, log }));
     return promise;
   });
   return {
     loaded: Promise.all(loads).then(() => undefined),
-    [Symbol.dispose]() {
-      stopping.abort(new Error('The policy is not kept any more'));
-      aggregator[Symbol.dispose]();
-    },
+    [Symbol.dispose]: () => stack.dispose(),
   };
 }
 

@@ -20,22 +20,28 @@ export interface FollowOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly signal: AbortSignal;
 }
 
 const loadMs = 5_000;
 const backoff = { firstMs: 50, maxMs: 5_000 };
 
 /**
- * Until the signal aborts. A cache that starts anew, or another one in its place, is compared with what is known: while it loads, or while
- * there is none, the last known state stays.
+ * Until disposed of. A cache that starts anew, or another one in its place, is compared with what is known: while it loads, or while there
+ * is none, the last known state stays.
  */
-export async function follow(
+export function follow(source: () => ObjectCache | undefined, follower: Follower, options: FollowOptions): Disposable {
+  const stopping = new AbortController();
+  // Ends when told to, and reports what goes wrong.
+  void keepFollowing(source, follower, options, stopping.signal);
+  return { [Symbol.dispose]: () => stopping.abort(new Error('The cache is not followed any more')) };
+}
+
+async function keepFollowing(
   source: () => ObjectCache | undefined,
   follower: Follower,
-  options: FollowOptions,
+  { clock, random, log }: FollowOptions,
+  signal: AbortSignal,
 ): Promise<void> {
-  const { clock, random, log, signal } = options;
   const known = new Map<string, StoredObject>();
   for (let failures = 0; !signal.aborted; ) {
     try {
