@@ -5,7 +5,7 @@
  * Tried again: reads that failed on the way or were answered with 429, 502, 503 or 504; writes only when the server refused to look at
  * them (429). A write without an answer may have been done: only its caller knows what to do then.
  */
-import { Agent, type Dispatcher } from 'undici';
+import { Agent, type Dispatcher, errors } from 'undici';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { ApiError, isCode, messageOf } from '#lib/std/errors.ts';
@@ -55,6 +55,8 @@ export interface Transport extends AsyncDisposable {
 }
 
 const tries = 4;
+/** Of a call's time. */
+const silentShare = 0.9;
 const maxAnswerBytes = 64 * 2 ** 20;
 /** More than the largest object a store takes. */
 const maxLineLength = 8 * 2 ** 20;
@@ -76,10 +78,15 @@ class HttpTransport implements Transport {
     this.#endpoint = endpoint;
     this.#options = options;
     this.#base = new URL(endpoint.server);
-    // HTTP/1.1: one watch per connection, so that the end of one connection is the end of one watch.
-    const common = { allowH2: false, connect: connectOptions(endpoint), keepAliveTimeout: 30_000 };
-    this.#calls = new Agent({ ...common, connections: options.connections, maxResponseSize: maxAnswerBytes });
-    this.#watches = new Agent({ ...common, bodyTimeout: options.watchIdleMs, headersTimeout: options.callTimeoutMs });
+    const common = { connect: connectOptions(endpoint), keepAliveTimeout: 30_000 };
+    // HTTP/2 for calls, where the server has it: what is sent and answered at the same time shares connections and system calls. A stream
+    // that is silent ends before the call's own deadline, since only then undici asks whether the connection still leads to anybody.
+    const silentMs = options.callTimeoutMs * silentShare;
+    const calls = { allowH2: true, connections: options.connections, headersTimeout: silentMs, bodyTimeout: silentMs };
+    this.#calls = new Agent({ ...common, ...calls, maxResponseSize: maxAnswerBytes });
+    // HTTP/1.1 for watches: one per connection, so that the end of one connection is the end of one watch.
+    const watches = { allowH2: false, bodyTimeout: options.watchIdleMs, headersTimeout: options.callTimeoutMs };
+    this.#watches = new Agent({ ...common, ...watches });
   }
 
   async call(request: HttpRequest): Promise<unknown> {
@@ -170,8 +177,13 @@ function asApiError(request: HttpRequest, error: unknown, timeout?: AbortSignal)
   if (request.signal?.aborted) return request.signal.reason;
   if (error instanceof ApiError) return error;
   const what = `${request.method} ${request.path}`;
-  if (timeout?.aborted) return new ApiError('Timeout', `${what} was not answered in time`, { cause: error });
+  if (timeout?.aborted || (timeout && isSilence(error)))
+    return new ApiError('Timeout', `${what} was not answered in time`, { cause: error });
   return new ApiError('ServiceUnavailable', `${what} got no answer: ${messageOf(error)}`, { cause: error });
+}
+
+function isSilence(error: unknown): boolean {
+  return error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError;
 }
 
 function mayTryAgain(request: HttpRequest, error: unknown): error is ApiError {
