@@ -24,7 +24,7 @@ export const defaultLimits: FairnessLimits = {
 };
 
 /** One user has at most this part of the seats. */
-const shareOfOne = 1 / 4;
+const shareOfOne = 1 / 3;
 /** Kubernetes' queueLengthLimit. */
 const queuedPerFlow = 50;
 const queued = 2_000;
