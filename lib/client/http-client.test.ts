@@ -1,13 +1,11 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createSecureServer } from 'node:http2';
-import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { ConfigMap } from '#lib/api/core.ts';
 import { VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
 import { seededRandom } from '#lib/std/random.ts';
-import { createAuthority, issue } from '#lib/tls/authority.ts';
 import { type HttpClient, type HttpClientOptions, httpClient } from './http-client.ts';
 
 interface Request {
@@ -43,18 +41,6 @@ async function serve(handler: Handler, options: Partial<HttpClientOptions> = {})
       server.closeAllConnections();
       server.close();
       await once(server, 'close');
-    },
-  };
-}
-
-async function listening(server: Server): Promise<AsyncDisposable & { readonly port: number }> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      server.close();
     },
   };
 }
@@ -190,31 +176,6 @@ describe('httpClient()', () => {
       { type: 'BOOKMARK', resourceVersion: '12' },
     ]);
     expect(world.requests[0]!.url).toContain('watch=true&allowWatchBookmarks=true&resourceVersion=5');
-  });
-
-  it('leaves a connection that leads to nobody any more', async () => {
-    const authority = await createAuthority('test');
-    const { certificate, key } = await issue(authority, { commonName: 'api', ips: ['127.0.0.1'], usage: 'server' });
-    const server = createSecureServer({ cert: certificate, key });
-    server.on('request', (_request, response) => response.end(JSON.stringify({ metadata: { name: 'a' } })));
-    await using far = await listening(server);
-    const pairs: Socket[][] = [];
-    await using near = await listening(
-      createTcpServer((socket) => {
-        const onward = connect(far.port, '127.0.0.1');
-        pairs.push([socket, onward]);
-        socket.pipe(onward).on('error', () => socket.destroy());
-        onward.pipe(socket).on('error', () => onward.destroy());
-      }),
-    );
-    const endpoint = { server: `https://127.0.0.1:${near.port}`, ca: authority.certificate };
-    await using client = httpClient(endpoint, { random: seededRandom(1), callTimeoutMs: 300, connections: 1 });
-    await client.get(ConfigMap, at);
-    // As a firewall does that has forgotten the connection.
-    for (const socket of pairs.flat()) socket.unpipe().pause();
-    await expect.poll(() => client.get(ConfigMap, at), { timeout: 10_000 }).toMatchObject({ metadata: { name: 'a' } });
-    expect(pairs.length).toBe(2);
-    for (const socket of pairs.flat()) socket.destroy();
   });
 
   it('says Expired, also when told inside the watch, and ServiceUnavailable when it is silent or cut off', async () => {
