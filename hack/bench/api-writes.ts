@@ -1,12 +1,12 @@
 /**
- * P1: creates of VirtualMachine objects (1 KiB) by 64 clients through the API server, against create-if-absent transactions of the same
- * bytes on the same etcd by the same number of clients. Authentication, roles, schema and admission are on, etcd's fsync is on.
+ * P1: creates of VirtualMachine objects (1 KiB), 64 at a time, through the API server over HTTP/2, against create-if-absent transactions of
+ * the same bytes on the same etcd, as many at a time. Authentication, roles, schema and admission are on, etcd's fsync is on.
  */
 import { Etcd3 } from 'etcd3';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { compare, percentile } from './compare.ts';
-import { machine } from './machine-object.ts';
+import { createReferences, machine } from './machine-object.ts';
 import { startBenchServer } from './server.ts';
 
 const clients = 64;
@@ -16,6 +16,7 @@ const pairs = 5;
 export async function apiWrites(): Promise<readonly string[]> {
   await using server = await startBenchServer();
   using raw = disposable(new Etcd3({ hosts: server.etcd }));
+  await createReferences(server.client);
   const latencies: number[] = [];
   let made = 0;
   let run = 0;

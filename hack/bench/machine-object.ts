@@ -1,3 +1,16 @@
+import { Image, Subnet } from '#lib/api/generated/index.ts';
+import type { Client } from '#lib/client/client.ts';
+
+/** What the machines name: usually it is there before them. */
+export async function createReferences(client: Client): Promise<void> {
+  const apiVersion = 'computefactory.io/v1alpha1';
+  const source = { file: { path: 'blender.img' } };
+  const image = { apiVersion, kind: 'Image', metadata: { name: 'blender', namespace: 'default' }, spec: { source } };
+  const subnet = { metadata: { name: 'studio', namespace: 'default' }, spec: { cidr: '10.0.0.0/16' } };
+  await client.create(Image, image);
+  await client.create(Subnet, { apiVersion, kind: 'Subnet', ...subnet });
+}
+
 /** A VirtualMachine of 1 KiB, as most figures use it. */
 export function machine(name: string) {
   return {
