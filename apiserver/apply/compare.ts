@@ -30,21 +30,48 @@ class Walk implements Comparison {
   /** undefined is what is not there. */
   visit(old: Json | undefined, next: Json | undefined, type: Type): void {
     if (old === next) return;
-    const before = old === undefined ? undefined : formOf(type, old);
-    const after = next === undefined ? undefined : formOf(type, next);
-    // Where the form has changed, one goes and the other comes.
-    if (before && before !== after) this.#visitAs(before, old, next, type);
-    if (after) this.#visitAs(after, old, next, type);
+    if (old === undefined && next !== undefined) this.#whole(this.added.at(this.#path), next, type);
+    else if (next === undefined && old !== undefined) this.#whole(this.removed.at(this.#path), old, type);
+    else this.#visitBoth(old!, next!, type);
   }
 
-  #visitAs(form: Form, old: Json | undefined, next: Json | undefined, type: Type): void {
+  /** All of a value that comes or goes, noted down at its place. */
+  #whole(place: GrowingSet, value: Json, type: Type): void {
+    place.owned = true;
+    const form = formOf(type, value);
+    if (form === 'map' && !type.map!.atomic) {
+      for (const [name, child] of Object.entries(objectOf(value) ?? {})) {
+        const below = memberType(type.map!, name);
+        if (below) this.#wholeBelow(place, fieldStep(name), [child], below);
+      }
+    } else if (form === 'list' && type.list!.kind !== 'atomic') {
+      for (const [step, same] of itemsByStep(listOf(value) ?? [], type.list!))
+        this.#wholeBelow(place, step, same, type.list!.items);
+    }
+  }
+
+  #wholeBelow(place: GrowingSet, step: string, [first, ...repeated]: readonly Json[], type: Type): void {
+    this.#path.push(step);
+    // Items that cannot be told apart are one whole.
+    if (repeated.length > 0) this.modified.add(this.#path);
+    else this.#whole(place.child(step), first!, type);
+    this.#path.pop();
+  }
+
+  #visitBoth(old: Json, next: Json, type: Type): void {
+    const before = formOf(type, old);
+    const after = formOf(type, next);
+    // Where the form has changed, one goes and the other comes.
+    if (before !== after) this.#visitAs(before, old, next, type);
+    this.#visitAs(after, old, next, type);
+  }
+
+  #visitAs(form: Form, old: Json, next: Json, type: Type): void {
     const whole =
       form === 'map'
         ? !this.#visitMaps(objectOf(old), objectOf(next), type.map!)
         : form === 'scalar' || !this.#visitLists(listOf(old), listOf(next), type.list!);
-    if (old === undefined) this.added.add(this.#path);
-    else if (next === undefined) this.removed.add(this.#path);
-    else if (whole && !equalJson(old, next)) this.modified.add(this.#path);
+    if (whole && !equalJson(old, next)) this.modified.add(this.#path);
   }
 
   /** False for a map that has to be looked at as a whole: an atomic one, or if there is nothing in either. */

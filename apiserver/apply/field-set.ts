@@ -82,13 +82,20 @@ export class GrowingSet implements FieldSet {
   readonly children = new Map<string, GrowingSet>();
 
   add(path: readonly string[]): void {
-    let here: GrowingSet = this;
-    for (const step of path) {
-      const next: GrowingSet = here.children.get(step) ?? new GrowingSet();
-      here.children.set(step, next);
-      here = next;
-    }
-    here.owned = true;
+    this.at(path).owned = true;
+  }
+
+  /** The node that a path leads to. */
+  at(path: readonly string[]): GrowingSet {
+    return path.reduce<GrowingSet>((here, step) => here.child(step), this);
+  }
+
+  child(step: string): GrowingSet {
+    const known = this.children.get(step);
+    if (known) return known;
+    const fresh = new GrowingSet();
+    this.children.set(step, fresh);
+    return fresh;
   }
 }
 

@@ -27,8 +27,9 @@ function pruneObject(
   const keep = schema['x-kubernetes-preserve-unknown-fields'] === true || schema.additionalProperties === true;
   for (const [name, value] of Object.entries(object)) {
     if (skip.has(name)) continue;
-    const here = path === '' ? name : `${path}.${name}`;
     const child = propertyOf(schema, name) ?? additional;
+    if (child && (value === null || typeof value !== 'object')) continue;
+    const here = path === '' ? name : `${path}.${name}`;
     if (child) pruneValue(value, child, here, unknown);
     else if (!keep) {
       unknown.push(here);
