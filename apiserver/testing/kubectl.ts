@@ -1,5 +1,5 @@
 /** The kubectl of this machine against a test server, with a home folder of its own. */
-import { execFile, execFileSync } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -11,11 +11,16 @@ export interface Output {
   readonly stderr: string;
 }
 
-/** Runs it to its end, at most 30 s. `input` is its standard input. */
-export type Kubectl = (
-  arguments_: readonly string[],
-  options?: { readonly input?: string; readonly editor?: string },
-) => Promise<Output>;
+export interface KubectlOptions {
+  /** Standard input. */
+  readonly input?: string;
+  readonly editor?: string;
+  /** Told all that was printed so far, on both outputs, each time there is more. `stop` ends it, with code 0. */
+  readonly heard?: (text: string, stop: () => void) => void;
+}
+
+/** Runs it to its end, at most 30 s. */
+export type Kubectl = (arguments_: readonly string[], options?: KubectlOptions) => Promise<Output>;
 
 /** The version of the kubectl that is found, or undefined if there is none. */
 export function kubectlVersion(): string | undefined {
@@ -40,13 +45,28 @@ export function createKubectl({ server, authority, token, folder }: TestServer, 
     'current-context': 'test',
   };
   writeFileSync(join(home, 'config'), stringify(config), { mode: 0o600 });
-  return (arguments_, { input = '', editor = 'false' } = {}) =>
+  return (arguments_, { input = '', editor = 'false', heard } = {}) =>
     new Promise((resolve, reject) => {
       const env = { PATH: process.env.PATH, HOME: home, KUBECONFIG: join(home, 'config'), KUBE_EDITOR: editor };
+      let stopped = false;
       const child = execFile(program, [...arguments_], { env, timeout: 30_000 }, (error, stdout, stderr) => {
-        if (error && typeof error.code !== 'number') reject(error);
-        else resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+        if (error && typeof error.code !== 'number' && !stopped) reject(error);
+        else resolve({ code: error && !stopped ? Number(error.code) : 0, stdout, stderr });
       });
+      if (heard)
+        follow(child, heard, () => {
+          stopped = true;
+          child.kill();
+        });
       child.stdin?.end(input);
+    });
+}
+
+function follow(child: ChildProcess, heard: NonNullable<KubectlOptions['heard']>, stop: () => void): void {
+  let text = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk: string) => {
+      text += chunk;
+      heard(text, stop);
     });
 }
