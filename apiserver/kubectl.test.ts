@@ -1,10 +1,10 @@
 /** The main thing a user does with an unmodified kubectl, in a few seconds; every command with every kubectl is in test/kubectl/. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { whyNot } from '#test/requires.ts';
 import { createKubectl, type Kubectl, kubectlVersion } from './testing/kubectl.ts';
 import { startTestServer, type TestServer } from './testing/start.ts';
 
-const version = kubectlVersion();
-if (!version) console.warn('Skipped: tests with kubectl, because none is installed here');
+const version = whyNot(['kubectl']) === undefined ? kubectlVersion() : undefined;
 
 const factory = (capacity: string) => `
 apiVersion: computefactory.io/v1alpha1

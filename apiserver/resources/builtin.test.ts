@@ -68,6 +68,19 @@ describe('rules', () => {
     expect(await refused(leases, { ...lease, spec })).toHaveLength(3);
   });
 
+  test('a body may leave its type to the path, but not name another one', async () => {
+    const body = { metadata: { name: 'untyped' }, data: { a: '1' } };
+    const typed = { kind: 'ConfigMap', apiVersion: 'v1' };
+    expect(await post(`${core}/configmaps`, body)).toMatchObject(typed);
+    expect(await put(`${core}/configmaps/untyped`, { ...body, kind: '', apiVersion: '' })).toMatchObject(typed);
+    await post(`${core}/configmaps`, { ...body, apiVersion: 'v2' }, 400);
+    expect(await refused(`${core}/configmaps`, { ...body, kind: 'Secret' })).toContainEqual(
+      expect.stringMatching(/^kind: .*must be ConfigMap/),
+    );
+    const pools = '/apis/computefactory.io/v1alpha1/namespaces/default/vmpools';
+    expect(await post(pools, body, 400)).toMatchObject({ message: expect.stringContaining("'Kind' is missing") });
+  });
+
   test('what is immutable stays as it is, in all but its metadata', async () => {
     await post(`${core}/configmaps`, named('ConfigMap', 'fixed', { data: { a: '1' }, immutable: true }));
     const path = `${core}/configmaps/fixed`;

@@ -1,7 +1,7 @@
 /** From what a client sent to an object of its kind: identity checked, metadata typed, unknown fields dropped, defaults filled in. */
 import type { Call } from '#apiserver/http/call.ts';
 import { badRequest, invalidObject } from '#apiserver/http/status.ts';
-import { asText, at, copyJson, type JsonObject } from '#apiserver/json/json.ts';
+import { asText, at, copyJson, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject } from '#apiserver/json/object.ts';
 import { summary } from '#apiserver/json/strict.ts';
 import { apiVersionOf, type Resource } from '#apiserver/resources/resource.ts';
@@ -23,8 +23,11 @@ export interface Sent {
 /** Changes `sent.value` in place and returns it, typed. BadRequest or Invalid if it is not of this kind. */
 export function prepare(sent: Sent, resource: Resource, mode: FieldValidation, warn: Call['warn']): ApiObject {
   const { value } = sent;
+  if (resource.builtin) {
+    dropNulls(value);
+    nameType(value, resource);
+  }
   checkIdentity(value, resource);
-  if (resource.builtin) dropNulls(value);
   const inVersion = `${resource.kind} in version "${resource.version}"`;
   const unknown: string[] = [];
   const metadata = coerceMetadata(at(value, 'metadata'), inVersion, unknown);
@@ -41,6 +44,16 @@ export function defaultAsStored(object: ApiObject, resource: Resource): ApiObjec
   const stored = copyJson(object);
   applyDefaults(stored, resource.storageSchema);
   return stored;
+}
+
+/** A body of one of Kubernetes' own kinds may leave its type to the path, as bodies of typed clients do. */
+function nameType(value: JsonObject, resource: Resource): void {
+  if (isMissing(at(value, 'kind'))) value.kind = resource.kind;
+  if (isMissing(at(value, 'apiVersion'))) value.apiVersion = apiVersionOf(resource);
+}
+
+function isMissing(value: Json | undefined): boolean {
+  return value === undefined || value === '';
 }
 
 function checkIdentity(value: JsonObject, resource: Resource): void {

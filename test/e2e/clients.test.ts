@@ -1,4 +1,7 @@
-/** Foreign clients, unmodified, against a local cluster: every kubectl that is to be had here, and Kubernetes' own JavaScript client. */
+/**
+ * Foreign clients, unmodified, in the main job of a local cluster: every kubectl that is to be had here, and Kubernetes' own JavaScript client.
+ * All commands of kubectl are in test/kubectl/.
+ */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -94,50 +97,6 @@ describe.each(kubectls)('kubectl 1.$minor ($file)', { timeout: 120_000 }, ({ fil
     }
   });
 
-  test('edit with a scripted editor, patch by merge and by JSON patch', async () => {
-    const editor = join(home(), 'editor.sh');
-    writeFileSync(editor, '#!/bin/sh\nsed -i "s/^    target: .*/    target: 208/" "$1"\n', { mode: 0o755 });
-    const edited = run(file, ['edit', 'cf', 'render', '-n', namespace], { ...environment(), KUBE_EDITOR: editor });
-    expect(await must(edited)).toContain('edited');
-    expect(await target()).toBe('208');
-    await kubectl('patch', 'cf', 'render', '--type=merge', '-p', '{"spec":{"capacity":{"target":212}}}');
-    expect(await target()).toBe('212');
-    const operations = [
-      { op: 'test', path: '/spec/capacity/target', value: 212 },
-      { op: 'replace', path: '/spec/capacity/target', value: 200 },
-    ];
-    await kubectl('patch', 'cf', 'render', '--type=json', '-p', JSON.stringify(operations));
-    expect(await target()).toBe('200');
-    const refused = await raw(
-      'patch',
-      'cf',
-      'render',
-      '-n',
-      namespace,
-      '--type=json',
-      '-p',
-      JSON.stringify(operations),
-    );
-    expect(refused.code).not.toBe(0);
-  });
-
-  test('label and annotate', async () => {
-    await kubectl('label', 'cf/render', 'team=blue');
-    await kubectl('annotate', 'cf/render', 'example.com/ticket=42');
-    expect(
-      await kubectl(
-        'get',
-        'cf',
-        '-l',
-        'team=blue',
-        '-o',
-        'jsonpath={.items[*].metadata.annotations.example\\.com/ticket}',
-      ),
-    ).toBe('42');
-    await kubectl('label', 'cf/render', 'team-');
-    expect(await kubectl('get', 'cf', '-l', 'team', '-o', 'name')).toBe('');
-  });
-
   test('scale to 300 units', async () => {
     expect(await kubectl('scale', 'cf/render', '--replicas=300')).toContain('scaled');
     await waitReady();
@@ -156,29 +115,6 @@ describe.each(kubectls)('kubectl 1.$minor ($file)', { timeout: 120_000 }, ({ fil
       code: 1,
       stderr: expect.stringContaining('targte'),
     });
-  });
-
-  test("create Kubernetes' own kinds, which old ones send as JSON and new ones as protobuf", async () => {
-    const commands = [
-      ['create', 'namespace', `${namespace}-other`],
-      ['create', 'configmap', 'settings', '--from-literal=a=b', '-n', namespace],
-      ['create', 'secret', 'generic', 'password', '--from-literal=a=b', '-n', namespace],
-    ];
-    for (const command of commands) expect(await must(raw(...command))).toContain('created');
-    await must(raw('delete', 'namespace', `${namespace}-other`, '--timeout=60s'));
-  });
-
-  test("apply to Kubernetes' own kinds, which sends strategic merge patches", async () => {
-    const settings = join(home(), 'configmap.yaml');
-    for (const [value, verdict] of [
-      ['1', 'created'],
-      ['2', 'configured'],
-      ['2', 'unchanged'],
-    ]) {
-      const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'applied', namespace }, data: { value } };
-      writeFileSync(settings, JSON.stringify(object));
-      expect(await must(raw('apply', '-f', settings))).toContain(`configmap/applied ${verdict}`);
-    }
   });
 
   test('delete --wait returns when all is gone', async () => {

@@ -96,6 +96,16 @@ const rows: readonly Omit<Row, 'given'>[] = [
     ],
   },
   {
+    title: 'replace of a status',
+    since: 24,
+    steps: [
+      {
+        ...{ run: 'replace --subresource=status -f -', input: [pool('web', 9, {}, { status: { replicas: 7 } })] },
+        ...{ out: /replaced/, leaves: { 'vmp/web': { spec: { replicas: 2 }, status: { replicas: 7 } } } },
+      },
+    ],
+  },
+  {
     title: 'label',
     steps: [
       {
