@@ -1,9 +1,10 @@
 /** Kinds that are defined while the server runs, by clients that know nothing of it: every kubectl that is to be had here, and client-node. */
-import { KubeConfig, KubernetesObjectApi, PatchStrategy } from '@kubernetes/client-node';
+import { KubernetesObjectApi, PatchStrategy } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { createKubectl } from '#apiserver/testing/kubectl.ts';
 import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
+import { kubeConfig } from './client-node/config.ts';
 import { kubectlsHere } from './kubectls.ts';
 import { whyNot } from './requires.ts';
 
@@ -93,17 +94,7 @@ describe.each(kubectls)('kubectl 1.$minor ($file)', { timeout: 120_000 }, ({ fil
 
 test('@kubernetes/client-node finds a kind that was defined a moment ago', { timeout: 60_000 }, async () => {
   const group = 'node.example.dev';
-  const config = new KubeConfig();
-  config.loadFromClusterAndUser(
-    {
-      name: 'test',
-      server: started.server.url,
-      caData: Buffer.from(started.authority.certificate).toString('base64'),
-      skipTLSVerify: false,
-    },
-    { name: 'admin', token: started.token },
-  );
-  const api = KubernetesObjectApi.makeApiClient(config);
+  const api = KubernetesObjectApi.makeApiClient(kubeConfig(started));
   await api.create(gadgets(group, {}));
   const established = async () => {
     const { status } = (await api.read(gadgets(group, {}))) as unknown as {

@@ -16,8 +16,11 @@ import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 
+/** All that an election asks of a client. */
+export type LeaseClient = Pick<Client, 'get' | 'create' | 'update'>;
+
 export interface LeaderOptions {
-  readonly client: Client;
+  readonly client: LeaseClient;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
