@@ -19,9 +19,12 @@ export const auditStrangers: Step = async (exchange, next) => {
 };
 
 /** From here on it is known who asks, and for whom. */
-export const audit: Step = async (exchange, next) => {
+export const audit: Step = (exchange, next) => {
   const record = recorder(exchange);
-  if (!record) return await next();
+  return record ? writeDown(record, exchange, next) : next();
+};
+
+async function writeDown(record: Recorder, exchange: Exchange, next: () => Promise<void>): Promise<void> {
   record('RequestReceived');
   exchange.whenBegun(() => record('ResponseStarted', { code: 200 }));
   try {
@@ -31,7 +34,7 @@ export const audit: Step = async (exchange, next) => {
     throw error;
   }
   record('ResponseComplete', { code: exchange.response.statusCode });
-};
+}
 
 type Recorder = (stage: Stage, outcome?: Outcome) => void;
 

@@ -8,7 +8,10 @@ import type { JsonObject } from '#apiserver/json/json.ts';
 import type { Pipeline } from '#apiserver/pipeline.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 
-/** A link of the chain: does its part, and `next()` does the rest. What it throws is answered as a Status. */
+/**
+ * A link of the chain: does its part, and `next()` does the rest. What it throws is answered as a Status. One that has nothing to do
+ * afterwards hands back the promise of the rest as it is: every request goes through all of them.
+ */
 export type Step = (exchange: Exchange, next: () => Promise<void>) => Promise<void>;
 
 /** More do not fit into the headers of an answer. */
