@@ -82,7 +82,7 @@ export class Ledger {
     this.#entries.set(host.hostname, entry);
     this.#hostOfAgent.set(host.agentId, host.hostname);
     if (!old)
-      for (const [uid, { hostname, ask }] of this.#places) if (hostname === host.hostname) entry.machines.set(uid, ask);
+      for (const [uid, { hostname, ask }] of this.#places) if (hostname === host.hostname) this.#put(entry, uid, ask);
     this.#recount(entry);
   }
 
@@ -92,6 +92,11 @@ export class Ledger {
     this.#forgetAgent(entry);
     this.#entries.delete(hostname);
     this.#touch(hostname);
+  }
+
+  /** Hosts. */
+  get size(): number {
+    return this.#entries.size;
   }
 
   hostOfAgent(agentId: string): string | undefined {
@@ -106,8 +111,8 @@ export class Ledger {
     this.#places.set(uid, { hostname, ask });
     const entry = this.#entries.get(hostname);
     if (!entry) return;
-    entry.machines.set(uid, ask);
-    this.#recount(entry);
+    this.#put(entry, uid, ask);
+    this.#touch(hostname);
   }
 
   release(uid: string): void {
@@ -115,7 +120,9 @@ export class Ledger {
     if (!place) return;
     this.#places.delete(uid);
     const entry = this.#entries.get(place.hostname);
-    if (entry?.machines.delete(uid)) this.#recount(entry);
+    if (!entry?.machines.delete(uid)) return;
+    entry.used = minus(entry.used, place.ask);
+    this.#touch(place.hostname);
   }
 
   /** False if the host of the offer is not known (yet): such an offer is to be declined. */
@@ -215,8 +222,13 @@ export class Ledger {
     offers.clear();
   }
 
+  /** Amounts are whole numbers, so that adding and taking away never drifts. */
+  #put(entry: Entry, uid: string, ask: Room): void {
+    entry.machines.set(uid, ask);
+    entry.used = plus(entry.used, ask);
+  }
+
   #recount(entry: Entry): void {
-    entry.used = [...entry.machines.values()].reduce(plus, noRoom);
     entry.offered = [...entry.offers.values()].map(roomOf).reduce(plus, noRoom);
     this.#touch(entry.host.hostname);
   }
@@ -228,7 +240,10 @@ export class Ledger {
 }
 
 function settled({ host, machines }: Entry): HostView['host'] {
-  const { readiness } = host;
-  if (readiness !== 'Unproven') return { ...host, readiness };
+  if (isSettled(host)) return host;
   return { ...host, readiness: machines.size === 0 ? 'Ready' : 'NotInventoried' };
+}
+
+function isSettled(host: LedgerHost): host is HostView['host'] {
+  return host.readiness !== 'Unproven';
 }

@@ -1,5 +1,6 @@
 /** Where a machine goes, or why nowhere: pure, over the ledger. */
 import { type LabelSelector, matchesSelector } from '#lib/api/selectors.ts';
+import { Changes } from './changes.ts';
 import { HostIndex } from './host-index.ts';
 import type { HostView, Ledger, Readiness } from './ledger.ts';
 import { guestSizeOf } from './overhead.ts';
@@ -26,11 +27,22 @@ function selectorKey(selector: LabelSelector | undefined): string {
 }
 
 /** Selectors remembered at once. More than people use; a bound against a flood of generated ones. */
-const maxIndexes = 64;
+const maxIndexes = 256;
+/** Changes kept for indexes that are behind: for those further behind, reading all hosts anew is cheaper. */
+const changesPerHost = 2;
+
+interface Candidates {
+  readonly selector: LabelSelector | undefined;
+  index: HostIndex;
+  /** Place in the changes up to which the index is up to date; undefined: it is empty still. */
+  upTo: number | undefined;
+}
 
 export class Placement {
   readonly #ledger: Ledger;
-  readonly #indexes = new Map<string, HostIndex>();
+  readonly #changes = new Changes();
+  /** The one that was used last is the last. */
+  readonly #candidates = new Map<string, Candidates>();
   readonly #refusals = new Map<string, Refusal>();
   #refusalsVersion = -1;
 
@@ -40,13 +52,12 @@ export class Placement {
 
   /** To be called with every host that the ledger says has changed. */
   hostChanged(hostname: string): void {
-    const view = this.#ledger.view(hostname);
-    for (const index of this.#indexes.values()) index.set(hostname, view);
+    this.#changes.add(hostname, changesPerHost * this.#ledger.size + 1000);
   }
 
   /** The host, or undefined if there is none now. Takes nothing: occupy it in the ledger before asking for the next. */
   choose(ask: PlacementAsk): string | undefined {
-    return this.#index(ask.selector).bestFit(ask.room);
+    return this.#index(ask.selector).bestFit(ask.room)?.host.hostname;
   }
 
   /** Why there is no host, counted over all of them. */
@@ -63,13 +74,27 @@ export class Placement {
 
   #index(selector: LabelSelector | undefined): HostIndex {
     const key = selectorKey(selector);
-    const known = this.#indexes.get(key);
-    if (known) return known;
-    if (this.#indexes.size >= maxIndexes) this.#indexes.delete(this.#indexes.keys().next().value!);
-    const index = new HostIndex((labels) => matchesSelector(selector, labels));
-    for (const view of this.#ledger.views()) index.set(view.host.hostname, view);
-    this.#indexes.set(key, index);
-    return index;
+    const candidates = this.#candidates.get(key) ?? { selector, index: new HostIndex(), upTo: undefined };
+    this.#candidates.delete(key);
+    if (this.#candidates.size >= maxIndexes) this.#candidates.delete(this.#candidates.keys().next().value!);
+    this.#candidates.set(key, candidates);
+    this.#bringUpToDate(candidates);
+    return candidates.index;
+  }
+
+  #bringUpToDate(candidates: Candidates): void {
+    const changed = candidates.upTo === undefined ? undefined : this.#changes.since(candidates.upTo);
+    candidates.upTo = this.#changes.end;
+    if (changed) {
+      for (const hostname of changed) this.#put(candidates, hostname, this.#ledger.view(hostname));
+      return;
+    }
+    candidates.index = new HostIndex();
+    for (const view of this.#ledger.views()) this.#put(candidates, view.host.hostname, view);
+  }
+
+  #put({ index, selector }: Candidates, hostname: string, view: HostView | undefined): void {
+    index.set(hostname, view && matchesSelector(selector, view.host.labels) ? view : undefined);
   }
 }
 

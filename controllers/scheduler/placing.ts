@@ -10,7 +10,8 @@ import { publicNamespace } from '#lib/api/names.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { adopting, enter, intended, type MachineStatus, type Place } from './attempt.ts';
 import { launchOn } from './launcher.ts';
-import { classOf, type Refusal } from './placement.ts';
+import type { Refusal } from './placement.ts';
+import { planRound } from './round.ts';
 import { askOf, machineLaunch } from './tasks.ts';
 import { compareMachines, waitsFor } from './waiting.ts';
 import type { World } from './world.ts';
@@ -100,37 +101,16 @@ export class Placing {
   }
 
   async #round(): Promise<void> {
-    const { planned, refused, more } = this.#plan(this.#pending());
+    const { ledger, placement } = this.#world;
+    const strays = this.#strays();
+    const isHeld = ({ metadata }: VirtualMachine) => strays.has(metadata.uid);
+    const { planned, refused, more } = planRound({ waiting: this.#pending(), ledger, placement, isHeld, atOnce });
     await Promise.all([
       ...[...this.#repairsByHost()].map(([host, keys]) => this.#repairHost(host, keys)),
       ...[...planned].map(([host, keys]) => this.#launchHost(host, keys)),
     ]);
     for (const [key, refusal] of refused) await this.#tellRefusal(key, refusal);
     if (more) this.wake();
-  }
-
-  /** Room only shrinks within one plan: what did not fit once need not be tried again for the next machine of the same kind. */
-  #plan(waiting: readonly VirtualMachine[]) {
-    const planned = new Map<string, string[]>();
-    const refused = new Map<string, Refusal>();
-    const full = new Set<string>();
-    let count = 0;
-    for (const vm of waiting) {
-      if (count >= atOnce) return { planned, refused, more: true };
-      const ask = { room: askOf(vm), selector: vm.spec.placement?.hostSelector };
-      const kind = classOf(ask);
-      const stray = this.#isStray(vm);
-      const host = full.has(kind) || stray ? undefined : this.#world.placement.choose(ask);
-      if (host === undefined) {
-        if (!stray) full.add(kind);
-        refused.set(keyOf(vm), this.#world.placement.explain(ask));
-        continue;
-      }
-      count++;
-      this.#world.ledger.occupy(vm.metadata.uid, host, ask.room);
-      planned.set(host, [...(planned.get(host) ?? []), keyOf(vm)]);
-    }
-    return { planned, refused, more: false };
   }
 
   #pending(): VirtualMachine[] {
@@ -140,9 +120,12 @@ export class Placing {
       .sort((a, b) => compareMachines(a!, b!)) as VirtualMachine[];
   }
 
-  /** A domain of this machine was seen somewhere although no attempt lives: it must be gone before another begins. */
-  #isStray(vm: VirtualMachine): boolean {
-    return this.#world.executors.all().some(({ inventory }) => inventory?.uids.has(vm.metadata.uid) ?? false);
+  /** uids of which a domain was seen: without a live attempt, it must be gone before another begins. */
+  #strays(): ReadonlySet<string> {
+    const uids = new Set<string>();
+    for (const { inventory } of this.#world.executors.all())
+      for (const uid of inventory?.uids.keys() ?? []) uids.add(uid);
+    return uids;
   }
 
   #placeOn(hostname: string): Place | undefined {

@@ -48,6 +48,15 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
+/** b of time = a · size^b, by least squares over the logarithms. */
+export function growthExponent(sizes: readonly number[], times: readonly number[]): number {
+  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  const [x, y] = [sizes.map(Math.log), times.map(Math.log)];
+  const [mx, my] = [mean(x), mean(y)];
+  const covariance = x.reduce((sum, value, i) => sum + (value - mx) * (y[i]! - my), 0);
+  return covariance / x.reduce((sum, value) => sum + (value - mx) ** 2, 0);
+}
+
 function interval(values: readonly number[], random: Random): { low: number; high: number } {
   const medians = Array.from({ length: 1000 }, () =>
     median(values.map(() => values[Math.floor(random.next() * values.length)]!)),

@@ -7,6 +7,7 @@ import { loadavg } from 'node:os';
 import { apiWrites } from './api-writes.ts';
 import { fieldOwners } from './field-owners.ts';
 import { memory } from './memory.ts';
+import { placements } from './placements.ts';
 import { poolToRunning } from './pool-to-running.ts';
 import { restart } from './restart.ts';
 import { watchFanout } from './watch-fanout.ts';
@@ -14,6 +15,7 @@ import { watchFanout } from './watch-fanout.ts';
 const figures: Readonly<Record<string, () => Promise<readonly string[]>>> = {
   P1: apiWrites,
   P2: watchFanout,
+  P3: placements,
   P4: poolToRunning,
   P6: memory,
   P8: restart,
