@@ -2,6 +2,8 @@
  * RecordIO, the framing of every Mesos event stream: `<length in bytes, decimal>\n<that many bytes>`, nothing in between. HTTP chunks
  * mean nothing: one may hold many records, or half of one, or end inside a UTF-8 sequence.
  */
+import { stringifyLossless } from './json.ts';
+
 const newline = 0x0a;
 const zero = 0x30;
 const maxDigits = 12;
@@ -19,7 +21,7 @@ export class RecordError extends Error {
 
 /** One record holding `value` as JSON. */
 export function encodeRecord(value: unknown): Buffer {
-  const body = Buffer.from(JSON.stringify(value), 'utf8');
+  const body = Buffer.from(stringifyLossless(value), 'utf8');
   return Buffer.concat([Buffer.from(`${body.length}\n`, 'latin1'), body]);
 }
 

@@ -35,6 +35,10 @@ export interface Resource {
   }[];
   /** Of a dynamic reservation, in the format without `reservations`. */
   readonly reservation?: { readonly principal?: string; readonly labels?: Labels };
+  readonly disk?: {
+    readonly persistence?: { readonly id: string; readonly principal?: string };
+    readonly volume?: { readonly container_path: string; readonly mode: 'RW' | 'RO' };
+  };
   readonly revocable?: object;
 }
 
@@ -150,7 +154,7 @@ export interface Offer {
   readonly attributes?: readonly Attribute[];
   readonly executor_ids?: readonly Id[];
   readonly allocation_info?: { readonly role: string };
-  readonly unavailability?: object;
+  readonly unavailability?: Unavailability;
 }
 
 export interface AgentInfo {
@@ -172,6 +176,30 @@ export interface MasterInfo {
   readonly address?: { readonly hostname?: string; readonly ip?: string; readonly port: number };
 }
 
+/** A stretch of time in which a machine is planned to be away; without duration for ever. bigint where a number would be rounded. */
+export interface Unavailability {
+  readonly start: { readonly nanoseconds: number | bigint };
+  readonly duration?: { readonly nanoseconds: number | bigint };
+}
+
+export interface InverseOffer {
+  readonly id: Id;
+  readonly framework_id: Id;
+  readonly agent_id?: Id;
+  readonly url?: object;
+  readonly unavailability: Unavailability;
+  readonly resources?: readonly Resource[];
+}
+
+/** How an operation of ACCEPT that had an id went. With `uuid` it must be acknowledged. */
+export interface OperationStatus {
+  readonly operation_id?: Id;
+  readonly state: string;
+  readonly message?: string;
+  readonly uuid?: { readonly value: string };
+  readonly agent_id?: Id;
+}
+
 export interface Filters {
   readonly refuse_seconds?: number;
 }
@@ -185,7 +213,11 @@ export type Operation =
         readonly task_group: { readonly tasks: readonly TaskInfo[] };
       };
     }
-  | { readonly type: 'RESERVE' | 'UNRESERVE' | 'CREATE' | 'DESTROY'; readonly [key: string]: unknown };
+  | {
+      readonly type: 'RESERVE' | 'UNRESERVE' | 'CREATE' | 'DESTROY';
+      readonly id?: Id;
+      readonly [key: string]: unknown;
+    };
 
 /** POST /api/v1/scheduler */
 export type SchedulerCall =
@@ -239,6 +271,48 @@ export type SchedulerCall =
       readonly type: 'MESSAGE';
       readonly framework_id: Id;
       readonly message: { readonly agent_id: Id; readonly executor_id: Id; readonly data: string };
+    }
+  | {
+      readonly type: 'ACCEPT_INVERSE_OFFERS';
+      readonly framework_id: Id;
+      readonly accept_inverse_offers: { readonly inverse_offer_ids: readonly Id[]; readonly filters?: Filters };
+    }
+  | {
+      readonly type: 'DECLINE_INVERSE_OFFERS';
+      readonly framework_id: Id;
+      readonly decline_inverse_offers: { readonly inverse_offer_ids: readonly Id[]; readonly filters?: Filters };
+    }
+  | {
+      readonly type: 'ACKNOWLEDGE_OPERATION_STATUS';
+      readonly framework_id: Id;
+      /** `uuid` is the value alone, not the object that the event has. */
+      readonly acknowledge_operation_status: {
+        readonly agent_id?: Id;
+        readonly uuid: string;
+        readonly operation_id: Id;
+      };
+    }
+  | {
+      readonly type: 'RECONCILE_OPERATIONS';
+      readonly framework_id: Id;
+      readonly reconcile_operations: {
+        readonly operations?: readonly { readonly operation_id: Id; readonly agent_id?: Id }[];
+      };
+    }
+  | {
+      readonly type: 'REQUEST';
+      readonly framework_id: Id;
+      readonly request: {
+        readonly requests: readonly { readonly agent_id?: Id; readonly resources: readonly Resource[] }[];
+      };
+    }
+  | {
+      readonly type: 'UPDATE_FRAMEWORK';
+      readonly framework_id: Id;
+      readonly update_framework: {
+        readonly framework_info: FrameworkInfo;
+        readonly suppressed_roles?: readonly string[];
+      };
     };
 
 export type SchedulerEvent =
@@ -252,10 +326,13 @@ export type SchedulerEvent =
     }
   | { readonly type: 'OFFERS'; readonly offers: { readonly offers: readonly Offer[] } }
   | { readonly type: 'RESCIND'; readonly rescind: { readonly offer_id: Id } }
-  | { readonly type: 'INVERSE_OFFERS'; readonly inverse_offers: { readonly inverse_offers: readonly object[] } }
-  | { readonly type: 'RESCIND_INVERSE_OFFER'; readonly rescind_inverse_offer: object }
+  | { readonly type: 'INVERSE_OFFERS'; readonly inverse_offers: { readonly inverse_offers: readonly InverseOffer[] } }
+  | { readonly type: 'RESCIND_INVERSE_OFFER'; readonly rescind_inverse_offer: { readonly inverse_offer_id: Id } }
   | { readonly type: 'UPDATE'; readonly update: { readonly status: TaskStatus } }
-  | { readonly type: 'UPDATE_OPERATION_STATUS'; readonly update_operation_status: object }
+  | {
+      readonly type: 'UPDATE_OPERATION_STATUS';
+      readonly update_operation_status: { readonly status: OperationStatus };
+    }
   | {
       readonly type: 'MESSAGE';
       readonly message: { readonly agent_id: Id; readonly executor_id: Id; readonly data: string };

@@ -40,8 +40,20 @@ export function requireFields(body: Json, paths: readonly string[]): void {
   throw new HttpError(400, `Failed to convert JSON into Call protobuf: Missing required fields: ${absent.join(', ')}`);
 }
 
+/** Throws the answer that Mesos gives to a field of another JSON kind than the protobuf message has. */
+export function refuseWrongKind(body: Json, field: string, wanted: 'string' | 'object'): void {
+  const value = body[field] ?? undefined;
+  const kind = Array.isArray(value) ? 'array' : typeof value;
+  if (value === undefined || kind === wanted) return;
+  throw new HttpError(
+    400,
+    `Failed to convert JSON into Call protobuf: Not expecting a JSON ${kind} for field '${field}'`,
+  );
+}
+
 /** The 16 bytes of a `uuid` field; HttpError 400 unless it is base64 of an RFC 4122 UUID of version 1 to 5, any variant. */
 export function checkUuid(text: unknown, api: string): void {
+  refuseWrongKind({ uuid: text }, 'uuid', 'string');
   const value = String(text);
   const bad = /[^A-Za-z0-9+/=]/.exec(value);
   if (bad) {

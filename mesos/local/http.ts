@@ -1,6 +1,7 @@
 /** The little of HTTP that master and agent share: reading one JSON body, plain answers, and RecordIO streams. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { parseLossless, stringifyLossless } from '#mesos/json.ts';
 import { encodeRecord } from '#mesos/recordio.ts';
 
 /** Ends a request with this status and this plain text, in Mesos' own words. */
@@ -35,7 +36,7 @@ export function replyText(response: ServerResponse, status: number, text: string
 }
 
 export function replyJson(response: ServerResponse, value: unknown): void {
-  const body = Buffer.from(JSON.stringify(value));
+  const body = Buffer.from(stringifyLossless(value));
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
 }
 
@@ -154,7 +155,7 @@ export async function readCall(request: IncomingMessage, response: ServerRespons
   }
   const text = await readBody(request);
   try {
-    return JSON.parse(text);
+    return parseLossless(text);
   } catch {
     throw new HttpError(400, 'Failed to parse body into JSON: syntax error at line 1 near: ');
   }

@@ -35,6 +35,7 @@ export interface Task {
   readonly executor_id?: Id;
   readonly resources: readonly Resource[];
   readonly labels?: Labels;
+  readonly kill_policy?: NonNullable<TaskInfo['kill_policy']>;
   /** The latest state the agent knows of. */
   state: TaskState;
   /** The state of the oldest update that the scheduler has not acknowledged, or of the last one it did. */
@@ -47,6 +48,8 @@ export interface Task {
 export interface Registration {
   /** Without `id`: a new agent. */
   readonly agent: AgentInfo;
+  /** Dynamic reservations and volumes, which the agent's own resources do not show. */
+  readonly checkpointed?: readonly Resource[];
   readonly tasks: readonly Task[];
   readonly executors: readonly { readonly framework_id: Id; readonly executor: ExecutorInfo }[];
   /** The frameworks of those tasks and executors, so that a restarted master knows their capabilities. */
@@ -83,6 +86,17 @@ export type MasterMessage =
     }
   | { readonly type: 'ACKNOWLEDGE'; readonly framework_id: Id; readonly task_id: Id; readonly uuid: string }
   | { readonly type: 'MESSAGE'; readonly framework_id: Id; readonly executor_id: Id; readonly data: string }
+  | {
+      readonly type: 'CHECKPOINT_RESOURCES';
+      /** All dynamic reservations and volumes of the agent. */
+      readonly resources: readonly Resource[];
+    }
+  | {
+      readonly type: 'DRAIN';
+      /** No task may take longer to end; absent: as long as its own kill policy says. */
+      readonly max_grace_ms?: number;
+    }
+  | { readonly type: 'DRAIN_ENDED' }
   | { readonly type: 'SHUTDOWN_EXECUTOR'; readonly framework_id: Id; readonly executor_id: Id }
   | { readonly type: 'SHUTDOWN_FRAMEWORK'; readonly framework_id: Id };
 

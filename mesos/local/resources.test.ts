@@ -39,7 +39,9 @@ describe('bags', () => {
 
   test('reserved resources go to their role and its children only', () => {
     const mixed = bag('cpus(vm):2;cpus:1');
-    expect(words(availableTo(mixed, 'vm/prod'), 'x')).toBe('cpus(allocated: x):2; cpus(allocated: x):1');
+    expect(words(availableTo(mixed, 'vm/prod'), 'x')).toBe(
+      'cpus(allocated: x)(reservations: [(STATIC,vm)]):2; cpus(allocated: x):1',
+    );
     expect(words(availableTo(mixed, 'web'), 'x')).toBe('cpus(allocated: x):1');
   });
 

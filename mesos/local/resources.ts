@@ -6,10 +6,11 @@
 import type { Attribute, Resource } from '#mesos/types.ts';
 
 type Range = readonly [begin: number, end: number];
+export type Reservation = NonNullable<Resource['reservations']>[number];
 
 interface Amount {
   /** The resource without quantity and without allocation. */
-  readonly kind: Pick<Resource, 'name' | 'type' | 'reservations'>;
+  readonly kind: Pick<Resource, 'name' | 'type' | 'reservations' | 'disk'>;
   readonly milli: number;
   readonly ranges: readonly Range[];
   readonly items: readonly string[];
@@ -18,15 +19,26 @@ interface Amount {
 export type Bag = ReadonlyMap<string, Amount>;
 export const emptyBag: Bag = new Map();
 
-/** How resources are written: to frameworks with or without RESERVATION_REFINEMENT; the operator API writes as the latter. */
+/**
+ * How resources are written: to frameworks with RESERVATION_REFINEMENT as stacks (none of these options), to older ones with a role in
+ * place of the stack, by the operator API with both.
+ */
 export interface RenderOptions {
   readonly allocatedTo?: string;
   readonly withRole?: boolean;
+  readonly withoutStack?: boolean;
 }
 
-function reservationsOf(resource: Resource): Resource['reservations'] {
-  if (resource.reservations && resource.reservations.length > 0) return resource.reservations;
-  return resource.role === undefined || resource.role === '*' ? undefined : [{ type: 'STATIC', role: resource.role }];
+/** Lowest first, in whichever of the three formats the resource is written; undefined: unreserved. */
+export function reservationsOf({ reservations, reservation, role }: Resource): Resource['reservations'] {
+  if (reservations && reservations.length > 0) return reservations.map(inOrder);
+  if (role === undefined || role === '*') return undefined;
+  return [reservation ? inOrder({ ...reservation, type: 'DYNAMIC', role }) : { type: 'STATIC', role }];
+}
+
+/** Fields always in the same order: the text of a reservation is a part of its resource's identity. */
+function inOrder({ type, role, principal, labels }: Reservation): Reservation {
+  return { type, role, ...(principal !== undefined && { principal }), ...(labels && { labels }) };
 }
 
 function mergeRanges(ranges: readonly Range[]): Range[] {
@@ -56,16 +68,23 @@ function cutRanges(ranges: readonly Range[], cuts: readonly Range[]): Range[] {
 function amountOf(resource: Resource): Amount {
   const reservations = reservationsOf(resource);
   return {
-    kind: { name: resource.name, type: resource.type, ...(reservations && { reservations }) },
+    kind: {
+      name: resource.name,
+      type: resource.type,
+      ...(reservations && { reservations }),
+      ...(resource.disk && { disk: resource.disk }),
+    },
     milli: Math.round((resource.scalar?.value ?? 0) * 1000),
     ranges: mergeRanges((resource.ranges?.range ?? []).map((r): Range => [r.begin, r.end])),
     items: resource.set?.item ?? [],
   };
 }
 
+/** Of a volume only its id counts, as in Mesos: who made it and where it is mounted do not. */
 function keyOf(amount: Amount): string {
-  const { name, type, reservations } = amount.kind;
-  return reservations ? `${name}|${type}|${JSON.stringify(reservations)}` : `${name}|${type}`;
+  const { name, type, reservations, disk } = amount.kind;
+  const reserved = reservations ? `|${JSON.stringify(reservations)}` : '';
+  return `${name}|${type}${reserved}${disk?.persistence ? `|${disk.persistence.id}` : ''}`;
 }
 
 function isZero(amount: Amount): boolean {
@@ -110,7 +129,7 @@ export function sum(bags: readonly Bag[]): Bag {
 /** What is left of `a` without `b`. Scalars may go below zero: an agent that came back smaller is over-committed, not free. */
 export function subtract(a: Bag, b: Bag): Bag {
   if (b.size === 0) return a;
-  const result = new Map(a);
+  let result = new Map(a);
   for (const [key, less] of b) {
     const have = result.get(key) ?? { kind: less.kind, milli: 0, ranges: [], items: [] };
     const left: Amount = {
@@ -119,10 +138,18 @@ export function subtract(a: Bag, b: Bag): Bag {
       ranges: cutRanges(have.ranges, less.ranges),
       items: have.items.filter((item) => !less.items.includes(item)),
     };
-    if (isZero(left)) result.delete(key);
-    else result.set(key, left);
+    if (!isZero(left)) result.set(key, left);
+    else if (result.has(key)) result = withoutKey(result, key);
   }
   return result;
+}
+
+/** The last takes the place of what is removed: that is the order in which Mesos lists resources in its messages. */
+function withoutKey(bag: Map<string, Amount>, key: string): Map<string, Amount> {
+  const entries = [...bag];
+  const last = entries.pop()!;
+  if (last[0] !== key) entries[entries.findIndex(([other]) => other === key)] = last;
+  return new Map(entries);
 }
 
 /** True if all of `b` is in `a`. */
@@ -168,7 +195,7 @@ export function isAllocatable(bag: Bag): boolean {
 }
 
 function rendered(amount: Amount, options: RenderOptions): Resource {
-  const { name, type, reservations } = amount.kind;
+  const { name, type, reservations, disk } = amount.kind;
   const range = amount.ranges.map(([begin, end]) => ({ begin, end }));
   return {
     name,
@@ -178,8 +205,18 @@ function rendered(amount: Amount, options: RenderOptions): Resource {
     ...(type === 'SET' && { set: { item: amount.items } }),
     ...(options.withRole && { role: reservations?.at(-1)?.role ?? '*' }),
     ...(options.allocatedTo !== undefined && { allocation_info: { role: options.allocatedTo } }),
-    ...(reservations && { reservations }),
+    ...(reservations && !options.withoutStack && { reservations }),
+    ...(options.withRole && dynamicOf(reservations)),
+    ...(disk && { disk }),
   };
+}
+
+/** With one dynamic reservation the "endpoint" format repeats it in the older way. */
+function dynamicOf(reservations: Resource['reservations']): Pick<Resource, 'reservation'> {
+  const [only, ...more] = reservations ?? [];
+  if (only?.type !== 'DYNAMIC' || more.length > 0) return {};
+  const { type: _, role: __, ...reservation } = only;
+  return { reservation };
 }
 
 /** A bag as Mesos lists it: ranges before scalars. */
@@ -188,13 +225,24 @@ export function render(bag: Bag, options: RenderOptions = {}): Resource[] {
   return [...all.filter((r) => r.type !== 'SCALAR'), ...all.filter((r) => r.type === 'SCALAR')];
 }
 
-/** A bag in the words of Mesos' messages, such as `cpus(allocated: vm):4; ports(allocated: vm):[31000-32000]`. */
-export function describe(bag: Bag, role: string): string {
-  return render(bag)
+function reservationText({ type, role, principal, labels }: Reservation): string {
+  const words = labels?.labels.map(({ key, value }) => (value === undefined ? key : `${key}: ${value}`));
+  return `(${[type, role, ...(principal === undefined ? [] : [principal]), ...(words ? [`{${words.join(', ')}}`] : [])].join(',')})`;
+}
+
+/**
+ * A bag in the words of Mesos' messages, such as `cpus(allocated: vm):4; ports(allocated: vm):[31000-32000]`; without a role as it is
+ * when nobody has it: `disk(reservations: [(DYNAMIC,vm)])[volume-1:data]:256`.
+ */
+export function describe(bag: Bag, role?: string): string {
+  const allocated = role === undefined ? '' : `(allocated: ${role})`;
+  return (role === undefined ? [...bag.values()].map((amount) => rendered(amount, {})) : render(bag))
     .map((r) => {
       const ranges = r.ranges?.range.map((x) => `${x.begin}-${x.end}`).join(', ');
       const quantity = r.scalar?.value ?? (ranges === undefined ? `{${r.set?.item.join(', ')}}` : `[${ranges}]`);
-      return `${r.name}(allocated: ${role}):${quantity}`;
+      const stack = r.reservations ? `(reservations: [${r.reservations.map(reservationText).join(',')}])` : '';
+      const volume = r.disk?.persistence ? `[${r.disk.persistence.id}:${r.disk.volume?.container_path ?? ''}]` : '';
+      return `${r.name}${allocated}${stack}${volume}:${quantity}`;
     })
     .join('; ');
 }

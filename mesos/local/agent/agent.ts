@@ -15,7 +15,7 @@ import { MasterLink } from './link.ts';
 import { operatorApi } from './operator-api.ts';
 import { type AgentOptions, agentDefaults } from './options.ts';
 import type { Agent } from './state.ts';
-import { dropMissing, killTask, passMessage, runTask, shutdownByScheduler } from './tasks.ts';
+import { drain, dropMissing, killTask, passMessage, runTask, shutdownByScheduler } from './tasks.ts';
 import { acknowledge, forwardAll, stopForwarding } from './updates.ts';
 
 export interface RunningAgent extends AsyncDisposable {
@@ -44,6 +44,7 @@ export async function startAgent(options: Partial<AgentOptions> & Pick<AgentOpti
     executors: new Map(),
     retries: new Map(),
     link: { registered: false, send() {} },
+    draining: undefined,
     gone: (message) => gone.resolve(message),
   };
   const listening = stack.use(
@@ -131,6 +132,7 @@ function registration(agent: Agent): Registration {
   );
   return {
     agent: agent.info,
+    ...(state.resources.length > 0 && { checkpointed: state.resources }),
     tasks: [...state.tasks.values()].map(({ task }) => task),
     executors: executors.map((executor) => ({
       framework_id: { value: executor.frameworkId },
@@ -156,6 +158,15 @@ function receive(agent: Agent, message: MasterMessage): void {
       break;
     case 'MESSAGE':
       passMessage(agent, message);
+      break;
+    case 'CHECKPOINT_RESOURCES':
+      agent.journal.append({ type: 'resources', resources: message.resources });
+      break;
+    case 'DRAIN':
+      drain(agent, message.max_grace_ms);
+      break;
+    case 'DRAIN_ENDED':
+      agent.draining = undefined;
       break;
     case 'SHUTDOWN_EXECUTOR':
       shutdownByScheduler(agent, message);

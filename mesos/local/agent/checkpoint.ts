@@ -2,7 +2,14 @@
  * What an agent must remember over its own death: its id, its frameworks, executors and tasks, and the updates that no scheduler has
  * acknowledged. The state is what the records of the journal add up to; `apply` is the only thing that changes it.
  */
-import { type AgentInfo, type ExecutorInfo, type FrameworkInfo, isTerminal, type TaskStatus } from '#mesos/types.ts';
+import {
+  type AgentInfo,
+  type ExecutorInfo,
+  type FrameworkInfo,
+  isTerminal,
+  type Resource,
+  type TaskStatus,
+} from '#mesos/types.ts';
 import type { Task } from '../protocol.ts';
 
 export interface ExecutorRecord {
@@ -27,6 +34,8 @@ export interface TaskRecord {
 
 export interface Checkpoint {
   agent: AgentInfo | undefined;
+  /** Dynamic reservations and volumes. */
+  resources: readonly Resource[];
   readonly frameworks: Map<string, FrameworkInfo>;
   readonly executors: Map<string, ExecutorRecord>;
   readonly tasks: Map<string, TaskRecord>;
@@ -36,6 +45,7 @@ export interface Checkpoint {
 
 export type JournalRecord =
   | { readonly type: 'agent'; readonly info: AgentInfo }
+  | { readonly type: 'resources'; readonly resources: readonly Resource[] }
   | { readonly type: 'framework'; readonly info: FrameworkInfo }
   | { readonly type: 'executor'; readonly record: ExecutorRecord }
   | {
@@ -52,7 +62,14 @@ export type JournalRecord =
   | { readonly type: 'forgotten'; readonly frameworkId: string };
 
 export function emptyCheckpoint(): Checkpoint {
-  return { agent: undefined, frameworks: new Map(), executors: new Map(), tasks: new Map(), updates: new Map() };
+  return {
+    agent: undefined,
+    resources: [],
+    frameworks: new Map(),
+    executors: new Map(),
+    tasks: new Map(),
+    updates: new Map(),
+  };
 }
 
 /** The key of an executor or task: ids hold no newline (calls.ts, idProblem). */
@@ -64,6 +81,9 @@ export function apply(state: Checkpoint, record: JournalRecord): void {
   switch (record.type) {
     case 'agent':
       state.agent = record.info;
+      break;
+    case 'resources':
+      state.resources = record.resources;
       break;
     case 'framework':
       state.frameworks.set(record.info.id!.value, record.info);
@@ -155,6 +175,7 @@ function forget(state: Checkpoint, frameworkId: string): void {
 /** Records that add up to the state: what a compacted journal begins with. */
 export function* recordsOf(state: Checkpoint): Generator<JournalRecord> {
   if (state.agent !== undefined) yield { type: 'agent', info: state.agent };
+  if (state.resources.length > 0) yield { type: 'resources', resources: state.resources };
   for (const info of state.frameworks.values()) yield { type: 'framework', info };
   for (const record of state.executors.values()) yield { type: 'executor', record };
   for (const { task, executorId, seen } of state.tasks.values()) {

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isTerminal } from '#mesos/types.ts';
 import { typedCall } from '../calls.ts';
-import { checkAccept, readCall, replyJson } from '../http.ts';
+import { checkAccept, readCall, replyJson, replyText } from '../http.ts';
 import { buildInfo } from '../version.ts';
 import type { Agent } from './state.ts';
 
@@ -34,8 +34,12 @@ const readers: Readonly<Record<string, (agent: Agent) => object>> = {
   }),
 };
 
+/** No file is attached for reading: what Mesos says of one that is not there. */
+const files = ['LIST_FILES', 'READ_FILE'];
+
 export async function operatorApi(agent: Agent, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const call = typedCall(await readCall(request, response), Object.keys(readers), 'agent::Call');
+  const call = typedCall(await readCall(request, response), [...Object.keys(readers), ...files], 'agent::Call');
   checkAccept(request);
+  if (files.includes(call.type)) return replyText(response, 404, '');
   replyJson(response, { type: call.type, [call.type.toLowerCase()]: readers[call.type]!(agent) });
 }

@@ -39,6 +39,8 @@ export interface Agent {
   /** Timers of updates that are with the scheduler, by task. */
   readonly retries: Map<string, { timer: Disposable; delayMs: number }>;
   link: Link;
+  /** Set while the agent is drained: what ends now ends because of that. */
+  draining: { readonly maxGraceMs: number | undefined } | undefined;
   /** Called when the master says that this agent was declared gone for ever. */
   readonly gone: (message: string) => void;
 }

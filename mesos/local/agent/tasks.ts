@@ -68,6 +68,7 @@ function enterTask(agent: Agent, frameworkId: string, executorId: string, info: 
     ...(info.executor && { executor_id: info.executor.executor_id }),
     resources: info.resources ?? [],
     ...(info.labels && { labels: info.labels }),
+    ...(info.kill_policy && { kill_policy: info.kill_policy }),
     state: 'TASK_STAGING',
     statuses: [],
   };
@@ -144,4 +145,19 @@ export function passMessage(agent: Agent, message: MasterMessage & { type: 'MESS
 export function shutdownByScheduler(agent: Agent, message: MasterMessage & { type: 'SHUTDOWN_EXECUTOR' }): void {
   const executor = agent.executors.get(keyOf(message.framework_id.value, message.executor_id.value));
   if (executor !== undefined) shutdownExecutor(agent, executor);
+}
+
+/** Ends every task, in no more time than `maxGraceMs`. A task that comes to an end meanwhile does so because of the drain. */
+export function drain(agent: Agent, maxGraceMs: number | undefined): void {
+  agent.draining = { maxGraceMs };
+  for (const { task } of [...agent.journal.state.tasks.values()]) {
+    const own = task.kill_policy?.grace_period?.nanoseconds;
+    const nanoseconds = maxGraceMs === undefined ? own : Math.min(own ?? Number.POSITIVE_INFINITY, maxGraceMs * 1e6);
+    killTask(agent, {
+      type: 'KILL_TASK',
+      framework_id: task.framework_id,
+      task_id: task.task_id,
+      ...(nanoseconds !== undefined && { kill_policy: { grace_period: { nanoseconds } } }),
+    });
+  }
 }

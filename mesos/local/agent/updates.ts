@@ -26,9 +26,11 @@ function completed(agent: Agent, executor: Executor, key: string, status: TaskSt
   const task = agent.journal.state.tasks.get(key)?.task;
   const { handle, record } = executor;
   const given = (status.container_status ?? {}) as { readonly network_infos?: readonly object[] };
+  const isDrained = agent.draining !== undefined && ['TASK_KILLING', 'TASK_KILLED'].includes(status.state);
   const ip = [{ ip_addresses: [{ protocol: 'IPv4', ip_address: agent.options.host }] }];
   return {
     ...status,
+    ...(isDrained && { reason: 'REASON_AGENT_DRAINING' }),
     agent_id: agent.info.id!,
     executor_id: { value: executor.id },
     timestamp: status.timestamp ?? agent.options.clock.now() / 1000,

@@ -2,6 +2,7 @@
 import { isTerminal, type TaskState } from '#mesos/types.ts';
 import { timeInfo } from '../version.ts';
 import { releaseExecutor } from './books.ts';
+import { forgetInverseOffers } from './inverse-offers.ts';
 import { rescindOffer } from './offers.ts';
 import { type Agent, type AgentSession, type Framework, isPartitionAware, type Master, sendEvent } from './state.ts';
 import { completeTask, declare } from './updates.ts';
@@ -54,6 +55,7 @@ function loseAgent(master: Master, agent: Agent, loss: Loss): void {
   master.options.log.warn('Agent lost', { agent: agent.id, hostname: agent.info.hostname, reason: loss.message });
   agent.pinger[Symbol.dispose]();
   for (const offer of [...agent.offers]) rescindOffer(master, offer);
+  forgetInverseOffers(master, agent);
   for (const [frameworkId, tasks] of [...agent.tasks]) {
     const framework = master.frameworks.get(frameworkId);
     for (const task of framework === undefined ? [] : [...tasks.values()]) {

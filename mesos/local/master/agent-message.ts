@@ -4,7 +4,7 @@ import { isTerminal, type Resource } from '#mesos/types.ts';
 import { add, bagOf, emptyBag, render } from '../resources.ts';
 import { mesosVersion, timeInfo } from '../version.ts';
 import { roleOf } from './books.ts';
-import type { Agent } from './state.ts';
+import type { Agent, Master } from './state.ts';
 
 const capabilities = [
   'MULTI_ROLE',
@@ -32,13 +32,14 @@ function usedResources(agent: Agent): Resource[] {
   return [...byRole].flatMap(([role, bag]) => render(bag, { allocatedTo: role, withRole: true }));
 }
 
-export function agentMessage(agent: Agent): object {
+export function agentMessage(master: Master, agent: Agent): object {
+  const drain = master.registry.drainOf(agent.id);
   const used = usedResources(agent);
   const offered = [...agent.offers].flatMap((offer) => render(offer.bag, { allocatedTo: offer.role, withRole: true }));
   return {
     agent_info: agent.info,
     active: agent.session !== undefined,
-    deactivated: false,
+    deactivated: master.registry.isDeactivated(agent.id),
     version: mesosVersion,
     pid: `slave(1)@127.0.0.1:${agent.info.port}`,
     registered_time: timeInfo(agent.registeredAt),
@@ -47,5 +48,6 @@ export function agentMessage(agent: Agent): object {
     ...(used.length > 0 && { allocated_resources: used }),
     ...(offered.length > 0 && { offered_resources: offered }),
     capabilities,
+    ...(drain && { drain_info: drain }),
   };
 }

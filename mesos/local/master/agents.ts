@@ -2,11 +2,14 @@
 import { type AgentInfo, isTerminal } from '#mesos/types.ts';
 import { HttpError, type RecordStream } from '../http.ts';
 import type { AgentCalls, AgentMessage, MasterMessage, Registration, Task, TaskRef } from '../protocol.ts';
-import { add, bagOf, subtract } from '../resources.ts';
+import { add, type Bag, bagOf, subtract } from '../resources.ts';
 import { disconnectAgent, markUnreachable, removeAgent } from './agent-loss.ts';
 import { agentMessage } from './agent-message.ts';
+import { totalOf } from './apply.ts';
 import { allocate, releaseExecutor, roleOf } from './books.ts';
+import { noteDrained, sendDrain } from './drain.ts';
 import { recoverFramework } from './frameworks.ts';
+import { isDown, machineOf } from './machines.ts';
 import { type Agent, type Framework, type Master, newAgent, sendEvent, sendToAgent, within } from './state.ts';
 import { completeTask, masterStatus, sendUpdate, updateFromAgent } from './updates.ts';
 
@@ -22,11 +25,17 @@ export function registerAgent(
     stream.end();
     return () => {};
   }
+  if (isDown(master, machineOf({ info: registration.agent }))) {
+    stream.send({ type: 'GONE', message: 'Machine is DOWN' });
+    stream.end();
+    return () => {};
+  }
   const info: AgentInfo = { ...registration.agent, id: { value: id } };
   const wasUnreachable = master.registry.unreachableSince(id) !== undefined;
   if (!sameInfo(master.agents.get(id)?.info, info)) master.registry.admit(info);
   const known = master.agents.get(id);
-  const agent = known === undefined ? addAgent(master, id, info) : updateAgent(master, known, info);
+  const total = totalOf(bagOf(info.resources), bagOf(registration.checkpointed));
+  const agent = known === undefined ? addAgent(master, id, info, total) : updateAgent(master, known, info, total);
   const session = { id: master.options.random.uuid(), stream };
   agent.session?.stream.end();
   agent.session = session;
@@ -34,6 +43,8 @@ export function registerAgent(
   const reconcile = adoptState(master, agent, registration, wasUnreachable);
   stream.send({ type: 'REGISTERED', agent_id: { value: id }, session: session.id, reconcile });
   for (const kills of agent.kills.values()) for (const kill of kills.values()) sendToAgent(agent, kill);
+  sendDrain(master, agent);
+  noteDrained(master, agent);
   if (known === undefined) announceAgent(master, agent);
   master.options.log.info('Agent registered', { agent: id, hostname: info.hostname, tasks: registration.tasks.length });
   master.allocator.request(agent);
@@ -44,7 +55,7 @@ function sameInfo(a: AgentInfo | undefined, b: AgentInfo): boolean {
   return a !== undefined && JSON.stringify(a) === JSON.stringify(b);
 }
 
-function addAgent(master: Master, id: string, info: AgentInfo): Agent {
+function addAgent(master: Master, id: string, info: AgentInfo, total: Bag): Agent {
   for (const other of master.agents.values()) {
     const sameAddress = other.info.hostname === info.hostname && other.info.port === info.port;
     if (sameAddress && other.session === undefined) {
@@ -53,7 +64,6 @@ function addAgent(master: Master, id: string, info: AgentInfo): Agent {
   }
   master.recovered.get(id)?.timer[Symbol.dispose]();
   master.recovered.delete(id);
-  const total = bagOf(info.resources);
   const agent = newAgent(id, info, total, { [Symbol.dispose]() {} }, master.options.clock.now());
   master.agents.set(id, agent);
   master.allocator.addTotal(total);
@@ -62,8 +72,7 @@ function addAgent(master: Master, id: string, info: AgentInfo): Agent {
 }
 
 /** An agent that restarted may have other resources: its free ones follow, below zero if need be. */
-function updateAgent(master: Master, agent: Agent, info: AgentInfo): Agent {
-  const total = bagOf(info.resources);
+function updateAgent(master: Master, agent: Agent, info: AgentInfo, total: Bag): Agent {
   master.allocator.removeTotal(agent.total);
   master.allocator.addTotal(total);
   agent.free = subtract(add(agent.free, total), agent.total);
@@ -75,7 +84,7 @@ function updateAgent(master: Master, agent: Agent, info: AgentInfo): Agent {
 
 function announceAgent(master: Master, agent: Agent): void {
   if (!master.operators.watched) return;
-  master.operators.send({ type: 'AGENT_ADDED', agent_added: { agent: agentMessage(agent) } });
+  master.operators.send({ type: 'AGENT_ADDED', agent_added: { agent: agentMessage(master, agent) } });
 }
 
 function ping(master: Master, agent: Agent): void {

@@ -9,11 +9,17 @@
 import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import { add, availableTo, type Bag, contains, emptyBag, isAllocatable, scalarsOf, subtract } from '../resources.ts';
+import { withinQuota } from './quota.ts';
+import type { QuotaConfig } from './registry.ts';
 import { type Agent, allocatedOf, type Framework } from './state.ts';
 
 export interface AllocatorView {
   readonly agents: ReadonlyMap<string, Agent>;
   readonly frameworks: ReadonlyMap<string, Framework>;
+  /** False: deactivated by an operator. */
+  readonly mayOffer: (agent: Agent) => boolean;
+  readonly weights: ReadonlyMap<string, number>;
+  readonly quota: ReadonlyMap<string, QuotaConfig>;
 }
 
 /** Makes one offer. Called for each agent in the order of allocation; must book what it offers at once. */
@@ -89,7 +95,7 @@ export class Allocator implements Disposable {
     this.#dirty.clear();
     const now = this.#timing.clock.monotonic();
     for (const agent of shuffle(agents, this.#timing.random)) {
-      if (agent.session === undefined || !isAllocatable(agent.free)) continue;
+      if (agent.session === undefined || !isAllocatable(agent.free) || !this.#view.mayOffer(agent)) continue;
       this.#allocateAgent(agent, now);
     }
     this.#flush();
@@ -97,7 +103,8 @@ export class Allocator implements Disposable {
 
   #allocateAgent(agent: Agent, now: number): void {
     for (const [role, frameworks] of this.#wanting()) {
-      const bag = availableTo(agent.free, role);
+      const limits = this.#view.quota.get(role)?.limits;
+      const bag = withinQuota(limits, this.#roles.get(role) ?? emptyBag, availableTo(agent.free, role));
       if (!isAllocatable(bag)) continue;
       const taker = this.#byShare(frameworks, (framework) => allocatedOf(framework, role)).find(
         (framework) => !isFiltered(framework, role, agent.id, bag, now),
@@ -118,14 +125,15 @@ export class Allocator implements Disposable {
         else list.push(framework);
       }
     }
-    return this.#byShare([...wanting], ([role]) => this.#roles.get(role) ?? emptyBag);
+    const weightOf = ([role]: [string, Framework[]]) => this.#view.weights.get(role) ?? 1;
+    return this.#byShare([...wanting], ([role]) => this.#roles.get(role) ?? emptyBag, weightOf);
   }
 
-  #byShare<T>(items: readonly T[], bagOf: (item: T) => Bag): T[] {
+  #byShare<T>(items: readonly T[], bagOf: (item: T) => Bag, weightOf: (item: T) => number = () => 1): T[] {
     if (items.length < 2) return [...items];
     const totals = scalarsOf(this.#total);
     return items
-      .map((item) => ({ item, share: dominantShare(bagOf(item), totals) }))
+      .map((item) => ({ item, share: dominantShare(bagOf(item), totals) / weightOf(item) }))
       .sort((a, b) => a.share - b.share)
       .map(({ item }) => item);
   }

@@ -5,6 +5,7 @@ import { isTerminal } from '#mesos/types.ts';
 import { bagOf, render } from '../resources.ts';
 import { timeInfo } from '../version.ts';
 import { recover, roleOf } from './books.ts';
+import { reviveInverseOffers } from './inverse-offers.ts';
 import { offerMessage, withdrawOffer } from './offers.ts';
 import { type Framework, type Master, newFramework, type SchedulerSession, sendEvent, sendToAgent } from './state.ts';
 import { completeTask, masterStatus, recordStatus } from './updates.ts';
@@ -14,7 +15,7 @@ const maxCompletedFrameworks = 50;
 const maxTimerMs = 2 ** 31 - 1;
 
 /** A framework as the operator API shows it. */
-export function frameworkMessage(framework: Framework, full = true): object {
+export function frameworkMessage(master: Master, framework: Framework, full = true): object {
   const allocated = [...framework.allocated].flatMap(([role, bag]) =>
     render(bag, { allocatedTo: role, withRole: true }),
   );
@@ -25,7 +26,8 @@ export function frameworkMessage(framework: Framework, full = true): object {
     recovered: framework.recovered,
     registered_time: timeInfo(framework.registeredAt),
     ...(framework.reregisteredAt !== undefined && { reregistered_time: timeInfo(framework.reregisteredAt) }),
-    ...(full && framework.offers.size > 0 && { offers: [...framework.offers].map(offerMessage) }),
+    ...(full &&
+      framework.offers.size > 0 && { offers: [...framework.offers].map((offer) => offerMessage(master, offer)) }),
     ...(full && allocated.length > 0 && { allocated_resources: allocated }),
   };
 }
@@ -59,6 +61,7 @@ export function connectFramework(master: Master, framework: Framework, session: 
     },
   });
   beat(master, framework, session);
+  reviveInverseOffers(master, framework, true);
 }
 
 function beat(master: Master, framework: Framework, session: SchedulerSession): void {
@@ -94,7 +97,7 @@ export function announce(
   const body =
     type === 'FRAMEWORK_REMOVED'
       ? { framework_info: framework.info }
-      : { framework: frameworkMessage(framework, false) };
+      : { framework: frameworkMessage(master, framework, false) };
   master.operators.send({ type, [type.toLowerCase()]: body });
 }
 

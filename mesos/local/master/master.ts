@@ -7,6 +7,8 @@ import { mesosVersion } from '../version.ts';
 import { markRecoveredUnreachable } from './agent-loss.ts';
 import { agentCalls, registerAgent } from './agents.ts';
 import { Allocator } from './allocator.ts';
+import { sendInverseOffers } from './inverse-offers.ts';
+import { isRedirected } from './leadership.ts';
 import { makeOffer, OfferBatch } from './offers.ts';
 import { oldState, operatorApi } from './operator-api.ts';
 import { OperatorFeed } from './operator-feed.ts';
@@ -59,11 +61,21 @@ function newMaster(options: MasterOptions): Master {
   const frameworks: Master['frameworks'] = new Map();
   const agents: Master['agents'] = new Map();
   const batch = new OfferBatch();
+  const registry = new Registry(options.workDir);
   const allocator = new Allocator(
-    { agents, frameworks },
+    {
+      agents,
+      frameworks,
+      mayOffer: (agent) => !registry.isDeactivated(agent.id),
+      weights: registry.weights,
+      quota: registry.quota,
+    },
     { clock, random, intervalMs: options.allocationIntervalMs, delayMs: options.allocationDelayMs },
-    (framework, agent, role, bag) => batch.add(makeOffer(master, framework, agent, role, bag)),
-    () => batch.send(),
+    (framework, agent, role, bag) => batch.add(master, makeOffer(master, framework, agent, role, bag)),
+    () => {
+      batch.send();
+      sendInverseOffers(master);
+    },
   );
   const id = random.uuid();
   const master: Master = {
@@ -76,7 +88,7 @@ function newMaster(options: MasterOptions): Master {
     agents,
     recovered: new Map(),
     offers: new Map(),
-    registry: new Registry(options.workDir),
+    registry,
     allocator,
     operators: new OperatorFeed(clock, options.heartbeatIntervalMs),
     nextFramework: 0,
@@ -114,6 +126,9 @@ function masterInfo(id: string, host: string, port: number): MasterInfo & { read
 async function route(master: Master, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = (request.url ?? '/').split('?', 1)[0]!.replace(/^\/master(?=\/)/, '');
   switch (path) {
+    case '/redirect':
+      isRedirected(master, '', response);
+      return;
     case '/api/v1/scheduler':
       return schedulerApi(master, request, response);
     case '/api/v1':
@@ -128,7 +143,7 @@ async function route(master: Master, request: IncomingMessage, response: ServerR
     case '/readyz':
       return replyEmpty(response, 200);
     case '/state':
-      return replyJson(response, oldState(master));
+      return isRedirected(master, path, response) ? undefined : replyJson(response, oldState(master));
     case '/metrics':
       return replyText(response, 200, metrics(master));
     default:

@@ -3,6 +3,7 @@ import type { Filters, Offer as OfferMessage } from '#mesos/types.ts';
 import { type Bag, render } from '../resources.ts';
 import { filterKey } from './allocator.ts';
 import { allocate, recover } from './books.ts';
+import { unavailabilityOf } from './machines.ts';
 import { type Agent, type Framework, type Master, type Offer, sendEvent } from './state.ts';
 
 const defaultRefuseSeconds = 5;
@@ -19,25 +20,28 @@ export function makeOffer(master: Master, framework: Framework, agent: Agent, ro
   return offer;
 }
 
-export function offerMessage(offer: Offer): OfferMessage {
+export function agentUrl({ info: { hostname, port = 5051 } }: Agent): object {
+  return { scheme: 'http', address: { hostname, ip: '127.0.0.1', port }, path: '/slave(1)' };
+}
+
+export function offerMessage(master: Master, offer: Offer): OfferMessage {
   const { framework, agent, role } = offer;
+  const unavailability = unavailabilityOf(master, agent);
   const executors = [...(agent.executors.get(framework.id)?.keys() ?? [])];
   return {
     id: { value: offer.id },
     framework_id: { value: framework.id },
     agent_id: { value: agent.id },
     hostname: agent.info.hostname,
-    url: {
-      scheme: 'http',
-      address: { hostname: agent.info.hostname, ip: '127.0.0.1', port: agent.info.port ?? 5051 },
-      path: '/slave(1)',
-    },
+    url: agentUrl(agent),
     resources: render(offer.bag, {
       allocatedTo: role,
       withRole: !framework.capabilities.has('RESERVATION_REFINEMENT'),
+      withoutStack: !framework.capabilities.has('RESERVATION_REFINEMENT'),
     }),
     ...(agent.info.attributes && agent.info.attributes.length > 0 && { attributes: agent.info.attributes }),
     ...(executors.length > 0 && { executor_ids: executors.map((value) => ({ value })) }),
+    ...(unavailability && { unavailability }),
     allocation_info: { role },
   };
 }
@@ -46,10 +50,10 @@ export function offerMessage(offer: Offer): OfferMessage {
 export class OfferBatch {
   readonly #byFramework = new Map<Framework, OfferMessage[]>();
 
-  add(offer: Offer): void {
+  add(master: Master, offer: Offer): void {
     const list = this.#byFramework.get(offer.framework);
-    if (list === undefined) this.#byFramework.set(offer.framework, [offerMessage(offer)]);
-    else list.push(offerMessage(offer));
+    if (list === undefined) this.#byFramework.set(offer.framework, [offerMessage(master, offer)]);
+    else list.push(offerMessage(master, offer));
   }
 
   send(): void {
@@ -72,7 +76,13 @@ export function withdrawOffer(master: Master, offer: Offer): void {
 }
 
 export function rescindOffer(master: Master, offer: Offer): void {
-  withdrawOffer(master, offer);
+  rescindedOffer(master, offer);
+  recover(master, offer.framework, offer.agent, offer.role, offer.bag);
+}
+
+/** Takes the offer back and leaves its resources booked: they are the caller's to recover. */
+export function rescindedOffer(master: Master, offer: Offer): void {
+  consumeOffer(master, offer);
   sendEvent(offer.framework, { type: 'RESCIND', rescind: { offer_id: { value: offer.id } } });
 }
 

@@ -1,13 +1,17 @@
-/** POST /api/v1: what operators read and the little they may change. */
+/** POST /api/v1: what operators read; what they may change is in operator-changes.ts. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { requireFields, typedCall } from '../calls.ts';
-import { checkAccept, HttpError, openStream, readCall, replyEmpty, replyJson } from '../http.ts';
+import { typedCall } from '../calls.ts';
+import { checkAccept, openStream, readCall, replyEmpty, replyJson, replyText } from '../http.ts';
+import { render } from '../resources.ts';
 import { buildInfo } from '../version.ts';
-import { markGone } from './agent-loss.ts';
 import { agentMessage } from './agent-message.ts';
-import { frameworkMessage, removeFramework } from './frameworks.ts';
+import { authenticated } from './authentication.ts';
+import { frameworkMessage } from './frameworks.ts';
+import { isRedirected } from './leadership.ts';
+import { maintenanceStatus } from './maintenance.ts';
+import { change, changes } from './operator-changes.ts';
 import type { OperatorEvent } from './operator-feed.ts';
-import type { Master } from './state.ts';
+import { allocatedOf, type Master } from './state.ts';
 
 const api = 'master::Call';
 
@@ -25,20 +29,65 @@ const readers: Readonly<Record<string, (master: Master) => object>> = {
   GET_EXECUTORS: getExecutors,
   GET_TASKS: getTasks,
   GET_STATE: getState,
+  GET_OPERATIONS: getOperations,
+  GET_ROLES: getRoles,
+  GET_WEIGHTS: ({ registry }) => ({ weight_infos: [...registry.weights].map(([role, weight]) => ({ weight, role })) }),
+  GET_QUOTA: ({ registry }) => {
+    const configs = [...registry.quota.values()];
+    return { status: configs.length === 0 ? {} : { infos: configs.map(({ role }) => ({ role })), configs } };
+  },
+  GET_MAINTENANCE_STATUS: (master) => ({ status: maintenanceStatus(master) }),
+  GET_MAINTENANCE_SCHEDULE: ({ registry }) => {
+    const { windows } = registry.maintenance;
+    return { schedule: windows.length === 0 ? {} : { windows } };
+  },
 };
+const files = ['LIST_FILES', 'READ_FILE'];
+
+function getOperations(master: Master): object {
+  const operations = [...master.frameworks.values()].flatMap(({ id, operations }) =>
+    [...operations.values()].map(({ info, status }) => ({
+      framework_id: { value: id },
+      ...(status.agent_id && { agent_id: status.agent_id }),
+      info,
+      latest_status: status,
+      statuses: [status],
+      uuid: status.uuid,
+    })),
+  );
+  return operations.length === 0 ? {} : { operations };
+}
+
+/** Roles that a framework subscribed to or that have a weight or a quota. */
+function getRoles(master: Master): object {
+  const frameworks = [...master.frameworks.values()];
+  const { weights, quota } = master.registry;
+  const names = new Set([...frameworks.flatMap(({ roles }) => roles), ...weights.keys(), ...quota.keys()]);
+  const roles = [...names].sort().map((name) => {
+    const members = frameworks.filter((framework) => framework.roles.includes(name));
+    const resources = members.flatMap((one) => render(allocatedOf(one, name), { allocatedTo: name, withRole: true }));
+    return {
+      name,
+      weight: weights.get(name) ?? 1,
+      ...(members.length > 0 && { frameworks: members.map(({ id }) => ({ value: id })) }),
+      ...(resources.length > 0 && { resources }),
+    };
+  });
+  return { roles };
+}
 
 function getAgents(master: Master): object {
   const recovered = [...master.recovered.values()].map(({ info }) => info);
   return {
-    agents: [...master.agents.values()].map(agentMessage),
+    agents: [...master.agents.values()].map((agent) => agentMessage(master, agent)),
     ...(recovered.length > 0 && { recovered_agents: recovered }),
   };
 }
 
 function getFrameworks(master: Master): object {
-  const completed = [...master.completed.values()].map((framework) => frameworkMessage(framework, false));
+  const completed = [...master.completed.values()].map((framework) => frameworkMessage(master, framework, false));
   return {
-    frameworks: [...master.frameworks.values()].map((framework) => frameworkMessage(framework)),
+    frameworks: [...master.frameworks.values()].map((framework) => frameworkMessage(master, framework)),
     ...(completed.length > 0 && { completed_frameworks: completed }),
   };
 }
@@ -71,30 +120,16 @@ function getState(master: Master): object {
 }
 
 export async function operatorApi(master: Master, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const known = [...Object.keys(readers), 'SUBSCRIBE', 'MARK_AGENT_GONE', 'TEARDOWN'];
+  const principal = authenticated(master, 'mesos-master-readwrite', request, response);
+  if (isRedirected(master, '/api/v1', response)) return;
+  const known = [...Object.keys(readers), ...Object.keys(changes), ...files, 'SUBSCRIBE'];
   const call = typedCall(await readCall(request, response), known, api);
   checkAccept(request);
   if (call.type === 'SUBSCRIBE') return subscribeOperator(master, response);
-  if (call.type === 'MARK_AGENT_GONE') {
-    const id = idIn(call, 'mark_agent_gone', 'agent_id');
-    if (!markGone(master, id)) throw new HttpError(404, `Agent '${id}' not found`);
-    return replyEmpty(response, 200);
-  }
-  if (call.type === 'TEARDOWN') {
-    const id = idIn(call, 'teardown', 'framework_id');
-    const framework = master.frameworks.get(id);
-    if (framework === undefined) throw new HttpError(400, `No framework found with ID ${id}`);
-    removeFramework(master, framework);
-    return replyEmpty(response, 200);
-  }
+  // No file of ours is attached for reading: what Mesos says of one that is not there.
+  if (files.includes(call.type)) return replyText(response, 404, '');
+  if (Object.hasOwn(changes, call.type)) return replyEmpty(response, change(master, call, principal));
   return replyJson(response, { type: call.type, [call.type.toLowerCase()]: readers[call.type]!(master) });
-}
-
-function idIn(call: { readonly [key: string]: unknown }, body: string, field: string): string {
-  requireFields(call, [`${body}.${field}`, `${body}.${field}.value`]);
-  const inner = call[body] as { readonly [key: string]: { readonly value: string } } | undefined;
-  if (inner === undefined) throw new HttpError(400, `Failed to validate ${api}: Expecting '${body}' to be present`);
-  return inner[field]!.value;
 }
 
 function subscribeOperator(master: Master, response: ServerResponse): void {

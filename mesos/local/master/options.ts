@@ -1,6 +1,8 @@
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
+import type { Credential } from './authentication.ts';
+import type { Leadership } from './leadership.ts';
 
 /** All durations in milliseconds. Defaults are Mesos', except where the allocator is asked sooner (allocator.ts). */
 export interface MasterOptions {
@@ -17,6 +19,12 @@ export interface MasterOptions {
   readonly maxAgentPingTimeouts: number;
   /** After a restart of the master, how long agents of the registry may stay away before they are unreachable. */
   readonly agentReregisterTimeoutMs: number;
+  /** After a start, how long it answers 503. */
+  readonly recoveryMs: number;
+  /** Who leads, where there are several masters; undefined: this one does. */
+  readonly leadership: Leadership | undefined;
+  /** Who may call the scheduler and operator APIs; undefined: everybody. */
+  readonly credentials: readonly Credential[] | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -31,6 +39,9 @@ export const masterDefaults = {
   agentPingTimeoutMs: 15_000,
   maxAgentPingTimeouts: 5,
   agentReregisterTimeoutMs: 600_000,
+  recoveryMs: 0,
+  leadership: undefined,
+  credentials: undefined,
   clock: systemClock,
   random: systemRandom,
   log: silentLog,

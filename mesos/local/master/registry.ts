@@ -4,13 +4,48 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AgentInfo } from '#mesos/types.ts';
+import { parseLossless, stringifyLossless } from '#mesos/json.ts';
+import type { AgentInfo, Unavailability } from '#mesos/types.ts';
+
+export interface MachineId {
+  readonly hostname?: string;
+  readonly ip?: string;
+}
+
+export interface Window {
+  readonly machine_ids?: readonly MachineId[];
+  readonly unavailability: Unavailability;
+}
+
+/** Machines that are neither scheduled nor down are not in it. */
+export interface MaintenanceState {
+  readonly windows: readonly Window[];
+  readonly down: readonly MachineId[];
+}
+
+export interface DrainInfo {
+  readonly state: 'DRAINING' | 'DRAINED';
+  readonly config: {
+    readonly max_grace_period?: { readonly nanoseconds: number };
+    readonly mark_gone?: boolean;
+  };
+}
+
+export interface QuotaConfig {
+  readonly role: string;
+  readonly limits?: Readonly<Record<string, { readonly value: number }>>;
+}
 
 interface RegistryFile {
   readonly admitted: readonly AgentInfo[];
   /** Agent id and when it became unreachable, milliseconds since 1970. */
   readonly unreachable: readonly (readonly [id: string, since: number])[];
   readonly gone: readonly string[];
+  readonly maintenance?: MaintenanceState;
+  readonly weights?: readonly (readonly [role: string, weight: number])[];
+  readonly quota?: readonly QuotaConfig[];
+  /** Agents that get no offers: drained ones with what was asked. */
+  readonly deactivated?: readonly (readonly [id: string, drain: DrainInfo | true])[];
 }
 
 const emptyFile: RegistryFile = { admitted: [], unreachable: [], gone: [] };
@@ -22,6 +57,10 @@ export class Registry {
   readonly #admitted: Map<string, AgentInfo>;
   readonly #unreachable: Map<string, number>;
   readonly #gone: Set<string>;
+  readonly #deactivated: Map<string, DrainInfo | true>;
+  readonly #weights: Map<string, number>;
+  readonly #quota: Map<string, QuotaConfig>;
+  #maintenance: MaintenanceState;
 
   constructor(workDir: string) {
     mkdirSync(workDir, { recursive: true });
@@ -30,6 +69,56 @@ export class Registry {
     this.#admitted = new Map(file.admitted.map((info) => [info.id!.value, info]));
     this.#unreachable = new Map(file.unreachable);
     this.#gone = new Set(file.gone);
+    this.#deactivated = new Map(file.deactivated);
+    this.#weights = new Map(file.weights);
+    this.#quota = new Map(file.quota?.map((config) => [config.role, config]));
+    this.#maintenance = file.maintenance ?? { windows: [], down: [] };
+  }
+
+  get maintenance(): MaintenanceState {
+    return this.#maintenance;
+  }
+
+  setMaintenance(maintenance: MaintenanceState): void {
+    this.#maintenance = maintenance;
+    this.#store();
+  }
+
+  /** By role, as far as they were set. */
+  get weights(): ReadonlyMap<string, number> {
+    return this.#weights;
+  }
+
+  setWeights(weights: readonly (readonly [role: string, weight: number])[]): void {
+    for (const [role, weight] of weights) this.#weights.set(role, weight);
+    this.#store();
+  }
+
+  get quota(): ReadonlyMap<string, QuotaConfig> {
+    return this.#quota;
+  }
+
+  setQuota(configs: readonly QuotaConfig[]): void {
+    for (const config of configs) {
+      if (config.limits === undefined) this.#quota.delete(config.role);
+      else this.#quota.set(config.role, config);
+    }
+    this.#store();
+  }
+
+  isDeactivated(id: string): boolean {
+    return this.#deactivated.has(id);
+  }
+
+  drainOf(id: string): DrainInfo | undefined {
+    const deactivated = this.#deactivated.get(id);
+    return deactivated === true ? undefined : deactivated;
+  }
+
+  setDeactivated(id: string, deactivated: DrainInfo | boolean): void {
+    if (deactivated === false) this.#deactivated.delete(id);
+    else this.#deactivated.set(id, deactivated);
+    this.#store();
   }
 
   get admitted(): Iterable<AgentInfo> {
@@ -62,6 +151,7 @@ export class Registry {
   markGone(id: string): void {
     this.#admitted.delete(id);
     this.#unreachable.delete(id);
+    this.#deactivated.delete(id);
     this.#gone.add(id);
     trim(this.#gone);
     this.#store();
@@ -69,6 +159,7 @@ export class Registry {
 
   remove(id: string): void {
     this.#admitted.delete(id);
+    this.#deactivated.delete(id);
     this.#store();
   }
 
@@ -77,15 +168,19 @@ export class Registry {
       admitted: [...this.#admitted.values()],
       unreachable: [...this.#unreachable],
       gone: [...this.#gone],
+      maintenance: this.#maintenance,
+      weights: [...this.#weights],
+      quota: [...this.#quota.values()],
+      deactivated: [...this.#deactivated],
     };
-    writeFileSync(`${this.#path}.new`, JSON.stringify(file));
+    writeFileSync(`${this.#path}.new`, stringifyLossless(file));
     renameSync(`${this.#path}.new`, this.#path);
   }
 }
 
 function readIfThere(path: string): RegistryFile {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as RegistryFile;
+    return parseLossless(readFileSync(path, 'utf8')) as RegistryFile;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return emptyFile;
     throw new Error(`Cannot read the registry ${path}; restore it, or remove it to forget all agents`, {

@@ -3,9 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SchedulerCall, SchedulerEvent } from '#mesos/types.ts';
 import { checkUuid, requireFields, typedCall } from '../calls.ts';
 import { checkAccept, HttpError, openStream, readCall, replyEmpty } from '../http.ts';
+import { authenticated } from './authentication.ts';
 import { dispatch, type OtherCall } from './calls/dispatch.ts';
 import { subscribe } from './calls/subscribe.ts';
 import { disconnectFramework } from './frameworks.ts';
+import { isRedirected } from './leadership.ts';
 import type { Framework, Master } from './state.ts';
 
 const api = 'scheduler::Call';
@@ -33,6 +35,22 @@ const callTypes: Readonly<Record<string, { readonly body?: string; readonly requ
     body: 'update_framework',
     required: ['update_framework.framework_info.user', 'update_framework.framework_info.name'],
   },
+  ACCEPT_INVERSE_OFFERS: {
+    body: 'accept_inverse_offers',
+    required: ['accept_inverse_offers.inverse_offer_ids[].value'],
+  },
+  DECLINE_INVERSE_OFFERS: {
+    body: 'decline_inverse_offers',
+    required: ['decline_inverse_offers.inverse_offer_ids[].value'],
+  },
+  ACKNOWLEDGE_OPERATION_STATUS: {
+    body: 'acknowledge_operation_status',
+    required: ['acknowledge_operation_status.uuid', 'acknowledge_operation_status.operation_id'],
+  },
+  RECONCILE_OPERATIONS: {
+    body: 'reconcile_operations',
+    required: ['reconcile_operations.operations[].operation_id'],
+  },
   REQUEST: { body: 'request', required: [] },
 };
 
@@ -42,11 +60,11 @@ function launchFields(launch: string): string[] {
   );
 }
 
-function validated(body: unknown): SchedulerCall | OtherCall {
+function validated(body: unknown): SchedulerCall {
   const call = typedCall(body, Object.keys(callTypes), api);
   const { body: bodyName, required } = callTypes[call.type]!;
-  if (call.type === 'ACKNOWLEDGE') {
-    const { uuid } = (call.acknowledge ?? {}) as { uuid?: unknown };
+  if (call.type === 'ACKNOWLEDGE' || call.type === 'ACKNOWLEDGE_OPERATION_STATUS') {
+    const { uuid } = (call[bodyName!] ?? {}) as { uuid?: unknown };
     if (uuid !== undefined) checkUuid(uuid, api);
   }
   requireFields(call, ['framework_id.value', ...required]);
@@ -56,14 +74,30 @@ function validated(body: unknown): SchedulerCall | OtherCall {
   if (call.type !== 'SUBSCRIBE' && (call.framework_id ?? undefined) === undefined) {
     throw new HttpError(400, `Failed to validate ${api}: Expecting 'framework_id' to be present`);
   }
-  return call as unknown as SchedulerCall | OtherCall;
+  return call as unknown as SchedulerCall;
 }
 
 export async function schedulerApi(master: Master, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const principal = authenticated(master, 'mesos-master-scheduler', request, response);
+  if (isRedirected(master, '/api/v1/scheduler', response)) return;
   const call = validated(await readCall(request, response));
-  if (call.type === 'SUBSCRIBE') return serveSubscribe(master, call, request, response);
-  const framework = subscribedFramework(master, call, request);
+  if (call.type === 'SUBSCRIBE') return serveSubscribe(master, ofPrincipal(call, principal), request, response);
+  const framework = subscribedFramework(master, call, request, principal);
   replyEmpty(response, dispatch(master, framework, call));
+}
+
+/** Whoever has authenticated is the framework's principal; naming another one is refused. */
+function ofPrincipal<C extends SchedulerCall & { type: 'SUBSCRIBE' }>(call: C, principal: string | undefined): C {
+  if (principal === undefined) return call;
+  const { framework_info } = call.subscribe;
+  const problem = principalProblem(principal, framework_info.principal ?? principal);
+  if (problem !== undefined) throw new HttpError(400, `Failed to validate ${api}: ${problem}`);
+  return { ...call, subscribe: { ...call.subscribe, framework_info: { ...framework_info, principal } } };
+}
+
+function principalProblem(authenticated: string, principal: string | undefined): string | undefined {
+  if (authenticated === principal) return undefined;
+  return `Authenticated principal '${authenticated}' does not match principal '${principal ?? ''}' set in \`FrameworkInfo\``;
 }
 
 function serveSubscribe(
@@ -90,10 +124,17 @@ function serveSubscribe(
 }
 
 /** The framework that the call comes from, if it comes over its present subscription. */
-function subscribedFramework(master: Master, call: OtherCall, request: IncomingMessage): Framework {
+function subscribedFramework(
+  master: Master,
+  call: OtherCall,
+  request: IncomingMessage,
+  principal: string | undefined,
+): Framework {
   const id = (call as { framework_id: { value: string } }).framework_id.value;
   const framework = master.frameworks.get(id);
   if (framework === undefined) throw new HttpError(400, 'Framework cannot be found');
+  const problem = principal === undefined ? undefined : principalProblem(principal, framework.info.principal);
+  if (problem !== undefined) throw new HttpError(400, problem);
   if (framework.session === undefined) throw new HttpError(403, 'Framework is not subscribed');
   const streamId = request.headers['mesos-stream-id'];
   if (streamId === undefined) {

@@ -2,7 +2,14 @@
  * What a master knows. All of it is touched only by synchronous functions of this folder, so every call and every message is one
  * step. Lost with the process, except for the registry.
  */
-import type { AgentInfo, ExecutorInfo, FrameworkInfo, MasterInfo, SchedulerEvent } from '#mesos/types.ts';
+import type {
+  AgentInfo,
+  ExecutorInfo,
+  FrameworkInfo,
+  MasterInfo,
+  OperationStatus,
+  SchedulerEvent,
+} from '#mesos/types.ts';
 import type { RecordStream } from '../http.ts';
 import type { MasterMessage, Task } from '../protocol.ts';
 import { type Bag, emptyBag } from '../resources.ts';
@@ -55,6 +62,16 @@ export interface Framework {
   readonly filters: Map<string, OfferFilter[]>;
   /** By role: what is used or offered. The allocator's measure of a fair share. */
   readonly allocated: Map<string, Bag>;
+  /** Operations with an id whose end was not acknowledged, by that id. */
+  readonly operations: Map<string, { readonly info: object; readonly status: OperationStatus }>;
+}
+
+/** What a framework was asked and answered about an agent's maintenance. */
+export interface InverseBook {
+  readonly offerId: string | undefined;
+  /** Not asked again before, by the monotonic clock. */
+  readonly filteredUntil?: number;
+  readonly answer?: { readonly status: 'ACCEPT' | 'DECLINE'; readonly at: number };
 }
 
 /** A connection of an agent: ends with the stream or when the agent registers again. */
@@ -81,6 +98,8 @@ export interface Agent {
   readonly offers: Set<Offer>;
   /** Kills of tasks that did not end yet, by framework id, then task id: sent again when the agent registers again. */
   readonly kills: Map<string, Map<string, MasterMessage>>;
+  /** By framework id. */
+  readonly inverse: Map<string, InverseBook>;
 }
 
 export interface Master {
@@ -121,6 +140,7 @@ export function newFramework(id: string, info: FrameworkInfo, now: number): Fram
     offers: new Set(),
     filters: new Map(),
     allocated: new Map(),
+    operations: new Map(),
   };
 }
 
@@ -158,6 +178,7 @@ export function newAgent(id: string, info: AgentInfo, total: Bag, pinger: Dispos
     executors: new Map(),
     offers: new Set(),
     kills: new Map(),
+    inverse: new Map(),
   };
 }
 

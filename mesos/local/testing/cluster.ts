@@ -48,14 +48,14 @@ export async function startCluster(
   const directory = stack.use(temporaryDirectory());
   const master = stack.use(await startMaster({ port: 0, workDir: join(directory.path, 'master'), ...options.master }));
   const agents = new Map<string, RunningAgent>();
-  for (const [index, hostname] of (options.hosts ?? ['host1.lab', 'host2.lab']).entries()) {
+  for (const hostname of options.hosts ?? ['host1.lab', 'host2.lab']) {
     const agent = await startAgent({
       port: 0,
       master: master.url,
       workDir: join(directory.path, hostname),
       hostname,
       resources: labResources,
-      attributes: parseAttributes(`rack:r${index + 1};${labAttributes}`),
+      attributes: parseAttributes(`rack:r${hostname.replace(/\D/g, '')};${labAttributes}`),
       ...options.agent,
     });
     agents.set(hostname, stack.use(agent));

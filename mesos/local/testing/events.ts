@@ -34,6 +34,7 @@ export function text(value: string): string {
   return value
     .replaceAll(uuid, 'UUID')
     .replace(/UUID-[SO]?\d+/g, 'UUID-N')
+    .replaceAll(/slave\(1\)@[\d.:]+/g, 'slave(1)@ADDRESS')
     .replace(/(same ExecutorID\.)[\s\S]*/, '$1')
     .trim();
 }

@@ -5,9 +5,9 @@
 import { join } from 'node:path';
 import { request } from 'undici';
 import { decodeRecords } from '#mesos/recordio.ts';
+import type { Step } from '../../testing/recorded-steps.ts';
 import { type Cluster, eventually } from './cluster.ts';
 import { offerShape, shapeOf, text } from './events.ts';
-import { readSteps, type Step } from './recording.ts';
 
 type Event = { readonly type: string } & { readonly [key: string]: unknown };
 interface OfferLike {
@@ -26,6 +26,8 @@ interface Stream {
 
 export interface Report {
   compared: number;
+  /** Answers of 400 and more among them. */
+  refusals: number;
   readonly differences: string[];
 }
 
@@ -35,7 +37,7 @@ const labCommand = 'exec /usr/local/lib/mesoslab/py3.11.7/python3 /srv/mesoslab/
 const labExecutor = `exec ${process.execPath} ${join(import.meta.dirname, 'lab-executor.ts')}`;
 
 export class Replay {
-  readonly report: Report = { compared: 0, differences: [] };
+  readonly report: Report = { compared: 0, refusals: 0, differences: [] };
   readonly #cluster: Cluster;
   readonly #closedByUs: ReadonlySet<string>;
   readonly #beforeOpening: (stream: string) => Promise<void>;
@@ -104,7 +106,7 @@ export class Replay {
 
   #send(step: Step & { kind: 'request' }): void {
     const headers: Record<string, string> = {};
-    for (const name of ['content-type', 'accept', 'mesos-stream-id']) {
+    for (const name of ['content-type', 'accept', 'mesos-stream-id', 'authorization']) {
       const value = step.headers[name];
       if (value !== undefined) headers[name] = this.#ids.get(value) ?? value;
     }
@@ -152,6 +154,7 @@ export class Replay {
   }
 
   async #compareAnswer(step: Step & { kind: 'response' }): Promise<void> {
+    if (step.status >= 400) this.report.refusals++;
     if (step.stream !== undefined) {
       const head = await this.#head(step.stream);
       const streamId = step.headers['mesos-stream-id'];
@@ -171,6 +174,7 @@ export class Replay {
     const stream = this.#streams.get(step.stream);
     if (stream === undefined || step.event.type === 'HEARTBEAT') return;
     if (step.event.type === 'OFFERS') return this.#compareOffers(stream, step.event as unknown as Event);
+    if (this.#isOfStranger(step.event as Event)) return;
     const wanted = shapeOf(step.event as Event);
     const find = () => stream.events.findIndex((event) => shapeOf(event) === wanted);
     await eventually(wanted, () => find() >= 0 || undefined, this.#withinMs).catch(() => undefined);
@@ -181,6 +185,12 @@ export class Replay {
       this.#seen.add(uuidOf(found) ?? 'none');
     }
     this.#note(wanted, found && shapeOf(found));
+  }
+
+  /** The loss of an agent that the recorded cluster had from before. */
+  #isOfStranger({ type, failure }: Event): boolean {
+    const agent = (failure as { agent_id?: { value: string } } | undefined)?.agent_id?.value;
+    return type === 'FAILURE' && agent !== undefined && !this.#ids.has(agent);
   }
 
   async #compareOffers(stream: Stream, event: Event): Promise<void> {
@@ -224,11 +234,11 @@ function uuidOf(event: Event): string | undefined {
 
 export async function replayFile(
   cluster: Cluster,
-  file: string,
+  steps: readonly Step[],
   closedByUs?: readonly string[],
   beforeOpening?: (stream: string) => Promise<void>,
 ): Promise<Report> {
   const replay = new Replay(cluster, closedByUs, beforeOpening);
-  await replay.play(readSteps(file));
+  await replay.play(steps);
   return replay.finish();
 }

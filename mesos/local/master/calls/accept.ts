@@ -1,7 +1,11 @@
 /** ACCEPT and DECLINE. */
-import type { ExecutorInfo, Filters, Operation, SchedulerCall, TaskInfo } from '#mesos/types.ts';
+import type { ExecutorInfo, Filters, Id, Operation, Resource, SchedulerCall, TaskInfo } from '#mesos/types.ts';
+import { type ConversionType, conversionTypes } from '../../operations.ts';
 import type { Task } from '../../protocol.ts';
 import { type Bag, subtract, sum } from '../../resources.ts';
+import { applyToOffer } from '../apply.ts';
+import { recover } from '../books.ts';
+import { reportOperation } from '../feedback.ts';
 import { consumeOffer, refuse, withdrawOffer } from '../offers.ts';
 import {
   type Agent,
@@ -62,13 +66,22 @@ export function accept(master: Master, framework: Framework, call: Accept): void
         message: `Task launched with invalid offers: ${problem}`,
       });
     }
+    for (const operation of call.operations ?? [])
+      if (launchedBy(operation).length === 0)
+        reportOperation(master, framework, undefined, operation, `Operation attempted with invalid offers: ${problem}`);
     return;
   }
   const { agent, role } = offers[0]!;
-  let left = sum(offers.map((offer) => offer.bag));
+  const offered = sum(offers.map((offer) => offer.bag));
   for (const offer of offers) consumeOffer(master, offer);
-  for (const operation of call.operations ?? []) left = perform(master, framework, agent, role, left, operation);
-  refuse(master, framework, agent, role, left, call.filters);
+  const left = (call.operations ?? []).reduce(
+    (bag, operation) => perform(master, framework, agent, role, bag, operation),
+    offered,
+  );
+  // What operations made of the offer is offered again without delay; only what was left as it was is refused.
+  const made = new Map([...left].filter(([key]) => !offered.has(key)));
+  recover(master, framework, agent, role, made);
+  refuse(master, framework, agent, role, subtract(left, made), call.filters);
 }
 
 /** Returns what is left after the operation. Its resources stay booked for the framework: they were offered to it. */
@@ -93,9 +106,33 @@ function perform(
     }
     return left;
   }
-  // Reservations and volumes are not imitated. Mesos drops an operation that it finds invalid with no more than a line in its log.
-  master.options.log.warn('Operation dropped', { framework: framework.id, operation: operation.type });
+  if (isConversion(operation)) return convertOffer(master, framework, agent, role, left, operation);
+  // The rest needs resource providers, which a local Mesos does not have.
+  const { type, id } = operation as { readonly type: string; readonly id?: Id };
+  reportOperation(master, framework, agent, { type, ...(id && { id }) }, `This local Mesos has no ${type}`);
   return left;
+}
+
+type ConversionOperation = Operation & { readonly type: ConversionType };
+
+function isConversion(operation: Operation): operation is ConversionOperation {
+  return (conversionTypes as readonly string[]).includes(operation.type);
+}
+
+function convertOffer(
+  master: Master,
+  framework: Framework,
+  agent: Agent,
+  role: string,
+  left: Bag,
+  operation: ConversionOperation,
+): Bag {
+  const body = operation[operation.type.toLowerCase()] as { readonly [list: string]: readonly Resource[] } | undefined;
+  const resources = body?.resources ?? body?.volumes ?? [];
+  const after = applyToOffer(master, framework, agent, role, left, operation.type, resources);
+  const error = typeof after === 'string' ? after : undefined;
+  reportOperation(master, framework, agent, operation, error);
+  return typeof after === 'string' ? left : after;
 }
 
 function refuseTask(
@@ -151,6 +188,7 @@ function enterTask(master: Master, framework: Framework, agent: Agent, info: Tas
     resources: info.resources ?? [],
     statuses: [],
     ...(info.labels && { labels: info.labels }),
+    ...(info.kill_policy && { kill_policy: info.kill_policy }),
   };
   framework.tasks.set(task.task_id.value, task);
   within(agent.tasks, framework.id).set(task.task_id.value, task);

@@ -1,24 +1,18 @@
 /** Every call of a subscribed scheduler except SUBSCRIBE. Those that Mesos takes and forgets in silence are silent here. */
-import type { FrameworkInfo, SchedulerCall } from '#mesos/types.ts';
+import type { Id, SchedulerCall } from '#mesos/types.ts';
 import type { MasterMessage } from '../../protocol.ts';
 import { filterKey } from '../allocator.ts';
+import { noteDrained } from '../drain.ts';
+import { acknowledgeOperation, reconcileOperations } from '../feedback.ts';
 import { removeFramework } from '../frameworks.ts';
+import { answerInverseOffers, reviveInverseOffers } from '../inverse-offers.ts';
 import { type Framework, type Master, sendToAgent, within } from '../state.ts';
 import { completeIfAcknowledged } from '../updates.ts';
 import { accept, decline } from './accept.ts';
 import { reconcileAll, reconcileTask } from './reconcile.ts';
 import { updateFramework } from './subscribe.ts';
 
-export type OtherCall =
-  | Exclude<SchedulerCall, { type: 'SUBSCRIBE' }>
-  | {
-      readonly type: 'UPDATE_FRAMEWORK';
-      readonly update_framework: {
-        readonly framework_info: FrameworkInfo;
-        readonly suppressed_roles?: readonly string[];
-      };
-    }
-  | { readonly type: 'REQUEST' };
+export type OtherCall = Exclude<SchedulerCall, { type: 'SUBSCRIBE' }>;
 
 /** Returns the HTTP status of the answer. Throws HttpError where Mesos answers otherwise. */
 export function dispatch(master: Master, framework: Framework, call: OtherCall): 200 | 202 {
@@ -30,12 +24,7 @@ export function dispatch(master: Master, framework: Framework, call: OtherCall):
       accept(master, framework, call.accept);
       return 202;
     case 'DECLINE':
-      decline(
-        master,
-        framework,
-        (call.decline.offer_ids ?? []).map((id) => id.value),
-        call.decline.filters,
-      );
+      decline(master, framework, valuesOf(call.decline.offer_ids), call.decline.filters);
       return 202;
     case 'REVIVE':
       revive(master, framework, call.revive?.roles ?? []);
@@ -70,9 +59,31 @@ export function dispatch(master: Master, framework: Framework, call: OtherCall):
     case 'UPDATE_FRAMEWORK':
       updateFramework(master, framework, call.update_framework.framework_info, call.update_framework.suppressed_roles);
       return 200;
+    case 'ACCEPT_INVERSE_OFFERS': {
+      const { inverse_offer_ids, filters } = call.accept_inverse_offers;
+      answerInverseOffers(master, framework, 'ACCEPT', valuesOf(inverse_offer_ids), filters);
+      return 202;
+    }
+    case 'DECLINE_INVERSE_OFFERS': {
+      const { inverse_offer_ids, filters } = call.decline_inverse_offers;
+      answerInverseOffers(master, framework, 'DECLINE', valuesOf(inverse_offer_ids), filters);
+      return 202;
+    }
+    case 'ACKNOWLEDGE_OPERATION_STATUS': {
+      const { operation_id, uuid } = call.acknowledge_operation_status;
+      acknowledgeOperation(framework, operation_id.value, uuid);
+      return 202;
+    }
+    case 'RECONCILE_OPERATIONS':
+      reconcileOperations(master, framework, call.reconcile_operations.operations ?? []);
+      return 202;
     case 'REQUEST':
       return 202; // Mesos' allocator ignores it too.
   }
+}
+
+function valuesOf(ids: readonly Id[] | undefined): string[] {
+  return (ids ?? []).map(({ value }) => value);
 }
 
 function forward(master: Master, agentId: string, message: MasterMessage): void {
@@ -93,6 +104,7 @@ function revive(master: Master, framework: Framework, named: readonly string[]):
   for (const key of [...framework.filters.keys()]) {
     if (roles.some((role) => key.startsWith(filterKey(role, '')))) framework.filters.delete(key);
   }
+  reviveInverseOffers(master, framework, false);
   master.allocator.request();
 }
 
@@ -128,6 +140,7 @@ function acknowledge(
   // Dropped while the agent is away: it will send the update again, and the scheduler acknowledges again.
   if (agent?.session === undefined) return;
   completeIfAcknowledged(framework, agent, call.task_id.value, call.uuid);
+  noteDrained(master, agent);
   sendToAgent(agent, {
     type: 'ACKNOWLEDGE',
     framework_id: { value: framework.id },

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const folder = join(import.meta.dirname, 'testdata');
+const folder = join(import.meta.dirname, '../testdata');
 const marker = /^<<< \[(\w+)\] +[\d.]+ record, chunk=(\d+) bytes:\n/gm;
 
 export interface RecordedStream {

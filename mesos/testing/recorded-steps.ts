@@ -24,7 +24,7 @@ export type Step =
 const marker = /^(>>> |<<< |## |# )/;
 
 export function readSteps(file: string): Step[] {
-  const text = readFileSync(join(import.meta.dirname, '../../testdata', file), 'utf8');
+  const text = readFileSync(join(import.meta.dirname, '../testdata', file), 'utf8');
   const steps: Step[] = [];
   const blocks: string[][] = [];
   for (const line of text.split('\n')) {
@@ -73,4 +73,20 @@ function message(lines: readonly string[]): { first: string; headers: Record<str
       .join('\n')
       .trim(),
   };
+}
+
+export type Recorded = Extract<Step, { kind: 'request' }> & { readonly answer: Extract<Step, { kind: 'response' }> };
+
+/** The requests of a recording, each with its answer. Answers come in the order of the requests, except for the heads of streams. */
+export function recordedExchanges(file: string): Recorded[] {
+  const waiting: Extract<Step, { kind: 'request' }>[] = [];
+  const exchanges: Recorded[] = [];
+  for (const step of readSteps(file)) {
+    if (step.kind === 'request') waiting.push(step);
+    if (step.kind !== 'response') continue;
+    const index = waiting.findIndex((request) => request.stream === step.stream);
+    const [request] = index < 0 ? [] : waiting.splice(index, 1);
+    if (request !== undefined) exchanges.push({ ...request, answer: step });
+  }
+  return exchanges;
 }
