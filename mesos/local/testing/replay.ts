@@ -140,6 +140,13 @@ export class Replay {
   }
 
   #received(stream: Stream, event: Event): void {
+    const rescinded = (event.rescind as { offer_id: { value: string } } | undefined)?.offer_id.value;
+    const index = stream.offers.findIndex(({ id }) => id.value === rescinded);
+    if (index >= 0) {
+      // Nobody had looked at it: which offers come and go between two steps is a matter of milliseconds.
+      stream.offers.splice(index, 1);
+      return;
+    }
     if (event.type === 'OFFERS') stream.offers.push(...(event.offers as { offers: OfferLike[] }).offers);
     else if (event.type !== 'HEARTBEAT') stream.events.push(event);
   }
