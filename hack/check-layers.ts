@@ -28,7 +28,7 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   ajv: ['apiserver/schema/accept.ts'],
   pino: ['lib/std/log.ts'],
   '@peculiar/x509': ['lib/tls'],
-  re2js: ['apiserver/schema/pattern.ts'],
+  re2js: ['lib/std/pattern.ts'],
   undici: ['lib/client', 'mesos', 'executor', 'test'],
 };
 

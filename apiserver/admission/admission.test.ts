@@ -76,6 +76,11 @@ describe('machines', () => {
     ['neither', {}, /none is set/],
     ['both', { instanceType: 'a', resources: size }, /instanceType and resources are set/],
     ['too little memory', { resources: { cores: 1, memory: '63Mi' } }, /at least 64Mi/],
+    [
+      'a pattern that cannot be read',
+      { resources: size, placement: { constraints: [{ key: 'rack', operator: 'LIKE', value: '(' }] } },
+      /spec.placement.constraints\[0\].value: .*regular expression/,
+    ],
     ['no address', { resources: size, networks: [{ subnet: 's', ip: '10.0.0.300' }] }, /networks\[0\].ip/],
   ])('a VirtualMachine with %s is refused', (_, spec, message) => {
     expect(causes('VirtualMachine', { image, ...spec }).join('; ')).toMatch(message);

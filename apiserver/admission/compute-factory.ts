@@ -2,6 +2,7 @@ import { duplicate, forbidden, invalid } from '#apiserver/schema/causes.ts';
 import type { ComputeFactory, ComputeFactorySpec } from '#lib/api/generated/computefactory.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { unchanged } from './immutable.ts';
+import { checkPlacement } from './placement.ts';
 import { checkImage, warnOfReferences } from './references.ts';
 import type { Rules } from './rules.ts';
 import { checkMemory, exactlyOne } from './size.ts';
@@ -65,7 +66,7 @@ function checkUnique(shapes: readonly Shape[]): Cause[] {
   });
 }
 
-function checkPlacement({ placement }: ComputeFactorySpec): Cause[] {
+function checkClusters({ placement }: ComputeFactorySpec): Cause[] {
   if (placement?.clusters === undefined || placement.clusterSelector === undefined) return [];
   return [forbidden('spec.placement', 'clusters and clusterSelector exclude each other: leave one out')];
 }
@@ -79,7 +80,8 @@ export const computeFactoryRules: Rules = {
       ...checkCapacity(spec.capacity),
       ...spec.shapes.flatMap((shape, index) => checkShape(shape, `spec.shapes[${index}]`)),
       ...checkUnique(spec.shapes),
-      ...checkPlacement(spec),
+      ...checkClusters(spec),
+      ...checkPlacement(spec.template.spec, 'spec.template.spec'),
       ...checkImage(object, template),
       ...unchanged(object, old, ['spec.capacity.unit'], 'create a new ComputeFactory that counts in the other unit'),
     ];

@@ -7,6 +7,7 @@ import { parseIPv4 } from '#lib/api/ipv4.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { admitAddresses } from './addresses.ts';
 import { unchanged } from './immutable.ts';
+import { checkPlacement } from './placement.ts';
 import { checkImage, warnOfReferences } from './references.ts';
 import type { Rules } from './rules.ts';
 import { checkMemory, exactlyOne } from './size.ts';
@@ -42,7 +43,12 @@ const warnOfMachine = warnOfReferences(['spec']);
 export const virtualMachineRules: Rules = {
   check(object) {
     const machine = object as unknown as VirtualMachine;
-    return [...checkSize(machine.spec, 'spec'), ...checkAddresses(machine), ...checkImage(object, ['spec'])];
+    return [
+      ...checkSize(machine.spec, 'spec'),
+      ...checkAddresses(machine),
+      ...checkPlacement(machine.spec, 'spec'),
+      ...checkImage(object, ['spec']),
+    ];
   },
   async admit(object, old, request) {
     if (request.part !== 'main') return;
@@ -66,6 +72,7 @@ export const vmPoolRules: Rules = {
     return [
       ...(pool.metadata.name.length > maxPoolName ? [tooLong('metadata.name', maxPoolName)] : []),
       ...checkSize(pool.spec.template.spec, 'spec.template.spec'),
+      ...checkPlacement(pool.spec.template.spec, 'spec.template.spec'),
       ...checkImage(object, template),
       ...unchanged(object, old, ['spec.cluster'], 'create a new pool for another cluster, then scale this one down'),
     ];

@@ -1,6 +1,7 @@
 /** Calls of functions, methods and operators: which overload fits the arguments, before evaluation where that can be known. */
-import { patternOf } from '#apiserver/schema/pattern.ts';
+
 import { messageOf } from '#lib/std/errors.ts';
+import { patternOf } from '#lib/std/pattern.ts';
 import { Budget } from './budget.ts';
 import { CompileError, EvaluationError, noOverload } from './errors.ts';
 import type { Expression } from './expression.ts';

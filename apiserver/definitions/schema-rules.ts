@@ -3,11 +3,11 @@ import { checkRules } from '#apiserver/cel/check-rules.ts';
 import { at, copyJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import { explain } from '#apiserver/schema/explain.ts';
-import { patternOf } from '#apiserver/schema/pattern.ts';
 import { prune } from '#apiserver/schema/prune.ts';
 import { explainRepeated } from '#apiserver/schema/repeated.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
 import { type Cause, messageOf } from '#lib/std/errors.ts';
+import { patternOf } from '#lib/std/pattern.ts';
 import { propertiesOf } from './keywords.ts';
 import { checkStructural } from './structural.ts';
 

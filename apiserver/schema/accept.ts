@@ -1,9 +1,9 @@
 /** The accept path: one compiled ajv function per schema, which knows only yes and no. */
 import { Ajv, type AnySchemaObject } from 'ajv';
 import type { Json } from '#apiserver/json/json.ts';
+import { fitsPattern, patternOf } from '#lib/std/pattern.ts';
 import { formatCheck, formatNames } from './formats.ts';
 import { isInteger, isMultiple } from './numbers.ts';
-import { fitsPattern, patternOf } from './pattern.ts';
 import type { Schema } from './schema.ts';
 import { repeatedItems } from './unique.ts';
 

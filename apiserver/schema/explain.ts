@@ -1,12 +1,12 @@
 /** Says what is wrong with a value that its schema refuses, in Kubernetes' words. Slower than ajv, so asked only then. */
 import { equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import type { Cause } from '#lib/std/errors.ts';
+import { fitsPattern } from '#lib/std/pattern.ts';
 import { invalid, notSupported, required, tooLong, tooMany, wrongType } from './causes.ts';
 import { explainComposites } from './composite.ts';
 import type { Correlation } from './correlation.ts';
 import { formatCheck } from './formats.ts';
 import { isInteger, isMultiple, jsonTypeOf } from './numbers.ts';
-import { fitsPattern } from './pattern.ts';
 import { additionalOf, propertyOf, type Schema } from './schema.ts';
 
 /**

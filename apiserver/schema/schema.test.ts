@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Json, JsonObject } from '#apiserver/json/json.ts';
+import { patternOf } from '#lib/std/pattern.ts';
 import { schemaCauses } from './check.ts';
 import { applyDefaults } from './defaults.ts';
 import { coerceMetadata } from './metadata.ts';
-import { patternOf } from './pattern.ts';
 import { prune } from './prune.ts';
 import type { Schema } from './schema.ts';
 

@@ -46,7 +46,7 @@ export function planInput(
       (cluster): ClusterState => ({
         name: cluster.metadata.name,
         usable: isUsable(cluster),
-        room: roomOf(cluster, template.spec.placement?.hostSelector),
+        room: roomOf(cluster, template.spec.placement),
       }),
     ),
     pools: pools.map((view) => poolState(view, clusters, hasFlexible, nowMs)),

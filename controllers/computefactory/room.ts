@@ -1,6 +1,6 @@
 /** Room on the hosts of one cluster, as far as its status tells: rows of hosts alike. Changed in place while a plan is made. */
 import type { Cluster } from '#lib/api/generated/index.ts';
-import { type LabelSelector, matchesSelector } from '#lib/api/selectors.ts';
+import { isHostKey, type PlacementSpec, readRules } from '#lib/api/placement-rules.ts';
 import { type FlexibleShape, largestOf, type Size, type Unit } from './sizes.ts';
 
 interface Row {
@@ -11,10 +11,12 @@ interface Row {
 
 export type Room = Row[];
 
-/** Rows of hosts that the selector allows. */
-export function roomOf(cluster: Cluster, hostSelector: LabelSelector | undefined): Room {
+/** Rows of hosts that the placement allows. Which hosts they are is not told, so what asks for hosts by name is left to the scheduler. */
+export function roomOf(cluster: Cluster, placement: PlacementSpec | undefined): Room {
+  const constraints = (placement?.constraints ?? []).filter(({ key }) => !isHostKey(key));
+  const { allows } = readRules({ ...placement, constraints });
   return (cluster.status?.free ?? [])
-    .filter((row) => matchesSelector(hostSelector, row.labels))
+    .filter(({ labels = {} }) => allows({ hostname: '', labels }))
     .map(({ cores = 0, memoryMiB = 0, hosts = 0 }) => ({ cores, memoryMiB, hosts }));
 }
 

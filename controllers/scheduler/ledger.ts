@@ -4,9 +4,11 @@
  * may outlive its task, and its memory is not free.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { sumMilli } from '#mesos/resources.ts';
 import type { Offer } from '#mesos/types.ts';
 import { least, minus, noRoom, plus, type Room } from './room.ts';
+import { type Member, type Seat, sameMember, Tallies } from './tallies.ts';
 
 /** Why nothing new may start on a host, whatever room it has. Ready: nothing stands against it. */
 export type Readiness = 'Ready' | 'Cordoned' | 'NotInventoried' | 'Unreachable' | 'Suspect';
@@ -34,6 +36,13 @@ interface Entry {
   executorKnown: boolean;
 }
 
+interface Place {
+  readonly hostname: string;
+  readonly ask: Room;
+  /** undefined: no rule of a machine counts it. */
+  readonly member: Member | undefined;
+}
+
 /** What placement looks at. */
 export interface HostView {
   readonly host: LedgerHost & { readonly readiness: Readiness };
@@ -55,8 +64,10 @@ export class Ledger {
   readonly #hostOfAgent = new Map<string, string>();
   readonly #hostOfOffer = new Map<string, string>();
   /** uid -> host, also of hosts that are not known (yet). */
-  readonly #places = new Map<string, { readonly hostname: string; readonly ask: Room }>();
+  readonly #places = new Map<string, Place>();
   readonly #changed: (hostname: string) => void;
+  /** What of that rules of machines count. */
+  readonly tallies = new Tallies(() => this.#seats());
   /** Grows with every change: what was computed at the same version still holds. */
   version = 0;
 
@@ -78,11 +89,12 @@ export class Ledger {
       offered: noRoom,
       executorKnown: false,
     };
+    if (entry.machines.size > 0 && !isDeepStrictEqual(entry.host.labels, host.labels)) this.tallies.clear();
     entry.host = host;
     this.#entries.set(host.hostname, entry);
     this.#hostOfAgent.set(host.agentId, host.hostname);
     if (!old)
-      for (const [uid, { hostname, ask }] of this.#places) if (hostname === host.hostname) this.#put(entry, uid, ask);
+      for (const [uid, place] of this.#places) if (place.hostname === host.hostname) this.#put(entry, uid, place);
     this.#recount(entry);
   }
 
@@ -91,6 +103,7 @@ export class Ledger {
     if (!entry) return;
     this.#forgetAgent(entry);
     this.#entries.delete(hostname);
+    if (entry.machines.size > 0) this.tallies.clear();
     this.#touch(hostname);
   }
 
@@ -103,15 +116,18 @@ export class Ledger {
     return this.#hostOfAgent.get(agentId);
   }
 
-  /** The machine with this uid takes `ask` on that host, until released. */
-  occupy(uid: string, hostname: string, ask: Room): void {
+  /** The machine with this uid takes `ask` on that host, until released; rules of others see it as `member`. */
+  occupy(uid: string, hostname: string, ask: Room, member?: Member): void {
     const old = this.#places.get(uid);
-    if (old?.hostname === hostname && old.ask.cpu === ask.cpu && old.ask.mem === ask.mem) return;
+    const same = old?.hostname === hostname && old.ask.cpu === ask.cpu && old.ask.mem === ask.mem;
+    if (same && sameMember(old.member, member)) return;
     if (old) this.release(uid);
-    this.#places.set(uid, { hostname, ask });
+    const place = { hostname, ask, member };
+    this.#places.set(uid, place);
+    if (member) this.tallies.entered(member);
     const entry = this.#entries.get(hostname);
     if (!entry) return;
-    this.#put(entry, uid, ask);
+    this.#put(entry, uid, place);
     this.#touch(hostname);
   }
 
@@ -119,10 +135,13 @@ export class Ledger {
     const place = this.#places.get(uid);
     if (!place) return;
     this.#places.delete(uid);
-    const entry = this.#entries.get(place.hostname);
+    const { hostname, ask, member } = place;
+    if (member) this.tallies.gone(member);
+    const entry = this.#entries.get(hostname);
     if (!entry?.machines.delete(uid)) return;
-    entry.used = minus(entry.used, place.ask);
-    this.#touch(place.hostname);
+    entry.used = minus(entry.used, ask);
+    if (member) this.tallies.left({ member, host: entry.host });
+    this.#touch(hostname);
   }
 
   /** False if the host of the offer is not known (yet): such an offer is to be declined. */
@@ -223,9 +242,17 @@ export class Ledger {
   }
 
   /** Amounts are whole numbers, so that adding and taking away never drifts. */
-  #put(entry: Entry, uid: string, ask: Room): void {
+  #put(entry: Entry, uid: string, { ask, member }: Place): void {
     entry.machines.set(uid, ask);
     entry.used = plus(entry.used, ask);
+    if (member) this.tallies.joined({ member, host: entry.host });
+  }
+
+  *#seats(): Generator<Seat> {
+    for (const { hostname, member } of this.#places.values()) {
+      const host = this.#entries.get(hostname)?.host;
+      if (member && host) yield { member, host };
+    }
   }
 
   #recount(entry: Entry): void {

@@ -12,6 +12,7 @@ import { backoffMs } from '#lib/std/backoff.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { MachineStatus } from './attempt.ts';
 import { type Decision, decide, type Moment, type Repair } from './machine.ts';
+import { memberOf } from './member.ts';
 import type { Attempt, Evidence } from './proof.ts';
 import type { PendingAck } from './task-book.ts';
 import { askOf } from './tasks.ts';
@@ -101,7 +102,7 @@ export class Machines {
   async #follow(key: string, vm: VirtualMachine, attempt: Attempt): Promise<void> {
     const { ledger, tasks } = this.#world;
     const taskId = attempt.taskID ?? '';
-    ledger.occupy(vm.metadata.uid, attempt.host ?? '', askOf(vm));
+    ledger.occupy(vm.metadata.uid, attempt.host ?? '', askOf(vm), memberOf(vm));
     const acks = tasks.pendingAcks(taskId);
     const moment = this.#moment();
     const decision = decide(vm, attempt, this.#evidence(vm, attempt), moment);

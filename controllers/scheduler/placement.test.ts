@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { readRules } from '#lib/api/placement-rules.ts';
 import type { Offer } from '#mesos/types.ts';
 import { Ledger, type LedgerHost } from './ledger.ts';
-import { Placement } from './placement.ts';
+import { Placement, type PlacementAsk } from './placement.ts';
 import { fits, type Room } from './room.ts';
+import type { Member } from './tallies.ts';
 
 const share: Room = { cpu: 500, mem: 512_000 };
 
@@ -29,6 +31,13 @@ function cluster() {
   }
   return { ledger, placement, add, offer };
 }
+
+type Spec = Parameters<typeof readRules>[0];
+/** A machine of 1 core with these rules. */
+const one = (placement: Spec, more: Partial<Member> = {}): PlacementAsk => ({
+  room: { cpu: 1000, mem: 64_000 },
+  member: { namespace: 'n', group: 'g', labels: {}, rules: readRules(placement), ...more },
+});
 
 const ask = (cores: number, mem = 1024): { room: Room } => ({ room: { cpu: cores * 1000, mem: mem * 1000 } });
 
@@ -104,7 +113,7 @@ describe('explain', () => {
     [
       'a label',
       { h: [8.5, 65_536] },
-      { ...ask(1), selector: { matchLabels: { gpu: 'yes' } } },
+      one({ hostSelector: { matchLabels: { gpu: 'yes' } } }),
       'NoMatchingHost',
       '1 host: 1 without the labels asked for',
     ],
@@ -140,6 +149,113 @@ describe('a host whose executor was lost', () => {
     expect(placement.choose(ask(1))).toBe('h');
     ledger.occupy('vm-1', 'h', ask(1).room);
     expect(placement.choose(ask(1))).toBeUndefined();
+  });
+});
+
+/** Four hosts of 4 cores on racks a, a, b and none; places machines until one finds nothing: "a1 b1". */
+function fill(asks: readonly PlacementAsk[]): string {
+  const { ledger, placement, add } = cluster();
+  for (const [name, rack] of Object.entries({ a1: 'a', a2: 'a', b1: 'b', x1: undefined }))
+    add(name, 4.5, 8000, { labels: rack === undefined ? {} : { rack, slot: '1.50' } });
+  const hosts: string[] = [];
+  for (const [index, ask] of asks.entries()) {
+    const host = placement.choose(ask);
+    if (host === undefined) break;
+    ledger.occupy(`vm-${index}`, host, ask.room, ask.member);
+    hosts.push(host);
+  }
+  return hosts.join(' ');
+}
+const times = (count: number, ask: PlacementAsk) => Array.from({ length: count }, () => ask);
+const constraint = (
+  key: string,
+  operator: 'UNIQUE' | 'CLUSTER' | 'GROUP_BY' | 'LIKE' | 'UNLIKE' | 'MAX_PER' | 'IS',
+  value?: string,
+) => one({ constraints: [{ key, operator, ...(value === undefined ? {} : { value }) }] });
+
+describe('rules', () => {
+  test.each<[string, PlacementAsk, string]>([
+    ['UNIQUE on the host', constraint('hostname', 'UNIQUE'), 'a1 a2 b1 x1'],
+    ['UNIQUE on a label: none is out', constraint('@rack', 'UNIQUE'), 'a1 b1'],
+    ['MAX_PER', constraint('rack', 'MAX_PER', '2'), 'a1 a1 b1 b1'],
+    ['CLUSTER without a value: where the first went', constraint('rack', 'CLUSTER'), 'a1 a1 a1 a1 a2 a2 a2 a2'],
+    ['CLUSTER with a value', constraint('rack', 'CLUSTER', 'b'), 'b1 b1 b1 b1'],
+    ['GROUP_BY', constraint('rack', 'GROUP_BY'), 'a1 b1 a1 b1 a1 b1 a1 b1 a2'],
+    ['GROUP_BY with more values than there are', constraint('rack', 'GROUP_BY', '3'), 'a1 b1'],
+    ['IS', constraint('rack', 'IS', 'b'), 'b1 b1 b1 b1'],
+    ['IS compares numbers as numbers', constraint('slot', 'IS', '1.5'), 'a1 a1 a1 a1 a2 a2 a2 a2 b1 b1'],
+    ['LIKE matches the whole', constraint('hostname', 'LIKE', 'b|x.'), 'x1 x1 x1 x1'],
+    ['UNLIKE takes hosts without the label', constraint('rack', 'UNLIKE', '[ab]'), 'x1 x1 x1 x1'],
+    ['LIKE that cannot be read', constraint('rack', 'LIKE', '('), ''],
+    ['MAX_PER that cannot be read', constraint('rack', 'MAX_PER', 'many'), ''],
+    ['antiAffinity among its own', one({ antiAffinity: [{ key: 'rack' }] }), 'a1 b1 x1 x1 x1 x1'],
+    [
+      'spread that must hold',
+      one({ spread: [{ key: 'host', maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule' }] }),
+      'a1 a2 b1 x1 a1 a2 b1 x1 a1 a2',
+    ],
+    [
+      'spread that is wished for',
+      one({ spread: [{ key: 'rack', maxSkew: 1, whenUnsatisfiable: 'ScheduleAnyway' }] }),
+      'x1 a1 b1 x1 a1 b1 x1 a1 b1 x1',
+    ],
+    [
+      'spread over hosts that is wished for goes on when it cannot be',
+      one({
+        hostSelector: { matchLabels: { rack: 'b' } },
+        spread: [{ key: 'host', maxSkew: 1, whenUnsatisfiable: 'ScheduleAnyway' }],
+      }),
+      'b1 b1 b1 b1',
+    ],
+  ])('%s', (_, asked, expected) => {
+    const placed = fill(times(10, asked)).split(' ');
+    const wanted = expected.split(' ');
+    // Which of hosts that are alike comes first is of no meaning.
+    expect(placed.toSorted()).toEqual(wanted.toSorted());
+  });
+
+  test('antiAffinity with a selector holds for both: those who say so, and those of whom it is said', () => {
+    const labels = { app: 'db' };
+    const shy = one({ antiAffinity: [{ key: 'rack', selector: { matchLabels: labels } }] }, { group: 'shy' });
+    const db = one({ hostSelector: { matchLabels: { rack: 'a' } } }, { group: 'db', labels });
+    expect(fill([db, shy])).toMatch(/^a. (b1|x1)$/);
+    const shyOnA = one(
+      {
+        ...{ hostSelector: { matchLabels: { rack: 'a' } } },
+        antiAffinity: [{ key: 'rack', selector: { matchLabels: labels } }],
+      },
+      { group: 'shy' },
+    );
+    expect(fill([shyOnA, db])).toMatch(/^a.$/);
+    expect(
+      fill([shyOnA, one({ hostSelector: { matchLabels: { rack: 'a' } } }, { namespace: 'other', labels })]),
+    ).toMatch(/^a. a.$/);
+  });
+
+  test('count anew when hosts get other labels, when machines go, and when their own labels change', () => {
+    const { ledger, placement, add } = cluster();
+    add('h1', 4.5, 8000, { labels: { rack: 'a' } });
+    add('h2', 4.5, 8000, { labels: { rack: 'a' } });
+    const asked = constraint('rack', 'UNIQUE');
+    ledger.occupy('vm-1', 'h1', asked.room, asked.member);
+    expect(placement.choose(asked)).toBeUndefined();
+    expect(placement.explain(asked).message).toBe('2 hosts: 2 with as many machines as its rules allow');
+    add('h2', 4.5, 8000, { labels: { rack: 'b' } });
+    expect(placement.choose(asked)).toBe('h2');
+    ledger.release('vm-1');
+    expect(placement.choose({ ...asked, room: { cpu: 4000, mem: 64_000 } })).toBeDefined();
+    ledger.occupy('vm-1', 'h1', asked.room, { ...asked.member!, group: 'another' });
+    ledger.occupy('vm-2', 'h2', { cpu: 4000, mem: 64_000 });
+    expect(placement.choose(asked)).toBe('h1');
+  });
+
+  test('a rule that cannot be read is told', () => {
+    const { placement, add } = cluster();
+    add('h', 8.5, 65_536);
+    expect(placement.explain(constraint('rack', 'GROUP_BY', 'x'))).toEqual({
+      reason: 'NoMatchingHost',
+      message: 'spec.placement.constraints: GROUP_BY takes a whole number, not "x"',
+    });
   });
 });
 

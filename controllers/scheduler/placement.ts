@@ -1,14 +1,17 @@
 /** Where a machine goes, or why nowhere: pure, over the ledger. */
-import { type LabelSelector, matchesSelector } from '#lib/api/selectors.ts';
+import { type CountedRule, hostValue, type Rules, readRules } from '#lib/api/placement-rules.ts';
+import { Candidates, type Part } from './candidates.ts';
 import { Changes } from './changes.ts';
-import { HostIndex } from './host-index.ts';
+import { type Judged, judge } from './judge.ts';
 import type { HostView, Ledger, Readiness } from './ledger.ts';
 import { guestSizeOf } from './overhead.ts';
 import type { Room } from './room.ts';
+import type { Member } from './tallies.ts';
 
 export interface PlacementAsk {
   readonly room: Room;
-  readonly selector?: LabelSelector | undefined;
+  /** Whose rules and company count; undefined: no rules, and no machine's rule is about it. */
+  readonly member?: Member | undefined;
 }
 
 /** `reason` is one of condition Scheduled's words. */
@@ -17,25 +20,19 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** Asks that read the same get the same answer, so it is worked out once. */
-export function classOf(ask: PlacementAsk): string {
-  return `${ask.room.cpu}/${ask.room.mem}/${selectorKey(ask.selector)}`;
-}
-
-function selectorKey(selector: LabelSelector | undefined): string {
-  return JSON.stringify(selector ?? {});
-}
-
-/** Selectors remembered at once. More than people use; a bound against a flood of generated ones. */
-const maxIndexes = 256;
-/** Changes kept for indexes that are behind: for those further behind, reading all hosts anew is cheaper. */
+/** Sets of rules remembered at once. More than people use; a bound against a flood of generated ones. */
+const maxCandidates = 256;
+/** Changes kept for those that are behind: for those further behind, reading all hosts anew is cheaper. */
 const changesPerHost = 2;
 
-interface Candidates {
-  readonly selector: LabelSelector | undefined;
-  index: HostIndex;
-  /** Place in the changes up to which the index is up to date; undefined: it is empty still. */
-  upTo: number | undefined;
+const noRules = readRules(undefined);
+
+/** An ask with the rules that count for it now: its own, and those of others that keep it away. */
+interface Question {
+  readonly room: Room;
+  readonly rules: Rules;
+  readonly judged: readonly Judged[];
+  readonly candidates: Candidates;
 }
 
 export class Placement {
@@ -55,9 +52,23 @@ export class Placement {
     this.#changes.add(hostname, changesPerHost * this.#ledger.size + 1000);
   }
 
+  /** Asks that read the same get the same answer, so it is worked out once. */
+  classOf({ room, member }: PlacementAsk): string {
+    const size = `${room.cpu}/${room.mem}`;
+    if (!member) return size;
+    const against = this.#ledger.tallies.against(member);
+    if (member.rules.counted.length + against.length === 0) return `${size}/${member.rules.text}`;
+    return JSON.stringify([size, member.rules.text, member.namespace, member.group, against]);
+  }
+
   /** The host, or undefined if there is none now. Takes nothing: occupy it in the ledger before asking for the next. */
   choose(ask: PlacementAsk): string | undefined {
-    return this.#index(ask.selector).bestFit(ask.room)?.host.hostname;
+    const question = this.#question(ask);
+    const { judged } = question;
+    const wished = judged.filter(({ isHost, isSoft }) => isHost && isSoft);
+    const found =
+      bestIn(question, judged) ?? (wished.length > 0 ? bestIn(question, without(judged, wished)) : undefined);
+    return found?.host.hostname;
   }
 
   /** Why there is no host, counted over all of them. */
@@ -66,56 +77,87 @@ export class Placement {
       this.#refusals.clear();
       this.#refusalsVersion = this.#ledger.version;
     }
-    const key = classOf(ask);
-    const known = this.#refusals.get(key) ?? countRefusals(this.#ledger.views(), ask);
+    const key = this.classOf(ask);
+    const known = this.#refusals.get(key) ?? countRefusals(this.#ledger.views(), this.#question(ask));
     this.#refusals.set(key, known);
     return known;
   }
 
-  #index(selector: LabelSelector | undefined): HostIndex {
-    const key = selectorKey(selector);
-    const candidates = this.#candidates.get(key) ?? { selector, index: new HostIndex(), upTo: undefined };
-    this.#candidates.delete(key);
-    if (this.#candidates.size >= maxIndexes) this.#candidates.delete(this.#candidates.keys().next().value!);
-    this.#candidates.set(key, candidates);
-    this.#bringUpToDate(candidates);
-    return candidates.index;
+  #question({ room, member }: PlacementAsk): Question {
+    const { tallies } = this.#ledger;
+    const rules = member?.rules ?? noRules;
+    const counted = member ? [...rules.counted, ...tallies.against(member)] : [];
+    const candidates = this.#candidatesFor(rules, [...new Set(counted.map(({ key }) => key))].sort());
+    const judged = member ? counted.map((rule) => judge(rule, member, tallies, candidates)) : [];
+    return { room, rules, judged, candidates };
   }
 
-  #bringUpToDate(candidates: Candidates): void {
-    const changed = candidates.upTo === undefined ? undefined : this.#changes.since(candidates.upTo);
+  #candidatesFor(rules: Rules, keys: readonly string[]): Candidates {
+    const id = `${keys.join()} ${rules.text}`;
+    const known = this.#candidates.get(id);
+    const changed = known && this.#changes.since(known.upTo);
+    const candidates = changed ? known : new Candidates(rules, keys);
+    if (changed) for (const hostname of changed) candidates.set(hostname, this.#ledger.view(hostname));
+    else for (const view of this.#ledger.views()) candidates.set(view.host.hostname, view);
     candidates.upTo = this.#changes.end;
-    if (changed) {
-      for (const hostname of changed) this.#put(candidates, hostname, this.#ledger.view(hostname));
-      return;
-    }
-    candidates.index = new HostIndex();
-    for (const view of this.#ledger.views()) this.#put(candidates, view.host.hostname, view);
-  }
-
-  #put({ index, selector }: Candidates, hostname: string, view: HostView | undefined): void {
-    index.set(hostname, view && matchesSelector(selector, view.host.labels) ? view : undefined);
+    this.#candidates.delete(id);
+    if (this.#candidates.size >= maxCandidates) this.#candidates.delete(this.#candidates.keys().next().value!);
+    this.#candidates.set(id, candidates);
+    return candidates;
   }
 }
 
-type Cause = Exclude<Readiness, 'Ready'> | 'Selector' | 'Cores' | 'Memory' | 'Offer';
+const without = (judged: readonly Judged[], some: readonly Judged[]) => judged.filter((one) => !some.includes(one));
+
+/** Parts with fewer machines of the same kind first, where a spread is asked for; in each the best fit. */
+function bestIn({ room, candidates }: Question, judged: readonly Judged[]): HostView | undefined {
+  const ofHosts = judged.filter(({ isHost }) => isHost);
+  const accept =
+    ofHosts.length === 0 ? undefined : ({ host }: HostView) => ofHosts.every(({ allows }) => allows(host.hostname));
+  for (const { index } of openParts(candidates, without(judged, ofHosts))) {
+    const found = index.bestFit(room, accept);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function* openParts(candidates: Candidates, judged: readonly Judged[]): Iterable<Part> {
+  if (judged.length === 0) return yield* candidates.parts();
+  const open: { readonly part: Part; readonly load: number }[] = [];
+  for (const part of candidates.parts())
+    if (judged.every(({ key, isSoft, allows }) => isSoft || allows(part.values.get(key))))
+      open.push({ part, load: judged.reduce((sum, { key, load }) => sum + load(part.values.get(key)), 0) });
+  // The first mostly has room, so that sorting them all would be for nothing.
+  while (open.length > 0) {
+    const least = open.reduce((best, { load }, index) => (load < open[best]!.load ? index : best), 0);
+    yield open[least]!.part;
+    open.splice(least, 1);
+  }
+}
+
+type Cause = Exclude<Readiness, 'Ready'> | CountedRule['type'] | 'Selector' | 'Cores' | 'Memory' | 'Offer';
 
 /** The first thing that stands against a host, in this order, or undefined. */
-function causeAgainst({ host, free, offered }: HostView, { room, selector }: PlacementAsk): Cause | undefined {
-  if (!matchesSelector(selector, host.labels)) return 'Selector';
+function causeAgainst({ host, free, offered }: HostView, { room, rules, judged }: Question): Cause | undefined {
+  if (!rules.allows(host)) return 'Selector';
   if (host.readiness !== 'Ready') return host.readiness;
+  const broken = judged.find(({ key, isSoft, allows }) => !isSoft && !allows(hostValue(host, key)));
+  if (broken) return broken.rule.type;
   if (free.cpu < room.cpu) return 'Cores';
   if (free.mem < room.mem) return 'Memory';
   return offered === undefined || offered.cpu < room.cpu || offered.mem < room.mem ? 'Offer' : undefined;
 }
 
 /** "5 hosts: 3 short of cores (largest free 8), 2 cordoned". */
-export function countRefusals(views: readonly HostView[], ask: PlacementAsk): Refusal {
+function countRefusals(views: readonly HostView[], question: Question): Refusal {
+  const { problems } = question.rules;
+  if (problems.length > 0)
+    return { reason: 'NoMatchingHost', message: `spec.placement.constraints: ${problems.join('; ')}` };
   const counts = new Map<Cause, number>();
   let largestCores = 0;
   let largestMiB = 0;
   for (const view of views) {
-    const cause = causeAgainst(view, ask);
+    const cause = causeAgainst(view, question);
     if (cause === undefined) continue;
     counts.set(cause, (counts.get(cause) ?? 0) + 1);
     const guest = guestSizeOf(view.free);
@@ -126,6 +168,9 @@ export function countRefusals(views: readonly HostView[], ask: PlacementAsk): Re
     Offer: 'with room that Mesos has not offered yet',
     Memory: `short of memory (largest free ${largestMiB} MiB)`,
     Cores: `short of cores (largest free ${largestCores})`,
+    Limit: 'with as many machines as its rules allow',
+    Even: 'where it would make the spread uneven',
+    Together: 'away from the machines that it has to be with',
     NotInventoried: 'not inventoried',
     Suspect: 'suspect',
     Unreachable: 'unreachable',

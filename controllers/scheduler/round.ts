@@ -2,7 +2,8 @@
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import type { Ledger } from './ledger.ts';
-import { classOf, type Placement, type PlacementAsk, type Refusal } from './placement.ts';
+import { memberOf } from './member.ts';
+import type { Placement, PlacementAsk, Refusal } from './placement.ts';
 import { askOf } from './tasks.ts';
 
 export interface RoundInput {
@@ -25,11 +26,10 @@ export interface Round {
   readonly more: boolean;
 }
 
-export function placementAskOf(vm: VirtualMachine): PlacementAsk {
-  return { room: askOf(vm), selector: vm.spec.placement?.hostSelector };
-}
-
-/** Room only shrinks within one round: what did not fit once need not be tried again for the next machine of the same kind. */
+/**
+ * Room only shrinks within one round: what did not fit once need not be tried again for the next machine of the same kind. What a rule
+ * allows may grow by what another machine does; then the next round finds it.
+ */
 export function planRound({ waiting, ledger, placement, isHeld, atOnce }: RoundInput): Round {
   const planned = new Map<string, string[]>();
   const unplaced = new Map<string, PlacementAsk>();
@@ -39,8 +39,8 @@ export function planRound({ waiting, ledger, placement, isHeld, atOnce }: RoundI
   for (const vm of waiting) {
     more = count >= atOnce;
     if (more) break;
-    const ask = placementAskOf(vm);
-    const kind = classOf(ask);
+    const ask = { room: askOf(vm), member: memberOf(vm) };
+    const kind = placement.classOf(ask);
     const isOut = full.has(kind) || isHeld(vm);
     const host = isOut ? undefined : placement.choose(ask);
     if (host === undefined) {
@@ -49,7 +49,7 @@ export function planRound({ waiting, ledger, placement, isHeld, atOnce }: RoundI
       continue;
     }
     count++;
-    ledger.occupy(vm.metadata.uid, host, ask.room);
+    ledger.occupy(vm.metadata.uid, host, ask.room, ask.member);
     const keys = planned.get(host);
     if (keys) keys.push(keyOf(vm));
     else planned.set(host, [keyOf(vm)]);

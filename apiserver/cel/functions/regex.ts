@@ -1,6 +1,7 @@
 /** matches, find and findAll: by RE2, so in time linear in the text. */
-import { compilePattern, keptPattern, type Pattern } from '#apiserver/schema/pattern.ts';
+
 import { messageOf } from '#lib/std/errors.ts';
+import { compilePattern, keptPattern, type Pattern } from '#lib/std/pattern.ts';
 import type { Budget } from '../budget.ts';
 import { EvaluationError } from '../errors.ts';
 import { type Overload, overload } from './overload.ts';

@@ -22,7 +22,9 @@ export interface Mix {
   readonly tooLarge?: number;
 }
 
-const racks = 20;
+/** So that each number of hosts fills its racks. */
+const perRack = 50;
+const perPool = 100;
 
 export const mixes: readonly Mix[] = [
   { name: 'basic' },
@@ -32,6 +34,11 @@ export const mixes: readonly Mix[] = [
       hostSelector: { matchExpressions: [{ key: 'dedicated', operator: 'NotIn', values: ['db'] }] },
     }),
   },
+  {
+    name: 'spread',
+    placement: () => ({ spread: [{ key: 'rack', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' }] }),
+  },
+  { name: 'anti-affinity', placement: () => ({ antiAffinity: [{ key: 'host' }] }) },
   { name: 'unschedulable', tooLarge: 0.5 },
 ];
 
@@ -39,7 +46,7 @@ export const mixes: readonly Mix[] = [
 export function benchHosts(count: number): readonly BenchHost[] {
   return Array.from({ length: count }, (_, index) => ({
     hostname: `h${index}`,
-    labels: { rack: `r${index % racks}`, ...(index % 10 === 9 ? { dedicated: 'db' } : {}) },
+    labels: { rack: `r${Math.floor(index / perRack)}`, ...(index % 10 === 9 ? { dedicated: 'db' } : {}) },
     room: { cpu: 64_000, mem: 256 * 1024 * 1000 },
   }));
 }
@@ -59,7 +66,7 @@ export function benchMachines({ placement, tooLarge = 0 }: Mix, count: number): 
 
 function machine(index: number, cores: number, placement: Placement | undefined): VirtualMachine {
   const name = `vm-${String(index).padStart(5, '0')}`;
-  const pool = `pool-${Math.floor(index / 100)}`;
+  const pool = `pool-${Math.floor(index / perPool)}`;
   return {
     apiVersion: 'computefactory.io/v1alpha1',
     kind: 'VirtualMachine',
@@ -76,3 +83,5 @@ export const roomFor = (vm: VirtualMachine): Room => {
   const { cores = 0, memory = '0Gi' } = vm.status?.instanceType ?? {};
   return askFor({ cores, memoryMiB: Number.parseInt(memory, 10) * 1024 });
 };
+
+export const poolOf = ({ metadata }: VirtualMachine) => metadata.labels?.['computefactory.io/pool'] ?? '';

@@ -2,12 +2,15 @@
 import type { Room } from '#controllers/scheduler/room.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { matchesSelector } from '#lib/api/selectors.ts';
-import { type BenchHost, roomFor } from './mixes.ts';
+import { type BenchHost, poolOf, roomFor } from './mixes.ts';
 
 interface Seat {
   readonly host: BenchHost;
   free: Room;
 }
+
+/** Pool, key and value -> machines. */
+type Counts = Map<string, number>;
 
 type Filter = (seat: Seat) => boolean;
 
@@ -15,20 +18,46 @@ type Filter = (seat: Seat) => boolean;
 export function placeNaively(machines: readonly VirtualMachine[], hosts: readonly BenchHost[]): Map<string, string> {
   const seats: Seat[] = hosts.map((host) => ({ host, free: host.room }));
   const placed = new Map<string, string>();
+  const counts: Counts = new Map();
   for (const vm of machines) {
     const ask = roomFor(vm);
-    const best = bestOf(seats, filtersOf(vm, ask), ask);
+    const best = bestOf(seats, filtersOf(vm, ask, seats, counts), ask);
     if (!best) continue;
+    for (const key of countedKeys(vm)) {
+      const id = countId(vm, key, best);
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+    }
     best.free = { cpu: best.free.cpu - ask.cpu, mem: best.free.mem - ask.mem };
     placed.set(vm.metadata.uid, best.host.hostname);
   }
   return placed;
 }
 
-function filtersOf(vm: VirtualMachine, ask: Room): readonly Filter[] {
-  const { hostSelector } = vm.spec.placement ?? {};
-  const fits: Filter = ({ free }) => free.cpu >= ask.cpu && free.mem >= ask.mem;
-  return [...(hostSelector ? [({ host }: Seat) => matchesSelector(hostSelector, host.labels)] : []), fits];
+const countedKeys = ({ spec }: VirtualMachine) =>
+  [...(spec.placement?.antiAffinity ?? []), ...(spec.placement?.spread ?? [])].map(({ key }) => key);
+
+const countId = (vm: VirtualMachine, key: string, { host }: Seat) =>
+  `${poolOf(vm)}/${key}/${key === 'host' ? host.hostname : host.labels[key]}`;
+
+function filtersOf(vm: VirtualMachine, ask: Room, seats: readonly Seat[], counts: Counts): readonly Filter[] {
+  const { hostSelector, antiAffinity = [], spread = [] } = vm.spec.placement ?? {};
+  const countOf = (key: string) => (seat: Seat) => counts.get(countId(vm, key, seat)) ?? 0;
+  const even = spread.map(({ key, maxSkew }): Filter => {
+    const count = countOf(key);
+    let least = Number.POSITIVE_INFINITY;
+    for (const seat of seats) least = Math.min(least, count(seat));
+    return (seat) => count(seat) - least < maxSkew;
+  });
+  return [
+    ...(hostSelector ? [({ host }: Seat) => matchesSelector(hostSelector, host.labels)] : []),
+    ({ free }: Seat) => free.cpu >= ask.cpu && free.mem >= ask.mem,
+    ...antiAffinity.map(
+      ({ key }): Filter =>
+        (seat) =>
+          countOf(key)(seat) === 0,
+    ),
+    ...even,
+  ];
 }
 
 /** The fuller, the better: the mean of what would be used of cores and of memory. */

@@ -66,6 +66,43 @@ export interface VirtualMachineSpec {
         readonly values?: readonly string[];
       }[];
     };
+    /** Marathon's constraints. Those that count, count machines of the same factory, else of the same pool. */
+    readonly constraints?: readonly {
+      /** Label of the host; host or hostname for the host itself. */
+      readonly key: string;
+      /** How the host's value is judged. */
+      readonly operator: 'UNIQUE' | 'CLUSTER' | 'GROUP_BY' | 'LIKE' | 'UNLIKE' | 'MAX_PER' | 'IS';
+      /** Text for IS and CLUSTER, a regular expression of RE2 for LIKE and UNLIKE, a number for MAX_PER and GROUP_BY. */
+      readonly value?: string;
+    }[];
+    /** Machines to stay away from. */
+    readonly antiAffinity?: readonly {
+      /** Label of the host that must differ: host for another host, rack for another rack. */
+      readonly key: string;
+      /** Labels of these machines, in the same namespace; machines of the same factory or pool if left out. */
+      readonly selector?: {
+        /** Exact matches. */
+        readonly matchLabels?: Readonly<Record<string, string>>;
+        /** Set requirements. */
+        readonly matchExpressions?: readonly {
+          /** Label key. */
+          readonly key: string;
+          /** How values are compared. */
+          readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+          /** Values for In and NotIn. */
+          readonly values?: readonly string[];
+        }[];
+      };
+    }[];
+    /** Even numbers of machines of the same factory, else of the same pool. */
+    readonly spread?: readonly {
+      /** Label of the host over whose values machines are spread; host for hosts. */
+      readonly key: string;
+      /** Machines that a value may have more than the value with the fewest. Default: 1. */
+      readonly maxSkew: number;
+      /** Whether a machine waits rather than break the rule. Default: "ScheduleAnyway". */
+      readonly whenUnsatisfiable: 'ScheduleAnyway' | 'DoNotSchedule';
+    }[];
   };
   /** Higher is placed first. Default: 0. */
   readonly priority: number;

@@ -10,7 +10,7 @@ export interface Pattern {
 
 const compiled = new Map<string, Pattern>();
 
-/** Patterns come from schemas, so there are few: they are kept for good. Throws for one that RE2 cannot read. */
+/** For patterns of schemas, of which there are few: they are kept for good. Throws for one that RE2 cannot read. */
 export function patternOf(source: string): Pattern {
   const known = compiled.get(source);
   if (known) return known;
