@@ -98,10 +98,16 @@ function callApi({
 
 const isJson = (text: string) => text.startsWith('{');
 
-describe.each(recordingFiles())('%s', (file) => {
-  const own = exchanges.filter((one) => one.file === file && callApi(one) !== undefined && isJson(one.body));
+/** Some recordings are of commands and pages only. */
+const callsByFile = recordingFiles()
+  .map((file) => ({
+    file,
+    own: exchanges.filter((one) => one.file === file && callApi(one) !== undefined && isJson(one.body)),
+  }))
+  .filter(({ own }) => own.length > 0);
 
-  test.skipIf(own.length === 0)('what a real Mesos accepted passes the check, what it could not read does not', () => {
+describe.each(callsByFile)('$file', ({ own }) => {
+  test('what a real Mesos accepted passes the check, what it could not read does not', () => {
     for (const one of own) {
       const call = (): void => check(`${callApi(one)!}Call`, parseLossless(one.body) as object);
       const { status, body } = one.answer;
@@ -112,7 +118,7 @@ describe.each(recordingFiles())('%s', (file) => {
     }
   });
 
-  test.skipIf(own.length === 0)('every answer is one of which every field is known', () => {
+  test('every answer is one of which every field is known', () => {
     for (const one of own) {
       // The recorder cut the answers of GET_METRICS short.
       if (one.answer.status !== 200 || !isJson(one.answer.body) || /\[cut, \d+ bytes\]$/.test(one.answer.body))
