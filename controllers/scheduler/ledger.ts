@@ -66,6 +66,8 @@ export class Ledger {
   /** uid -> host, also of hosts that are not known (yet). */
   readonly #places = new Map<string, Place>();
   readonly #changed: (hostname: string) => void;
+  /** Namespace -> what its machines take, wherever they are. */
+  readonly #usage = new Map<string, Room>();
   /** What of that rules of machines count. */
   readonly tallies = new Tallies(() => this.#seats());
   /** Grows with every change: what was computed at the same version still holds. */
@@ -124,7 +126,7 @@ export class Ledger {
     if (old) this.release(uid);
     const place = { hostname, ask, member };
     this.#places.set(uid, place);
-    if (member) this.tallies.entered(member);
+    if (member) this.#enter(member, ask);
     const entry = this.#entries.get(hostname);
     if (!entry) return;
     this.#put(entry, uid, place);
@@ -136,12 +138,22 @@ export class Ledger {
     if (!place) return;
     this.#places.delete(uid);
     const { hostname, ask, member } = place;
-    if (member) this.tallies.gone(member);
+    if (member) this.#leave(member, ask);
     const entry = this.#entries.get(hostname);
     if (!entry?.machines.delete(uid)) return;
     entry.used = minus(entry.used, ask);
     if (member) this.tallies.left({ member, host: entry.host });
     this.#touch(hostname);
+  }
+
+  /** What the machines of a namespace take. */
+  usageOf(namespace: string): Room {
+    return this.#usage.get(namespace) ?? noRoom;
+  }
+
+  /** All that the hosts have, whatever stands against them now. */
+  total(): Room {
+    return [...this.#entries.values()].map(({ host }) => host.total).reduce(plus, noRoom);
   }
 
   /** False if the host of the offer is not known (yet): such an offer is to be declined. */
@@ -246,6 +258,18 @@ export class Ledger {
     entry.machines.set(uid, ask);
     entry.used = plus(entry.used, ask);
     if (member) this.tallies.joined({ member, host: entry.host });
+  }
+
+  #enter(member: Member, ask: Room): void {
+    this.tallies.entered(member);
+    this.#usage.set(member.namespace, plus(this.usageOf(member.namespace), ask));
+  }
+
+  #leave(member: Member, ask: Room): void {
+    this.tallies.gone(member);
+    const left = minus(this.usageOf(member.namespace), ask);
+    if (left.cpu > 0 || left.mem > 0) this.#usage.set(member.namespace, left);
+    else this.#usage.delete(member.namespace);
   }
 
   *#seats(): Generator<Seat> {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readRules } from '#lib/api/placement-rules.ts';
+import { seededRandom } from '#lib/std/random.ts';
 import type { Offer } from '#mesos/types.ts';
 import { Ledger, type LedgerHost } from './ledger.ts';
 import { Placement, type PlacementAsk } from './placement.ts';
@@ -257,6 +258,31 @@ describe('rules', () => {
       message: 'spec.placement.constraints: GROUP_BY takes a whole number, not "x"',
     });
   });
+});
+
+test('packs within 5 % of the best there is, over random hosts and machines', () => {
+  const random = seededRandom(3);
+  const between = (low: number, high: number) => low + Math.floor(random.next() * (high - low + 1));
+  let placed = 0;
+  let best = 0;
+  for (let instance = 0; instance < 100; instance++) {
+    const { ledger, placement, add } = cluster();
+    const hosts = Array.from({ length: between(5, 40) }, () => between(8, 64));
+    for (const [index, cores] of hosts.entries()) add(`h${index}`, cores + 0.5, cores * 4096 + 512);
+    const capacity = hosts.reduce((a, b) => a + b, 0);
+    // As much as the hosts have, in the order in which it comes. No order and no choice could place more than that.
+    for (let asked = 0, index = 0; ; index++) {
+      const cores = Math.min(between(1, 16), capacity - asked);
+      if (cores === 0) break;
+      asked += cores;
+      const host = placement.choose(ask(cores, cores * 2048));
+      if (host === undefined) continue;
+      ledger.occupy(`vm-${index}`, host, ask(cores, cores * 2048).room);
+      placed += cores;
+    }
+    best += capacity;
+  }
+  expect(placed / best).toBeGreaterThan(0.95);
 });
 
 test('thousands of machines are placed on thousands of hosts without looking at each host for each machine', () => {

@@ -93,7 +93,7 @@ export class Placement {
   }
 
   #candidatesFor(rules: Rules, keys: readonly string[]): Candidates {
-    const id = `${keys.join()} ${rules.text}`;
+    const id = `${JSON.stringify(keys)} ${rules.text}`;
     const known = this.#candidates.get(id);
     const changed = known && this.#changes.since(known.upTo);
     const candidates = changed ? known : new Candidates(rules, keys);

@@ -13,7 +13,7 @@ import { launchOn } from './launcher.ts';
 import type { Refusal } from './placement.ts';
 import { planRound } from './round.ts';
 import { askOf, machineLaunch } from './tasks.ts';
-import { compareMachines, waitsFor } from './waiting.ts';
+import { dominantShare, inFairOrder, waitsFor } from './waiting.ts';
 import type { World } from './world.ts';
 
 /** Machines placed in one go; the next go follows at once. Bounds the time that the event loop is busy with it. */
@@ -104,7 +104,9 @@ export class Placing {
     const { ledger, placement } = this.#world;
     const strays = this.#strays();
     const isHeld = ({ metadata }: VirtualMachine) => strays.has(metadata.uid);
-    const { planned, refused, more } = planRound({ waiting: this.#pending(), ledger, placement, isHeld, atOnce });
+    const total = ledger.total();
+    const waiting = inFairOrder(this.#pending(), (tenant) => dominantShare(ledger.usageOf(tenant), total));
+    const { planned, refused, more } = planRound({ waiting, ledger, placement, isHeld, atOnce });
     await Promise.all([
       ...[...this.#repairsByHost()].map(([host, keys]) => this.#repairHost(host, keys)),
       ...[...planned].map(([host, keys]) => this.#launchHost(host, keys)),
@@ -113,11 +115,9 @@ export class Placing {
     if (more) this.wake();
   }
 
-  #pending(): VirtualMachine[] {
-    const machines = [...this.#waiting].map((key) => this.#world.machines.get(key));
-    return machines
-      .filter((vm) => vm !== undefined && waitsFor(vm, this.#world.cluster) && !this.#busy.has(keyOf(vm)))
-      .sort((a, b) => compareMachines(a!, b!)) as VirtualMachine[];
+  #pending(): readonly VirtualMachine[] {
+    const machines = [...this.#waiting].flatMap((key) => this.#world.machines.get(key) ?? []);
+    return machines.filter((vm) => waitsFor(vm, this.#world.cluster) && !this.#busy.has(keyOf(vm)));
   }
 
   /** uids of which a domain was seen: without a live attempt, it must be gone before another begins. */

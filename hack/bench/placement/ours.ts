@@ -2,7 +2,7 @@
 import { Ledger } from '#controllers/scheduler/ledger.ts';
 import { Placement } from '#controllers/scheduler/placement.ts';
 import { planRound } from '#controllers/scheduler/round.ts';
-import { compareMachines } from '#controllers/scheduler/waiting.ts';
+import { dominantShare, inFairOrder } from '#controllers/scheduler/waiting.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import type { BenchHost } from './mixes.ts';
@@ -40,9 +40,11 @@ export function ourPlacing(
 function placeAll(machines: readonly VirtualMachine[], ledger: Ledger, placement: Placement): Map<string, string> {
   const uids = new Map(machines.map((vm) => [keyOf(vm), vm.metadata.uid]));
   const placed = new Map<string, string>();
-  let waiting = machines;
+  const total = ledger.total();
+  let left = machines;
   for (let more = true; more; ) {
-    waiting = waiting.filter(({ metadata }) => !placed.has(metadata.uid)).toSorted(compareMachines);
+    left = left.filter(({ metadata }) => !placed.has(metadata.uid));
+    const waiting = inFairOrder(left, (tenant) => dominantShare(ledger.usageOf(tenant), total));
     const round = planRound({ waiting, ledger, placement, isHeld: () => false, atOnce });
     for (const [host, keys] of round.planned) for (const key of keys) placed.set(uids.get(key)!, host);
     more = round.more;
