@@ -10,6 +10,7 @@ import { describe } from './verbs/describe.ts';
 import { get } from './verbs/get.ts';
 import { local } from './verbs/local.ts';
 import { restart, start, stop } from './verbs/operate.ts';
+import { plan } from './verbs/plan.ts';
 import { scale } from './verbs/scale.ts';
 import { version } from './verbs/version.ts';
 import { wait } from './verbs/wait.ts';
@@ -21,6 +22,7 @@ export const verbs: readonly Verb[] = [
   get,
   describe,
   why,
+  plan,
   wait,
   scale,
   start,

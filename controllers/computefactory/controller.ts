@@ -8,12 +8,9 @@ import { statusPace } from '#controllers/runtime/status-pace.ts';
 import { Cluster, ComputeFactory, InstanceType, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import { controllerOf, keyOf } from '#lib/api/meta.ts';
 import type { Cache } from '#lib/client/cache.ts';
-import { plan } from './plan.ts';
-import { allowedClusters, planInput, refusedAt, refusedForMs } from './plan-input.ts';
-import { sizeOfPool } from './pool-draft.ts';
-import { poolCluster } from './pool-name.ts';
+import { refusedAt, refusedForMs } from './plan-input.ts';
+import { planned, type Surroundings } from './read.ts';
 import type { PoolView, Scope } from './scope.ts';
-import { shapesOf } from './shapes.ts';
 import { summarize } from './status.ts';
 import { writePools } from './write-pools.ts';
 
@@ -59,29 +56,15 @@ export function computeFactoryController(deps: Deps): Controller<ComputeFactory,
 }
 
 function load(world: World, factory: ComputeFactory, nowMs: number): Scope {
-  const typeOf = (name: string) => world.instanceTypes.get(name);
-  const pools = world.pools.by('owner', factory.metadata.uid).flatMap((pool): PoolView[] => {
-    const size = sizeOfPool(pool, typeOf);
-    const machines = world.machines.by('owner', pool.metadata.uid);
-    return size ? [{ pool, cluster: poolCluster(pool), size, machines }] : [];
-  });
-  const clusters = allowedClusters(factory, world.clusters.list());
-  const shapes = shapesOf(factory, typeOf);
   const effectiveTarget = factory.spec.suspend ? 0 : factory.spec.capacity.target;
-  const common = {
-    factory,
-    clusters,
-    pools,
-    effectiveTarget,
-    lookAgainMs: nextRefusal(pools, nowMs),
-    holdStatus: false,
+  const surroundings: Surroundings = {
+    clusters: world.clusters.list(),
+    poolsOf: ({ metadata }) => world.pools.by('owner', metadata.uid),
+    machinesOf: ({ metadata }) => world.machines.by('owner', metadata.uid),
+    typeOf: (name) => world.instanceTypes.get(name),
   };
-  if ('reason' in shapes) return { ...common, plan: undefined, invalid: shapes };
-  return {
-    ...common,
-    plan: plan(planInput(factory, shapes, clusters, pools, effectiveTarget, nowMs)),
-    invalid: undefined,
-  };
+  const read = planned(factory, surroundings, effectiveTarget, nowMs);
+  return { factory, ...read, effectiveTarget, lookAgainMs: nextRefusal(read.pools, nowMs), holdStatus: false };
 }
 
 /** A machine belongs to a pool, and the pool to a factory. */

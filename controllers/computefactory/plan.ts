@@ -37,6 +37,8 @@ export interface Plan {
   readonly pools: readonly PlannedPool[];
   /** P. */
   readonly units: number;
+  /** The part of what is added now that no host has room for, as far as is reported. */
+  readonly withoutRoom: number;
   /** Why less than the goal was planned: a limit was reached, machines have to go first, or nothing may ever fit. */
   readonly shortOf: 'MaxReached' | 'MachinesLeaving' | 'TargetSmallerThanAnyShape' | 'NoCluster' | undefined;
 }
@@ -50,7 +52,9 @@ export function plan(input: PlanInput): Plan {
   const cut = keepWithinLimits(kept, additions);
   const pools = [...kept.drafts.values()].map(({ cluster, size, replicas }) => ({ cluster, size, replicas }));
   const units = unitsOf(kept);
-  return { pools, units, shortOf: cut ?? missingReason(input, units) };
+  const waiting = unitsWhere(kept, additions, ({ fits }) => !fits);
+  const withoutRoom = Math.max(0, Math.min(waiting, units - unitsOf(stateOf(input))));
+  return { pools, units, withoutRoom, shortOf: cut ?? missingReason(input, units) };
 }
 
 /** Takes back what would go beyond a limit, pool by pool in the order of the additions. */
@@ -112,11 +116,10 @@ function reshaped(state: State): { kept: State; rooms: Rooms } {
   return gainWithout > gainAsIs ? { kept: trial, rooms: without.rooms } : { kept: state, rooms: asIs.rooms };
 }
 
-const fittingUnits = (state: State, rooms: Rooms) =>
-  fill(state, rooms).reduce(
-    (sum, { size, count, fits }) => (fits ? sum + count * weightOf(state.input.unit, size) : sum),
-    0,
-  );
+const fittingUnits = (state: State, rooms: Rooms) => unitsWhere(state, fill(state, rooms), ({ fits }) => fits);
+
+const unitsWhere = ({ input }: State, additions: readonly Addition[], holds: (addition: Addition) => boolean) =>
+  additions.filter(holds).reduce((sum, { size, count }) => sum + count * weightOf(input.unit, size), 0);
 
 /** Takes machines without a place out of the room, the largest first; `stuck` are refused ones for which there is none. */
 function reserve(state: State): { rooms: Rooms; stuck: ReadonlyMap<string, number> } {
