@@ -4,10 +4,10 @@ BIN := node_modules/.bin
 BIOME := node_modules/@biomejs/cli-linux-x64/biome
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench generate format
+.PHONY: help demo test test-mesos check bench generate format
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 node_modules/.installed: package.json package-lock.json hack/bootstrap.sh
 	@hack/bootstrap.sh npm
@@ -19,6 +19,9 @@ demo: node_modules/.installed ## Set everything up and do the main job: a local 
 test: node_modules/.installed check ## Set up and run every test
 	@hack/bootstrap.sh tests
 	@$(BIN)/node hack/test.ts
+
+test-mesos: node_modules/.installed ## Mesos' conformance suite: the local one, or a real one with MESOS_MASTER
+	@$(BIN)/node hack/test.ts mesos/conformance
 
 check: node_modules/.installed ## Types, lint, layers, generated files
 	@$(BIN)/tsc -p .

@@ -35,7 +35,9 @@ test('masters that point at each other end in an error', async () => {
 test('a refusal carries its status and what Mesos wrote', async () => {
   await using server = await startScriptedServer(({ response }) => answer(response, 409, 'Not enough resources'));
   await using operator = operatorClient({ masters: [server.origin], clock: systemClock });
-  await expect(operator.call({ type: 'RESERVE_RESOURCES' })).rejects.toMatchObject({
+  await expect(
+    operator.call({ type: 'RESERVE_RESOURCES', reserve_resources: { agent_id: { value: 'S1' } } }),
+  ).rejects.toMatchObject({
     status: 409,
     body: 'Not enough resources',
   });
@@ -44,7 +46,9 @@ test('a refusal carries its status and what Mesos wrote', async () => {
 test('changes are answered without a body', async () => {
   await using server = await startScriptedServer(({ response }) => answer(response, 202));
   await using operator = operatorClient({ masters: [server.origin], clock: systemClock });
-  expect(await operator.call({ type: 'UNRESERVE_RESOURCES' })).toBeUndefined();
+  expect(
+    await operator.call({ type: 'UNRESERVE_RESOURCES', unreserve_resources: { agent_id: { value: 'S1' } } }),
+  ).toBeUndefined();
 });
 
 test('a subscription gives events until the stream ends, and an error when it stays silent', async () => {

@@ -3,6 +3,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import { CallQueue, MesosHttpError, openStream, type Target } from './http.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
 import type { AgentsAnswer, MasterAnswer, OperatorEvent, TasksAnswer } from './operator-types.ts';
+import { check } from './schema/codec.ts';
 import { startWatchdog } from './watchdog.ts';
 
 const path = '/api/v1';
@@ -49,6 +50,7 @@ export function operatorClient(options: OperatorOptions): OperatorClient {
   }
 
   async function call(body: { readonly type: string }): Promise<unknown> {
+    check('masterCall', body);
     const text = await leading(choice, options.masters.length, async () => await (await calls()).send(body));
     return text === '' ? undefined : JSON.parse(text);
   }

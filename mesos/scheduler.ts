@@ -10,6 +10,7 @@ import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { CallQueue, type EventStream, MesosHttpError, openStream, type Target } from './http.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
+import { check, read } from './schema/codec.ts';
 import type { FrameworkInfo, SchedulerCall, SchedulerEvent } from './types.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -110,13 +111,14 @@ export class SchedulerConnection {
 
   /**
    * Sends a call in order. True: Mesos read it, nothing more. False: there is no session, or it broke meanwhile, so that nobody knows;
-   * what matters is derived anew after the next SUBSCRIBED. Throws MesosHttpError if Mesos finds the call itself wrong: a mistake of ours
-   * that no repetition cures.
+   * what matters is derived anew after the next SUBSCRIBED. Throws ProtocolError before sending and MesosHttpError after it if the call
+   * itself is wrong: a mistake of ours that no repetition cures.
    */
   async call(call: FrameworkCall): Promise<boolean> {
     const session = this.#session;
     if (!session?.open) return false;
     const framework_id = this.#options.framework.id;
+    check('schedulerCall', { ...call, framework_id });
     try {
       await session.calls.send({ ...call, framework_id }, session.headers);
       return true;
@@ -145,7 +147,8 @@ export class SchedulerConnection {
     );
     try {
       for await (const record of stream.events) {
-        const event = record as SchedulerEvent;
+        const event = readEvent(record, this.#options.log);
+        if (event === undefined) continue;
         if (event.type === 'ERROR') throw frameworkError(event.error.message);
         if (event.type === 'SUBSCRIBED') session.open = true;
         watchdog.heard(event.type === 'SUBSCRIBED' ? allowedSilenceMs(event) : undefined);
@@ -177,6 +180,16 @@ export class SchedulerConnection {
         throw new FrameworkError('Refused', error.message);
       throw error;
     }
+  }
+}
+
+/** An event that is unknown or not whole is passed over: it may concern one task, the end of the session would concern all. */
+function readEvent(record: unknown, log: Log): SchedulerEvent | undefined {
+  try {
+    return read('schedulerEvent', record) as SchedulerEvent | undefined;
+  } catch (error) {
+    log.error('An event of the master cannot be read', { reason: messageOf(error) });
+    return undefined;
   }
 }
 

@@ -16,12 +16,21 @@ export const labFramework: FrameworkInfo = {
   })),
 };
 
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
 export class TestScheduler implements AsyncDisposable {
   readonly url: string;
   readonly events: SchedulerEvent[] = [];
   readonly offers: Offer[] = [];
   frameworkId: string | undefined;
-  #streamId = '';
+  /** False: updates stay unacknowledged. */
+  acknowledges = true;
+  /** True once the stream of the last subscription has ended. */
+  ended = false;
+  streamId = '';
   #end = new AbortController();
 
   constructor(url: string) {
@@ -37,6 +46,7 @@ export class TestScheduler implements AsyncDisposable {
     this.#end.abort();
     this.#end = new AbortController();
     this.offers.length = 0;
+    this.ended = false;
     const id = this.frameworkId === undefined ? {} : { id: { value: this.frameworkId } };
     const response = await request(`${this.url}/api/v1/scheduler`, {
       method: 'POST',
@@ -49,36 +59,45 @@ export class TestScheduler implements AsyncDisposable {
       signal: this.#end.signal,
       bodyTimeout: 0,
     });
-    this.#streamId = String(response.headers['mesos-stream-id']);
+    this.streamId = String(response.headers['mesos-stream-id']);
     const before = this.events.length;
-    void this.#read(response.body);
+    void this.#read(response.body, this.#end);
     const subscribed = await eventually('SUBSCRIBED', () =>
       this.events.slice(before).find((event) => event.type === 'SUBSCRIBED'),
     );
     this.frameworkId = subscribed.subscribed.framework_id.value;
   }
 
-  async #read(body: AsyncIterable<Uint8Array>): Promise<void> {
+  async #read(body: AsyncIterable<Uint8Array>, end: AbortController): Promise<void> {
     try {
       for await (const record of decodeRecords(body)) {
         const event = record as SchedulerEvent;
         if (event.type === 'OFFERS') this.offers.push(...event.offers.offers);
         else this.events.push(event);
-        if (event.type === 'UPDATE' && event.update.status.uuid) await this.acknowledge(event.update.status);
+        if (event.type === 'UPDATE' && event.update.status.uuid && this.acknowledges)
+          await this.acknowledge(event.update.status);
       }
     } catch {
       // The connection broke: tests see it in what does not arrive any more.
+    } finally {
+      if (end === this.#end) this.ended = true;
     }
   }
 
-  async call(call: object): Promise<void> {
+  /** A call of this framework; `headers` replace the usual ones, undefined leaves one out. */
+  async post(call: object, headers: Readonly<Record<string, string | undefined>> = {}): Promise<Answer> {
+    const all = { 'content-type': 'application/json', 'mesos-stream-id': this.streamId, ...headers };
     const response = await request(`${this.url}/api/v1/scheduler`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'mesos-stream-id': this.#streamId },
+      headers: Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)),
       body: JSON.stringify({ framework_id: { value: this.frameworkId }, ...call }),
     });
-    const text = await response.body.text();
-    if (response.statusCode !== 202) throw new Error(`Answered ${response.statusCode}: ${text}`);
+    return { status: response.statusCode, text: (await response.body.text()).trim() };
+  }
+
+  async call(call: object): Promise<void> {
+    const { status, text } = await this.post(call);
+    if (status !== 202) throw new Error(`Answered ${status}: ${text}`);
   }
 
   acknowledge(status: TaskStatus): Promise<void> {
