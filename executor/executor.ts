@@ -3,7 +3,6 @@
  * then the domains go on, because Mesos does not say whether an upgrade or the end is meant. What nobody wants any more is killed task
  * by task or cleaned up by order.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostFacts, SchedulerMessage } from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
@@ -12,6 +11,7 @@ import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { ExecutorConnection, RecoveryTimeoutError } from '#mesos/executor.ts';
 import type { ExecutorEnvironment } from '#mesos/executor-environment.ts';
+import type { Connect } from '#mesos/http.ts';
 import type { ExecutorEvent, TaskInfo } from '#mesos/types.ts';
 import { claim, watchClaim } from './claim.ts';
 import { cleanUp } from './cleanup.ts';
@@ -39,6 +39,10 @@ export interface ExecutorOptions {
   readonly heartbeatMs?: number;
   /** How often all domains are looked at, whatever events say. */
   readonly lookMs?: number;
+  /** How the agent is reached, if not over the network. */
+  readonly connect?: Connect;
+  /** Opens the journal; throws JournalBusyError while another worker has it. A file under the root unless told. */
+  readonly openJournal?: (incarnation: string) => Journal;
 }
 
 /** Why the executor ended by itself. */
@@ -57,12 +61,14 @@ export async function runExecutor(options: ExecutorOptions, signal: AbortSignal)
   return await executor.run(signal);
 }
 
-async function openJournal({ config, incarnation, clock }: ExecutorOptions): Promise<Journal> {
+async function openJournal(options: ExecutorOptions): Promise<Journal> {
+  const { config, incarnation, clock } = options;
+  const open = options.openJournal ?? ((life) => new Journal(join(config.root, 'journal.db'), life));
   claim(config.root, incarnation);
   const deadline = clock.monotonic() + journalPatienceMs;
   for (;;) {
     try {
-      return new Journal(join(config.root, 'journal.db'), incarnation);
+      return open(incarnation);
     } catch (error) {
       if (!(error instanceof JournalBusyError) || clock.monotonic() > deadline) throw error;
     }
@@ -89,7 +95,7 @@ class Executor {
 
   static async open(options: ExecutorOptions, stack: AsyncDisposableStack): Promise<Executor> {
     const { config, host, log } = options;
-    const bootId = (await readFile(config.bootIdFile, 'utf8')).trim();
+    const bootId = await host.bootId();
     const journal = stack.use(await openJournal(options));
     const serial = config.consoleListen
       ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, log }))
@@ -109,10 +115,11 @@ class Executor {
   ) {
     const { options, journal, bootId, hypervisor } = parts;
     const { environment, clock, random, log, config } = options;
-    const { devices } = options.host;
+    const { devices, images } = options.host;
     this.#options = options;
     this.#journal = journal;
-    this.#connection = new ExecutorConnection({ environment, clock, log });
+    const { connect } = options;
+    this.#connection = new ExecutorConnection({ environment, clock, log, ...(connect ? { connect } : {}) });
     const reporter = new Reporter({
       journal,
       executorId: environment.executorId,
@@ -122,7 +129,7 @@ class Executor {
       changed: () => this.#heartbeats.changed(),
     });
     this.#reporter = reporter;
-    const tools = { hypervisor, devices, root: config.root, imageStore: config.imageStore };
+    const tools = { hypervisor, devices, root: config.root, images };
     const fatal = (error: unknown) => this.#fail(error);
     const machines = () => this.#machines.reports();
     this.#heartbeats = stack.use(
@@ -134,7 +141,7 @@ class Executor {
         machines,
         operations: () => journal.operations(),
         inventory: async () =>
-          await takeInventory({ bootId, hypervisor, devices, imageStore: config.imageStore, machines }),
+          await takeInventory({ bootId, hypervisor, devices, images, machines }),
         console: () => parts.console,
         send: async (data) => await this.#connection.message(data),
         clock,

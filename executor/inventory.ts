@@ -1,13 +1,13 @@
 /** What is on this host, found by looking. A uid that is missing here is taken as proof that its domain is gone. */
-import { readdir } from 'node:fs/promises';
 import type { Inventory, MachineReport } from '#lib/api/messages.ts';
 import type { HostDevices, Hypervisor } from './hypervisor.ts';
+import type { ImageStore } from './images/store.ts';
 
 export interface InventoryDeps {
   readonly bootId: string;
   readonly hypervisor: Hypervisor;
   readonly devices: HostDevices;
-  readonly imageStore: string;
+  readonly images: ImageStore;
   machines(): readonly MachineReport[];
 }
 
@@ -16,11 +16,10 @@ export interface InventoryDeps {
  * gone. They are asked for after the domains, so that one defined in between is in either list.
  */
 export async function takeInventory(deps: InventoryDeps): Promise<Inventory> {
-  const { bootId, hypervisor, devices, imageStore } = deps;
+  const { bootId, hypervisor, devices } = deps;
   const { ours, foreign } = await hypervisor.list();
-  const [disks, files] = await Promise.all([devices.owners(), readdir(imageStore).catch(() => [])]);
+  const [disks, images] = await Promise.all([devices.owners(), deps.images.digests()]);
   const domains = new Map(ours.map(({ uid, attempt, power }) => [uid, { uid, attempt, power }]));
   for (const { uid, attempt, power } of deps.machines()) domains.set(uid, { uid, attempt, power });
-  const images = files.filter((name) => /^[0-9a-f]{64}$/.test(name));
   return { bootId, domains: [...domains.values()], foreign, images, disks };
 }

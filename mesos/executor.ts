@@ -7,7 +7,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { ExecutorEnvironment } from './executor-environment.ts';
-import { CallQueue, type EventStream, openStream, type Target } from './http.ts';
+import { CallQueue, type Connect, type EventStream, openStream, type Target } from './http.ts';
 import type { ExecutorCall, ExecutorEvent, TaskInfo, TaskStatus } from './types.ts';
 
 const path = '/api/v1/executor';
@@ -31,6 +31,8 @@ export interface ExecutorHandler {
 
 export interface ExecutorOptions {
   readonly environment: ExecutorEnvironment;
+  /** Instead of the network. */
+  readonly connect?: Connect;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -68,6 +70,7 @@ export class ExecutorConnection {
       origin,
       ...(socketPath === undefined ? {} : { socketPath }),
       ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+      ...(options.connect ? { connect: options.connect } : {}),
     };
   }
 

@@ -5,9 +5,33 @@
 import { Client } from 'undici';
 import { decodeRecords } from './recordio.ts';
 
+/** What is needed of a connection. undici's Client is one. */
+export interface Connection {
+  request(options: {
+    readonly method: 'POST';
+    readonly path: string;
+    readonly headers: Record<string, string>;
+    readonly body: string;
+    readonly headersTimeout: number;
+    readonly bodyTimeout: number;
+    readonly signal?: AbortSignal;
+  }): Promise<{
+    readonly statusCode: number;
+    readonly headers: Record<string, string | string[] | undefined>;
+    readonly body: AsyncIterable<Buffer> & { destroy(reason: Error): void };
+  }>;
+  /** What is under way fails. */
+  destroy(): Promise<void>;
+}
+
+/** Makes a connection to `target`: over the network, or within the process where a whole cluster is simulated. */
+export type Connect = (target: Target) => Connection;
+
 export interface Target {
   /** Scheme, host and port. */
   readonly origin: string;
+  /** Instead of the network. */
+  readonly connect?: Connect;
   /** Talk to this UNIX socket instead; the origin then only names the host in requests. */
   readonly socketPath?: string;
   /** Sent with every request: authentication. */
@@ -34,7 +58,8 @@ const jsonHeaders = { 'content-type': 'application/json', accept: 'application/j
 const maxAnswerBytes = 64 * 2 ** 20;
 const maxQueuedCalls = 50_000;
 
-function connect(target: Target): Client {
+function connect(target: Target): Connection {
+  if (target.connect) return target.connect(target);
   return new Client(target.origin, {
     pipelining: 1,
     connect: { timeout: 10_000, ...(target.socketPath ? { socketPath: target.socketPath } : {}) },
@@ -116,7 +141,7 @@ export async function openStream(
  * waiting calls.
  */
 export class CallQueue implements AsyncDisposable {
-  readonly #client: Client;
+  readonly #client: Connection;
   readonly #path: string;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #timeoutMs: number;

@@ -1,6 +1,6 @@
 /** The operator API of the leading master: questions, and a stream of what changes. Both are hints for a cache: ask again now and then. */
 import type { Clock } from '#lib/std/clock.ts';
-import { CallQueue, MesosHttpError, openStream, type Target } from './http.ts';
+import { CallQueue, type Connect, MesosHttpError, openStream, type Target } from './http.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
 import type { AgentsAnswer, MasterAnswer, OperatorEvent, TasksAnswer } from './operator-types.ts';
 import { check } from './schema/codec.ts';
@@ -12,6 +12,8 @@ const missedHeartbeats = 5;
 export interface OperatorOptions {
   readonly masters: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
+  /** Instead of the network. */
+  readonly connect?: Connect;
   readonly clock: Clock;
   /** For one call; 30 s unless told. */
   readonly timeoutMs?: number;
@@ -35,6 +37,7 @@ export function operatorClient(options: OperatorOptions): OperatorClient {
   const target = (): Target => ({
     origin: choice.current,
     ...(options.headers ? { headers: options.headers } : {}),
+    ...(options.connect ? { connect: options.connect } : {}),
   });
   let queue: { readonly origin: string; readonly calls: CallQueue } | undefined;
 

@@ -8,7 +8,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
-import { CallQueue, type EventStream, MesosHttpError, openStream, type Target } from './http.ts';
+import { CallQueue, type Connect, type EventStream, MesosHttpError, openStream, type Target } from './http.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
 import { check, read } from './schema/codec.ts';
 import type { FrameworkInfo, SchedulerCall, SchedulerEvent } from './types.ts';
@@ -36,6 +36,8 @@ export interface SchedulerOptions {
   readonly framework: FrameworkInfo & { readonly id: { readonly value: string } };
   /** Authentication. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Instead of the network. */
+  readonly connect?: Connect;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -136,6 +138,7 @@ export class SchedulerConnection {
     const target: Target = {
       origin: this.#choice.current,
       ...(this.#options.headers ? { headers: this.#options.headers } : {}),
+      ...(this.#options.connect ? { connect: this.#options.connect } : {}),
     };
     await using stream = await this.#open(target, signal);
     await using calls = new CallQueue(target, path);

@@ -14,6 +14,7 @@ import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
+import type { Connect } from '#mesos/http.ts';
 import { type OperatorClient, operatorClient } from '#mesos/operator.ts';
 import { type FrameworkCall, SchedulerConnection } from '#mesos/scheduler.ts';
 import { AgentBook } from './agents.ts';
@@ -49,6 +50,8 @@ export interface ClusterServerOptions {
   /** uid of the namespace cf-system. */
   readonly installation: string;
   readonly orphans?: OrphanOptions;
+  /** How Mesos is reached, if not over the network. */
+  readonly connect?: Connect;
 }
 
 const tickMs = 500;
@@ -72,7 +75,11 @@ async function prepared({ client, cluster }: ClusterServerOptions, signal: Abort
  */
 export async function runClusterServer(options: ClusterServerOptions, signal: AbortSignal): Promise<void> {
   const cluster = await prepared(options, signal);
-  await using operator = operatorClient({ masters: cluster.spec.masters, clock: options.clock });
+  await using operator = operatorClient({
+    masters: cluster.spec.masters,
+    clock: options.clock,
+    ...(options.connect ? { connect: options.connect } : {}),
+  });
   const server = new ClusterServer(options, cluster, operator);
   await server.run(signal);
 }
@@ -106,6 +113,7 @@ class ClusterServer {
       clock,
       random,
       log,
+      ...(options.connect ? { connect: options.connect } : {}),
     });
     this.#informers = createInformers({ client, clock, random, log });
     this.#world = this.#makeWorld(options, cluster);

@@ -1,9 +1,8 @@
 /** Does to the host what the transitions decided: thin, every step safe to repeat. */
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { MachineLaunch } from '#lib/api/launch.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
+import type { ImageStore } from '../images/store.ts';
 import { seedFiles } from './seed.ts';
 import type { HostEffect } from './state.ts';
 
@@ -12,7 +11,7 @@ export interface HostTools {
   readonly devices: HostDevices;
   /** Holds `vms/<uid>/`. */
   readonly root: string;
-  readonly imageStore: string;
+  readonly images: ImageStore;
 }
 
 /** Throws what the driver or the devices throw; the machine's transitions decide what that means. */
@@ -38,11 +37,8 @@ export async function perform(tools: HostTools, launch: MachineLaunch, effect: H
 }
 
 async function define(tools: HostTools, launch: MachineLaunch): Promise<void> {
-  const { devices, hypervisor, root, imageStore } = tools;
-  const path = join(imageStore, launch.image.digest);
-  await access(path).catch((cause) => {
-    throw new Error(`The image ${launch.image.digest} is not in the store ${imageStore}`, { cause });
-  });
+  const { devices, hypervisor, root, images } = tools;
+  const path = await images.find(launch.image.digest);
   const { uid, rootDiskBytes, networks, hostname } = launch;
   const image = { path, format: launch.image.format };
   const disks = await devices.makeDisks({ uid, image, rootDiskBytes, seed: seedFiles(launch) });

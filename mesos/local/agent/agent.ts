@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { aborted } from '#lib/std/main.ts';
 import type { AgentInfo } from '#mesos/types.ts';
-import { replyEmpty, replyText, serve } from '../http.ts';
+import { replyEmpty, replyText } from '../http.ts';
 import type { MasterMessage, Registration } from '../protocol.ts';
 import { bagOf, contains } from '../resources.ts';
 import { executorApi } from './executor-api.ts';
@@ -48,7 +48,7 @@ export async function startAgent(options: Partial<AgentOptions> & Pick<AgentOpti
     gone: (message) => gone.resolve(message),
   };
   const listening = stack.use(
-    await serve(
+    await all.serve(
       { host: all.host, port: all.port },
       (request, response) => route(agent, request, response),
       (error) => all.log.error('Request failed', { error }),

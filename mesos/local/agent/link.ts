@@ -1,8 +1,7 @@
 /** The agent's connection to the master: registers, keeps trying, and sends what the agent has to say in order. */
-import { Agent as HttpAgent, request } from 'undici';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { messageOf } from '#lib/std/errors.ts';
-import { decodeRecords } from '#mesos/recordio.ts';
+import { CallQueue, openStream, type Target } from '#mesos/http.ts';
 import {
   type AgentCalls,
   type AgentMessage,
@@ -28,13 +27,14 @@ export interface LinkEvents {
 interface Session {
   readonly id: string;
   readonly agentId: string;
+  readonly calls: CallQueue;
   readonly end: AbortController;
 }
 
 export class MasterLink implements Link, AsyncDisposable {
   readonly #agent: Agent;
   readonly #events: LinkEvents;
-  readonly #http = new HttpAgent({ headersTimeout: callTimeoutMs, bodyTimeout: 0, pipelining: 1 });
+  readonly #target: Target;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
   #session: Session | undefined;
@@ -44,6 +44,8 @@ export class MasterLink implements Link, AsyncDisposable {
   constructor(agent: Agent, events: LinkEvents) {
     this.#agent = agent;
     this.#events = events;
+    const { master, connect } = agent.options;
+    this.#target = { origin: master, ...(connect ? { connect } : {}) };
     this.#done = this.#run();
   }
 
@@ -61,7 +63,6 @@ export class MasterLink implements Link, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error('The agent stops'));
     await this.#done;
-    await this.#http.destroy();
   }
 
   async #run(): Promise<void> {
@@ -87,20 +88,12 @@ export class MasterLink implements Link, AsyncDisposable {
   async #connect(): Promise<void> {
     const end = new AbortController();
     const signal = AbortSignal.any([this.#stop.signal, end.signal]);
-    const response = await request(`${this.#agent.options.master}${registrationPath}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(this.#events.registration()),
-      dispatcher: this.#http,
-      signal,
-    });
-    if (response.statusCode !== 200) {
-      throw new Error(`The master refused the registration with ${response.statusCode}: ${await response.body.text()}`);
-    }
-    for await (const record of decodeRecords(response.body)) {
+    await using stream = await openStream(this.#target, registrationPath, this.#events.registration(), { signal });
+    await using calls = new CallQueue(this.#target, callsPath, { timeoutMs: callTimeoutMs });
+    for await (const record of stream.events) {
       const message = record as MasterMessage;
       if (message.type === 'REGISTERED') {
-        this.#session = { id: message.session, agentId: message.agent_id.value, end };
+        this.#session = { id: message.session, agentId: message.agent_id.value, calls, end };
       }
       if (message.type === 'PING') this.send({ type: 'PONG' });
       else this.#events.received(message);
@@ -112,7 +105,7 @@ export class MasterLink implements Link, AsyncDisposable {
     this.#sending = true;
     try {
       // All that one turn of the event loop has to say goes in one call.
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#agent.options.turn();
       while (this.#queue.length > 0 && this.#session !== undefined) {
         await this.#call(this.#session, this.#queue.splice(0, maxMessagesPerCall));
       }
@@ -123,17 +116,9 @@ export class MasterLink implements Link, AsyncDisposable {
 
   /** A call that fails ends the session: the registration that follows tells the master everything again. */
   async #call(session: Session, messages: readonly AgentMessage[]): Promise<void> {
-    const calls: AgentCalls = { agent_id: { value: session.agentId }, session: session.id, messages };
+    const body: AgentCalls = { agent_id: { value: session.agentId }, session: session.id, messages };
     try {
-      const response = await request(`${this.#agent.options.master}${callsPath}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(calls),
-        dispatcher: this.#http,
-        signal: AbortSignal.any([this.#stop.signal, session.end.signal]),
-      });
-      const text = await response.body.text();
-      if (response.statusCode !== 202) throw new Error(`The master answered ${response.statusCode}: ${text}`);
+      await session.calls.send({ type: 'CALLS', ...body });
     } catch (error) {
       if (this.#session === session) this.#session = undefined;
       session.end.abort(error);

@@ -1,7 +1,9 @@
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
+import type { Connect } from '#mesos/http.ts';
 import type { Attribute, Resource } from '#mesos/types.ts';
+import { serve } from '../http.ts';
 import type { Launcher } from './launcher.ts';
 import { processLauncher } from './process.ts';
 
@@ -28,6 +30,12 @@ export interface AgentOptions {
   readonly updateRetryMs: number;
   readonly registrationBackoffMs: number;
   readonly launcher: Launcher;
+  /** How the master is reached, if not over the network. */
+  readonly connect?: Connect;
+  /** Resolves at the end of a turn of the event loop: what was said in it goes to the master in one call. */
+  readonly turn: () => Promise<void>;
+  /** How it is reached: over the network unless told. */
+  readonly serve: typeof serve;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -45,6 +53,8 @@ export const agentDefaults = {
   updateRetryMs: 10_000,
   registrationBackoffMs: 200,
   launcher: processLauncher,
+  turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
+  serve,
   clock: systemClock,
   random: systemRandom,
   log: silentLog,

@@ -1,7 +1,7 @@
 /** A master as a value: `startMaster` serves until it is disposed. main.ts wraps it in a program. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { MasterInfo } from '#mesos/types.ts';
-import { openStream, readCall, replyEmpty, replyJson, replyText, serve } from '../http.ts';
+import { openStream, readCall, replyEmpty, replyJson, replyText } from '../http.ts';
 import { type AgentCalls, callsPath, type MasterMessage, type Registration, registrationPath } from '../protocol.ts';
 import { mesosVersion } from '../version.ts';
 import { markRecoveredUnreachable } from './agent-loss.ts';
@@ -28,7 +28,7 @@ export async function startMaster(
 ): Promise<RunningMaster> {
   const all: MasterOptions = { ...masterDefaults, ...options };
   const master = newMaster(all);
-  const listening = await serve(
+  const listening = await all.serve(
     { host: all.host, port: all.port },
     (request, response) => route(master, request, response),
     (error) => all.log.error('Request failed', { error }),

@@ -3,6 +3,7 @@ import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import type { Credential } from './authentication.ts';
 import type { Leadership } from './leadership.ts';
+import { serve } from '../http.ts';
 
 /** All durations in milliseconds. Defaults are Mesos', except where the allocator is asked sooner (allocator.ts). */
 export interface MasterOptions {
@@ -25,6 +26,8 @@ export interface MasterOptions {
   readonly leadership: Leadership | undefined;
   /** Who may call the scheduler and operator APIs; undefined: everybody. */
   readonly credentials: readonly Credential[] | undefined;
+  /** How it is reached: over the network unless told. */
+  readonly serve: typeof serve;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -42,6 +45,7 @@ export const masterDefaults = {
   recoveryMs: 0,
   leadership: undefined,
   credentials: undefined,
+  serve,
   clock: systemClock,
   random: systemRandom,
   log: silentLog,

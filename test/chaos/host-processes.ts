@@ -1,0 +1,157 @@
+/** The Mesos agent of a host and the executors that it starts, as lives of one host. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { runExecutor } from '#executor/executor.ts';
+import { Journal } from '#executor/journal/journal.ts';
+import { silentLog } from '#lib/std/log.ts';
+import { readExecutorEnvironment } from '#mesos/executor-environment.ts';
+import { startAgent } from '#mesos/local/agent/agent.ts';
+import type { Handle, Launcher } from '#mesos/local/agent/launcher.ts';
+import { parseAttributes, parseResources } from '#mesos/local/resources.ts';
+import type { RealHost } from './host.ts';
+import { Life } from './life.ts';
+import type { World } from './world.ts';
+
+/** Ends with its process, however that ends: a lock of a dead process is no lock. */
+class ProcessJournal extends Journal {
+  #isOpen = true;
+
+  override [Symbol.dispose](): void {
+    if (this.#isOpen) super[Symbol.dispose]();
+    this.#isOpen = false;
+  }
+}
+
+/** What the agent takes for the executor: the supervisor. Its worker may die and come back under it. */
+class Supervisor {
+  readonly sandbox: string;
+  readonly exited = Promise.withResolvers<number>();
+  readonly #host: HostProcesses;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #incarnation: string;
+  worker: Life | undefined;
+  alive = true;
+
+  constructor(host: HostProcesses, environment: Readonly<Record<string, string>>, sandbox: string) {
+    this.#host = host;
+    this.#environment = environment;
+    this.sandbox = sandbox;
+    this.#incarnation = host.world.random.uuid();
+    this.#startWorker();
+  }
+
+  /** kill -9 of the process group. */
+  kill(status = 9): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.worker?.kill();
+    this.#host.supervisors.delete(this);
+    this.exited.resolve(status);
+  }
+
+  #startWorker(): void {
+    const { world, host, root } = this.#host;
+    const life = world.newLife(`${host.hostname}/executor`);
+    this.worker = life;
+    const again = () => world.clock.timeout(() => this.alive && this.#startWorker(), 500);
+    life.onEnd(() => this.alive && again());
+    const stop = new AbortController();
+    runExecutor(
+      {
+        config: { hypervisor: 'sim', root, imageStore: '/images', importDir: '/import', bootIdFile: '', sim: { bootMs: 0 } },
+        environment: readExecutorEnvironment({ ...this.#environment }),
+        incarnation: this.#incarnation,
+        host: host.hostFor(life),
+        ...{ clock: life.clock, random: life.random, log: silentLog },
+        connect: world.network.connectFrom(life),
+        openJournal(incarnation) {
+          const journal = new ProcessJournal(join(root, 'journal.db'), incarnation);
+          life.onEnd(() => journal[Symbol.dispose]());
+          return journal;
+        },
+      },
+      stop.signal,
+    ).then(
+      () => !life.dead && this.kill(0),
+      () => life.kill(),
+    );
+  }
+}
+
+export class HostProcesses {
+  readonly world: World;
+  readonly host: RealHost;
+  readonly root: string;
+  readonly address: string;
+  readonly supervisors = new Set<Supervisor>();
+  /** Undefined while it is down. */
+  agent: Life | undefined;
+  #wipes = 0;
+
+  constructor(world: World, host: RealHost, address: string) {
+    this.world = world;
+    this.host = host;
+    this.address = address;
+    this.root = join(world.directory, host.hostname, 'root');
+    mkdirSync(this.root, { recursive: true });
+  }
+
+  startAgent(): void {
+    if (this.agent && !this.agent.dead) return;
+    const { world, host } = this;
+    const life = world.newLife(`${host.hostname}/agent`);
+    this.agent = life;
+    const running = startAgent({
+      ...{ host: this.address, port: 5051, master: world.masterUrl, hostname: host.hostname },
+      workDir: join(world.directory, host.hostname, `agent-${this.#wipes}`),
+      resources: parseResources(world.hostResources),
+      attributes: parseAttributes(`name:${host.hostname}`),
+      launcher: this.#launcher(life),
+      ...{ serve: world.network.serveIn(life), connect: world.network.connectFrom(life), turn: async () => undefined },
+      ...{ clock: life.clock, random: life.random },
+    });
+    running.catch((error: unknown) => world.failed(`The agent of ${host.hostname} did not start: ${String(error)}`));
+  }
+
+  killAgent(): void {
+    this.agent?.kill();
+  }
+
+  /** Its work directory is lost: it comes back as another agent, its executors are nobody's. */
+  wipeAgent(): void {
+    this.killAgent();
+    this.#wipes++;
+  }
+
+  killExecutors(): void {
+    for (const each of [...this.supervisors]) each.kill();
+  }
+
+  killWorkers(): void {
+    for (const each of [...this.supervisors]) each.worker?.kill();
+  }
+
+  powerCut(): void {
+    this.killAgent();
+    this.killExecutors();
+    this.host.reboot();
+  }
+
+  #launcher(life: Life): Launcher {
+    const handleOf = (supervisor: Supervisor): Handle => ({
+      exited: life.answer(supervisor.exited.promise),
+      kill: () => supervisor.kill(),
+    });
+    return {
+      launch: (_command, environment, sandbox) => {
+        const supervisor = new Supervisor(this, environment, sandbox);
+        this.supervisors.add(supervisor);
+        return handleOf(supervisor);
+      },
+      adopt: ({ sandbox }) => {
+        const found = [...this.supervisors].find((each) => each.sandbox === sandbox);
+        return found && handleOf(found);
+      },
+    };
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * One machine of a data center as it really is: power, domains, disks, network entries. They outlive every process on it. What processes
+ * see of it is `hostFor`, which is slow, fails now and then, and says nothing any more to a dead process.
+ */
+import type { Host } from '#executor/host.ts';
+import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '#executor/hypervisor.ts';
+import { atTime, powerButton, publicView, type SimDomain, started, switchedOff } from '#executor/sim/domain.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import type { Random } from '#lib/std/random.ts';
+import type { Life } from './life.ts';
+
+export const imageDigest = 'd'.repeat(64);
+const bootMs = 4_000;
+
+/** Told of whatever happens to a domain, at once. */
+export interface Witness {
+  started(host: RealHost, uid: string): void;
+  /** By order of the executor, not by the guest and not by a power cut. */
+  cut(host: RealHost, uid: string, how: 'shutdown' | 'destroy' | 'reset' | 'undefine'): void;
+}
+
+export class RealHost {
+  readonly hostname: string;
+  bootId: string;
+  readonly domains = new Map<string, SimDomain>();
+  readonly disks = new Set<string>();
+  readonly nics = new Set<string>();
+  readonly #watchers = new Set<(event: DomainEvent | 'lost') => void>();
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #witness: Witness;
+  /** Chance that a call to libvirt fails, and that it takes half a minute. */
+  failing = 0;
+  slow = 0;
+
+  constructor(hostname: string, clock: Clock, random: Random, witness: Witness) {
+    this.hostname = hostname;
+    this.#clock = clock;
+    this.#random = random;
+    this.#witness = witness;
+    this.bootId = random.uuid();
+  }
+
+  /** Uids of what draws power now. */
+  live(): string[] {
+    return [...this.domains.keys()].filter((uid) => this.#at(uid)!.power !== 'Off');
+  }
+
+  at(uid: string): Domain | undefined {
+    const domain = this.#at(uid);
+    return domain && publicView(domain);
+  }
+
+  /** Power is cut and comes back: definitions and disks stay, nothing runs. */
+  reboot(): void {
+    for (const [uid, { spec }] of this.domains) this.domains.set(uid, { spec, power: 'Off' });
+    this.bootId = this.#random.uuid();
+  }
+
+  /** The guest does something by itself. */
+  guest(uid: string, what: 'Shutdown' | 'Crashed' | 'Destroyed'): void {
+    const domain = this.#at(uid);
+    if (domain && domain.power !== 'Off') this.#put(switchedOff(domain, what));
+  }
+
+  hostFor(life: Life): Host {
+    return {
+      hypervisor: this.#hypervisor(life),
+      devices: this.#devices(life),
+      images: { find: async (digest) => `/images/${digest}`, digests: async () => [imageDigest] },
+      bootId: async () => this.bootId,
+    };
+  }
+
+  #hypervisor(life: Life): Hypervisor {
+    const call = <T>(work: () => T) => this.#call(life, work);
+    const onUid = (work: (domain: SimDomain, uid: string) => void) => (uid: string) =>
+      call(() => work(this.#need(uid), uid));
+    const now = () => this.#clock.now();
+    return {
+      facts: async () => ({ hypervisor: 'sim', kvm: false, cpuModel: 'imitated' }),
+      list: () =>
+        call(() => {
+          const ours = [...this.domains.keys()].map((uid) => publicView(this.#at(uid)!));
+          return { ours, foreign: { count: 0, cores: 0, memoryMiB: 0 } };
+        }),
+      get: (uid) => call(() => this.at(uid)),
+      define: (spec) => call(() => this.#define(spec)),
+      start: onUid((domain, uid) => {
+        if (domain.power !== 'Off') return;
+        this.#witness.started(this, uid);
+        this.#put(started(domain, now()));
+      }),
+      shutdown: onUid((domain, uid) => {
+        if (domain.power !== 'Off') this.#witness.cut(this, uid, 'shutdown');
+        this.#put(powerButton(domain, bootMs, now()));
+      }),
+      reboot: onUid((domain) => this.#reset(domain)),
+      reset: onUid((domain, uid) => {
+        this.#witness.cut(this, uid, 'reset');
+        this.#reset(domain);
+      }),
+      suspend: onUid((domain) => this.#put({ ...domain, power: 'Paused' })),
+      resume: onUid((domain) => this.#put({ ...domain, power: 'On' })),
+      destroy: (uid) =>
+        call(() => {
+          const domain = this.#at(uid);
+          if (!domain || domain.power === 'Off') return;
+          this.#witness.cut(this, uid, 'destroy');
+          this.#put(switchedOff(domain, 'Destroyed'));
+        }),
+      undefine: (uid) =>
+        call(() => {
+          const domain = this.#at(uid);
+          if (domain && domain.power !== 'Off') throw new Error(`Cannot undefine domain ${uid}: it is ${domain.power}`);
+          if (domain) this.#witness.cut(this, uid, 'undefine');
+          this.domains.delete(uid);
+        }),
+      watch: (onEvent) => {
+        const hear = (event: DomainEvent | 'lost') => this.#clock.timeout(() => life.enter(() => onEvent(event)), 20);
+        this.#watchers.add(hear);
+        const stop = () => void this.#watchers.delete(hear);
+        life.onEnd(stop);
+        return { [Symbol.dispose]: stop };
+      },
+      [Symbol.asyncDispose]: async () => undefined,
+    };
+  }
+
+  #devices(life: Life): HostDevices {
+    const call = <T>(work: () => T) => this.#call(life, work);
+    return {
+      makeDisks: ({ uid }) =>
+        call(() => {
+          this.disks.add(uid);
+          return { rootDisk: `/vms/${uid}/root.qcow2`, seedDisk: `/vms/${uid}/seed.iso` };
+        }),
+      removeDisks: (uid) => call(() => void this.disks.delete(uid)),
+      attachNetworks: ({ uid, networks }) =>
+        call(() => {
+          this.nics.add(uid);
+          return networks.map(({ mac, mtu, vni }, index) => ({
+            ...{ tap: `t${uid.slice(0, 8)}-${index}`, bridge: `cfbr${vni}`, mac, mtu },
+          }));
+        }),
+      detachNetworks: (uid) => call(() => void this.nics.delete(uid)),
+      owners: () => call(() => [...new Set([...this.disks, ...this.nics])]),
+    };
+  }
+
+  async #call<T>(life: Life, work: () => T): Promise<T> {
+    return await life.call(async () => {
+      const slow = this.#random.next() < this.slow;
+      await life.clock.sleep(slow ? 30_000 : 5 + Math.floor(this.#random.next() * 40));
+      if (this.#random.next() < this.failing) throw new Error('libvirt: Cannot recv data: Connection reset by peer');
+      return work();
+    });
+  }
+
+  #define(spec: DomainSpec): void {
+    const domain = this.#at(spec.uid);
+    this.domains.set(spec.uid, domain ? { ...domain, spec } : { spec, power: 'Off' });
+  }
+
+  #reset({ spec, power }: SimDomain): void {
+    if (power !== 'On') throw new Error(`Cannot reset domain ${spec.uid}: it is ${power}`);
+    this.#put({ spec, power: 'On', bootedAt: this.#clock.now() });
+  }
+
+  #need(uid: string): SimDomain {
+    const domain = this.#at(uid);
+    if (!domain) throw new Error(`There is no domain ${uid}`);
+    return domain;
+  }
+
+  #at(uid: string): SimDomain | undefined {
+    const domain = this.domains.get(uid);
+    return domain && atTime(domain, this.#clock.now());
+  }
+
+  #put(domain: SimDomain): void {
+    const { uid } = domain.spec;
+    this.domains.set(uid, domain);
+    if (domain.offAt !== undefined) this.#clock.timeout(() => this.#settle(uid), domain.offAt - this.#clock.now());
+    else this.#tell(publicView(domain));
+  }
+
+  #settle(uid: string): void {
+    const domain = this.#at(uid);
+    if (domain?.power === 'Off' && this.domains.get(uid)!.power !== 'Off') this.#put(domain);
+  }
+
+  #tell(event: DomainEvent): void {
+    for (const watcher of this.#watchers) watcher(event);
+  }
+}
