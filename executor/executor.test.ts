@@ -236,6 +236,16 @@ test('an executor that the agent has forgotten gives way to the next one', async
   expect(await second.host.hypervisor.get(uid)).toMatchObject({ power: 'On' });
 });
 
+test('an agent that comes back as another one is left to the executor that it has started itself', async () => {
+  await using world = await openWorld();
+  const { ended, host } = await world.start();
+  const { uid } = await running(world);
+  world.agent.agentId = 'a-2';
+  world.agent.disconnect();
+  expect(await ended).toBe('Replaced');
+  expect(await host.hypervisor.get(uid)).toMatchObject({ power: 'On' });
+});
+
 test('an agent that comes back hears what was said while it was away', async () => {
   await using world = await openWorld();
   const { host } = await world.start();

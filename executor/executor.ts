@@ -140,8 +140,7 @@ class Executor {
         facts: async () => await this.#askFacts(),
         machines,
         operations: () => journal.operations(),
-        inventory: async () =>
-          await takeInventory({ bootId, hypervisor, devices, images, machines }),
+        inventory: async () => await takeInventory({ bootId, hypervisor, devices, images, machines }),
         console: () => parts.console,
         send: async (data) => await this.#connection.message(data),
         clock,
@@ -194,12 +193,18 @@ class Executor {
   }
 
   #on(event: ExecutorEvent): void {
-    const { log } = this.#options;
+    const { log, environment } = this.#options;
+    // What is still read after the decision to leave is not ours to act upon.
+    if (this.#end.signal.aborted) return;
     switch (event.type) {
       case 'SUBSCRIBED':
+        if (event.subscribed.agent_info.id?.value !== environment.agentId) {
+          this.#leaveToOther(event.subscribed.agent_info.id?.value);
+          return;
+        }
         this.#hostname = event.subscribed.agent_info.hostname;
         log.info('Subscribed', { hostname: this.#hostname });
-        // The agent may be another one than before, and may have lost every message since: say everything.
+        // The agent may have lost every message since: say everything.
         this.#heartbeats.requestInventory();
         return;
       case 'LAUNCH':
@@ -227,6 +232,15 @@ class Executor {
       case 'HEARTBEAT':
         return;
     }
+  }
+
+  /**
+   * An agent that lost its memory has come back as another one, and takes us for the executor that it has just started under the same id.
+   * What we took on here would be forgotten with this life.
+   */
+  #leaveToOther(agentId: string | undefined): void {
+    this.#options.log.warn('The agent is another one now: leaving, the domains go on', { agentId });
+    this.#finish('Replaced');
   }
 
   #launch(task: TaskInfo): void {

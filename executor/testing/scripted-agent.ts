@@ -13,6 +13,8 @@ export class ScriptedAgent implements AsyncDisposable {
   readonly subscriptions: (ExecutorCall & { type: 'SUBSCRIBE' })[] = [];
   /** False: updates are taken and never acknowledged. */
   acknowledging = true;
+  /** As it names itself to who subscribes. Executors are told `a-1` when they start. */
+  agentId = 'a-1';
   readonly #seen = new Set<string>();
   readonly #server = createServer((request, response) => void this.#serve(request, response));
   #stream: ServerResponse | undefined;
@@ -124,7 +126,7 @@ export class ScriptedAgent implements AsyncDisposable {
       subscribed: {
         executor_info: { executor_id: { value: 'e-1' } },
         framework_info: { user: 'root', name: 'f', id: { value: 'f-1' } },
-        agent_info: { hostname: 'host-1', id: { value: 'a-1' } },
+        agent_info: { hostname: 'host-1', id: { value: this.agentId } },
       },
     });
     this.subscriptions.push(call);

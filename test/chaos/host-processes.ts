@@ -3,13 +3,12 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runExecutor } from '#executor/executor.ts';
 import { Journal } from '#executor/journal/journal.ts';
-import { silentLog } from '#lib/std/log.ts';
 import { readExecutorEnvironment } from '#mesos/executor-environment.ts';
 import { startAgent } from '#mesos/local/agent/agent.ts';
 import type { Handle, Launcher } from '#mesos/local/agent/launcher.ts';
 import { parseAttributes, parseResources } from '#mesos/local/resources.ts';
 import type { RealHost } from './host.ts';
-import { Life } from './life.ts';
+import type { Life } from './life.ts';
 import type { World } from './world.ts';
 
 /** Ends with its process, however that ends: a lock of a dead process is no lock. */
@@ -58,11 +57,18 @@ class Supervisor {
     const stop = new AbortController();
     runExecutor(
       {
-        config: { hypervisor: 'sim', root, imageStore: '/images', importDir: '/import', bootIdFile: '', sim: { bootMs: 0 } },
+        config: {
+          hypervisor: 'sim',
+          root,
+          imageStore: '/images',
+          importDir: '/import',
+          bootIdFile: '',
+          sim: { bootMs: 0 },
+        },
         environment: readExecutorEnvironment({ ...this.#environment }),
         incarnation: this.#incarnation,
         host: host.hostFor(life),
-        ...{ clock: life.clock, random: life.random, log: silentLog },
+        ...{ clock: life.clock, random: life.random, log: world.logOf(life) },
         connect: world.network.connectFrom(life),
         openJournal(incarnation) {
           const journal = new ProcessJournal(join(root, 'journal.db'), incarnation);
@@ -73,7 +79,10 @@ class Supervisor {
       stop.signal,
     ).then(
       () => !life.dead && this.kill(0),
-      () => life.kill(),
+      (error: unknown) => {
+        world.logOf(life).error('The worker ended', { error });
+        life.kill();
+      },
     );
   }
 }
@@ -108,7 +117,7 @@ export class HostProcesses {
       attributes: parseAttributes(`name:${host.hostname}`),
       launcher: this.#launcher(life),
       ...{ serve: world.network.serveIn(life), connect: world.network.connectFrom(life), turn: async () => undefined },
-      ...{ clock: life.clock, random: life.random },
+      ...{ clock: life.clock, random: life.random, log: world.logOf(life) },
     });
     running.catch((error: unknown) => world.failed(`The agent of ${host.hostname} did not start: ${String(error)}`));
   }

@@ -21,7 +21,12 @@ interface Server {
 /** What chance does to one thing that is sent. */
 export interface Tampering {
   /** A request on its way to a server: another text, an answer in the server's stead, or `lost`: no answer ever. */
-  request(from: string, to: string, path: string, body: string): { body: string; status?: number; loseAnswer?: boolean };
+  request(
+    from: string,
+    to: string,
+    path: string,
+    body: string,
+  ): { body: string; status?: number; loseAnswer?: boolean };
   /** A piece of a stream: the pieces that arrive. */
   chunk(from: string, to: string, chunk: Buffer): readonly Buffer[];
 }
@@ -213,10 +218,16 @@ class Exchange {
   }
 
   #arrive(server: Server | undefined, { path, headers, body }: Request): void {
-    if (!server || server.life.dead) return this.breakOff('connect ECONNREFUSED');
+    if (!server || server.life.dead) {
+      this.breakOff('connect ECONNREFUSED');
+      return;
+    }
     const tampered = this.#network.tampering.request(this.client.name, server.life.name, path, body);
     const response = this.#serverResponse(tampered.loseAnswer ?? false);
-    if (tampered.status !== undefined) return void response.writeHead(tampered.status).end();
+    if (tampered.status !== undefined) {
+      response.writeHead(tampered.status).end();
+      return;
+    }
     const lower = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
     const incoming = {
       ...{ method: 'POST', url: path, headers: lower, destroyed: false, complete: true },
@@ -237,7 +248,10 @@ class Exchange {
 
   #serverResponse(loseAnswer: boolean) {
     const head = () => {
-      if (loseAnswer) return this.breakOff('the answer was lost');
+      if (loseAnswer) {
+        this.breakOff('the answer was lost');
+        return;
+      }
       this.#timer?.[Symbol.dispose]();
       const response = { statusCode: this.#status, headers: this.#headers, body: this.#body };
       this.client.enter(() => this.#answer.resolve(response));

@@ -16,7 +16,7 @@ import { vmPoolController } from '#controllers/vmpool/controller.ts';
 import { Cluster, Image, Subnet } from '#lib/api/generated/index.ts';
 import { clusterServerLease, systemNamespace } from '#lib/api/names.ts';
 import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
-import { jsonLog, silentLog } from '#lib/std/log.ts';
+import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, seededRandom } from '#lib/std/random.ts';
 import { startMaster } from '#mesos/local/master/master.ts';
 import { applyDefaults } from '../crd-defaults.ts';
@@ -53,6 +53,7 @@ export class World implements Disposable {
   readonly #trace: Hash = createHash('sha256');
   readonly #lives = new Set<Life>();
   #seeds: number;
+  #open = true;
   master: Life | undefined;
   readonly servers: (Life | undefined)[] = [];
   controllers: Life | undefined;
@@ -61,7 +62,7 @@ export class World implements Disposable {
     this.random = seededRandom(seed);
     this.#seeds = seed * 7919;
     this.directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'cf-chaos-'));
-    const { clock, random } = this;
+    const { clock } = this;
     this.api = memoryClient({ clock, random: seededRandom(seed + 1), admit: applyDefaults });
     this.network = new Network(clock, seededRandom(seed + 2), {
       request: (from, to, path, body) => {
@@ -80,6 +81,7 @@ export class World implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#open = false;
     for (const life of [...this.#lives]) life.kill();
     rmSync(this.directory, { recursive: true, force: true });
   }
@@ -102,6 +104,29 @@ export class World implements Disposable {
     this.#lives.add(life);
     life.onEnd(() => this.#lives.delete(life));
     return life;
+  }
+
+  /** What a process has to say; `CF_CHAOS_LOG` shows it. */
+  logOf(life: Life): Log {
+    if (!process.env.CF_CHAOS_LOG) return silentLog;
+    const say = (level: string) => (message: string, fields?: object) => {
+      if (level === 'debug' || life.dead) return;
+      console.log(
+        new Date(this.clock.now()).toISOString().slice(11, 23),
+        life.name,
+        level,
+        message,
+        JSON.stringify(fields ?? {}),
+      );
+    };
+    const log: Log = {
+      debug: say('debug'),
+      info: say('info'),
+      warn: say('warn'),
+      error: say('error'),
+      child: () => log,
+    };
+    return log;
   }
 
   async start(): Promise<void> {
@@ -142,7 +167,7 @@ export class World implements Disposable {
     this.master = life;
     startMaster({
       ...{ host: '10.0.0.1', port: 5050, workDir: join(this.directory, 'master') },
-      ...{ serve: this.network.serveIn(life), clock: life.clock, random: life.random },
+      ...{ serve: this.network.serveIn(life), clock: life.clock, random: life.random, log: this.logOf(life) },
     }).catch((error: unknown) => this.failed(`The master did not start: ${String(error)}`));
   }
 
@@ -151,8 +176,7 @@ export class World implements Disposable {
     const life = this.newLife(`server${index}/1`);
     this.servers[index] = life;
     const client = apiFor(life, this.api, this.weather);
-    const log = process.env.CF_CHAOS_LOG ? jsonLog(life.name) : silentLog;
-    const common = { client, clock: life.clock, random: life.random, log };
+    const common = { client, clock: life.clock, random: life.random, log: this.logOf(life) };
     const leader = { ...common, name: clusterServerLease(clusterName), namespace: systemNamespace };
     const work = (signal: AbortSignal) =>
       runClusterServer(
@@ -162,8 +186,10 @@ export class World implements Disposable {
         },
         signal,
       );
-    this.#run(life, (signal) => lead({ ...leader, identity: `${life.name}-${life.random.uuid()}` }, signal, work), () =>
-      this.startServer(index),
+    this.#run(
+      life,
+      (signal) => lead({ ...leader, identity: `${life.name}-${life.random.uuid()}` }, signal, work),
+      () => this.startServer(index),
     );
   }
 
@@ -172,17 +198,17 @@ export class World implements Disposable {
     this.controllers = life;
     const client = apiFor(life, this.api, this.weather);
     const factories = [vmPoolController, virtualMachineController, subnetController, vmOperationController];
-    const common = { clock: life.clock, random: life.random, log: silentLog };
+    const common = { clock: life.clock, random: life.random, log: this.logOf(life) };
     const options = { client, ...common, factories, identity: `controllers-${life.random.uuid()}` };
-    this.#run(life, (signal) => runControllers(options, signal), () => this.startControllers());
+    this.#run(
+      life,
+      (signal) => runControllers(options, signal),
+      () => this.startControllers(),
+    );
   }
 
   #run(life: Life, program: (signal: AbortSignal) => Promise<void>, again: () => void): void {
-    let restart = true;
-    life.onEnd(() => {
-      if (!this.#lives.has(life)) restart = false;
-      if (restart) this.clock.timeout(again, 2_000);
-    });
+    life.onEnd(() => this.#open && this.clock.timeout(again, 2_000));
     const ended = (error?: unknown) => {
       this.trace(`${life.name} ends: ${String(error ?? 'by itself')}`);
       life.kill();

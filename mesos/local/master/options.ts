@@ -1,9 +1,9 @@
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
+import { serve } from '../http.ts';
 import type { Credential } from './authentication.ts';
 import type { Leadership } from './leadership.ts';
-import { serve } from '../http.ts';
 
 /** All durations in milliseconds. Defaults are Mesos', except where the allocator is asked sooner (allocator.ts). */
 export interface MasterOptions {
