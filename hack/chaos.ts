@@ -1,11 +1,15 @@
 /**
- * Seeds of the chaos run, one after the other: hack/chaos.ts --seeds FROM-TO [--hours H]. One line per seed that broke a promise, and
+ * Seeds of the chaos run, one after the other: hack/chaos.ts --seeds FROM-TO [--hours H] [--plant BUG]. One line per seed that broke a promise, and
  * one for all. Exit code 1 if any did.
  */
 import { parseArgs } from 'node:util';
-import { runSeed } from '#test/chaos/run.ts';
+import { plant } from '#test/chaos/plants.ts';
 
-const { values } = parseArgs({ options: { seeds: { type: 'string' }, hours: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { seeds: { type: 'string' }, hours: { type: 'string' }, plant: { type: 'string' } },
+});
+if (values.plant !== undefined) plant(values.plant);
+const { runSeed } = await import('#test/chaos/run.ts');
 const [from = 1, to = from] = (values.seeds ?? '1-20').split('-').map(Number);
 const hours = Number(values.hours ?? '6');
 const startedMs = performance.now();
@@ -16,6 +20,10 @@ for (let seed = from; seed <= to; seed++) {
   for (const [name, count] of outcome.faults) faults.set(name, (faults.get(name) ?? 0) + count);
   if (outcome.failures.length === 0) continue;
   broken++;
+  if (values.plant !== undefined) {
+    console.log(`${values.plant} is found by seed ${seed}: ${outcome.failures[0]}`);
+    process.exit(1);
+  }
   console.log(`seed ${seed}: ${outcome.failures.slice(0, 5).join('\n  ')}`);
 }
 const seconds = (performance.now() - startedMs) / 1000;

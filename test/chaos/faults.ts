@@ -16,7 +16,7 @@ interface Messages {
 
 const calm: Messages = { lost: 0, duplicated: 0, refused: 0, answerLost: 0 };
 /** What Mesos itself may lose: it keeps none of these. */
-const bestEffort = /"type":"(KILL_TASK|MESSAGE|ACKNOWLEDGE|RUN_TASK|KILL|LAUNCH|RESCIND)"/;
+const bestEffort = /"type":"(KILL_TASK|MESSAGE|ACKNOWLEDGE|KILL)"/;
 
 export class Faults implements Tampering {
   readonly #random: Random;

@@ -1,0 +1,119 @@
+/**
+ * Bugs as people make them, planted into the source while it is loaded: the code itself has no switch for any of them. A patch that no
+ * longer applies is an error, so that none is counted as found or missed by mistake.
+ */
+import { registerHooks } from 'node:module';
+
+export interface Plant {
+  readonly file: string;
+  readonly find: string;
+  readonly put: string;
+}
+
+export const plants: Readonly<Record<string, Plant>> = {
+  acknowledgeBeforeStoring: {
+    file: 'controllers/scheduler/machines.ts',
+    find: '    if (waitMs === 0) await this.#store(vm, decision.status);',
+    put: '    await this.#acknowledge(acks); if (waitMs === 0) await this.#store(vm, decision.status);',
+  },
+  trustTerminalStateAsProof: {
+    file: 'controllers/scheduler/proof.ts',
+    find: 'if (evidence.task?.termination?.domainAbsent === true)',
+    put: 'if (evidence.task && isDead(evidence.task.state))',
+  },
+  relaunchOnSilence: {
+    file: 'controllers/scheduler/proof.ts',
+    find: '  return proofByInventory(uid, attempt, evidence);',
+    put: `  if (evidence.task?.state === 'TASK_UNREACHABLE') return 'ConfirmedDead'; return proofByInventory(uid, attempt, evidence);`,
+  },
+  keepOffersOverFailover: {
+    file: 'controllers/scheduler/offers.ts',
+    find: '      world.ledger.clearOffers();',
+    put: '',
+  },
+  inventoryOfBefore: {
+    file: 'controllers/scheduler/proof.ts',
+    find: '|| !isNewer(inventory, deadMs)',
+    put: '',
+  },
+  reuseTaskId: {
+    file: 'controllers/scheduler/attempt.ts',
+    find: 'return Math.max(...known) + 1;',
+    put: 'return known.length > 0 ? 1 : 2;',
+  },
+  launchAfterConflict: {
+    file: 'controllers/scheduler/placing.ts',
+    find: '      return undefined;\n    } finally {',
+    put: '      return { ...vm, status };\n    } finally {',
+  },
+  unansweredMeansNeverSent: {
+    file: 'controllers/scheduler/launcher.ts',
+    find: `await world.call({ type: 'ACCEPT', accept: { offer_ids, operations, filters } });`,
+    put: `if (!(await world.call({ type: 'ACCEPT', accept: { offer_ids, operations, filters } }))) return 'NotSent';`,
+  },
+  killOnce: {
+    file: 'controllers/scheduler/machines.ts',
+    find: 'if (nowMs >= state.nextMs) {',
+    put: 'if (state.failures === 0) {',
+  },
+  leaveDisks: {
+    file: 'executor/machine/host.ts',
+    find: '  await devices.removeDisks(uid);',
+    put: '',
+  },
+  leaveDomain: {
+    file: 'executor/machine/host.ts',
+    find: '  await hypervisor.undefine(uid);',
+    put: '',
+  },
+  orphansForEver: {
+    file: 'controllers/scheduler/orphans.ts',
+    find: 'if (tasks.length + domains.length > 0) await',
+    put: 'if (tasks.length + domains.length < 0) await',
+  },
+  noReconciliation: {
+    file: 'controllers/scheduler/reconciliation.ts',
+    find: 'for (const { taskId, agentId } of tasks) open.set(taskId, agentId);',
+    put: '',
+  },
+  freeBeforeGone: {
+    file: 'controllers/virtualmachine/release.ts',
+    find: 'const attempt = vm.status?.attempt;',
+    put: 'const attempt: any = undefined;',
+  },
+  serveAnotherAgent: {
+    file: 'executor/executor.ts',
+    find: 'event.subscribed.agent_info.id?.value !== environment.agentId',
+    put: 'event.subscribed.agent_info.id === null',
+  },
+  missDeletions: {
+    file: 'lib/client/informer.ts',
+    find: `if (event.type === 'DELETED') this.#drop(keyOf(event.object), false, event.object);`,
+    put: `if (event.type === 'DELETED') return;`,
+  },
+  killTheAdopted: {
+    file: 'executor/machine/looked.ts',
+    find: "if (domain.power !== 'Off') return up(state, domain.power, now);",
+    put: `if (domain.power !== 'Off') return stay(state, 'destroy');`,
+  },
+  launchForgottenByAgent: {
+    file: 'executor/journal/journal.ts',
+    find: `'SELECT status FROM updates ORDER BY number'`,
+    put: `'SELECT status FROM updates WHERE 1 = 0'`,
+  },
+};
+
+/** From now on modules are loaded with this bug in them. Call before anything of the system is imported. */
+export function plant(name: string): void {
+  const found = plants[name];
+  if (!found) throw new Error(`There is no plant ${name}; there are ${Object.keys(plants).join(', ')}`);
+  registerHooks({
+    load(url, context, next) {
+      const loaded = next(url, context);
+      if (!url.endsWith(`/${found.file}`)) return loaded;
+      const source = String(loaded.source);
+      if (!source.includes(found.find)) throw new Error(`The plant ${name} no longer applies to ${found.file}`);
+      return { ...loaded, source: source.replace(found.find, () => found.put) };
+    },
+  });
+}
