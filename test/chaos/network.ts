@@ -184,6 +184,8 @@ class Exchange {
     if (this.#over) return;
     this.#answer.reject(reason);
     this.#body.fail(reason);
+    // What could not be delivered so far is not sent again for a connection that is closed.
+    this.#held = [];
     this.#later(() => this.#end());
   }
 
