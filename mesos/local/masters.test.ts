@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Leadership } from './master/leadership.ts';
 import { startMaster } from './master/master.ts';
-import { temporaryDirectory } from './testing/cluster.ts';
+import { eventually, operatorCall, temporaryDirectory } from './testing/cluster.ts';
+import { freePort, startAgentProgram } from './testing/programs.ts';
+import { labFramework, TestScheduler } from './testing/scheduler.ts';
 
 function ask(url: string, path: string, type: string): Promise<Response> {
   const headers = { 'content-type': 'application/json' };
@@ -44,4 +46,35 @@ test('a leader that has not recovered says so', async () => {
   await using master = await startMaster({ port: 0, workDir: directory.path, recoveryMs: 60_000 });
   const answer = await ask(master.url, '/api/v1', 'GET_HEALTH');
   expect([answer.status, await answer.text()]).toEqual([503, 'Master has not finished recovery']);
+});
+
+test('a failover timeout is forgotten with the master that counted it: tasks run on', { timeout: 60_000 }, async () => {
+  using directory = temporaryDirectory();
+  const port = await freePort();
+  const start = () => startMaster({ port, workDir: join(directory.path, 'm'), allocationIntervalMs: 100 });
+  let master = await start();
+  try {
+    await using _agent = await startAgentProgram(await freePort(), join(directory.path, 'a'), master.url);
+    const scheduler = new TestScheduler(master.url);
+    await scheduler.subscribe({ ...labFramework, failover_timeout: 1 });
+    await scheduler.launch('f7', 'f7-ex');
+    await scheduler.status('f7', 'TASK_RUNNING');
+    await scheduler[Symbol.asyncDispose]();
+    await master[Symbol.asyncDispose]();
+    master = await start();
+    const tasks = async () => {
+      type Tasks = { get_tasks: { tasks: { state: string }[] } };
+      return (await operatorCall<Tasks>(master.url, { type: 'GET_TASKS' })).get_tasks.tasks;
+    };
+    const back = () =>
+      tasks().then(
+        (list) => list[0],
+        () => undefined,
+      );
+    await eventually('the task with the new master', back);
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    expect((await tasks())[0]).toMatchObject({ state: 'TASK_RUNNING' });
+  } finally {
+    await master[Symbol.asyncDispose]();
+  }
 });
