@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { runSeed } from './run.ts';
 
-/** The long run is hack/chaos.ts (docs/operations.md); these are a part of every test run. */
+/** The long run is hack/chaos.ts (docs/decisions.md); these are a part of every test run. */
 const seeds = [1, 2, 3];
 
 test.each(seeds)(
