@@ -30,6 +30,11 @@ export interface Outcome {
   readonly unsure: unknown;
 }
 
+/** Why it is not known whether some attempt of a transaction was carried out, once that is so. */
+interface Doubt {
+  cause: unknown;
+}
+
 const retry = { firstMs: 50, maxMs: 500 };
 
 export class EtcdCalls implements Disposable {
@@ -93,22 +98,39 @@ export class EtcdCalls implements Disposable {
   ): Promise<Outcome> {
     const { timeline, full } = this.#options;
     const moment = timeline.moment();
-    let lost: unknown;
+    const doubt: Doubt = { cause: undefined };
     try {
       const response = await this.#persist(async (leftMs) => {
         // A write to an etcd that has gone back would get a revision that clients know as another.
         if (timeline.inDoubt) await this.revision();
         timeline.check();
-        return await around((request) => this.etcd.kv.txn(request, deadline(leftMs))).catch((error: unknown) => {
-          if (failureOf(error) === 'unreached' && mayHaveArrived(error)) lost = error;
-          throw error;
-        });
+        return await around((request) => this.#commit(request, leftMs, doubt));
       });
       timeline.note(BigInt(response.header.revision), moment);
-      return { response, unsure: lost };
+      return { response, unsure: doubt.cause };
     } catch (error) {
       if (failureOf(error) === 'full') full();
-      throw lost === undefined ? apiErrorOf(error, what) : unknownOutcome(what, lost);
+      throw doubt.cause === undefined ? apiErrorOf(error, what) : unknownOutcome(what, doubt.cause);
+    }
+  }
+
+  /**
+   * etcd carries out the write that crosses its quota, and says that there was no space (quotaApplierV3); behind it, it refuses without
+   * writing, in the same words. So it is asked again for the comparison alone, which needs no space: if that still holds, nothing was done.
+   */
+  async #commit(request: ITxnRequest, leftMs: number, doubt: Doubt): Promise<ITxnResponse> {
+    const { cause } = doubt;
+    try {
+      return await this.etcd.kv.txn(request, deadline(leftMs));
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure === 'full' || (failure === 'unreached' && mayHaveArrived(error))) doubt.cause = error;
+      if (failure !== 'full') throw error;
+      this.#options.full();
+      const response = await this.etcd.kv.txn({ ...request, success: [] }, deadline(leftMs));
+      if (!response.succeeded) return response;
+      doubt.cause = cause;
+      throw error;
     }
   }
 
@@ -160,7 +182,7 @@ export function deadline(afterMs: number): { readonly deadline: number } {
 /** For a write that may have been carried out: whether it was is for the client to see. */
 export function unknownOutcome(what: string, cause: unknown): ApiError {
   const details = { retryAfterSeconds: 1 };
-  return new ApiError('Timeout', `${what}: etcd's answer was lost, read the object to see what became of it`, {
+  return new ApiError('Timeout', `${what}: etcd did not say whether it was done, read the object to see`, {
     cause,
     details,
   });

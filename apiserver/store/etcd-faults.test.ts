@@ -1,4 +1,4 @@
-/** What becomes of a write whose answer is lost on the way: the store talks to a real etcd through a line that can be cut. */
+/** What becomes of a write whose answer does not say it: lost on the way (through a line that can be cut), or 'no space' from an etcd that wrote. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
@@ -118,5 +118,27 @@ describe.skipIf(reason)('when the answer to a write is lost', () => {
     await using _ = stack;
     line.loseNextAnswer();
     expect((await store.get('a/1')).kv?.modRev).toBe(first);
+  });
+});
+
+describe.skipIf(reason)('when etcd runs full', () => {
+  test('what was written is said to be, and what is refused was not', { timeout: 60_000 }, async () => {
+    await using etcd = await startEtcd({ flags: ['--quota-backend-bytes', String(2 * 1024 * 1024)] });
+    const options = { clock: systemClock, random: systemRandom, log: silentLog };
+    await using store = await openEtcd({ ...options, endpoints: [etcd.endpoint] });
+    const acknowledged: string[] = [];
+    const refusals: unknown[] = [];
+    // Many at once, so that some are on their way into the log when the quota is crossed.
+    for (let round = 0; refusals.length === 0; round++) {
+      const keys = Array.from({ length: 32 }, (_, i) => `a/${String(round).padStart(3, '0')}-${i + 10}`);
+      const results = await Promise.allSettled(keys.map((key) => store.create(key, Buffer.alloc(20_000, key))));
+      for (const [i, result] of results.entries()) {
+        if (result.status === 'rejected') refusals.push(result.reason);
+        else if (result.value.ok) acknowledged.push(keys[i]!);
+      }
+    }
+    for (const refusal of refusals) expect(refusal).toMatchObject({ message: expect.stringContaining('etcd is full') });
+    const { kvs } = await store.list('a/', { keysOnly: true });
+    expect(kvs.map(({ key }) => key)).toEqual(acknowledged.sort());
   });
 });
