@@ -1,6 +1,6 @@
 /**
  * Runs every test: first those beside the code, two files at a time, then the end-to-end ones in test/e2e/, one at a time, since each
- * starts a whole cluster. Names given on the command line are passed to vitest instead of all that. Ends with what was skipped
+ * starts a whole cluster. Names given on the command line are passed to vitest instead of all that. Ends with what failed, what was skipped
  * and with one line that counts. On CI (CI=true) a skipped test is a failure.
  */
 import { spawn } from 'node:child_process';
@@ -21,6 +21,7 @@ interface Report {
 interface Sum {
   passed: number;
   failed: number;
+  readonly broken: string[];
   readonly skipped: string[];
 }
 
@@ -45,10 +46,14 @@ function add(sum: Sum, report: Report): void {
   sum.failed += report.numFailedTests;
   for (const file of report.testResults) {
     // A file that could not be loaded has no tests to count, and is a failure all the same.
-    if (file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed')) sum.failed += 1;
+    const name = file.name.slice(root.length + 1);
+    if (file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed')) {
+      sum.failed += 1;
+      sum.broken.push(`${name}: cannot be loaded`);
+    }
     for (const { fullName, status } of file.assertionResults) {
-      if (status === 'skipped' || status === 'pending' || status === 'todo')
-        sum.skipped.push(`${file.name.slice(root.length + 1)}: ${fullName}`);
+      if (status === 'failed') sum.broken.push(`${name}: ${fullName}`);
+      if (status === 'skipped' || status === 'pending' || status === 'todo') sum.skipped.push(`${name}: ${fullName}`);
     }
   }
 }
@@ -61,7 +66,7 @@ const phases =
         ['--maxWorkers', '1', 'test/e2e'],
       ];
 const folder = mkdtempSync(join(tmpdir(), 'cf-test-'));
-const sum: Sum = { passed: 0, failed: 0, skipped: [] };
+const sum: Sum = { passed: 0, failed: 0, broken: [], skipped: [] };
 let ok = true;
 try {
   for (const [index, args] of phases.entries()) {
@@ -73,8 +78,9 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
-if (sum.skipped.length > 0)
-  console.log(`\nSkipped, each with its reason above:\n${sum.skipped.map((name) => `  ${name}`).join('\n')}`);
+const list = (names: readonly string[]) => names.map((name) => `  ${name}`).join('\n');
+if (sum.broken.length > 0) console.log(`\nFailed, each with its reason above:\n${list(sum.broken)}`);
+if (sum.skipped.length > 0) console.log(`\nSkipped, each with its reason above:\n${list(sum.skipped)}`);
 if (onCi && sum.skipped.length > 0) console.log('On CI nothing may be skipped: this run has failed.');
 if (!ok && sum.failed === 0) sum.failed = 1;
 console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped.length} skipped`);
