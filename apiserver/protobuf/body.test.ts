@@ -8,7 +8,11 @@ import { writeMessage } from './wire.ts';
 
 const texts = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 });
 const keys = fc.stringMatching(/^[a-z][a-z0-9.]{0,6}$/);
-const json = fc.jsonValue({ maxDepth: 2 }).map((value) => ({ value: JSON.parse(JSON.stringify(value)) }) as Json);
+const json = fc
+  .jsonValue({ maxDepth: 2 })
+  .map((value) => JSON.stringify({ value }))
+  .filter((text) => !text.includes('"__proto__"')) // refused everywhere, see below
+  .map((text) => JSON.parse(text) as Json);
 const instants = fc.integer({ min: 1, max: 4_000_000_000 });
 const seconds = instants.map((at) => new Date(at * 1000).toISOString().replace('.000Z', 'Z'));
 const micros = fc.tuple(instants, fc.integer({ min: 0, max: 999_999 })).map(([at, fraction]) => {
