@@ -81,11 +81,14 @@ function poolState(
   };
 }
 
+/** Reasons of Scheduled that another size or cluster would do nothing about. */
+const notForWantOfRoom = new Set(['BackOff', 'LaunchBackoff', 'LaunchLimit']);
+
 /** Since when no host has had room for it; Infinity while nobody has said so. */
 export function refusedAt(vm: VirtualMachine): number {
   const scheduled = conditionOf(vm, 'Scheduled');
   const isRefusal =
-    vm.status?.phase === 'Scheduling' && scheduled?.status === 'False' && scheduled.reason !== 'BackOff';
+    vm.status?.phase === 'Scheduling' && scheduled?.status === 'False' && !notForWantOfRoom.has(scheduled.reason);
   return isRefusal && !vm.status.attempt ? Date.parse(scheduled.lastTransitionTime) : Number.POSITIVE_INFINITY;
 }
 

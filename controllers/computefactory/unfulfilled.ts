@@ -25,6 +25,7 @@ const reasonOf: Readonly<Record<string, string>> = {
   InsufficientCapacity: 'InsufficientCapacity',
   ClusterDisconnected: 'ClusterDisconnected',
   BackOff: 'LaunchBackoff',
+  LaunchBackoff: 'LaunchBackoff',
   SubnetExhausted: 'SubnetExhausted',
 };
 

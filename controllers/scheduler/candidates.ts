@@ -29,7 +29,7 @@ export class Candidates {
   }
 
   set(hostname: string, view: HostView | undefined): void {
-    const isIn = view?.host.readiness === 'Ready' && this.#allows(view.host);
+    const isIn = view?.host.readiness === 'Ready' && !view.isBusy && this.#allows(view.host);
     const values = isIn ? this.#keys.map((key) => hostValue(view.host, key)) : [];
     const id = isIn ? JSON.stringify(values) : undefined;
     const old = this.#partOf.get(hostname);

@@ -7,7 +7,7 @@ import { fits, type Room } from './room.ts';
 
 function view(hostname: string, offered: Room): HostView {
   const bare = { agentId: hostname, labels: {}, total: offered, readiness: 'Ready' as const, foreign: offered };
-  return { host: { hostname, ...bare }, free: offered, offered, machines: 0 };
+  return { host: { hostname, ...bare }, free: offered, offered, machines: 0, isBusy: false };
 }
 
 const room = fc.record({ cpu: fc.integer({ min: 0, max: 9000 }), mem: fc.integer({ min: 0, max: 9_000_000 }) });

@@ -5,10 +5,11 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { sumMilli } from '#mesos/resources.ts';
 import type { Offer } from '#mesos/types.ts';
+import { HeldOffers } from './held-offers.ts';
+import { type GroupCounts, type Place, Places, type Standing, samePlace } from './places.ts';
 import { least, minus, noRoom, plus, type Room } from './room.ts';
-import { type Member, type Seat, sameMember, Tallies } from './tallies.ts';
+import { type Member, type Seat, Tallies } from './tallies.ts';
 
 /** Why nothing new may start on a host, whatever room it has. Ready: nothing stands against it. */
 export type Readiness = 'Ready' | 'Cordoned' | 'NotInventoried' | 'Unreachable' | 'Suspect';
@@ -30,52 +31,54 @@ export interface LedgerHost {
 interface Entry {
   host: LedgerHost;
   used: Room;
-  readonly machines: Map<string, Room>;
-  readonly offers: Map<string, Offer>;
-  offered: Room;
+  readonly machines: Map<string, Place>;
+  starting: number;
+  held: number;
   executorKnown: boolean;
-}
-
-interface Place {
-  readonly hostname: string;
-  readonly ask: Room;
-  /** undefined: no rule of a machine counts it. */
-  readonly member: Member | undefined;
 }
 
 /** What placement looks at. */
 export interface HostView {
   readonly host: LedgerHost & { readonly readiness: Readiness };
-  /** By the books: total less executor, machines and foreign domains. */
+  /** By the books: total less executor, machines and foreign domains. Below zero where room is held that is not free yet. */
   readonly free: Room;
   /** The part of it that held offers allow to be used now; undefined: no offer is held. */
   readonly offered: Room | undefined;
   readonly machines: number;
+  /** As many machines as are allowed at once start there: one more waits until one of them is up. */
+  readonly isBusy: boolean;
 }
 
-export function roomOf(offer: Pick<Offer, 'resources'>): Room {
-  return { cpu: sumMilli(offer.resources, 'cpus'), mem: sumMilli(offer.resources, 'mem') };
+export interface LedgerOptions {
+  /** What the executor itself takes of every host. */
+  readonly share: Room;
+  /** Mesos' id of it. */
+  readonly id: string;
+  /** Machines that may start on one host at once. */
+  readonly startingMax?: number;
 }
 
 export class Ledger {
   readonly #executorShare: Room;
   readonly #executorId: string;
+  readonly #startingMax: number;
   readonly #entries = new Map<string, Entry>();
   readonly #hostOfAgent = new Map<string, string>();
-  readonly #hostOfOffer = new Map<string, string>();
-  /** uid -> host, also of hosts that are not known (yet). */
-  readonly #places = new Map<string, Place>();
+  readonly #offers = new HeldOffers();
+  readonly #places = new Places();
   readonly #changed: (hostname: string) => void;
-  /** Namespace -> what its machines take, wherever they are. */
-  readonly #usage = new Map<string, Room>();
-  /** What of that rules of machines count. */
+  /** What of the machines their rules count. */
   readonly tallies = new Tallies(() => this.#seats());
   /** Grows with every change: what was computed at the same version still holds. */
   version = 0;
 
-  constructor(executor: { readonly share: Room; readonly id: string }, changed: (hostname: string) => void = () => {}) {
-    this.#executorShare = executor.share;
-    this.#executorId = executor.id;
+  constructor(
+    { share, id, startingMax = Number.POSITIVE_INFINITY }: LedgerOptions,
+    changed: (hostname: string) => void = () => {},
+  ) {
+    this.#executorShare = share;
+    this.#executorId = id;
+    this.#startingMax = startingMax;
     this.#changed = changed;
   }
 
@@ -83,21 +86,15 @@ export class Ledger {
     const old = this.#entries.get(host.hostname);
     if (old && JSON.stringify(old.host) === JSON.stringify(host)) return;
     if (old && old.host.agentId !== host.agentId) this.#forgetAgent(old);
-    const entry = old ?? {
-      host,
-      used: noRoom,
-      machines: new Map(),
-      offers: new Map(),
-      offered: noRoom,
-      executorKnown: false,
-    };
+    const entry = old ?? { host, used: noRoom, machines: new Map(), starting: 0, held: 0, executorKnown: false };
     if (entry.machines.size > 0 && !isDeepStrictEqual(entry.host.labels, host.labels)) this.tallies.clear();
     entry.host = host;
     this.#entries.set(host.hostname, entry);
     this.#hostOfAgent.set(host.agentId, host.hostname);
     if (!old)
-      for (const [uid, place] of this.#places) if (place.hostname === host.hostname) this.#put(entry, uid, place);
-    this.#recount(entry);
+      for (const [uid, place] of this.#places.entries())
+        if (place.hostname === host.hostname) this.#seat(entry, uid, place);
+    this.#touch(host.hostname);
   }
 
   removeHost(hostname: string): void {
@@ -119,17 +116,16 @@ export class Ledger {
   }
 
   /** The machine with this uid takes `ask` on that host, until released; rules of others see it as `member`. */
-  occupy(uid: string, hostname: string, ask: Room, member?: Member): void {
+  occupy(uid: string, hostname: string, ask: Room, member?: Member, standing: Standing = 'Started'): void {
+    const place = { hostname, ask, member, standing };
     const old = this.#places.get(uid);
-    const same = old?.hostname === hostname && old.ask.cpu === ask.cpu && old.ask.mem === ask.mem;
-    if (same && sameMember(old.member, member)) return;
+    if (samePlace(old, place)) return;
     if (old) this.release(uid);
-    const place = { hostname, ask, member };
     this.#places.set(uid, place);
-    if (member) this.#enter(member, ask);
+    if (member) this.tallies.entered(member);
     const entry = this.#entries.get(hostname);
     if (!entry) return;
-    this.#put(entry, uid, place);
+    this.#seat(entry, uid, place);
     this.#touch(hostname);
   }
 
@@ -137,18 +133,25 @@ export class Ledger {
     const place = this.#places.get(uid);
     if (!place) return;
     this.#places.delete(uid);
-    const { hostname, ask, member } = place;
-    if (member) this.#leave(member, ask);
-    const entry = this.#entries.get(hostname);
-    if (!entry?.machines.delete(uid)) return;
-    entry.used = minus(entry.used, ask);
-    if (member) this.tallies.left({ member, host: entry.host });
-    this.#touch(hostname);
+    if (place.member) this.tallies.gone(place.member);
+    const entry = this.#entries.get(place.hostname);
+    if (!entry?.machines.has(uid)) return;
+    this.#unseat(entry, uid, place);
+    this.#touch(place.hostname);
+  }
+
+  placeOf(uid: string): Place | undefined {
+    return this.#places.get(uid);
   }
 
   /** What the machines of a namespace take. */
   usageOf(namespace: string): Room {
-    return this.#usage.get(namespace) ?? noRoom;
+    return this.#places.usageOf(namespace);
+  }
+
+  /** Machines of a group (groupOf) that start and that are up, anywhere. */
+  countsOf(group: string): GroupCounts {
+    return this.#places.countsOf(group);
   }
 
   /** All that the hosts have, whatever stands against them now. */
@@ -158,42 +161,33 @@ export class Ledger {
 
   /** False if the host of the offer is not known (yet): such an offer is to be declined. */
   addOffer(offer: Offer): boolean {
-    const entry = this.#ofAgent(offer.agent_id.value);
+    const entry = this.#entries.get(this.#hostOfAgent.get(offer.agent_id.value) ?? '');
     if (!entry) return false;
-    entry.offers.set(offer.id.value, offer);
-    this.#hostOfOffer.set(offer.id.value, entry.host.hostname);
+    this.#offers.add(entry.host.hostname, offer);
     entry.executorKnown = (offer.executor_ids ?? []).some(({ value }) => value === this.#executorId);
-    this.#recount(entry);
+    this.#touch(entry.host.hostname);
     return true;
   }
 
   removeOffer(offerId: string): void {
-    const entry = this.#entries.get(this.#hostOfOffer.get(offerId) ?? '');
-    this.#hostOfOffer.delete(offerId);
-    if (entry?.offers.delete(offerId)) this.#recount(entry);
+    const hostname = this.#offers.remove(offerId);
+    if (hostname !== undefined) this.#touch(hostname);
   }
 
   /** Takes all held offers of a host, to be accepted together. */
   takeOffers(hostname: string): readonly Offer[] {
-    const entry = this.#entries.get(hostname);
-    if (!entry || entry.offers.size === 0) return [];
-    const offers = [...entry.offers.values()];
-    this.#dropOffers(entry);
-    this.#recount(entry);
+    const offers = this.#offers.take(hostname);
+    if (offers.length > 0) this.#touch(hostname);
     return offers;
   }
 
   /** A session has ended: Mesos has taken every offer back. */
   clearOffers(): void {
-    for (const entry of this.#entries.values()) {
-      if (entry.offers.size === 0) continue;
-      this.#dropOffers(entry);
-      this.#recount(entry);
-    }
+    for (const hostname of this.#offers.hosts()) this.takeOffers(hostname);
   }
 
   offers(): readonly Offer[] {
-    return [...this.#entries.values()].flatMap((entry) => [...entry.offers.values()]);
+    return this.#offers.all();
   }
 
   /** True if Mesos says that our executor runs there: then its share is already taken. */
@@ -204,7 +198,7 @@ export class Ledger {
   /** What held offers allow to be launched there, whatever the books say: for machines that the books already count there. */
   offeredOn(hostname: string): Room | undefined {
     const entry = this.#entries.get(hostname);
-    return entry && entry.offers.size > 0 ? this.#usable(entry) : undefined;
+    return entry && this.#usable(entry);
   }
 
   view(hostname: string): HostView | undefined {
@@ -222,66 +216,53 @@ export class Ledger {
   }
 
   #view(entry: Entry): HostView {
-    const { used } = entry;
+    const { used, machines, held } = entry;
     const host = settled(entry);
     const free = minus(minus(minus(host.total, this.#executorShare), used), host.foreign);
+    const usable = this.#usable(entry);
     return {
       host,
       free,
-      offered: entry.offers.size > 0 ? least(free, this.#usable(entry)) : undefined,
-      machines: entry.machines.size,
+      offered: usable && least(free, usable),
+      machines: machines.size - held,
+      isBusy: entry.starting >= this.#startingMax,
     };
   }
 
   /** The first task on a host brings the executor's own share with it. */
-  #usable(entry: Entry): Room {
-    return entry.executorKnown ? entry.offered : minus(entry.offered, this.#executorShare);
-  }
-
-  #ofAgent(agentId: string): Entry | undefined {
-    return this.#entries.get(this.#hostOfAgent.get(agentId) ?? '');
+  #usable({ host, executorKnown }: Entry): Room | undefined {
+    const offered = this.#offers.roomOn(host.hostname);
+    return executorKnown || !offered ? offered : minus(offered, this.#executorShare);
   }
 
   #forgetAgent(entry: Entry): void {
     this.#hostOfAgent.delete(entry.host.agentId);
-    this.#dropOffers(entry);
+    this.#offers.take(entry.host.hostname);
     entry.executorKnown = false;
   }
 
-  #dropOffers({ offers }: Entry): void {
-    for (const id of offers.keys()) this.#hostOfOffer.delete(id);
-    offers.clear();
-  }
-
   /** Amounts are whole numbers, so that adding and taking away never drifts. */
-  #put(entry: Entry, uid: string, { ask, member }: Place): void {
-    entry.machines.set(uid, ask);
-    entry.used = plus(entry.used, ask);
-    if (member) this.tallies.joined({ member, host: entry.host });
+  #seat(entry: Entry, uid: string, place: Place): void {
+    entry.machines.set(uid, place);
+    entry.used = plus(entry.used, place.ask);
+    entry.starting += Number(place.standing === 'Starting');
+    entry.held += Number(place.standing === 'Held');
+    if (place.member) this.tallies.joined({ member: place.member, host: entry.host });
   }
 
-  #enter(member: Member, ask: Room): void {
-    this.tallies.entered(member);
-    this.#usage.set(member.namespace, plus(this.usageOf(member.namespace), ask));
-  }
-
-  #leave(member: Member, ask: Room): void {
-    this.tallies.gone(member);
-    const left = minus(this.usageOf(member.namespace), ask);
-    if (left.cpu > 0 || left.mem > 0) this.#usage.set(member.namespace, left);
-    else this.#usage.delete(member.namespace);
+  #unseat(entry: Entry, uid: string, place: Place): void {
+    entry.machines.delete(uid);
+    entry.used = minus(entry.used, place.ask);
+    entry.starting -= Number(place.standing === 'Starting');
+    entry.held -= Number(place.standing === 'Held');
+    if (place.member) this.tallies.left({ member: place.member, host: entry.host });
   }
 
   *#seats(): Generator<Seat> {
-    for (const { hostname, member } of this.#places.values()) {
+    for (const [, { hostname, member }] of this.#places.entries()) {
       const host = this.#entries.get(hostname)?.host;
       if (member && host) yield { member, host };
     }
-  }
-
-  #recount(entry: Entry): void {
-    entry.offered = [...entry.offers.values()].map(roomOf).reduce(plus, noRoom);
-    this.#touch(entry.host.hostname);
   }
 
   #touch(hostname: string): void {
@@ -290,9 +271,9 @@ export class Ledger {
   }
 }
 
-function settled({ host, machines }: Entry): HostView['host'] {
+function settled({ host, machines, held }: Entry): HostView['host'] {
   if (isSettled(host)) return host;
-  return { ...host, readiness: machines.size === 0 ? 'Ready' : 'NotInventoried' };
+  return { ...host, readiness: machines.size === held ? 'Ready' : 'NotInventoried' };
 }
 
 function isSettled(host: LedgerHost): host is HostView['host'] {

@@ -11,6 +11,7 @@ import { annotations, hostObjectName } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { MachineStatus } from './attempt.ts';
+import { cameToNothing, cameUp, isStarting } from './launch-outcome.ts';
 import { type Decision, decide, type Moment, type Repair } from './machine.ts';
 import { memberOf } from './member.ts';
 import type { Attempt, Evidence } from './proof.ts';
@@ -102,28 +103,28 @@ export class Machines {
   async #follow(key: string, vm: VirtualMachine, attempt: Attempt): Promise<void> {
     const { ledger, tasks } = this.#world;
     const taskId = attempt.taskID ?? '';
-    ledger.occupy(vm.metadata.uid, attempt.host ?? '', askOf(vm), memberOf(vm));
     const acks = tasks.pendingAcks(taskId);
     const moment = this.#moment();
     const decision = decide(vm, attempt, this.#evidence(vm, attempt), moment);
+    const standing = isStarting(decision.status.phase) ? 'Starting' : 'Started';
+    ledger.occupy(vm.metadata.uid, attempt.host ?? '', askOf(vm), memberOf(vm), standing);
     const waitMs = this.#softWaitMs(key, vm, decision, moment);
     if (waitMs === 0) await this.#store(vm, decision.status);
     else if (waitMs > 0) this.#queue.addAfter(key, waitMs);
     await this.#acknowledge(acks);
-    if (decision.status.phase === 'Running' && vm.status?.phase !== 'Running')
-      this.#world.suspects.succeeded(attempt.host ?? '');
-    if (decision.ended) return this.#ended(key, vm, taskId);
+    if (decision.status.phase === 'Running' && vm.status?.phase !== 'Running') cameUp(this.#world, vm, attempt);
+    if (decision.ended) return this.#ended(key, vm, attempt);
     if (decision.againMs !== undefined) this.#queue.addAfter(key, decision.againMs);
     if (decision.kill) await this.#kill(key, attempt);
     if (decision.repair) await this.#repair(vm, attempt, decision.repair);
     else this.#options.onLive(vm);
   }
 
-  #ended(key: string, vm: VirtualMachine, taskId: string): void {
-    const row = this.#world.machines.get(key)?.status?.attempts?.at(-1);
-    this.#world.log.info('Attempt closed', { machine: key, taskId, proof: row?.proof });
-    if (row?.outcome === 'Dropped' || (row?.outcome === 'Failed' && row.class === 'Infrastructure'))
-      this.#world.suspects.failed(row.host ?? '', this.#world.clock.monotonic());
+  #ended(key: string, vm: VirtualMachine, attempt: Attempt): void {
+    const taskId = attempt.taskID ?? '';
+    const closed = this.#world.machines.get(key)?.status;
+    this.#world.log.info('Attempt closed', { machine: key, taskId, proof: closed?.attempts?.at(-1)?.proof });
+    if (closed) cameToNothing(this.#world, vm, attempt, closed);
     this.#world.ledger.release(vm.metadata.uid);
     this.#world.tasks.forget(taskId);
     this.#neverSent.delete(taskId);

@@ -14,12 +14,12 @@ test.each([
 
 test('a host is suspect after three failures without a success, for longer each time', () => {
   const suspects = new Suspects();
-  for (const time of [0, 1000]) suspects.failed('h', time);
+  for (const time of [0, 1000]) suspects.failed('h', 'g', time);
   expect(suspects.isSuspect('h', 1001)).toBe(false);
-  suspects.failed('h', 2000);
+  suspects.failed('h', 'g', 2000);
   expect(suspects.isSuspect('h', 61_000)).toBe(true);
   expect(suspects.isSuspect('h', 63_000)).toBe(false);
-  suspects.failed('h', 63_000);
+  suspects.failed('h', 'g', 63_000);
   expect(suspects.isSuspect('h', 163_000)).toBe(true);
   suspects.succeeded('h');
   expect(suspects.isSuspect('h', 163_000)).toBe(false);

@@ -1,46 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readRules } from '#lib/api/placement-rules.ts';
 import { seededRandom } from '#lib/std/random.ts';
-import type { Offer } from '#mesos/types.ts';
-import { Ledger, type LedgerHost } from './ledger.ts';
-import { Placement, type PlacementAsk } from './placement.ts';
-import { fits, type Room } from './room.ts';
-import type { Member } from './tallies.ts';
-
-const share: Room = { cpu: 500, mem: 512_000 };
-
-function cluster() {
-  const ledger: Ledger = new Ledger({ share, id: 'ex' }, (hostname) => placement.hostChanged(hostname));
-  const placement: Placement = new Placement(ledger);
-  let offers = 0;
-  const offer = (hostname: string, cpus: number, mem: number): Offer => ({
-    id: { value: `O${offers++}` },
-    framework_id: { value: 'f' },
-    agent_id: { value: `agent-${hostname}` },
-    hostname,
-    resources: [
-      { name: 'cpus', type: 'SCALAR', scalar: { value: cpus } },
-      { name: 'mem', type: 'SCALAR', scalar: { value: mem } },
-    ],
-  });
-  function add(hostname: string, cpus: number, mem: number, more: Partial<LedgerHost> = {}): void {
-    const total = { cpu: cpus * 1000, mem: mem * 1000 };
-    const bare = { hostname, agentId: `agent-${hostname}`, labels: {}, total, readiness: 'Ready' as const };
-    ledger.setHost({ ...bare, foreign: { cpu: 0, mem: 0 }, ...more });
-    ledger.addOffer(offer(hostname, cpus, mem));
-  }
-  return { ledger, placement, add, offer };
-}
-
-type Spec = Parameters<typeof readRules>[0];
-/** A machine of 1 core with these rules. */
-const one = (placement: Spec, more: Partial<Member> = {}): PlacementAsk => ({
-  room: { cpu: 1000, mem: 64_000 },
-  member: { namespace: 'n', group: 'g', labels: {}, rules: readRules(placement), ...more },
-});
-
-const ask = (cores: number, mem = 1024): { room: Room } => ({ room: { cpu: cores * 1000, mem: mem * 1000 } });
+import type { PlacementAsk } from './placement.ts';
+import { fits } from './room.ts';
+import { ask, cluster, one } from './testing/cluster.ts';
 
 describe('choose', () => {
   test('takes the host with the fewest cores that suffice, and leaves the large hole', () => {
@@ -140,6 +103,21 @@ describe('explain', () => {
       reason: 'NoOffers',
       message: '1 host: 1 with room that Mesos has not offered yet',
     });
+  });
+});
+
+describe('a host where many machines start', () => {
+  test('takes one more when one of them is up', () => {
+    const { ledger, placement, add } = cluster({ startingMax: 2 });
+    add('h', 8.5, 65_536);
+    for (const uid of ['vm-1', 'vm-2']) ledger.occupy(uid, 'h', ask(1).room, undefined, 'Starting');
+    expect(placement.choose(ask(1))).toBeUndefined();
+    expect(placement.explain(ask(1))).toEqual({
+      reason: 'LaunchLimit',
+      message: '1 host: 1 where as many machines start as may at once',
+    });
+    ledger.occupy('vm-1', 'h', ask(1).room, undefined, 'Started');
+    expect(placement.choose(ask(1))).toBe('h');
   });
 });
 

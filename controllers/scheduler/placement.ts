@@ -16,7 +16,14 @@ export interface PlacementAsk {
 
 /** `reason` is one of condition Scheduled's words. */
 export interface Refusal {
-  readonly reason: 'NoOffers' | 'InsufficientCores' | 'InsufficientMemory' | 'NoMatchingHost' | 'HostNotInventoried';
+  readonly reason:
+    | 'NoOffers'
+    | 'LaunchLimit'
+    | 'LaunchBackoff'
+    | 'InsufficientCores'
+    | 'InsufficientMemory'
+    | 'NoMatchingHost'
+    | 'HostNotInventoried';
   readonly message: string;
 }
 
@@ -135,16 +142,17 @@ function* openParts(candidates: Candidates, judged: readonly Judged[]): Iterable
   }
 }
 
-type Cause = Exclude<Readiness, 'Ready'> | CountedRule['type'] | 'Selector' | 'Cores' | 'Memory' | 'Offer';
+type Cause = Exclude<Readiness, 'Ready'> | CountedRule['type'] | 'Selector' | 'Cores' | 'Memory' | 'Busy' | 'Offer';
 
 /** The first thing that stands against a host, in this order, or undefined. */
-function causeAgainst({ host, free, offered }: HostView, { room, rules, judged }: Question): Cause | undefined {
+function causeAgainst({ host, free, offered, isBusy }: HostView, { room, rules, judged }: Question): Cause | undefined {
   if (!rules.allows(host)) return 'Selector';
   if (host.readiness !== 'Ready') return host.readiness;
   const broken = judged.find(({ key, isSoft, allows }) => !isSoft && !allows(hostValue(host, key)));
   if (broken) return broken.rule.type;
   if (free.cpu < room.cpu) return 'Cores';
   if (free.mem < room.mem) return 'Memory';
+  if (isBusy) return 'Busy';
   return offered === undefined || offered.cpu < room.cpu || offered.mem < room.mem ? 'Offer' : undefined;
 }
 
@@ -166,6 +174,7 @@ function countRefusals(views: readonly HostView[], question: Question): Refusal 
   }
   const texts: Readonly<Record<Cause, string>> = {
     Offer: 'with room that Mesos has not offered yet',
+    Busy: 'where as many machines start as may at once',
     Memory: `short of memory (largest free ${largestMiB} MiB)`,
     Cores: `short of cores (largest free ${largestCores})`,
     Limit: 'with as many machines as its rules allow',
@@ -185,6 +194,7 @@ function countRefusals(views: readonly HostView[], question: Question): Refusal 
 }
 
 function reasonOf(cause: Cause | undefined): Refusal['reason'] {
+  if (cause === 'Busy') return 'LaunchLimit';
   if (cause === 'Memory') return 'InsufficientMemory';
   if (cause === 'Cores') return 'InsufficientCores';
   if (cause === 'NotInventoried') return 'HostNotInventoried';

@@ -9,6 +9,7 @@ import { keyOf } from '#lib/api/meta.ts';
 import { publicNamespace } from '#lib/api/names.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { adopting, enter, intended, type MachineStatus, type Place } from './attempt.ts';
+import { limitOn } from './launch-limits.ts';
 import { launchOn } from './launcher.ts';
 import type { Refusal } from './placement.ts';
 import { planRound } from './round.ts';
@@ -106,7 +107,10 @@ export class Placing {
     const isHeld = ({ metadata }: VirtualMachine) => strays.has(metadata.uid);
     const total = ledger.total();
     const waiting = inFairOrder(this.#pending(), (tenant) => dominantShare(ledger.usageOf(tenant), total));
-    const { planned, refused, more } = planRound({ waiting, ledger, placement, isHeld, atOnce });
+    const { planned, refused, more } = planRound({
+      ...{ waiting, ledger, placement, isHeld, atOnce },
+      limitOn: (member) => limitOn(member, this.#world),
+    });
     await Promise.all([
       ...[...this.#repairsByHost()].map(([host, keys]) => this.#repairHost(host, keys)),
       ...[...planned].map(([host, keys]) => this.#launchHost(host, keys)),
@@ -246,8 +250,9 @@ export class Placing {
     if (known?.reason === reason && known.message === text) return;
     const nowMs = this.#world.clock.monotonic();
     const refusedMs = this.#refusedMs.get(key);
-    // That Mesos has not offered yet is no news at first: offers come every second.
-    if (refusedMs === undefined && reason === 'NoOffers') return void this.#refusedMs.set(key, nowMs);
+    // That Mesos has not offered yet, or that others start first, is no news at first: it takes seconds.
+    if (refusedMs === undefined && (reason === 'NoOffers' || reason === 'LaunchLimit'))
+      return void this.#refusedMs.set(key, nowMs);
     if (refusedMs !== undefined && nowMs - refusedMs < refusalPaceMs) return;
     this.#refusedMs.set(key, nowMs);
     const entered = enter(vm.status!, vm, 'Scheduling', this.#world.clock.now(), [

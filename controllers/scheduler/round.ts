@@ -4,6 +4,7 @@ import { keyOf } from '#lib/api/meta.ts';
 import type { Ledger } from './ledger.ts';
 import { memberOf } from './member.ts';
 import type { Placement, PlacementAsk, Refusal } from './placement.ts';
+import type { Member } from './tallies.ts';
 import { askOf } from './tasks.ts';
 
 export interface RoundInput {
@@ -13,6 +14,8 @@ export interface RoundInput {
   readonly placement: Placement;
   /** Machines that must not be placed now, whatever room there is. */
   readonly isHeld: (vm: VirtualMachine) => boolean;
+  /** Why nothing of its group may be launched now. */
+  readonly limitOn?: (member: Member) => Refusal | undefined;
   /** Machines placed in one go. */
   readonly atOnce: number;
 }
@@ -30,8 +33,9 @@ export interface Round {
  * Room only shrinks within one round: what did not fit once need not be tried again for the next machine of the same kind. What a rule
  * allows may grow by what another machine does; then the next round finds it.
  */
-export function planRound({ waiting, ledger, placement, isHeld, atOnce }: RoundInput): Round {
+export function planRound({ waiting, ledger, placement, isHeld, limitOn, atOnce }: RoundInput): Round {
   const planned = new Map<string, string[]>();
+  const refused = new Map<string, Refusal>();
   const unplaced = new Map<string, PlacementAsk>();
   const full = new Set<string>();
   let count = 0;
@@ -40,6 +44,11 @@ export function planRound({ waiting, ledger, placement, isHeld, atOnce }: RoundI
     more = count >= atOnce;
     if (more) break;
     const ask = { room: askOf(vm), member: memberOf(vm) };
+    const limit = limitOn?.(ask.member);
+    if (limit) {
+      refused.set(keyOf(vm), limit);
+      continue;
+    }
     const kind = placement.classOf(ask);
     const isOut = full.has(kind) || isHeld(vm);
     const host = isOut ? undefined : placement.choose(ask);
@@ -49,12 +58,12 @@ export function planRound({ waiting, ledger, placement, isHeld, atOnce }: RoundI
       continue;
     }
     count++;
-    ledger.occupy(vm.metadata.uid, host, ask.room, ask.member);
+    ledger.occupy(vm.metadata.uid, host, ask.room, ask.member, 'Starting');
     const keys = planned.get(host);
     if (keys) keys.push(keyOf(vm));
     else planned.set(host, [keyOf(vm)]);
   }
   // Only now: hosts are counted once for all machines of a kind, not after each that was placed.
-  const refused = new Map([...unplaced].map(([key, ask]) => [key, placement.explain(ask)]));
+  for (const [key, ask] of unplaced) refused.set(key, placement.explain(ask));
   return { planned, refused, more };
 }

@@ -18,6 +18,7 @@ import type { Connect } from '#mesos/http.ts';
 import { type OperatorClient, operatorClient } from '#mesos/operator.ts';
 import { type FrameworkCall, SchedulerConnection } from '#mesos/scheduler.ts';
 import { AgentBook } from './agents.ts';
+import { Breakers } from './breakers.ts';
 import { clusterStatus } from './cluster-status.ts';
 import { ExecutorBook } from './executor-book.ts';
 import { executorInfo, frameworkIdFor, frameworkInfo, type IdentifiedFramework } from './framework.ts';
@@ -156,10 +157,13 @@ class ClusterServer {
   #makeWorld({ client, clock, random, log, installation }: ClusterServerOptions, cluster: Cluster): World {
     const executor = executorInfo(cluster);
     const share = executorShare(cluster.spec.executor);
-    const ledger: Ledger = new Ledger({ share, id: executor.executor_id.value }, (hostname) => {
-      placement.hostChanged(hostname);
-      this.#hosts.touch(hostname);
-    });
+    const ledger: Ledger = new Ledger(
+      { share, id: executor.executor_id.value, startingMax: cluster.spec.launchesPerHost },
+      (hostname) => {
+        placement.hostChanged(hostname);
+        this.#hosts.touch(hostname);
+      },
+    );
     const placement: Placement = new Placement(ledger);
     const { name } = cluster.metadata;
     // Off the books for a moment, its room would be given to another.
@@ -186,6 +190,7 @@ class ClusterServer {
       ledger,
       placement,
       suspects: new Suspects(),
+      breakers: new Breakers(),
       call: (call) => this.#call(call),
       tell: (hostname, message) => this.#tell(hostname, encodeData(message)),
     };

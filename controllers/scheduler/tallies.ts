@@ -22,6 +22,9 @@ export interface Member {
   readonly rules: Rules;
 }
 
+/** Of all machines of the cluster, not only of its namespace. */
+export const groupOf = ({ namespace, group }: Member) => `${namespace}/${group}`;
+
 export function sameMember(a: Member | undefined, b: Member | undefined): boolean {
   if (a === b) return true;
   if (!a || !b || a.group !== b.group || a.namespace !== b.namespace) return false;

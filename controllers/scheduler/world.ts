@@ -12,6 +12,7 @@ import type { Random } from '#lib/std/random.ts';
 import type { FrameworkCall } from '#mesos/scheduler.ts';
 import type { ExecutorInfo } from '#mesos/types.ts';
 import type { AgentBook } from './agents.ts';
+import type { Breakers } from './breakers.ts';
 import type { ExecutorBook } from './executor-book.ts';
 import type { Latest } from './latest.ts';
 import type { Ledger } from './ledger.ts';
@@ -44,6 +45,7 @@ export interface World {
   readonly ledger: Ledger;
   readonly placement: Placement;
   readonly suspects: Suspects;
+  readonly breakers: Breakers;
   /** False: no session, or it broke meanwhile. Never throws: a call that Mesos finds wrong is logged. */
   call(call: FrameworkCall): Promise<boolean>;
   /** A framework message to the executor of a host: best effort. */

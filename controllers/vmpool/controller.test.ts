@@ -77,6 +77,21 @@ describe('vmPoolController', () => {
     expect((await pool(made)).status).toMatchObject({ readyReplicas: 3, updatedReplicas: 3, displayStatus: 'Ready' });
   });
 
+  test('is stalled while the cluster server launches none of its machines, in its words', async () => {
+    const made = await world(1);
+    await rest(made);
+    const message = 'lab: 10 machines failed one after the other';
+    const held = { type: 'Scheduled', status: 'False', reason: 'LaunchBackoff', message } as const;
+    await setStatus(made, 'web-0', {
+      phase: 'Scheduling',
+      conditions: [{ ...held, lastTransitionTime: new Date(made.clock.now()).toISOString() }],
+    });
+    await rest(made);
+    expect((await pool(made)).status?.conditions).toContainEqual(
+      expect.objectContaining({ type: 'Stalled', status: 'True', reason: 'LaunchBackoff', message }),
+    );
+  });
+
   test('takes the newest first, leaves protected ones, and says when it cannot', async () => {
     const made = await world(3);
     await rest(made);

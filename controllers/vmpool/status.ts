@@ -56,16 +56,16 @@ function countsOf({ pool, machines }: Scope): Counts {
 
 function conditionsOf(scope: Scope, counts: Counts, ending: Ending): readonly ConditionDraft[] {
   const ready = readyCondition(scope, counts);
-  const isStalled = scope.plan.retryAtMs !== undefined;
   const failure = 'error' in ending ? messageOf(ending.error) : '';
-  const isSettled = ready.status === 'True' || isStalled || scope.pool.spec.paused;
+  const stalled = stalledCondition(scope);
+  const isSettled = ready.status === 'True' || stalled.status === 'True' || scope.pool.spec.paused;
   return [
     ready,
     availableCondition(scope.pool, counts),
     isSettled
       ? { type: 'Reconciling', status: 'False', reason: ready.reason, message: failure }
       : { type: 'Reconciling', status: 'True', reason: ready.reason, message: failure || ready.message },
-    stalledCondition(scope),
+    stalled,
     upToDateCondition(counts),
     scaleInCondition(scope),
     scope.pool.spec.paused
@@ -95,6 +95,8 @@ function availableCondition({ spec }: VMPool, { ready }: Counts): ConditionDraft
 }
 
 function stalledCondition({ plan, machines }: Scope): ConditionDraft {
+  const held = machines.map(({ vm }) => conditionOf(vm, 'Scheduled')).find((one) => one?.reason === 'LaunchBackoff');
+  if (held) return { type: 'Stalled', status: 'True', reason: 'LaunchBackoff', message: held.message };
   if (plan.retryAtMs === undefined) return { type: 'Stalled', status: 'False', reason: 'Progressing', message: '' };
   const example = machines.find(({ ended }) => ended === 'Failed')!;
   const why = example.vm.status?.lastTermination?.message ?? conditionOf(example.vm, 'Ready')?.message ?? 'no details';

@@ -18,6 +18,8 @@ export interface ClusterSpec {
   readonly datacenter?: string;
   /** No new machines. Default: false. */
   readonly unschedulable: boolean;
+  /** Machines that may start at once on one host; more wait until one of them is up. Default: 8. */
+  readonly launchesPerHost: number;
   /** How Mesos starts our executor on a host. */
   readonly executor: {
     /** Path of factory-executor on the hosts. Default: "/usr/lib/computefactory/bin/factory-executor". */
