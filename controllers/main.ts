@@ -14,7 +14,8 @@ import { type Random, systemRandom } from '#lib/std/random.ts';
 import { controllers, loops } from './controllers.ts';
 import type { ControllerFactory } from './runtime/deps.ts';
 import { serveHealth } from './runtime/health.ts';
-import { lead } from './runtime/leader.ts';
+import { defaultLeaseTimes, type LeaseTimes, lead } from './runtime/leader.ts';
+import { leaderFlags, leaderUsage, leaseTimesFrom } from './runtime/leader-flags.ts';
 import { createManager } from './runtime/manager.ts';
 
 const component = 'factory-controllers';
@@ -26,6 +27,7 @@ export interface ControllersOptions {
   readonly log: Log;
   /** Tells candidates for leadership apart. */
   readonly identity: string;
+  readonly times?: LeaseTimes;
   /** HOST:PORT for /livez, /readyz and /metrics; not served unless told. */
   readonly listen?: string;
   /** All of controllers.ts unless told. */
@@ -61,7 +63,8 @@ export async function runControllers(options: ControllersOptions, signal: AbortS
   try {
     for (const name of [systemNamespace, publicNamespace])
       await ensureNamespace(name, client, clock, random, log, running);
-    const lease = { client, clock, random, log, name: component, namespace: systemNamespace, identity };
+    const common = { client, clock, random, log, identity, times: options.times ?? defaultLeaseTimes };
+    const lease = { ...common, name: component, namespace: systemNamespace };
     await lead(lease, running, (leading) => manager.run(leading));
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -101,11 +104,12 @@ The reconcile loops that need no Mesos. Several may run; one leads, by Lease.
   --kubeconfig FILE    How to reach the API server; $KUBECONFIG if left out
   --identity NAME      Who leads, in the Lease. Unique per running process; one that is started again under the same name leads again at
                        once. The host name and a random word if left out
-  --listen HOST:PORT   Serve /livez, /readyz and /metrics there`;
+  --listen HOST:PORT   Serve /livez, /readyz and /metrics there${leaderUsage}`;
 
 interface Flags {
   readonly kubeconfig: string;
   readonly identity: string;
+  readonly times: LeaseTimes;
   readonly listen?: string;
 }
 
@@ -114,7 +118,7 @@ function parseFlags(args: readonly string[]): Flags {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { kubeconfig: string, identity: string, listen: string, help: { type: 'boolean' } },
+      options: { kubeconfig: string, identity: string, listen: string, ...leaderFlags, help: { type: 'boolean' } },
     });
     if (values.help) {
       process.stdout.write(`${usage}\n`);
@@ -124,7 +128,7 @@ function parseFlags(args: readonly string[]): Flags {
     if (!kubeconfig) throw new UsageError(`No kubeconfig: give --kubeconfig FILE or set KUBECONFIG\n${usage}`);
     // Whoever names a process promises that there is one of that name at a time: restarted, it leads again at once.
     const identity = values.identity ?? `${hostname()}_${systemRandom.uuid()}`;
-    return { kubeconfig, identity, ...(values.listen && { listen: values.listen }) };
+    return { kubeconfig, identity, times: leaseTimesFrom(values), ...(values.listen && { listen: values.listen }) };
   } catch (error) {
     throw error instanceof UsageError ? error : new UsageError(`${messageOf(error)}\n${usage}`);
   }

@@ -97,7 +97,7 @@ async function requireFreePort(port: number): Promise<void> {
 }
 
 /** An imitated host boots when it is made; a real one writes its own boot id at every start. */
-function makeBootIds(settings: LocalSettings): void {
+export function makeBootIds(settings: LocalSettings): void {
   for (const host of settings.hosts.filter(({ hypervisor }) => hypervisor === 'sim')) {
     const file = join(localPaths(settings.options.dir).host(host.name), 'boot-id');
     if (!existsSync(file)) writeFileAtomic(file, `${systemRandom.uuid()}\n`);

@@ -4,6 +4,7 @@
  *   - A lease that somebody else holds is taken over when it has not *changed* for its duration, by our own monotonic clock. Times inside
  *     the lease are for people: clocks of different machines are never compared.
  *   - The holder renews every 2 s. If that has not worked for 10 s it has lost, and must stop before the 15 s are over that others wait.
+ *     (leader-flags.ts has the flags for other figures.)
  *   - On shutdown the lease is given back (no holder, one second), so that the next one does not wait.
  *
  * Every write carries the resourceVersion that was read, so two candidates cannot both win. The lease is a promise by clock all the
@@ -29,13 +30,23 @@ export interface LeaderOptions {
   readonly namespace: string;
   /** Tells candidates apart; different at every start of the program. */
   readonly identity: string;
+  readonly times?: LeaseTimes;
 }
 
-export class LeadershipLost extends Error {}
+/** All candidates for one lease need the same. */
+export interface LeaseTimes {
+  /** Others wait this long for a holder that does not renew; whole seconds. */
+  readonly durationMs: number;
+  /** A holder that could not renew for this long stops. */
+  readonly renewDeadlineMs: number;
+  /** Between two tries. */
+  readonly retryMs: number;
+}
 
-const durationSeconds = 15;
-const renewDeadlineMs = 10_000;
-const retryMs = 2_000;
+/** Those of Kubernetes' own programs. */
+export const defaultLeaseTimes: LeaseTimes = { durationMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 };
+
+export class LeadershipLost extends Error {}
 
 /** What was read last, and when it was first read like that. */
 interface Observation {
@@ -74,15 +85,18 @@ export async function lead(
 
 class Candidate {
   readonly #options: LeaderOptions;
+  readonly #times: LeaseTimes;
   #observed: Observation | undefined;
 
   constructor(options: LeaderOptions) {
     this.#options = options;
+    this.#times = options.times ?? defaultLeaseTimes;
   }
 
   /** True once the lease is ours; false if the signal aborted first. */
   async acquire(signal: AbortSignal): Promise<boolean> {
     const { clock, random, log, name } = this.#options;
+    const { renewDeadlineMs, retryMs } = this.#times;
     while (!signal.aborted) {
       try {
         if (await this.#tryOnce(this.#deadline(signal, renewDeadlineMs))) return true;
@@ -97,6 +111,7 @@ class Candidate {
   /** Renews until the signal aborts; rejects with LeadershipLost. */
   async renew(signal: AbortSignal): Promise<void> {
     const { clock, log, name } = this.#options;
+    const { renewDeadlineMs, retryMs } = this.#times;
     let renewedMs = clock.monotonic();
     while (!signal.aborted) {
       await clock.sleep(retryMs, signal).catch(() => undefined);
@@ -122,7 +137,7 @@ class Candidate {
     if (!lease || !this.#isMine()) return;
     try {
       const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: this.#microTime() };
-      await client.update(Lease, { ...lease, spec }, { signal: AbortSignal.timeout(retryMs) });
+      await client.update(Lease, { ...lease, spec }, { signal: AbortSignal.timeout(this.#times.retryMs) });
     } catch (error) {
       log.warn('Lease not given back', { lease: name, error: messageOf(error) });
     }
@@ -169,7 +184,8 @@ class Candidate {
   #isHeld(): boolean {
     const { lease, sinceMs } = this.#observed!;
     if (!lease.spec?.holderIdentity) return false;
-    const durationMs = (lease.spec.leaseDurationSeconds ?? durationSeconds) * 1000;
+    const seconds = lease.spec.leaseDurationSeconds;
+    const durationMs = seconds === undefined ? this.#times.durationMs : seconds * 1000;
     return this.#options.clock.monotonic() - sinceMs < durationMs;
   }
 
@@ -178,7 +194,7 @@ class Candidate {
     const transitions = old?.spec?.leaseTransitions ?? 0;
     return {
       holderIdentity: this.#options.identity,
-      leaseDurationSeconds: durationSeconds,
+      leaseDurationSeconds: this.#times.durationMs / 1000,
       acquireTime: mine ? (old?.spec?.acquireTime ?? now) : now,
       renewTime: now,
       leaseTransitions: mine || !old ? transitions : transitions + 1,

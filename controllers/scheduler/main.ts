@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { lead } from '#controllers/runtime/leader.ts';
+import { leaderFlags, leaderUsage, leaseTimesFrom } from '#controllers/runtime/leader-flags.ts';
 import { Namespace } from '#lib/api/core.ts';
 import { clusterServerLease, systemNamespace } from '#lib/api/names.ts';
 import { connectFromFile } from '#lib/client/kubeconfig.ts';
@@ -18,14 +19,14 @@ The Mesos framework of one cluster. Several may run; one leads, by Lease.
   --kubeconfig FILE   How to reach the API server, as system:computefactory:cluster-server:NAME
   --cluster NAME      The Cluster object to serve
   --identity NAME     Who leads, in the Lease. Unique per running process; one that is started again under the same name leads again at
-                      once. The host name and a random word if left out`;
+                      once. The host name and a random word if left out${leaderUsage}`;
 
 function readFlags(argv: readonly string[]) {
   const option = { type: 'string' } as const;
   try {
     const { values } = parseArgs({
       args: [...argv],
-      options: { kubeconfig: option, cluster: option, identity: option, help: { type: 'boolean' } },
+      options: { kubeconfig: option, cluster: option, identity: option, ...leaderFlags, help: { type: 'boolean' } },
     });
     if (values.help) {
       process.stdout.write(`${usage}\n`);
@@ -36,6 +37,7 @@ function readFlags(argv: readonly string[]) {
         kubeconfig: values.kubeconfig,
         cluster: values.cluster,
         identity: values.identity ?? `${hostname()}_${systemRandom.uuid()}`,
+        times: leaseTimesFrom(values),
       };
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n${usage}`);
@@ -46,11 +48,11 @@ function readFlags(argv: readonly string[]) {
 const log = jsonLog('factory-cluster-server');
 
 await runMain(log, async (stack, signal) => {
-  const { kubeconfig, cluster, identity } = readFlags(process.argv.slice(2));
+  const { kubeconfig, cluster, identity, times } = readFlags(process.argv.slice(2));
   const client = stack.use(connectFromFile(kubeconfig));
   const common = { client, clock: systemClock, random: systemRandom, log: log.child({ cluster }) };
   const name = clusterServerLease(cluster);
-  const leader = { ...common, name, namespace: systemNamespace, identity };
+  const leader = { ...common, name, namespace: systemNamespace, identity, times };
   await lead(leader, signal, async (leading) => {
     const { metadata } = await client.get(Namespace, { name: systemNamespace }, { signal: leading });
     await runClusterServer({ ...common, cluster, installation: metadata.uid }, leading);

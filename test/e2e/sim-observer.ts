@@ -55,6 +55,8 @@ function read(
 export interface Observer extends AsyncDisposable {
   /** uid: every start of it that was seen. One each if nothing was restarted. */
   readonly lives: ReadonlyMap<string, ReadonlySet<number>>;
+  /** uid: wall clock of the first look at which it ran no more. */
+  readonly stopped: ReadonlyMap<string, number>;
   /** Sentences about machines that were seen running in two places at once. */
   readonly doubles: readonly string[];
   readonly looks: number;
@@ -62,6 +64,7 @@ export interface Observer extends AsyncDisposable {
 
 export function observe(dir: string): Observer {
   const lives = new Map<string, Set<number>>();
+  const stopped = new Map<string, number>();
   const doubles: string[] = [];
   const ended = new AbortController();
   let looks = 0;
@@ -69,6 +72,8 @@ export function observe(dir: string): Observer {
     looks += 1;
     const now = runningDomains(dir);
     for (const { uid, bootedAt } of now) lives.set(uid, (lives.get(uid) ?? new Set()).add(bootedAt));
+    const running = new Set(now.map(({ uid }) => uid));
+    for (const uid of lives.keys()) if (!running.has(uid) && !stopped.has(uid)) stopped.set(uid, systemClock.now());
     const twice = now.filter(({ uid, host }) => now.some((other) => other.uid === uid && other.host !== host));
     // Files are read one after the other: a machine that moved in between only looks double. It is if a second look says so too.
     if (twice.length > 0) {
@@ -87,6 +92,7 @@ export function observe(dir: string): Observer {
   })();
   return {
     lives,
+    stopped,
     doubles,
     get looks() {
       return looks;

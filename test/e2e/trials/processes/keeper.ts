@@ -1,0 +1,54 @@
+/** Starts again what dies, as systemd would, after as long as it is told to. */
+import { startDetached } from '#cli/local/keeper.ts';
+import type { Program } from '#cli/local/programs.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { isRunning, type ProcessIdentity } from '#lib/std/process-identity.ts';
+
+const lookEveryMs = 100;
+
+export class Keeper implements AsyncDisposable {
+  readonly #dir: string;
+  readonly #running = new Map<string, ProcessIdentity>();
+  readonly #downUntilMs = new Map<string, number>();
+  readonly #stop = new AbortController();
+  readonly #loops: Promise<unknown>;
+  /** By program: how often it was started. */
+  readonly starts = new Map<string, number>();
+
+  constructor(dir: string, programs: readonly Program[]) {
+    this.#dir = dir;
+    this.#loops = Promise.all(programs.map((program) => this.#keep(program)));
+  }
+
+  /** Its process, if there is one now. */
+  process(name: string): ProcessIdentity | undefined {
+    const identity = this.#running.get(name);
+    return identity && isRunning(identity) ? identity : undefined;
+  }
+
+  /** If it ends within that time, it is started again only after it. */
+  leaveDown(name: string, forMs: number): void {
+    this.#downUntilMs.set(name, systemClock.monotonic() + forMs);
+  }
+
+  /** Stops keeping. The programs run on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#loops;
+  }
+
+  async #keep(program: Program): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const down = systemClock.monotonic() < (this.#downUntilMs.get(program.name) ?? 0);
+      if (!down && !this.process(program.name)) this.#start(program);
+      await systemClock.sleep(lookEveryMs, this.#stop.signal).catch(() => undefined);
+    }
+  }
+
+  #start(program: Program): void {
+    const identity = startDetached(this.#dir, program);
+    if (!identity) throw new Error(`Cannot start ${program.command[0]}: see ${program.log}`);
+    this.#running.set(program.name, identity);
+    this.starts.set(program.name, (this.starts.get(program.name) ?? 0) + 1);
+  }
+}

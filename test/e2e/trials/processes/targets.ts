@@ -1,0 +1,57 @@
+/** Where the victims are found: all processes of a kind that run now. */
+import { join } from 'node:path';
+import { localPaths } from '#cli/local/settings.ts';
+import { Lease } from '#lib/api/core.ts';
+import { clusterServerLease, systemNamespace } from '#lib/api/names.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { processesMarked } from '#lib/std/process-identity.ts';
+import { commandOf } from '../../real-cluster.ts';
+import { agentOf, leaseMs, type ProcessCluster, servers } from './cluster.ts';
+import type { Victim } from './faults.ts';
+
+export type TargetKind = 'leading server' | 'standby server' | 'master' | 'agent' | 'executor';
+
+type Find = (cluster: ProcessCluster) => Promise<readonly Victim[]> | readonly Victim[];
+
+export const targets: Readonly<Record<TargetKind, Find>> = {
+  'leading server': async (cluster) => {
+    const holder = await leaderOf(cluster);
+    return holder === undefined ? [] : kept(cluster, [holder]);
+  },
+  'standby server': async (cluster) => {
+    const holder = await leaderOf(cluster);
+    const others = servers.filter((name) => name !== holder);
+    return holder === undefined ? [] : kept(cluster, others);
+  },
+  master: (cluster) => kept(cluster, cluster.masters),
+  agent: (cluster) => kept(cluster, cluster.hosts.map(agentOf)),
+  executor: (cluster) => cluster.hosts.flatMap((host) => executorsOf(cluster, host)),
+};
+
+function kept({ keeper }: ProcessCluster, names: readonly string[]): readonly Victim[] {
+  return names.flatMap((name) => {
+    const process = keeper.process(name);
+    return process ? [{ name, processes: [process] }] : [];
+  });
+}
+
+/** The server that leads and says so. */
+async function leaderOf({ client }: ProcessCluster): Promise<string | undefined> {
+  const { spec } = await client.get(Lease, { name: clusterServerLease('local'), namespace: systemNamespace });
+  const silentMs = systemClock.now() - Date.parse(spec?.renewTime ?? '');
+  return silentMs < leaseMs ? spec?.holderIdentity : undefined;
+}
+
+/** Supervisor, worker, or both at once: to Mesos they are one executor. Under one name, as they must not be hurt twice at a time. */
+function executorsOf(cluster: ProcessCluster, host: string): readonly Victim[] {
+  const { supervisors, workers } = executorProcesses(cluster, host);
+  return [supervisors, workers, [...supervisors, ...workers]]
+    .filter((processes) => processes.length > 0)
+    .map((processes) => ({ name: `executor-${host}`, processes }));
+}
+
+export function executorProcesses({ dir }: ProcessCluster, host: string) {
+  const all = processesMarked('CF_EXECUTOR_CONFIG', join(localPaths(dir).host(host), 'executor.json'));
+  const running = (program: RegExp) => all.filter(({ pid }) => program.test(commandOf(pid)));
+  return { supervisors: running(/executor\/main\.ts/), workers: running(/executor\/worker\.ts/) };
+}

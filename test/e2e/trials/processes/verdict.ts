@@ -1,0 +1,94 @@
+/** What must be true: at every moment, when the faults are over, and when everything was deleted. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { localPaths } from '#cli/local/settings.ts';
+import { conditionOf, isTrue } from '#lib/api/conditions.ts';
+import { Cluster, Host, IPLease, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { operatorClient } from '#mesos/operator.ts';
+import { type Observer, runningDomains } from '../../sim-observer.ts';
+import { isKept, namespace } from './churn.ts';
+import type { ProcessCluster } from './cluster.ts';
+import { executorProcesses } from './targets.ts';
+import type { Wishes } from './wishes.ts';
+
+/** Sentences about machines that stopped although nobody had asked for that, or were started more than once. */
+export function wantedStopped(observer: Observer, wishes: Wishes): readonly string[] {
+  const stopped = [...observer.stopped].flatMap(([uid, atMs]) => {
+    const wish = wishes.byUid.get(uid);
+    if (wish === undefined || (wish.deletionMs !== undefined && wish.deletionMs <= atMs)) return [];
+    const asked = wish.deletionMs === undefined ? 'never asked for' : `asked for at ${iso(wish.deletionMs)}`;
+    return [`${wish.name} (${uid}) stopped at ${iso(atMs)}; its deletion was ${asked}`];
+  });
+  const restarted = [...observer.lives].flatMap(([uid, { size }]) =>
+    size === 1 ? [] : [`${wishes.byUid.get(uid)?.name} (${uid}) was started ${size} times`],
+  );
+  return [...stopped, ...restarted];
+}
+
+/** How many of those that were wanted from the beginning have run all the time. */
+export function keptAlive(observer: Observer, wishes: Wishes): number {
+  return [...wishes.byUid].filter(
+    ([uid, { name }]) => isKept(name) && observer.lives.get(uid)?.size === 1 && !observer.stopped.has(uid),
+  ).length;
+}
+
+/** What keeps it from being as it was asked to be; empty when all is well. */
+export async function unsettled(cluster: ProcessCluster): Promise<readonly string[]> {
+  const { client, dir, hosts } = cluster;
+  const [machines, pools, known, local] = await Promise.all([
+    client.list(VirtualMachine, { namespace }),
+    client.list(VMPool, { namespace }),
+    client.list(Host),
+    client.get(Cluster, { name: 'local' }),
+  ]);
+  const uids = new Set(machines.items.map(({ metadata }) => metadata.uid));
+  const running = runningDomains(dir);
+  return [
+    ...machines.items.filter(({ metadata }) => metadata.deletionTimestamp).map((vm) => `deleting ${describe(vm)}`),
+    ...machines.items.filter((vm) => !isTrue(vm, 'Ready')).map((vm) => `not ready ${describe(vm)}`),
+    ...pools.items
+      .filter((pool) => !isTrue(pool, 'Ready') || pool.status?.observedGeneration !== pool.metadata.generation)
+      .map((pool) => `pool ${pool.metadata.name} ${conditionOf(pool, 'Ready')?.reason}`),
+    ...known.items.filter((host) => !isTrue(host, 'Ready')).map((host) => `host ${host.metadata.name}`),
+    ...(known.items.length === hosts.length ? [] : [`${known.items.length} hosts`]),
+    ...(isTrue(local, 'Ready') ? [] : [`cluster ${conditionOf(local, 'Ready')?.message}`]),
+    ...[...uids].filter((uid) => !running.some((each) => each.uid === uid)).map((uid) => `${uid} does not run`),
+    ...running.filter(({ uid }) => !uids.has(uid)).map(({ uid, host }) => `nobody owns ${uid} on ${host}`),
+  ];
+}
+
+function describe({ metadata, status }: VirtualMachine): string {
+  const { number, host, taskID } = status?.attempt ?? {};
+  const words = (status?.conditions ?? []).filter((each) => each.status !== 'True').map((each) => each.message);
+  return `${metadata.name} ${metadata.uid} ${status?.phase} (attempt ${number} ${taskID} on ${host}): ${words.join('; ')}`;
+}
+
+/** What is left of machines anywhere, by kind; all 0 once they were deleted. */
+export async function remains(cluster: ProcessCluster): Promise<Readonly<Record<string, number>>> {
+  const { client, dir, hosts, masterUrls } = cluster;
+  await using operator = operatorClient({ masters: masterUrls, clock: systemClock });
+  const [machines, leases, tasks] = await Promise.all([
+    client.list(VirtualMachine),
+    client.list(IPLease),
+    operator.tasks(),
+  ]);
+  const files = (folder: string) =>
+    hosts.reduce((sum, host) => sum + readdirSync(join(localPaths(dir).host(host), 'executor', folder)).length, 0);
+  const extra = hosts.reduce((sum, host) => {
+    const { supervisors, workers } = executorProcesses(cluster, host);
+    return sum + Math.max(0, supervisors.length - 1) + Math.max(0, workers.length - 1);
+  }, 0);
+  return {
+    machines: machines.items.length,
+    domains: files('sim/domains'),
+    disks: files('vms'),
+    nics: files('sim/nics'),
+    consoles: files('tty'),
+    'address leases': leases.items.length,
+    tasks: (tasks.tasks ?? []).length + (tasks.unreachable_tasks ?? []).length,
+    'second executors': extra,
+  };
+}
+
+const iso = (ms: number) => new Date(ms).toISOString().slice(11, 23);
