@@ -34,7 +34,7 @@ describe('runCommandLine', () => {
     [['get', '--colour'], /Unknown option '--colour'.*factoryctl get --help/],
     [['local', 'sideways'], /local up, status or down, not "sideways"/],
     [['local', 'up', '--hosts', 'many'], /--hosts takes a whole number, not "many"/],
-    [['local', 'up', '--mesos', 'zk://h:2181/mesos'], /not there yet/],
+    [['local', 'up', '--mesos', 'zk://h:2181'], /takes local, .* not "zk:..h:2181"/],
     [['apply'], /-f FILE/],
     [['scale', 'cf/render'], /Give --replicas=N/],
   ])('%j is a usage error', async (args, expected) => {

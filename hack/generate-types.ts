@@ -52,7 +52,7 @@ const known = new Set([
     'pattern',
   ],
   ...['minimum', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems', 'maxProperties'],
-  ...['x-kubernetes-list-type', 'x-kubernetes-list-map-keys'],
+  ...['x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-validations'],
 ]);
 
 function printType(schema: Schema, indent: string, path: string): string {

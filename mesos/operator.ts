@@ -1,5 +1,7 @@
 /** The operator API of the leading master: questions, and a stream of what changes. Both are hints for a cache: ask again now and then. */
 import type { Clock } from '#lib/std/clock.ts';
+import { type Log, silentLog } from '#lib/std/log.ts';
+import { type Random, systemRandom } from '#lib/std/random.ts';
 import { CallQueue, type Connect, MesosHttpError, openStream, type Target } from './http.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
 import type { AgentsAnswer, MasterAnswer, OperatorEvent, TasksAnswer } from './operator-types.ts';
@@ -10,11 +12,15 @@ const path = '/api/v1';
 const missedHeartbeats = 5;
 
 export interface OperatorOptions {
+  /** URLs, or one zk://. */
   readonly masters: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
   /** Instead of the network. */
   readonly connect?: Connect;
   readonly clock: Clock;
+  /** For ZooKeeper: the system's unless told. */
+  readonly random?: Random;
+  readonly log?: Log;
   /** For one call; 30 s unless told. */
   readonly timeoutMs?: number;
 }
@@ -33,28 +39,27 @@ export interface OperatorClient extends AsyncDisposable {
 }
 
 export function operatorClient(options: OperatorOptions): OperatorClient {
-  const choice = chooseMaster(options.masters);
-  const target = (): Target => ({
-    origin: choice.current,
+  const { masters, clock, random = systemRandom, log = silentLog } = options;
+  const choice = chooseMaster(masters, { clock, random, log });
+  const stop = new AbortController();
+  const target = (origin: string): Target => ({
+    origin,
     ...(options.headers ? { headers: options.headers } : {}),
     ...(options.connect ? { connect: options.connect } : {}),
   });
   let queue: { readonly origin: string; readonly calls: CallQueue } | undefined;
 
-  async function calls(): Promise<CallQueue> {
-    if (queue?.origin !== choice.current) {
+  async function calls(origin: string): Promise<CallQueue> {
+    if (queue?.origin !== origin) {
       await queue?.calls[Symbol.asyncDispose]();
-      queue = {
-        origin: choice.current,
-        calls: new CallQueue(target(), path, { timeoutMs: options.timeoutMs ?? 30_000 }),
-      };
+      queue = { origin, calls: new CallQueue(target(origin), path, { timeoutMs: options.timeoutMs ?? 30_000 }) };
     }
     return queue.calls;
   }
 
   async function call(body: { readonly type: string }): Promise<unknown> {
     check('masterCall', body);
-    const text = await leading(choice, options.masters.length, async () => await (await calls()).send(body));
+    const text = await leading(choice, stop.signal, async (origin) => await (await calls(origin)).send(body));
     return text === '' ? undefined : JSON.parse(text);
   }
 
@@ -64,8 +69,8 @@ export function operatorClient(options: OperatorOptions): OperatorClient {
     tasks: async () => ((await call({ type: 'GET_TASKS' })) as { get_tasks: TasksAnswer }).get_tasks,
     master: async () => ((await call({ type: 'GET_MASTER' })) as { get_master: MasterAnswer }).get_master,
     async *subscribe(signal) {
-      const open = () => openStream(target(), path, { type: 'SUBSCRIBE' }, { signal });
-      await using stream = await leading(choice, options.masters.length, open);
+      const open = (origin: string) => openStream(target(origin), path, { type: 'SUBSCRIBE' }, { signal });
+      await using stream = await leading(choice, signal, open);
       using watchdog = startWatchdog(options.clock, 30_000, (silentMs) =>
         stream.destroy(new Error(`The master was silent for ${Math.round(silentMs / 1000)} s`)),
       );
@@ -78,16 +83,23 @@ export function operatorClient(options: OperatorOptions): OperatorClient {
       }
     },
     async [Symbol.asyncDispose]() {
+      stop.abort(new Error('The client of the operator API is closed'));
+      await choice[Symbol.asyncDispose]();
       await queue?.calls[Symbol.asyncDispose]();
     },
   };
 }
 
-/** Runs `attempt` against one master after the other until one that leads has answered; each master of the list is tried once. */
-async function leading<T>(choice: MasterChoice, masters: number, attempt: () => Promise<T>): Promise<T> {
+/** Runs `attempt` against one master after the other until one that leads has answered; each master of a list is tried once. */
+async function leading<T>(
+  choice: MasterChoice,
+  signal: AbortSignal,
+  attempt: (origin: string) => Promise<T>,
+): Promise<T> {
   for (let failures = 0; ; ) {
+    const origin = await choice.next(signal);
     try {
-      const result = await attempt();
+      const result = await attempt(origin);
       choice.succeeded();
       return result;
     } catch (error) {
@@ -97,7 +109,7 @@ async function leading<T>(choice: MasterChoice, masters: number, attempt: () => 
       }
       if (error instanceof MesosHttpError && error.status < 500) throw error;
       choice.failed();
-      if (++failures >= masters) throw error;
+      if (++failures >= choice.size) throw error;
     }
   }
 }

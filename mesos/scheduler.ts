@@ -31,6 +31,7 @@ export interface SchedulerHandler {
 }
 
 export interface SchedulerOptions {
+  /** URLs, or one zk://. */
   readonly masters: readonly string[];
   /** With `id`: chosen and stored before first contact. A master accepts an id that it never issued. */
   readonly framework: FrameworkInfo & { readonly id: { readonly value: string } };
@@ -74,7 +75,7 @@ export class SchedulerConnection {
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
-    this.#choice = chooseMaster(options.masters);
+    this.#choice = chooseMaster(options.masters, options);
   }
 
   /** True from SUBSCRIBED to the loss of either connection. */
@@ -82,18 +83,22 @@ export class SchedulerConnection {
     return this.#session?.open === true;
   }
 
-  /** Origin of the master that is talked to. */
-  get master(): string {
+  /** Origin of the master that is talked to; undefined while ZooKeeper has not named one. */
+  get master(): string | undefined {
     return this.#choice.current;
   }
 
-  /** Stays subscribed until `signal` aborts (then it returns). Throws FrameworkError, and what the handler throws. */
+  /** Stays subscribed until `signal` aborts (then it returns); to be called once. Throws FrameworkError, and what the handler throws. */
   async run(handler: SchedulerHandler, signal: AbortSignal): Promise<void> {
     const { clock, random, log } = this.#options;
+    await using choice = this.#choice;
     for (let failures = 0; !signal.aborted; ) {
+      const moved = new AbortController();
+      using _ = choice.onChange((leader) => moved.abort(new Error(`${leader} leads now`)));
+      const until = AbortSignal.any([signal, moved.signal]);
       let wasOpen = false;
       try {
-        await this.#subscribe(signal, async (event) => {
+        await this.#subscribe(until, async (event) => {
           wasOpen ||= event.type === 'SUBSCRIBED';
           await deliver(handler, event);
         });
@@ -107,7 +112,7 @@ export class SchedulerConnection {
         failures = wasOpen ? 1 : failures + 1;
         log.warn('No session with a master', { master: this.master, reason: messageOf(error), failures });
       }
-      await clock.sleep(backoffMs(failures, retry, random), signal).catch(() => undefined);
+      await clock.sleep(backoffMs(failures, retry, random), until).catch(() => undefined);
     }
   }
 
@@ -136,7 +141,7 @@ export class SchedulerConnection {
 
   async #subscribe(signal: AbortSignal, onEvent: (event: SchedulerEvent) => Promise<void>): Promise<never> {
     const target: Target = {
-      origin: this.#choice.current,
+      origin: await this.#choice.next(signal),
       ...(this.#options.headers ? { headers: this.#options.headers } : {}),
       ...(this.#options.connect ? { connect: this.#options.connect } : {}),
     };

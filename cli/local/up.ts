@@ -153,8 +153,9 @@ async function waitUntil(
 }
 
 async function registerCluster(client: Client, settings: LocalSettings): Promise<void> {
+  const master = masterUrl(settings);
   const spec = {
-    masters: [masterUrl(settings)],
+    ...(master.startsWith('zk://') ? { zookeeper: master } : { masters: [master] }),
     executor: {
       command: launcher('factory-executor'),
       cores: String(executorShare.cores),

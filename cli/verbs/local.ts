@@ -37,7 +37,7 @@ Flags:
   --host-cpus C      Cores that guests of one host can use (48)
   --host-mem M       Memory that guests of one host can use (96Gi)
   --store S          sqlite, or etcd://HOST:PORT[,HOST:PORT] (sqlite)
-  --mesos M          local, or the URL of a Mesos master (local)
+  --mesos M          local, the URL of a Mesos master, or zk://HOST:2181/PATH (local)
   --hypervisor H     auto: imitated hosts, and one small real one where libvirt can run; libvirt; sim (auto)
   --wait             Return when all hosts are ready
   --keep-data        local down: stop everything, keep the directory
@@ -94,10 +94,8 @@ function readOptions(given: Given): Partial<LocalOptions> {
   const { store, mesos, hypervisor } = given;
   if (store && store !== 'sqlite' && !store.startsWith('etcd://'))
     throw new UsageError(`--store takes sqlite or etcd://HOST:PORT, not "${store}".`);
-  if (mesos?.startsWith('zk://'))
-    throw new UsageError('--mesos zk://… is not there yet: give the URL of a master, http://HOST:5050.');
-  if (mesos && mesos !== 'local' && !/^https?:\/\//.test(mesos))
-    throw new UsageError(`--mesos takes local or http://HOST:5050, not "${mesos}".`);
+  if (mesos && mesos !== 'local' && !/^(https?:\/\/|zk:\/\/[^/]+\/)/.test(mesos))
+    throw new UsageError(`--mesos takes local, http://HOST:5050 or zk://HOST:2181/PATH, not "${mesos}".`);
   if (hypervisor && !['auto', 'libvirt', 'sim'].includes(hypervisor))
     throw new UsageError(`--hypervisor takes auto, libvirt or sim, not "${hypervisor}".`);
   return {

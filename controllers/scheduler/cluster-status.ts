@@ -10,7 +10,8 @@ export interface ClusterInput {
   readonly frameworkId: string;
   readonly connected: boolean;
   readonly reconciled: boolean;
-  readonly master: string;
+  /** Undefined while ZooKeeper has not named one. */
+  readonly master: string | undefined;
   readonly version: string | undefined;
   readonly hosts: readonly HostView[];
   /** Hosts that have an object, and no agent now. */
@@ -41,7 +42,7 @@ export function clusterStatus(input: ClusterInput): ClusterStatus {
     observedGeneration: generation,
     conditions,
     frameworkID: input.frameworkId,
-    master: input.master,
+    ...(input.master === undefined ? {} : { master: input.master }),
     ...(input.version === undefined ? {} : { version: input.version }),
     hosts: {
       total: hosts.length + input.hostsAway,
@@ -95,7 +96,7 @@ function conditionDrafts({ connected, reconciled, master, cluster }: ClusterInpu
           type: 'Connected',
           status: 'False',
           reason: 'Disconnected',
-          message: `No session with a Mesos master; trying ${master}`,
+          message: `No session with a Mesos master; ${master === undefined ? 'ZooKeeper has not named one yet' : `trying ${master}`}`,
         },
     connected
       ? { type: 'Registered', status: 'True', reason: 'Registered', message: 'The framework is registered' }

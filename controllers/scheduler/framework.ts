@@ -10,6 +10,11 @@ export function frameworkIdFor(cluster: Cluster): string {
   return cluster.status?.frameworkID ?? `cf-${cluster.metadata.uid}`;
 }
 
+/** Where its masters are found, as the library wants it: URLs, or one of ZooKeeper. The schema sees to it that one of them is given. */
+export function mastersOf({ spec }: Cluster): readonly string[] {
+  return spec.masters ?? [spec.zookeeper!];
+}
+
 export type IdentifiedFramework = FrameworkInfo & { readonly id: { readonly value: string } };
 
 export function frameworkInfo(cluster: Cluster, installation: string): IdentifiedFramework {

@@ -21,7 +21,7 @@ import { AgentBook } from './agents.ts';
 import { Breakers } from './breakers.ts';
 import { clusterStatus } from './cluster-status.ts';
 import { ExecutorBook } from './executor-book.ts';
-import { executorInfo, frameworkIdFor, frameworkInfo, type IdentifiedFramework } from './framework.ts';
+import { executorInfo, frameworkIdFor, frameworkInfo, type IdentifiedFramework, mastersOf } from './framework.ts';
 import { Hosts } from './hosts.ts';
 import { Imports } from './imports.ts';
 import { type Latest, latest } from './latest.ts';
@@ -77,8 +77,10 @@ async function prepared({ client, cluster }: ClusterServerOptions, signal: Abort
 export async function runClusterServer(options: ClusterServerOptions, signal: AbortSignal): Promise<void> {
   const cluster = await prepared(options, signal);
   await using operator = operatorClient({
-    masters: cluster.spec.masters,
+    masters: mastersOf(cluster),
     clock: options.clock,
+    random: options.random,
+    log: options.log,
     ...(options.connect ? { connect: options.connect } : {}),
   });
   const server = new ClusterServer(options, cluster, operator);
@@ -109,7 +111,7 @@ class ClusterServer {
     this.#operator = operator;
     this.#framework = frameworkInfo(cluster, options.installation);
     this.#connection = new SchedulerConnection({
-      masters: cluster.spec.masters,
+      masters: mastersOf(cluster),
       framework: this.#framework,
       clock,
       random,

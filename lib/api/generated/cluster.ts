@@ -8,8 +8,10 @@ export interface Cluster extends KubeObject {
 }
 
 export interface ClusterSpec {
-  /** URLs of the Mesos masters. */
-  readonly masters: readonly string[];
+  /** URLs of the Mesos masters, where they are not found through ZooKeeper. */
+  readonly masters?: readonly string[];
+  /** Where ZooKeeper names the leading master, zk://HOST:PORT,HOST:PORT/PATH. */
+  readonly zookeeper?: string;
   /** Mesos role. Default: "computefactory". */
   readonly role: string;
   /** How long Mesos keeps the tasks of an absent framework. Default: "168h". */

@@ -1,7 +1,8 @@
 /** The agent's connection to the master: registers, keeps trying, and sends what the agent has to say in order. */
 import { backoffMs } from '#lib/std/backoff.ts';
 import { messageOf } from '#lib/std/errors.ts';
-import { CallQueue, openStream, type Target } from '#mesos/http.ts';
+import { CallQueue, MesosHttpError, openStream, type Target } from '#mesos/http.ts';
+import { chooseMaster, type MasterChoice } from '#mesos/leader.ts';
 import {
   type AgentCalls,
   type AgentMessage,
@@ -34,7 +35,7 @@ interface Session {
 export class MasterLink implements Link, AsyncDisposable {
   readonly #agent: Agent;
   readonly #events: LinkEvents;
-  readonly #target: Target;
+  readonly #choice: MasterChoice;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
   #session: Session | undefined;
@@ -44,8 +45,7 @@ export class MasterLink implements Link, AsyncDisposable {
   constructor(agent: Agent, events: LinkEvents) {
     this.#agent = agent;
     this.#events = events;
-    const { master, connect } = agent.options;
-    this.#target = { origin: master, ...(connect ? { connect } : {}) };
+    this.#choice = chooseMaster([agent.options.master], agent.options);
     this.#done = this.#run();
   }
 
@@ -67,12 +67,17 @@ export class MasterLink implements Link, AsyncDisposable {
 
   async #run(): Promise<void> {
     const { clock, random, log, registrationBackoffMs, master } = this.#agent.options;
+    await using choice = this.#choice;
     for (let failures = 0; !this.#stop.signal.aborted; ) {
+      const moved = new AbortController();
+      using _ = choice.onChange((leader) => moved.abort(new Error(`${leader} leads now`)));
+      const until = AbortSignal.any([this.#stop.signal, moved.signal]);
       const before = clock.monotonic();
       try {
-        await this.#connect();
+        await this.#connect(until);
       } catch (error) {
         if (this.#stop.signal.aborted) return;
+        if (!this.#isRedirected(error)) choice.failed();
         log.warn('Not connected to the master', { master, reason: messageOf(error) });
       }
       this.#session = undefined;
@@ -80,16 +85,29 @@ export class MasterLink implements Link, AsyncDisposable {
       // A connection that held for a while was a good one.
       failures = clock.monotonic() - before > maxBackoffMs ? 1 : failures + 1;
       const delay = backoffMs(failures, { firstMs: registrationBackoffMs, maxMs: maxBackoffMs }, random);
-      await clock.sleep(delay, this.#stop.signal).catch(() => {});
+      await clock.sleep(delay, until).catch(() => {});
+    }
+  }
+
+  #isRedirected(error: unknown): boolean {
+    if (!(error instanceof MesosHttpError) || error.status !== 307) return false;
+    try {
+      this.#choice.redirected(error.location);
+      return true;
+    } catch {
+      return false; // One hop too many: masters point at each other, and the one to begin with is tried again.
     }
   }
 
   /** Registers and reads until the stream ends. */
-  async #connect(): Promise<void> {
+  async #connect(until: AbortSignal): Promise<void> {
     const end = new AbortController();
-    const signal = AbortSignal.any([this.#stop.signal, end.signal]);
-    await using stream = await openStream(this.#target, registrationPath, this.#events.registration(), { signal });
-    await using calls = new CallQueue(this.#target, callsPath, { timeoutMs: callTimeoutMs });
+    const signal = AbortSignal.any([until, end.signal]);
+    const { connect } = this.#agent.options;
+    const target: Target = { origin: await this.#choice.next(signal), ...(connect ? { connect } : {}) };
+    await using stream = await openStream(target, registrationPath, this.#events.registration(), { signal });
+    this.#choice.succeeded();
+    await using calls = new CallQueue(target, callsPath, { timeoutMs: callTimeoutMs });
     for await (const record of stream.events) {
       const message = record as MasterMessage;
       if (message.type === 'REGISTERED') {

@@ -6,7 +6,7 @@ import { parseListen } from '../http.ts';
 import { parseAttributes, parseResources } from '../resources.ts';
 import { startAgent } from './agent.ts';
 
-const usage = `Usage: mesos-local-agent --listen HOST:PORT --master URL --work-dir DIR --hostname NAME
+const usage = `Usage: mesos-local-agent --listen HOST:PORT --master http://HOST:PORT|zk://HOST:PORT/PATH --work-dir DIR --hostname NAME
   --resources 'cpus:48;mem:98304;disk:100000' [--attributes 'key:value;...'] [--executor-environment JSON]
   [--reconfiguration-policy equal|additive] [--executor-registration-timeout SECONDS]
   [--executor-reregistration-timeout SECONDS] [--log-level debug|info|warn|error]`;

@@ -12,7 +12,7 @@ export interface AgentOptions {
   readonly host: string;
   /** 0: the kernel chooses. Executors of an earlier agent come back to its port only. */
   readonly port: number;
-  /** The master's URL, such as http://127.0.0.1:5050. */
+  /** The master's URL, such as http://127.0.0.1:5050, or where ZooKeeper names the leading one: zk://127.0.0.1:2181/mesos. */
   readonly master: string;
   /** Keeps the journal and the sandboxes. One agent at a time. */
   readonly workDir: string;

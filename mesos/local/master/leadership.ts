@@ -1,4 +1,4 @@
-/** Who leads, when there is more than one master: set from outside, since electing is ZooKeeper's work and not imitated. */
+/** Who leads, when there is more than one master: known from ZooKeeper (candidate.ts), or set by a test. */
 import type { ServerResponse } from 'node:http';
 import { HttpError, replyEmpty } from '../http.ts';
 import type { Master } from './state.ts';
@@ -8,7 +8,7 @@ export interface Leadership {
   leader: string | undefined;
 }
 
-function urlOf(master: Master): string {
+export function urlOf(master: Master): string {
   const { ip, port } = master.info.address!;
   return `http://${ip}:${port}`;
 }
@@ -18,11 +18,12 @@ function urlOf(master: Master): string {
  * this master does and has not recovered yet.
  */
 export function isRedirected(master: Master, path: string, response: ServerResponse): boolean {
-  const { leadership, clock, recoveryMs } = master.options;
+  const { clock, recoveryMs } = master.options;
+  const { leadership } = master;
   const leader = leadership === undefined ? urlOf(master) : leadership.leader;
   if (leader === undefined) throw new HttpError(503, 'No leader elected');
   if (leader === urlOf(master) && path !== '') {
-    if (clock.now() < master.startedAt + recoveryMs) throw new HttpError(503, 'Master has not finished recovery');
+    if (clock.now() < master.electedAt + recoveryMs) throw new HttpError(503, 'Master has not finished recovery');
     return false;
   }
   response.setHeader('Location', `//${new URL(leader).host}${path === '' ? '' : `/master${path}`}`);

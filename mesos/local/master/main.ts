@@ -1,4 +1,4 @@
-/** mesos-local-master: a small Mesos master for laptops, demonstrations and tests. */
+/** mesos-local-master: a small Mesos master for laptops, demonstrations and tests. It ends with code 1 when it leads no more. */
 import { jsonLog, type LogLevel } from '#lib/std/log.ts';
 import { aborted, runMain } from '#lib/std/main.ts';
 import { count, given, readFlags, required, seconds } from '../flags.ts';
@@ -7,7 +7,9 @@ import { startMaster } from './master.ts';
 
 const usage = `Usage: mesos-local-master --listen HOST:PORT --work-dir DIR
   [--allocation-interval SECONDS] [--agent-ping-timeout SECONDS] [--max-agent-ping-timeouts N]
-  [--agent-reregister-timeout SECONDS] [--log-level debug|info|warn|error]`;
+  [--agent-reregister-timeout SECONDS] [--zk zk://HOST:PORT,HOST:PORT/PATH] [--zk-session-timeout SECONDS] [--log-level debug|info|warn|error]
+
+With --zk several masters stand for election through ZooKeeper; they share one work directory, as Mesos' masters share a replicated log.`;
 const names = [
   'listen',
   'work-dir',
@@ -15,6 +17,8 @@ const names = [
   'agent-ping-timeout',
   'max-agent-ping-timeouts',
   'agent-reregister-timeout',
+  'zk',
+  'zk-session-timeout',
 ];
 
 const log = jsonLog('mesos-local-master');
@@ -30,10 +34,14 @@ await runMain(log, async (stack, signal) => {
         agentPingTimeoutMs: seconds(flags, 'agent-ping-timeout'),
         maxAgentPingTimeouts: count(flags, 'max-agent-ping-timeouts'),
         agentReregisterTimeoutMs: seconds(flags, 'agent-reregister-timeout'),
+        zk: flags.zk,
+        zkSessionTimeoutMs: seconds(flags, 'zk-session-timeout'),
       }),
       log: leveled,
     }),
   );
   leveled.info('Serving', { url: master.url, id: master.id });
-  await aborted(signal);
+  const lost = await Promise.race([aborted(signal), master.lost]);
+  // As Mesos' masters do: what it holds in memory is of no more use, and the next start is a clean one.
+  if (lost !== undefined) throw new Error(`Lost leadership... committing suicide! ${lost}`);
 });

@@ -7,19 +7,22 @@ import { mesosVersion } from '../version.ts';
 import { markRecoveredUnreachable } from './agent-loss.ts';
 import { agentCalls, registerAgent } from './agents.ts';
 import { Allocator } from './allocator.ts';
+import { standForElection } from './candidate.ts';
 import { sendInverseOffers } from './inverse-offers.ts';
 import { isRedirected } from './leadership.ts';
 import { makeOffer, OfferBatch } from './offers.ts';
 import { oldState, operatorApi } from './operator-api.ts';
 import { OperatorFeed } from './operator-feed.ts';
 import { type MasterOptions, masterDefaults } from './options.ts';
-import { Registry } from './registry.ts';
+import { Registry, RegistryLostError } from './registry.ts';
 import { schedulerApi } from './scheduler-api.ts';
 import type { Master } from './state.ts';
 
 export interface RunningMaster extends AsyncDisposable {
   readonly url: string;
   readonly id: string;
+  /** Resolves, with the reason, when this master led and does not any more: it must end. Only with `zk`. */
+  readonly lost: Promise<string>;
 }
 
 /** Starts a master. `workDir` is required; everything else has the defaults of a real master. */
@@ -28,21 +31,42 @@ export async function startMaster(
 ): Promise<RunningMaster> {
   const all: MasterOptions = { ...masterDefaults, ...options };
   const master = newMaster(all);
+  const lost = Promise.withResolvers<string>();
   const listening = await all.serve(
     { host: all.host, port: all.port },
     (request, response) => route(master, request, response),
-    (error) => all.log.error('Request failed', { error }),
+    (error) => {
+      all.log.error('Request failed', { error });
+      if (error instanceof RegistryLostError) lost.resolve(error.message);
+    },
   );
   master.info = masterInfo(master.id, all.host, listening.port);
+  const candidate = all.zk === undefined ? undefined : stand(master, (why) => lost.resolve(why));
+  if (candidate === undefined) awaitAgentsOfRegistry(master);
   return {
     url: `http://${all.host}:${listening.port}`,
     id: master.id,
+    lost: lost.promise,
     async [Symbol.asyncDispose]() {
+      await candidate?.[Symbol.asyncDispose]();
       stopTimers(master);
       await listening[Symbol.asyncDispose]();
       stopTimers(master);
     },
   };
+}
+
+/** What the leader before knew is read at the election: the registry, and nothing else. */
+function stand(master: Master, lost: (why: string) => void): AsyncDisposable {
+  return standForElection(master, master.leadership!, {
+    elected() {
+      master.electedAt = master.options.clock.now();
+      master.registry.claim(master.id);
+      awaitAgentsOfRegistry(master);
+      master.options.log.info('Elected as the leading master', { id: master.id });
+    },
+    lost,
+  });
 }
 
 /** Closing connections makes frameworks and agents disconnect, which starts timers: hence before and after. */
@@ -67,8 +91,12 @@ function newMaster(options: MasterOptions): Master {
       agents,
       frameworks,
       mayOffer: (agent) => !registry.isDeactivated(agent.id),
-      weights: registry.weights,
-      quota: registry.quota,
+      get weights() {
+        return registry.weights;
+      },
+      get quota() {
+        return registry.quota;
+      },
     },
     { clock, random, intervalMs: options.allocationIntervalMs, delayMs: options.allocationDelayMs },
     (framework, agent, role, bag) => batch.add(master, makeOffer(master, framework, agent, role, bag)),
@@ -83,6 +111,8 @@ function newMaster(options: MasterOptions): Master {
     info: masterInfo(id, options.host, options.port),
     options,
     startedAt: clock.now(),
+    electedAt: clock.now(),
+    leadership: options.zk === undefined ? options.leadership : { leader: undefined },
     frameworks,
     completed: new Map(),
     agents,
@@ -95,7 +125,6 @@ function newMaster(options: MasterOptions): Master {
     nextAgent: 0,
     nextOffer: 0,
   };
-  awaitAgentsOfRegistry(master);
   return master;
 }
 
@@ -134,8 +163,9 @@ async function route(master: Master, request: IncomingMessage, response: ServerR
     case '/api/v1':
       return operatorApi(master, request, response);
     case registrationPath:
-      return register(master, request, response);
+      return isRedirected(master, path, response) ? undefined : register(master, request, response);
     case callsPath:
+      if (isRedirected(master, path, response)) return;
       agentCalls(master, (await readCall(request, response)) as AgentCalls);
       return replyEmpty(response, 202);
     case '/health':

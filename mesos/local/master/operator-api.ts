@@ -22,7 +22,7 @@ const readers: Readonly<Record<string, (master: Master) => object>> = {
   GET_MASTER: (master) => ({
     master_info: master.info,
     start_time: master.startedAt / 1000,
-    elected_time: master.startedAt / 1000,
+    elected_time: master.electedAt / 1000,
   }),
   GET_AGENTS: getAgents,
   GET_FRAMEWORKS: getFrameworks,

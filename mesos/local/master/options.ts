@@ -22,8 +22,12 @@ export interface MasterOptions {
   readonly agentReregisterTimeoutMs: number;
   /** After a start, how long it answers 503. */
   readonly recoveryMs: number;
-  /** Who leads, where there are several masters; undefined: this one does. */
+  /** Who leads, where there are several masters and tests decide; undefined: this one does, or who ZooKeeper says. */
   readonly leadership: Leadership | undefined;
+  /** Where masters stand for election, `zk://host:port/path`; undefined: nowhere. They share one work directory, as Mesos' masters do a replicated log. */
+  readonly zk: string | undefined;
+  /** How long ZooKeeper waits for a word of a master before the next one leads. */
+  readonly zkSessionTimeoutMs: number;
   /** Who may call the scheduler and operator APIs; undefined: everybody. */
   readonly credentials: readonly Credential[] | undefined;
   /** How it is reached: over the network unless told. */
@@ -44,6 +48,8 @@ export const masterDefaults = {
   agentReregisterTimeoutMs: 600_000,
   recoveryMs: 0,
   leadership: undefined,
+  zk: undefined,
+  zkSessionTimeoutMs: 10_000,
   credentials: undefined,
   serve,
   clock: systemClock,

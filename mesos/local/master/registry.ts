@@ -37,6 +37,8 @@ export interface QuotaConfig {
 }
 
 interface RegistryFile {
+  /** Id of the master that may write, where several share it. */
+  readonly owner?: string;
   readonly admitted: readonly AgentInfo[];
   /** Agent id and when it became unreachable, milliseconds since 1970. */
   readonly unreachable: readonly (readonly [id: string, since: number])[];
@@ -52,19 +54,33 @@ const emptyFile: RegistryFile = { admitted: [], unreachable: [], gone: [] };
 /** Mesos forgets unreachable and gone agents beyond 102,400; fewer are enough here. */
 const maxForgotten = 10_000;
 
+export class RegistryLostError extends Error {}
+
 export class Registry {
   readonly #path: string;
-  readonly #admitted: Map<string, AgentInfo>;
-  readonly #unreachable: Map<string, number>;
-  readonly #gone: Set<string>;
-  readonly #deactivated: Map<string, DrainInfo | true>;
-  readonly #weights: Map<string, number>;
-  readonly #quota: Map<string, QuotaConfig>;
-  #maintenance: MaintenanceState;
+  #owner: string | undefined;
+  #admitted = new Map<string, AgentInfo>();
+  #unreachable = new Map<string, number>();
+  #gone = new Set<string>();
+  #deactivated = new Map<string, DrainInfo | true>();
+  #weights = new Map<string, number>();
+  #quota = new Map<string, QuotaConfig>();
+  #maintenance: MaintenanceState = { windows: [], down: [] };
 
   constructor(workDir: string) {
     mkdirSync(workDir, { recursive: true });
     this.#path = join(workDir, 'registry.json');
+    this.#load();
+  }
+
+  /** Reads what the leader before has written, and from now on writes only as long as no other master has claimed it. */
+  claim(owner: string): void {
+    this.#load();
+    this.#owner = owner;
+    this.#write();
+  }
+
+  #load(): void {
     const file = readIfThere(this.#path);
     this.#admitted = new Map(file.admitted.map((info) => [info.id!.value, info]));
     this.#unreachable = new Map(file.unreachable);
@@ -163,8 +179,16 @@ export class Registry {
     this.#store();
   }
 
+  /** Throws RegistryLostError where another master leads by now: nothing that was decided here holds. */
   #store(): void {
+    if (this.#owner !== undefined && readIfThere(this.#path).owner !== this.#owner)
+      throw new RegistryLostError(`The registry ${this.#path} belongs to another master now`);
+    this.#write();
+  }
+
+  #write(): void {
     const file: RegistryFile = {
+      ...(this.#owner !== undefined && { owner: this.#owner }),
       admitted: [...this.#admitted.values()],
       unreachable: [...this.#unreachable],
       gone: [...this.#gone],

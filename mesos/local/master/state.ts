@@ -14,6 +14,7 @@ import type { RecordStream } from '../http.ts';
 import type { MasterMessage, Task } from '../protocol.ts';
 import { type Bag, emptyBag } from '../resources.ts';
 import type { Allocator } from './allocator.ts';
+import type { Leadership } from './leadership.ts';
 import type { OperatorFeed } from './operator-feed.ts';
 import type { MasterOptions } from './options.ts';
 import type { Registry } from './registry.ts';
@@ -106,7 +107,11 @@ export interface Master {
   readonly id: string;
   info: MasterInfo;
   readonly options: MasterOptions;
+  /** Milliseconds since 1970, as all moments here. */
   readonly startedAt: number;
+  electedAt: number;
+  /** Undefined: this master is the only one. */
+  readonly leadership: Leadership | undefined;
   readonly frameworks: Map<string, Framework>;
   /** Removed frameworks, oldest first: their ids are refused for ever, as far as this master remembers. */
   readonly completed: Map<string, Framework>;

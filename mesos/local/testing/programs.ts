@@ -8,6 +8,8 @@ import { eventually } from './cluster.ts';
 export interface Program extends AsyncDisposable {
   readonly pid: number;
   readonly url: string;
+  /** Resolves with the exit code when it has ended; null if by a signal. */
+  readonly exited: Promise<number | null>;
   /** Ends it at once and waits until it is gone. */
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -26,8 +28,8 @@ async function start(program: 'master' | 'agent', port: number, flags: readonly 
   const child = spawn(process.execPath, [main, '--listen', `127.0.0.1:${port}`, '--log-level', 'warn', ...flags], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
+  const exited = new Promise<number | null>((resolve) => {
+    child.once('exit', (code) => resolve(code));
   });
   const url = `http://127.0.0.1:${port}`;
   const kill = async (signal: NodeJS.Signals = 'SIGKILL') => {
@@ -39,7 +41,7 @@ async function start(program: 'master' | 'agent', port: number, flags: readonly 
       .then((response) => response.ok || undefined)
       .catch(() => undefined),
   );
-  return { pid: child.pid!, url, kill, [Symbol.asyncDispose]: () => kill() };
+  return { pid: child.pid!, url, exited, kill, [Symbol.asyncDispose]: () => kill() };
 }
 
 export function startMasterProgram(port: number, workDir: string, flags: readonly string[] = []): Promise<Program> {
