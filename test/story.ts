@@ -113,15 +113,17 @@ function liveCache<T extends KubeObject>(api: MemoryApi, kind: Kind<T>, indexes:
   const all = () => api.store.list(kindId(kind)) as readonly KubeObject[] as readonly T[];
   const owner = (object: T) => (object.metadata.ownerReferences ?? []).map(({ uid }) => uid);
   const known = new Map<string, (object: T) => readonly string[]>(Object.entries({ owner, ...indexes }));
+  const by = (index: string, value: string): readonly T[] => {
+    const values = known.get(index);
+    if (!values) throw new Error(`The cache of ${kind.kind} has no index "${index}": give it to deps.cache`);
+    return all().filter((object) => values(object).includes(value));
+  };
   return {
     kind,
     get: (key) => api.store.get(kindId(kind), key) as KubeObject as T | undefined,
     byUid: (uid) => all().find((object) => object.metadata.uid === uid),
     list: (namespace) => all().filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace),
-    by(index, value) {
-      const values = known.get(index);
-      if (!values) throw new Error(`The cache of ${kind.kind} has no index "${index}": give it to deps.cache`);
-      return all().filter((object) => values(object).includes(value));
-    },
+    by,
+    count: (index, value) => by(index, value).length,
   };
 }

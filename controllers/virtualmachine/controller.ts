@@ -5,8 +5,10 @@
  * on deletion the leases are released once no attempt is left. While status.attempt is there, this controller writes nothing.
  * Conditions: ConfigReady, ImageReady, NetworkReady, Ready, Reconciling, Stalled.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { type Controller, done, type Phase, type Trigger, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
+import { blockOf } from '#lib/api/addresses.ts';
 import { conditionOf } from '#lib/api/conditions.ts';
 import { Image, InstanceType, IPLease, Subnet, VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
@@ -40,11 +42,17 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
     holder: ({ spec }) => (spec.holderUID ? [spec.holderUID] : []),
     static: ({ metadata, spec }) =>
       spec.static && spec.holderName ? [`${metadata.namespace}/${spec.holderName}`] : [],
-    subnet: ({ metadata, spec }) => [`${metadata.namespace}/${spec.subnet}`],
+    address: ({ metadata, spec }) => [`${metadata.namespace}/${spec.subnet}/${spec.ip}`],
+    block: ({ metadata, spec }) => [`${metadata.namespace}/${spec.subnet}/${blockOf(spec.ip)}`],
+    mac: ({ metadata, spec }) => (spec.mac ? [`${metadata.namespace}/${spec.subnet}/${spec.mac}`] : []),
   });
   const operations = deps.cache(VMOperation, { machine: ({ status }) => (status?.vmUID ? [status.vmUID] : []) });
   const addresses = {
-    ofSubnet: (namespace: string, subnet: string) => leases.by('subnet', `${namespace}/${subnet}`),
+    ofSubnet: (namespace: string, subnet: string) => ({
+      has: (ip: string) => leases.count('address', `${namespace}/${subnet}/${ip}`) > 0,
+      inBlock: (block: string) => leases.count('block', `${namespace}/${subnet}/${block}`),
+      withMac: (mac: string) => leases.by('mac', `${namespace}/${subnet}/${mac}`),
+    }),
     taken: takenAddresses(deps.clock),
   };
 
@@ -75,7 +83,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
         map: (object) => [`${object.metadata.namespace}/${(object as VMOperation).spec.vm}`],
       },
       waking(Image, machines, 'image', keyOf),
-      waking(Subnet, machines, 'subnet', keyOf),
+      { ...waking(Subnet, machines, 'subnet', keyOf), isNews: subnetsDiffer },
       waking(InstanceType, machines, 'instanceType', ({ metadata }) => metadata.name),
       waking(
         IPLease,
@@ -98,6 +106,17 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
     finalize: [awaitAttemptGone, releaseLeases(deps), removeFinalizer(deps)],
     summarize,
   };
+}
+
+/** In what a machine takes from its subnet. Its counts change with every address, and would wake every machine that waits for a place. */
+function subnetsDiffer(old: KubeObject, now: KubeObject): boolean {
+  const taken = ({ metadata, spec, status }: Subnet) => [
+    metadata.deletionTimestamp,
+    spec,
+    status?.vni,
+    status?.gateway,
+  ];
+  return !isDeepStrictEqual(taken(old as Subnet), taken(now as Subnet));
 }
 
 const isIdle = (vm: VirtualMachine) => vm.status?.attempt === undefined && vm.metadata.deletionTimestamp === undefined;

@@ -5,7 +5,7 @@
  */
 import { done, type Outcome, type Phase, type Run, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
-import { addressPlan, freeAddresses, isUsable } from '#lib/api/addresses.ts';
+import { addressPlan, blockSize, freeAddresses, isUsable } from '#lib/api/addresses.ts';
 import { parseDuration } from '#lib/api/duration.ts';
 import { IPLease, type Subnet, type VirtualMachine } from '#lib/api/generated/index.ts';
 import { parseIPv4 } from '#lib/api/ipv4.ts';
@@ -21,9 +21,16 @@ const triesMax = 64;
 /** The release of an address is an event, but an address given back by hand may be any; so it is looked again. */
 const retryMs = 15_000;
 
+/** The leases of one subnet, in quarantine or not, as the cache has them. Nothing here looks at all of them. */
+export interface SubnetLeases {
+  has(ip: string): boolean;
+  /** How many there are in a block of addresses (blockOf). */
+  inBlock(block: string): number;
+  withMac(mac: string): readonly IPLease[];
+}
+
 export interface Leases {
-  /** Leases of the subnet, in quarantine or not, as the cache has them. */
-  readonly ofSubnet: (namespace: string, subnet: string) => readonly IPLease[];
+  readonly ofSubnet: (namespace: string, subnet: string) => SubnetLeases;
   readonly taken: TakenAddresses;
 }
 
@@ -87,8 +94,11 @@ async function takeAddress(
     );
   const leases = ofSubnet(vm.metadata.namespace!, name);
   const mac = freeMac(vm, index, leases);
-  const known = new Set([...leases.map(({ spec }) => spec.ip), ...taken.forOthers(uid, vm.metadata.uid)]);
-  if (fixed && leases.some(({ spec }) => spec.ip === fixed)) return conflict(name, fixed);
+  const known = {
+    has: (ip: string) => leases.has(ip) || taken.isForAnother(uid, ip, vm.metadata.uid),
+    isFull: (block: string) => leases.inBlock(block) === blockSize,
+  };
+  if (fixed && leases.has(fixed)) return conflict(name, fixed);
   let tries = 0;
   for (const ip of fixed ? [fixed] : freeAddresses(plan, known)) {
     // Before the call: whoever looks while it is under way goes on to the next address.
@@ -107,10 +117,10 @@ const conflict = (subnet: string, ip: string) =>
 const exhausted = ({ metadata, spec }: Subnet, usable: number) =>
   `Subnet "${metadata.name}" (${spec.cidr}) has none of its ${usable} addresses free. It goes on when one is released`;
 
-function freeMac(vm: VirtualMachine, index: number, leases: readonly IPLease[]): string {
-  const others = new Set(leases.filter(({ spec }) => spec.holderUID !== vm.metadata.uid).map(({ spec }) => spec.mac));
+function freeMac(vm: VirtualMachine, index: number, leases: SubnetLeases): string {
   const macs = macCandidates(vm.metadata.uid, index);
-  return macs.find((mac) => !others.has(mac)) ?? macs[0]!;
+  const isFree = (mac: string) => leases.withMac(mac).every(({ spec }) => spec.holderUID === vm.metadata.uid);
+  return macs.find(isFree) ?? macs[0]!;
 }
 
 /** True if the address is ours now, also when an earlier try had made the lease and never heard of it. */

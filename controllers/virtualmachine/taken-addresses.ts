@@ -9,31 +9,44 @@ import type { Clock } from '#lib/std/clock.ts';
 export interface TakenAddresses {
   /** `holder` is the uid of the machine that takes it; empty if it was found taken. */
   add(subnetUID: string, ip: string, holder: string): void;
-  /** Those that are not for this machine. */
-  forOthers(subnetUID: string, uid: string): readonly string[];
+  /** True if it is not for this machine. */
+  isForAnother(subnetUID: string, ip: string, uid: string): boolean;
 }
 
 const keepMs = 10_000;
 
+interface Taker {
+  readonly holder: string;
+  readonly untilMs: number;
+}
+
 export function takenAddresses(clock: Clock): TakenAddresses {
-  const bySubnet = new Map<string, Map<string, { holder: string; untilMs: number }>>();
+  /** Subnet -> address -> who takes it, in the order of expiry. */
+  const bySubnet = new Map<string, Map<string, Taker>>();
+
+  function prune(): void {
+    const nowMs = clock.monotonic();
+    for (const [subnetUID, ips] of bySubnet) {
+      for (const [ip, { untilMs }] of ips) {
+        if (untilMs > nowMs) break;
+        ips.delete(ip);
+      }
+      if (ips.size === 0) bySubnet.delete(subnetUID);
+    }
+  }
+
   return {
     add(subnetUID, ip, holder) {
-      const ips = bySubnet.get(subnetUID) ?? new Map<string, { holder: string; untilMs: number }>();
+      prune();
+      const ips = bySubnet.get(subnetUID) ?? new Map<string, Taker>();
       // Set again, it moves to the end: the map stays in the order of expiry.
       ips.delete(ip);
       ips.set(ip, { holder, untilMs: clock.monotonic() + keepMs });
       bySubnet.set(subnetUID, ips);
     },
-    forOthers(subnetUID, uid) {
-      const ips = bySubnet.get(subnetUID);
-      if (!ips) return [];
-      for (const [ip, { untilMs }] of ips) {
-        if (untilMs > clock.monotonic()) break;
-        ips.delete(ip);
-      }
-      if (ips.size === 0) bySubnet.delete(subnetUID);
-      return [...ips].filter(([, { holder }]) => holder !== uid).map(([ip]) => ip);
+    isForAnother(subnetUID, ip, uid) {
+      const taker = bySubnet.get(subnetUID)?.get(ip);
+      return taker !== undefined && taker.untilMs > clock.monotonic() && taker.holder !== uid;
     },
   };
 }

@@ -39,6 +39,15 @@ describe('freeAddresses()', () => {
     expect(isUsable(plan, parseIPv4('10.0.0.7'))).toBe(true);
   });
 
+  test('a block that is full is passed over as a whole, with what is excluded in it', () => {
+    const asked: string[] = [];
+    const has = (address: string) => asked.push(address) > 0 && address === '10.0.2.0';
+    const taken = { has, isFull: (block: string) => block === '10.0.1' };
+    const plan = addressPlan({ cidr: '10.0.0.0/22', excludeIPs: ['10.0.0.2..10.0.0.255', '10.0.1.7', '10.0.2.1'] });
+    expect(freeAddresses(plan, taken).next().value).toBe('10.0.2.2');
+    expect(asked).toEqual(['10.0.2.0', '10.0.2.2']);
+  });
+
   test('a /8 is not walked to find one address', () => {
     const [first] = freeAddresses(addressPlan({ cidr: '10.0.0.0/8' }), new Set());
     expect(first).toBe('10.0.0.2');

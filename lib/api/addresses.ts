@@ -60,17 +60,31 @@ export function isUsable(plan: AddressPlan, address: number): boolean {
   return contains(plan.network, address) && !plan.excluded.some((range) => contains(range, address));
 }
 
-/** Usable addresses from the lowest on, without those in `taken`. Lazy: a /8 has sixteen million. */
-export function* freeAddresses(plan: AddressPlan, taken: ReadonlySet<string>): Generator<string> {
+export interface TakenBook {
+  has(address: string): boolean;
+  /** True if every address of this block is taken: then none of them need be looked at. Left out: it is not known. */
+  isFull?(block: string): boolean;
+}
+
+export const blockSize = 256;
+
+/** What the addresses that differ in the last number only have in common: `10.0.7`. */
+export function blockOf(address: string): string {
+  return address.slice(0, address.lastIndexOf('.'));
+}
+
+/** Usable addresses from the lowest on, without those that are taken. Lazy: a /8 has sixteen million. */
+export function* freeAddresses(plan: AddressPlan, taken: TakenBook): Generator<string> {
   let excluded = 0;
   for (let address = plan.network.first; address <= plan.network.last; address++) {
+    while (plan.excluded[excluded] && plan.excluded[excluded]!.last < address) excluded++;
     const range = plan.excluded[excluded];
     if (range && contains(range, address)) {
       address = range.last;
-      excluded++;
       continue;
     }
     const text = formatIPv4(address);
-    if (!taken.has(text)) yield text;
+    if (address % blockSize === 0 && taken.isFull?.(blockOf(text))) address += blockSize - 1;
+    else if (!taken.has(text)) yield text;
   }
 }

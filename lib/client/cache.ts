@@ -9,6 +9,8 @@ export interface Cache<T extends KubeObject> {
   list(namespace?: string): readonly T[];
   /** Objects for which the index `name` gave `value`. Indexes are declared when the informer is made. */
   by(index: string, value: string): readonly T[];
+  /** How many `by` would give, without gathering them. */
+  count(index: string, value: string): number;
 }
 
 /** Index name -> the values under which an object is found. Pure. */

@@ -39,6 +39,7 @@ export class IndexedStore<T extends KubeObject> implements Cache<T> {
       byUid: (uid) => this.byUid(uid),
       list: (namespace) => this.list(namespace),
       by: (index, value) => this.by(names.get(index) ?? `unknown ${index}`, value),
+      count: (index, value) => this.count(names.get(index) ?? `unknown ${index}`, value),
     };
   }
 
@@ -64,10 +65,18 @@ export class IndexedStore<T extends KubeObject> implements Cache<T> {
   }
 
   by(index: string, value: string): readonly T[] {
+    return [...(this.#found(index, value)?.values() ?? [])];
+  }
+
+  count(index: string, value: string): number {
+    return this.#found(index, value)?.size ?? 0;
+  }
+
+  #found(index: string, value: string): ReadonlyMap<string, T> | undefined {
     const known = this.#indexes.get(index);
     if (!known)
       throw new Error(`The cache of ${this.kind.kind} has no index "${index}": declare it where the cache is made`);
-    return [...(known.found.get(value)?.values() ?? [])];
+    return known.found.get(value);
   }
 
   /** Gives what was there before. */
