@@ -43,6 +43,8 @@ export interface Trigger {
   readonly kind: Kind;
   /** Called with the new object, and with the old one when it was changed or deleted. Keys as keyOf makes them. */
   readonly map: (object: KubeObject) => readonly string[];
+  /** Whether what changed concerns anybody; it does unless told. */
+  readonly isNews?: (old: KubeObject, object: KubeObject) => boolean;
 }
 
 export interface Controller<T extends ObjectWithStatus = ObjectWithStatus, S = unknown> {
@@ -54,6 +56,8 @@ export interface Controller<T extends ObjectWithStatus = ObjectWithStatus, S = u
   /** Kinds that it may create, patch or delete. Its own status is always allowed. The runtime's client refuses others. */
   readonly writes: Declared;
   readonly triggers: readonly Trigger[];
+  /** Triggers make a key due no sooner after its last run than this: for those that count thousands of children, each of which changes. */
+  readonly triggerPaceMs?: number;
   /** Keys worked on at once; 4 unless told. */
   readonly concurrency?: number;
   readonly load: (object: T, run: Run) => S | Promise<S>;

@@ -50,6 +50,7 @@ export interface AnyController {
   readonly reads: Declared;
   readonly writes: Declared;
   readonly triggers: readonly Trigger[];
+  readonly triggerPaceMs?: number;
   readonly concurrency?: number;
   readonly load: (object: never, run: Run) => unknown;
   readonly phases: readonly Phase<never>[];

@@ -3,9 +3,10 @@ import { ConfigMap, Event } from '#lib/api/core.ts';
 import { VMOperation } from '#lib/api/generated/index.ts';
 import type { Client } from '#lib/client/client.ts';
 import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
-import { systemClock } from '#lib/std/clock.ts';
+import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { seededRandom } from '#lib/std/random.ts';
+import { VirtualClock } from '#test/virtual-clock.ts';
 import { type Controller, done } from './controller.ts';
 import type { ControllerFactory, Deps } from './deps.ts';
 import { createManager, type Manager } from './manager.ts';
@@ -43,9 +44,13 @@ function counter(limit: number, seen: { stale: number }): ControllerFactory {
   };
 }
 
-function start(client: Client, factories: readonly ControllerFactory[]): { manager: Manager } & AsyncDisposable {
+function start(
+  client: Client,
+  factories: readonly ControllerFactory[],
+  clock: Clock = systemClock,
+): { manager: Manager } & AsyncDisposable {
   const stop = new AbortController();
-  const common = { clock: systemClock, random: seededRandom(1), log: silentLog, freeze: true };
+  const common = { clock, random: seededRandom(1), log: silentLog, freeze: true };
   const manager = createManager({ client, factories, component: 'test', instance: 'test-1', ...common });
   const running = Promise.all([manager.warm(stop.signal), manager.run(stop.signal)]);
   return {
@@ -110,4 +115,39 @@ it('does not reconcile on a cache that is older than its own last write', async 
     { timeout: 10_000, interval: 2 },
   );
   expect(seen.stale).toBe(0);
+});
+
+it('a trigger passes over what is no news to it, and news come no faster than the pace', async () => {
+  const clock = new VirtualClock();
+  const api = memoryClient({ clock });
+  const factory: ControllerFactory = (deps): Controller<VMOperation, VMOperation> => {
+    deps.cache(ConfigMap);
+    const dataOf = (object: object) => JSON.stringify((object as { data?: object }).data);
+    const isNews = (old: object, now: object) => dataOf(old) !== dataOf(now);
+    return {
+      ...{ name: 'paced', for: VMOperation, reads: [ConfigMap], writes: [], phases: [] },
+      triggers: [{ kind: ConfigMap, map: () => ['default/a'], isNews }],
+      triggerPaceMs: 1_000,
+      load: (operation) => operation,
+      summarize: () => undefined,
+    };
+  };
+  const metadata = { name: 'count', namespace: 'default' };
+  await api.create(ConfigMap, { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { count: '0' } });
+  await addOperation(api);
+  await using run = start(api, [factory], clock);
+  const runs = async (afterMs: number) => {
+    await clock.advance(afterMs);
+    return run.manager.stats().paced!.runs;
+  };
+  const first = await runs(5_000);
+  await api.patch(ConfigMap, metadata, { metadata: { labels: { no: 'news' } } });
+  expect(await runs(5_000)).toBe(first);
+  for (const count of ['1', '2', '3']) {
+    await api.patch(ConfigMap, metadata, { data: { count } });
+    await clock.advance(100);
+  }
+  expect(await runs(0)).toBe(first + 1);
+  expect(await runs(1_000)).toBe(first + 2);
+  expect(await runs(5_000)).toBe(first + 2);
 });

@@ -64,6 +64,8 @@ class Worker {
   readonly #cache: Cache<KubeObject>;
   /** What the last run of a key wrote, until the caches have seen it; `waits` counts how often it had to wait for them. */
   readonly #unseen = new Map<string, { readonly writes: WriteLog; readonly waits: number }>();
+  /** When each last run ended, of controllers with a pace. */
+  readonly #ranMs = new Map<string, number>();
   #runs = 0;
   #retries = 0;
   #busyMs = 0;
@@ -75,10 +77,12 @@ class Worker {
     const informer = deps.informers.of(controller.for);
     this.#cache = informer.cache();
     informer.onChange((change) => this.#queue.add(keyOf(change.object), priorityOf(change)));
-    for (const { kind, map } of controller.triggers)
+    for (const { kind, map, isNews } of controller.triggers)
       deps.informers.of(kind).onChange((change) => {
-        for (const object of change.type === 'changed' ? [change.object, change.old] : [change.object])
-          for (const key of map(object)) this.#queue.add(key, priorityOf(change));
+        if (change.type === 'changed' && isNews?.(change.old, change.object) === false) return;
+        const before = change.type === 'changed' ? map(change.old) : [];
+        // Each once: a worker may take it at once, and would do it again for the second.
+        for (const key of new Set([...map(change.object), ...before])) this.#triggered(key, priorityOf(change));
       });
   }
 
@@ -105,9 +109,17 @@ class Worker {
     }
   }
 
+  #triggered(key: string, priority: 'high' | 'low'): void {
+    const { triggerPaceMs = 0 } = this.#controller;
+    const waitMs = triggerPaceMs - (this.#deps.clock.monotonic() - (this.#ranMs.get(key) ?? Number.NEGATIVE_INFINITY));
+    if (waitMs > 0) this.#queue.addAfter(key, waitMs);
+    else this.#queue.add(key, priority);
+  }
+
   #forget(key: string): void {
     this.#queue.forget(key);
     this.#unseen.delete(key);
+    this.#ranMs.delete(key);
   }
 
   #isBehind(key: string): boolean {
@@ -137,6 +149,7 @@ class Worker {
     const result = await notingWrites(writes, () => reconcile(this.#controller, client, object, run));
     this.#runs += 1;
     this.#busyMs += clock.monotonic() - startedMs;
+    if (this.#controller.triggerPaceMs) this.#ranMs.set(key, clock.monotonic());
     if (writes.size > 0) this.#unseen.set(key, { writes, waits: 0 });
     else this.#unseen.delete(key);
     this.#schedule(key, result);

@@ -44,6 +44,7 @@ export function vmPoolController(deps: Deps): Controller<VMPool, Scope> {
     reads: [VirtualMachine, Host],
     writes: [VirtualMachine],
     triggers: [owned(VirtualMachine, VMPool)],
+    triggerPaceMs: 200,
     load: (pool, run) => load(pool, run.nowMs),
     phases: [obeyPause, createMachines(deps), removeMachines(deps, deletes.add), goOn, paceStatus],
     summarize,
