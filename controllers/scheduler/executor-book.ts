@@ -91,3 +91,8 @@ export class ExecutorBook {
 export function isAlive(fact: ExecutorFact | undefined, nowMs: number): fact is ExecutorFact {
   return fact !== undefined && fact.lostMs === undefined && nowMs - fact.heardMs < silentAfterMs;
 }
+
+/** True if nothing has been heard of an executor for too long, or never since `listeningSinceMs`, when it could be heard first. */
+export function isSilent(fact: ExecutorFact | undefined, nowMs: number, listeningSinceMs: number): boolean {
+  return nowMs - Math.max(fact?.heardMs ?? 0, listeningSinceMs) >= silentAfterMs;
+}

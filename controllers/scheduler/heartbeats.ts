@@ -57,7 +57,8 @@ function hear(
   if (news) for (const uid of world.ledger.machinesOn(from.hostname)) uids.add(uid);
   for (const uid of uids) if (news || differs(before?.machines.get(uid), now.machines.get(uid))) onMachine(uid);
   if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
-  void acknowledge(world, orders, from.hostname, heartbeat);
+  // Only these are said again until they are answered.
+  if (heartbeat.inventory || heartbeat.operations.length > 0) void acknowledge(world, orders, from.hostname, heartbeat);
 }
 
 async function acknowledge(world: World, orders: Orders, hostname: string, heartbeat: Heartbeat): Promise<void> {

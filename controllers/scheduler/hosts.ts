@@ -14,18 +14,18 @@ import { executorShare } from './overhead.ts';
 import { noRoom } from './room.ts';
 import type { World } from './world.ts';
 
-/** A heartbeat alone is stored no more often than this. */
-const heartbeatPaceMs = 60_000;
 /** News of a host are written at once, but not those of one that flaps. */
 const newsPaceMs = 1_000;
-/** Figures of a busy host change with every machine: writing each would cost as many writes as machines. */
-const figuresPaceMs = 5_000;
+/** Figures of a host change with every machine, and machines come and go by the dozen: figures wait for those that follow. */
+const figuresWaitMs = 5_000;
 
 export class Hosts {
   readonly #world: World;
   readonly #operator: OperatorClient;
   readonly #onChanged: (hostname: string) => void;
   readonly #writtenMs = new Map<string, number>();
+  /** Since when figures have waited to be written. */
+  readonly #figuresSinceMs = new Map<string, number>();
   readonly #secrets = new Map<string, string>();
   /** Hosts whose objects may read differently now. */
   readonly #dirty = new Set<string>();
@@ -143,14 +143,19 @@ export class Hosts {
     });
     const { lastHeartbeat: _is, ...is } = status;
     const { lastHeartbeat: _was, ...was } = host.status ?? {};
-    const same = isDeepStrictEqual(is, was);
-    if (isDeepStrictEqual(status, host.status)) return;
-    const sinceMs = monotonicMs - (this.#writtenMs.get(hostname) ?? Number.NEGATIVE_INFINITY);
-    // The next heartbeat touches it again; any other change must not be forgotten meanwhile.
-    const pace = same ? heartbeatPaceMs : isNews(status, host.status) ? newsPaceMs : figuresPaceMs;
-    if (sinceMs < pace) return same ? undefined : this.touch(hostname);
+    // A heartbeat alone is not stored: that it comes is what the conditions say, and its end is news.
+    if (isDeepStrictEqual(is, was)) return void this.#figuresSinceMs.delete(hostname);
+    if (monotonicMs < this.#dueMs(hostname, isNews(status, host.status), monotonicMs)) return this.touch(hostname);
     this.#world.hosts.wrote(await client.updateStatus(Host, { ...host, status }));
     this.#writtenMs.set(hostname, monotonicMs);
+    this.#figuresSinceMs.delete(hostname);
+  }
+
+  #dueMs(hostname: string, news: boolean, nowMs: number): number {
+    if (news) return (this.#writtenMs.get(hostname) ?? Number.NEGATIVE_INFINITY) + newsPaceMs;
+    const sinceMs = this.#figuresSinceMs.get(hostname) ?? nowMs;
+    this.#figuresSinceMs.set(hostname, sinceMs);
+    return sinceMs + figuresWaitMs;
   }
 
   /** Whoever may read Secrets of cf-system may open consoles. The token lives as long as the worker that made it. */

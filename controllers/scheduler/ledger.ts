@@ -91,9 +91,7 @@ export class Ledger {
     entry.host = host;
     this.#entries.set(host.hostname, entry);
     this.#hostOfAgent.set(host.agentId, host.hostname);
-    if (!old)
-      for (const [uid, place] of this.#places.entries())
-        if (place.hostname === host.hostname) this.#seat(entry, uid, place);
+    if (!old) for (const [uid, place] of this.#places.on(host.hostname)) this.#seat(entry, uid, place);
     this.#touch(host.hostname);
   }
 
@@ -212,7 +210,12 @@ export class Ledger {
 
   /** uids of machines with an unproven attempt there. */
   machinesOn(hostname: string): readonly string[] {
-    return [...(this.#entries.get(hostname)?.machines.keys() ?? [])];
+    return [...this.#places.on(hostname).keys()];
+  }
+
+  /** Hosts with such machines, known or not. */
+  hostsInUse(): Iterable<string> {
+    return this.#places.hosts();
   }
 
   #view(entry: Entry): HostView {

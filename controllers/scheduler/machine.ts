@@ -14,7 +14,7 @@ import {
   type MachineStatus,
   reconciling,
 } from './attempt.ts';
-import { isAlive, silentAfterMs } from './executor-book.ts';
+import { isAlive, isSilent } from './executor-book.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd } from './proof.ts';
 import type { TaskFact } from './task-book.ts';
 
@@ -33,7 +33,7 @@ export interface Decision {
   readonly ended: boolean;
   readonly kill: boolean;
   readonly repair: Repair | undefined;
-  /** Look again after this, whatever happens. */
+  /** Look again after this, whatever happens; a host that falls silent is told of by itself (silences.ts). */
   readonly againMs: number | undefined;
 }
 
@@ -62,7 +62,7 @@ export function decide(vm: VirtualMachine, attempt: Attempt, evidence: Evidence,
     // An adopting task is killed only once its executor has it: taken out of a queue it would prove nothing.
     kill: deleting && deadMs === undefined && (!attempt.adopted || evidence.task?.executorSpoke === true),
     repair: deadMs === undefined ? undefined : repairFor(vm.metadata.uid, attempt, evidence, moment, deadMs),
-    againMs: deadMs === undefined ? nextLookMs(evidence, moment) : 2000,
+    againMs: deadMs === undefined ? undefined : 2000,
   };
 }
 
@@ -96,12 +96,6 @@ function repairFor(
   const sameAgent = evidence.hostAgentId === attempt.agentID;
   const unknown = task?.state === 'TASK_GONE' || task?.state === 'TASK_UNKNOWN';
   return !attempt.adopted && !evidence.began && sameAgent && unknown && !task.executorSpoke ? 'again' : 'adopt';
-}
-
-/** When silence of the executor would become news. */
-function nextLookMs({ executor }: Evidence, { monotonicMs, listeningSinceMs }: Moment): number {
-  const heardMs = Math.max(executor?.heardMs ?? 0, listeningSinceMs);
-  return Math.max(1000, heardMs + silentAfterMs - monotonicMs + 100);
 }
 
 function followed(
@@ -202,8 +196,7 @@ function whyAway(
       reason: 'ExecutorSilent',
       message: `The executor of host ${host} was lost; what runs there will be adopted`,
     };
-  const heardMs = Math.max(executor?.heardMs ?? 0, listeningSinceMs);
-  if (monotonicMs - heardMs < silentAfterMs) return undefined;
+  if (!isSilent(executor, monotonicMs, listeningSinceMs)) return undefined;
   return { reason: 'ExecutorSilent', message: `The executor of host ${host} has been silent for over a minute` };
 }
 

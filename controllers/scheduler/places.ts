@@ -26,8 +26,12 @@ export function samePlace(a: Place | undefined, b: Place): boolean {
   return a.ask.cpu === b.ask.cpu && a.ask.mem === b.ask.mem && sameMember(a.member, b.member);
 }
 
+const none: ReadonlyMap<string, Place> = new Map();
+
 export class Places {
   readonly #places = new Map<string, Place>();
+  /** Host -> uid -> the same. */
+  readonly #on = new Map<string, Map<string, Place>>();
   readonly #usage = new Map<string, Room>();
   readonly #groups = new Map<string, GroupCounts>();
 
@@ -39,9 +43,21 @@ export class Places {
     return this.#places;
   }
 
+  /** uid -> place. */
+  on(hostname: string): ReadonlyMap<string, Place> {
+    return this.#on.get(hostname) ?? none;
+  }
+
+  /** Those with machines. */
+  hosts(): Iterable<string> {
+    return this.#on.keys();
+  }
+
   set(uid: string, place: Place): void {
     this.delete(uid);
     this.#places.set(uid, place);
+    const there = this.#on.get(place.hostname) ?? new Map<string, Place>();
+    this.#on.set(place.hostname, there.set(uid, place));
     if (place.member) this.#count(place.member, place, 1);
   }
 
@@ -49,6 +65,9 @@ export class Places {
     const place = this.#places.get(uid);
     if (!place) return;
     this.#places.delete(uid);
+    const there = this.#on.get(place.hostname)!;
+    there.delete(uid);
+    if (there.size === 0) this.#on.delete(place.hostname);
     if (place.member) this.#count(place.member, place, -1);
   }
 

@@ -37,6 +37,7 @@ import { Placing } from './placing.ts';
 import { type KnownTask, type Reconciliation, reconciliation } from './reconciliation.ts';
 import { clusterNamed, hostsOf, machinesFor, operationsFor } from './selections.ts';
 import { sessionHandler } from './session.ts';
+import { Silences } from './silences.ts';
 import { Suspects } from './suspects.ts';
 import { TaskBook } from './task-book.ts';
 import type { World } from './world.ts';
@@ -102,6 +103,7 @@ class ClusterServer {
   readonly #orphans: Orphans;
   readonly #offers: OfferKeeper;
   readonly #reconciliation: Reconciliation;
+  readonly #silences: Silences;
   #mesosVersion: string | undefined;
   #clusterWrittenMs = Number.NEGATIVE_INFINITY;
 
@@ -139,6 +141,7 @@ class ClusterServer {
       },
     });
     this.#imports = new Imports(world, mayLaunch);
+    this.#silences = new Silences(world);
     this.#hosts = new Hosts(world, operator, (hostname) => this.#hostChanged(hostname));
     this.#orphans = new Orphans(world, options.orphans ?? defaultOrphanOptions);
     this.#offers = offerKeeper(
@@ -278,6 +281,7 @@ class ClusterServer {
 
   async #tick(): Promise<void> {
     for (const vm of this.#world.machines.settled()) this.#machineChanged(keyOf(vm), vm);
+    for (const hostname of this.#silences.look()) this.#machines.dueOnHost(hostname);
     await this.#reconciliation.look();
     await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork);
     if (this.#placing.hasWork) this.#placing.wake();

@@ -83,7 +83,10 @@ export interface OperationOrder {
   readonly timeoutMs: number;
 }
 
-/** The heartbeat with this sequence was stored; these operations need not be reported again. */
+/**
+ * The heartbeat with this sequence was heard, and these operations need not be reported again. Sent for heartbeats with an inventory or
+ * operations only: all others say everything anew, and an answer to each would be most of what an idle cluster says to Mesos.
+ */
 export interface HeartbeatAck {
   readonly type: 'ack';
   readonly version: 1;

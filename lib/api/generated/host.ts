@@ -40,7 +40,7 @@ export interface HostStatus {
     /** Where consoles are served. */
     readonly consoleURL?: string;
   };
-  /** Last heartbeat, stored on change or every minute. */
+  /** When the executor had been heard of last when this status was written. It is not written for a heartbeat alone. */
   readonly lastHeartbeat?: string;
   /** What the host can do. */
   readonly facts?: {
