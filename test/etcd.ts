@@ -10,6 +10,8 @@ import { type Authority, issue } from '#lib/tls/authority.ts';
 export interface EtcdProcess extends AsyncDisposable {
   /** HOST:PORT. Stays the same over restarts. */
   readonly endpoint: string;
+  /** Another one after a restart. */
+  pid(): number;
   /** Ends it without a chance to say goodbye, and waits until it is gone. */
   kill9(): Promise<void>;
   /** Starts it again on the same data, and waits until it answers. */
@@ -67,6 +69,7 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<EtcdPro
   };
   return {
     endpoint,
+    pid: () => running.pid!,
     kill9,
     async restart() {
       await kill9();

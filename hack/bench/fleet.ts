@@ -1,7 +1,7 @@
 /**
  * Many imitated hosts in one process: agents of the local Mesos whose executors run beside them, both speaking HTTP as always. Started as a
- * process of its own, so that its work is not on the event loop of what is measured: fleet.ts MASTER_URL DIR HOSTS CORES MEMORY_MIB BOOT_MS.
- * Prints "ready" when all agents are served.
+ * process of its own, so that its work is not on the event loop of what is measured: fleet.ts MASTER_URL DIR FIRST COUNT CORES MEMORY_MIB BOOT_MS
+ * makes host-FIRST and the COUNT - 1 that follow it. Prints "ready" when all agents are served.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -59,10 +59,11 @@ function writeConfig(dir: string, name: string, bootMs: number): string {
 }
 
 await runMain(silentLog, async (stack, signal) => {
-  const [master, dir, hosts, cores, memoryMiB, bootMs] = process.argv.slice(2);
-  if (!master || !dir || !bootMs) throw new UsageError('Usage: fleet.ts MASTER_URL DIR HOSTS CORES MEMORY_MIB BOOT_MS');
-  for (let index = 0; index < Number(hosts); index += 1) {
-    const hostname = `host-${index}`;
+  const [master, dir, first, count, cores, memoryMiB, bootMs] = process.argv.slice(2);
+  if (!master || !dir || !bootMs)
+    throw new UsageError('Usage: fleet.ts MASTER_URL DIR FIRST COUNT CORES MEMORY_MIB BOOT_MS');
+  for (let index = 0; index < Number(count); index += 1) {
+    const hostname = `host-${Number(first) + index}`;
     const launcher = launcherFor(writeConfig(dir, hostname, Number(bootMs)));
     const resources = [
       scalar('cpus', Number(cores) + executorShare.cores),

@@ -6,7 +6,9 @@
 import { loadavg } from 'node:os';
 import { apiWrites } from './api-writes.ts';
 import { fieldOwners } from './field-owners.ts';
+import { idle } from './idle.ts';
 import { memory } from './memory.ts';
+import { mesosStream } from './mesos-stream.ts';
 import { placements } from './placements.ts';
 import { poolToRunning } from './pool-to-running.ts';
 import { restart } from './restart.ts';
@@ -18,7 +20,9 @@ const figures: Readonly<Record<string, () => Promise<readonly string[]>>> = {
   P3: placements,
   P4: poolToRunning,
   P6: memory,
+  P7: idle,
   P8: restart,
+  P10: mesosStream,
   Ap: fieldOwners,
 };
 

@@ -22,11 +22,13 @@ export interface BenchServer extends AsyncDisposable {
   readonly program: Client;
   /** host:port */
   readonly etcd: string;
-  readonly kubeconfig: string;
+  /** The kubeconfig of one of our programs, with its own rights. */
+  readonly kubeconfigOf: (program: 'controllers' | 'cluster-server') => string;
   /** For clients that speak to the socket themselves. */
   readonly admin: { readonly port: number; readonly ca: string; readonly token: string };
   /** Of the API server; another one after a restart. */
   readonly pid: () => number;
+  readonly etcdPid: () => number;
   /** Asks V8 for a full collection and returns the bytes in use on its heap. */
   readonly collectedHeap: () => Promise<number>;
   /** Ends the process as a power cut would, starts it again, and returns the milliseconds until it says that it is ready. */
@@ -47,7 +49,8 @@ export async function startBenchServer(): Promise<BenchServer> {
   const { kubeconfig, credentials } = localPaths(dir);
   // As many connections as the benchmark has clients: none waits for another.
   const client = connectFromFile(kubeconfig, { connections: 64 });
-  const program = connectFromFile(join(credentials, 'controllers.kubeconfig'), { connections: 64 });
+  const kubeconfigOf = (name: string) => join(credentials, `${name}.kubeconfig`);
+  const program = connectFromFile(kubeconfigOf('controllers'), { connections: 64 });
   await answering(running, () => client.get(Namespace, { name: 'default' }));
   const admin = {
     port,
@@ -59,9 +62,10 @@ export async function startBenchServer(): Promise<BenchServer> {
     client,
     program,
     etcd: etcd.endpoint,
-    kubeconfig,
+    kubeconfigOf,
     admin,
     pid: () => running.child.pid!,
+    etcdPid: () => etcd.pid(),
     collectedHeap: () => collectedHeap(running),
     async crash() {
       running.child.kill('SIGKILL');
@@ -106,7 +110,7 @@ interface Running {
 }
 
 function launch(flags: readonly string[]): Running {
-  const env = { ...process.env, NODE_OPTIONS: '--inspect=127.0.0.1:0' };
+  const env = { ...process.env, NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --inspect=127.0.0.1:0` };
   const child = spawn(launcher('factory-apiserver'), flags, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   const log: string[] = [];
   const { promise: inspector, resolve } = Promise.withResolvers<string>();

@@ -121,6 +121,7 @@ function newMaster(options: MasterOptions): Master {
     registry,
     allocator,
     operators: new OperatorFeed(clock, options.heartbeatIntervalMs),
+    calls: new Map(),
     nextFramework: 0,
     nextAgent: 0,
     nextOffer: 0,
@@ -196,5 +197,9 @@ function metrics(master: Master): string {
     ['mesos_local_tasks', tasks],
     ['mesos_local_offers', master.offers.size],
   ];
-  return gauges.map(([name, value]) => `# TYPE ${name} gauge\n${name} ${value}\n`).join('');
+  const calls = [...master.calls].map(([type, count]) => `mesos_local_calls_total{type="${type}"} ${count}\n`);
+  return [
+    ...gauges.map(([name, value]) => `# TYPE ${name} gauge\n${name} ${value}\n`),
+    ...['# TYPE mesos_local_calls_total counter\n', ...calls],
+  ].join('');
 }

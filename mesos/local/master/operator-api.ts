@@ -11,7 +11,7 @@ import { isRedirected } from './leadership.ts';
 import { maintenanceStatus } from './maintenance.ts';
 import { change, changes } from './operator-changes.ts';
 import type { OperatorEvent } from './operator-feed.ts';
-import { allocatedOf, type Master } from './state.ts';
+import { allocatedOf, countCall, type Master } from './state.ts';
 
 const api = 'master::Call';
 
@@ -125,6 +125,7 @@ export async function operatorApi(master: Master, request: IncomingMessage, resp
   const known = [...Object.keys(readers), ...Object.keys(changes), ...files, 'SUBSCRIBE'];
   const call = typedCall(await readCall(request, response), known, api);
   checkAccept(request);
+  countCall(master, call.type);
   if (call.type === 'SUBSCRIBE') return subscribeOperator(master, response);
   // No file of ours is attached for reading: what Mesos says of one that is not there.
   if (files.includes(call.type)) return replyText(response, 404, '');

@@ -8,7 +8,7 @@ import { dispatch, type OtherCall } from './calls/dispatch.ts';
 import { subscribe } from './calls/subscribe.ts';
 import { disconnectFramework } from './frameworks.ts';
 import { isRedirected } from './leadership.ts';
-import type { Framework, Master } from './state.ts';
+import { countCall, type Framework, type Master } from './state.ts';
 
 const api = 'scheduler::Call';
 
@@ -81,6 +81,7 @@ export async function schedulerApi(master: Master, request: IncomingMessage, res
   const principal = authenticated(master, 'mesos-master-scheduler', request, response);
   if (isRedirected(master, '/api/v1/scheduler', response)) return;
   const call = validated(await readCall(request, response));
+  countCall(master, call.type);
   if (call.type === 'SUBSCRIBE') return serveSubscribe(master, ofPrincipal(call, principal), request, response);
   const framework = subscribedFramework(master, call, request, principal);
   replyEmpty(response, dispatch(master, framework, call));

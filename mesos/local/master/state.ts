@@ -122,6 +122,8 @@ export interface Master {
   readonly registry: Registry;
   readonly allocator: Allocator;
   readonly operators: OperatorFeed;
+  /** How many calls of each type came, of schedulers and operators. */
+  readonly calls: Map<string, number>;
   nextFramework: number;
   nextAgent: number;
   nextOffer: number;
@@ -157,6 +159,10 @@ export function rolesOf(info: FrameworkInfo & { readonly role?: string }): reado
 
 export function isPartitionAware(framework: Framework): boolean {
   return framework.capabilities.has('PARTITION_AWARE');
+}
+
+export function countCall({ calls }: Master, type: string): void {
+  calls.set(type, (calls.get(type) ?? 0) + 1);
 }
 
 /** An event for a scheduler that is not connected is lost: Mesos keeps none. */
