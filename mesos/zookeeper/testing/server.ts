@@ -34,9 +34,8 @@ export function whyNoZooKeeper(): string | undefined {
   return reason;
 }
 
-export async function startZooKeeper(): Promise<ZooKeeperProcess> {
-  const directory = mkdtempSync(join(tmpdir(), 'zookeeper-'));
-  const port = await freePort();
+/** What starts a ZooKeeper on this port of 127.0.0.1, with its configuration, which is written by this, and its data in `directory`. */
+export function zooKeeperCommand(directory: string, port: number): readonly string[] {
   const file = join(directory, 'zoo.cfg');
   // A short tick, so that sessions may be short too (2 to 20 ticks unless told).
   const settings = { tickTime: 100, maxSessionTimeout: 60_000, dataDir: join(directory, 'data'), clientPort: port };
@@ -47,7 +46,16 @@ export async function startZooKeeper(): Promise<ZooKeeperProcess> {
       .map(([key, value]) => `${key}=${value}\n`)
       .join(''),
   );
-  let running = await launch(file, port);
+  const quick = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xshare:auto'];
+  const main = 'org.apache.zookeeper.server.quorum.QuorumPeerMain';
+  return ['java', ...quick, '-cp', `${configuration}:${jar}`, main, file];
+}
+
+export async function startZooKeeper(): Promise<ZooKeeperProcess> {
+  const directory = mkdtempSync(join(tmpdir(), 'zookeeper-'));
+  const port = await freePort();
+  const command = zooKeeperCommand(directory, port);
+  let running = await launch(command, port);
   const kill = async () => {
     if (running.exitCode !== null || running.signalCode !== null) return;
     running.kill('SIGKILL');
@@ -58,7 +66,7 @@ export async function startZooKeeper(): Promise<ZooKeeperProcess> {
     kill,
     async restart() {
       await kill();
-      running = await launch(file, port);
+      running = await launch(command, port);
     },
     pause: () => void running.kill('SIGSTOP'),
     resume: () => void running.kill('SIGCONT'),
@@ -69,11 +77,8 @@ export async function startZooKeeper(): Promise<ZooKeeperProcess> {
   };
 }
 
-async function launch(file: string, port: number): Promise<ChildProcess> {
-  const classes = `${configuration}:${jar}`;
-  const quick = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xshare:auto'];
-  const main = 'org.apache.zookeeper.server.quorum.QuorumPeerMain';
-  const child = spawn('java', [...quick, '-cp', classes, main, file], { stdio: 'ignore' });
+async function launch([program, ...args]: readonly string[], port: number): Promise<ChildProcess> {
+  const child = spawn(program!, args, { stdio: 'ignore' });
   await eventually(`ZooKeeper on port ${port}`, () => isServing(port), 30_000);
   return child;
 }

@@ -5,12 +5,13 @@
  */
 import { expect, test } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
+import { whyNoZooKeeper } from '#mesos/zookeeper/testing/server.ts';
 import { whyNot } from '../../../requires.ts';
 import { runTrial } from './trial.ts';
 
 const seed = Number(process.env.CF_TRIAL_SEED ?? Math.floor(systemClock.now() % 1_000_000));
 
-test.skipIf(whyNot(['etcd']))(
+test.skipIf(whyNot(['etcd']) ?? whyNoZooKeeper())(
   `no fault of a process is felt by a machine (CF_TRIAL_SEED=${seed})`,
   { timeout: 1_500_000 },
   async () => {

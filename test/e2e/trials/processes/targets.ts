@@ -9,7 +9,14 @@ import { commandOf } from '../../real-cluster.ts';
 import { agentOf, leaseMs, type ProcessCluster, servers } from './cluster.ts';
 import type { Victim } from './faults.ts';
 
-export type TargetKind = 'leading server' | 'standby server' | 'master' | 'agent' | 'executor';
+export type TargetKind =
+  | 'leading server'
+  | 'standby server'
+  | 'leading master'
+  | 'standby master'
+  | 'agent'
+  | 'executor'
+  | 'ZooKeeper';
 
 type Find = (cluster: ProcessCluster) => Promise<readonly Victim[]> | readonly Victim[];
 
@@ -23,9 +30,11 @@ export const targets: Readonly<Record<TargetKind, Find>> = {
     const others = servers.filter((name) => name !== holder);
     return holder === undefined ? [] : kept(cluster, others);
   },
-  master: (cluster) => kept(cluster, cluster.masters),
+  'leading master': async (cluster) => kept(cluster, (await mastersOf(cluster)).leading),
+  'standby master': async (cluster) => kept(cluster, (await mastersOf(cluster)).others),
   agent: (cluster) => kept(cluster, cluster.hosts.map(agentOf)),
   executor: (cluster) => cluster.hosts.flatMap((host) => executorsOf(cluster, host)),
+  ZooKeeper: (cluster) => kept(cluster, ['zookeeper']),
 };
 
 function kept({ keeper }: ProcessCluster, names: readonly string[]): readonly Victim[] {
@@ -40,6 +49,25 @@ async function leaderOf({ client }: ProcessCluster): Promise<string | undefined>
   const { spec } = await client.get(Lease, { name: clusterServerLease('local'), namespace: systemNamespace });
   const silentMs = systemClock.now() - Date.parse(spec?.renewTime ?? '');
   return silentMs < leaseMs ? spec?.holderIdentity : undefined;
+}
+
+/** Those that lead by their own word, and all others if there is one that does. */
+async function mastersOf({ masters }: ProcessCluster) {
+  const answers = await Promise.all(
+    masters.map(async ({ name, url }) => ({ name, leads: (await leaderSaidBy(url)) === new URL(url).host })),
+  );
+  const named = (leads: boolean) => answers.filter((answer) => answer.leads === leads).map(({ name }) => name);
+  const leading = named(true);
+  return { leading, others: leading.length === 0 ? [] : named(false) };
+}
+
+async function leaderSaidBy(url: string): Promise<string | undefined> {
+  try {
+    const { headers } = await fetch(`${url}/redirect`, { redirect: 'manual', signal: AbortSignal.timeout(500) });
+    return headers.get('location')?.replace('//', '');
+  } catch {
+    return undefined; // It does not run, or stands still.
+  }
 }
 
 /** Supervisor, worker, or both at once: to Mesos they are one executor. Under one name, as they must not be hurt twice at a time. */

@@ -5,6 +5,8 @@ import { localPaths } from '#cli/local/settings.ts';
 import { conditionOf, isTrue } from '#lib/api/conditions.ts';
 import { Cluster, Host, IPLease, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import { systemClock } from '#lib/std/clock.ts';
+import { silentLog } from '#lib/std/log.ts';
+import { systemRandom } from '#lib/std/random.ts';
 import { operatorClient } from '#mesos/operator.ts';
 import { type Observer, runningDomains } from '../../sim-observer.ts';
 import { isKept, namespace } from './churn.ts';
@@ -66,8 +68,9 @@ function describe({ metadata, status }: VirtualMachine): string {
 
 /** What is left of machines anywhere, by kind; all 0 once they were deleted. */
 export async function remains(cluster: ProcessCluster): Promise<Readonly<Record<string, number>>> {
-  const { client, dir, hosts, masterUrls } = cluster;
-  await using operator = operatorClient({ masters: masterUrls, clock: systemClock });
+  const { client, dir, hosts, zk } = cluster;
+  const parts = { clock: systemClock, random: systemRandom, log: silentLog };
+  await using operator = operatorClient({ masters: [zk], ...parts });
   const [machines, leases, tasks] = await Promise.all([
     client.list(VirtualMachine),
     client.list(IPLease),
