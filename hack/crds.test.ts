@@ -47,8 +47,8 @@ describe('a template describes a machine as VirtualMachine does', () => {
     ['computefactories.yaml', ['instanceType', 'resources', 'runPolicy']],
   ])('%s', (file, left) => {
     const template = schemaOf(file).properties!.spec!.properties!.template!.properties!.spec!;
-    // A fixed address can be of one machine only.
-    expect(without(template, 'networks')).toEqual(without(machine, 'networks', ...left));
+    // A fixed address can be of one machine only; a gang is of the pool, or of the factory.
+    expect(without(template, 'networks')).toEqual(without(machine, 'networks', 'gang', ...left));
     expect(template.properties!.networks!.items!.properties).toEqual(
       without(machine.properties!.networks!.items!, 'ip'),
     );

@@ -3,7 +3,7 @@
  *
  * A cluster with room for all is preferred over splitting; among such, one that the factory is on already, then the one that needs the
  * fewest machines. What no host has room for is planned all the same, as the largest machines of the preferred shape and one for the
- * rest: it stays without a place, says why, and uses hosts that are added later.
+ * rest: it stays without a place, says why, and uses hosts that are added later. What may not be split has room on one cluster, or none.
  */
 import { type ClusterState, draftFor, type State, unitsOf, unitsOfShape } from './plan-state.ts';
 import { hasRoom, largestWithRoom, type Room, take } from './room.ts';
@@ -27,7 +27,8 @@ export function fill(state: State, rooms: Rooms): readonly Addition[] {
   const usable = state.input.clusters.filter((cluster) => cluster.usable);
   const offers = usable.map((cluster) => offerOf(state, cluster, rooms.get(cluster.name)!, missing));
   const whole = offers.filter(({ rest }) => rest <= 0).toSorted(byPreference(state))[0];
-  return whole ? whole.additions : split(state, rooms, usable, missing);
+  if (whole) return whole.additions;
+  return state.input.isAtomic ? withoutRoom(state, usable, missing) : split(state, rooms, usable, missing);
 }
 
 interface Offer {
@@ -53,6 +54,16 @@ function byPreference(state: State): (a: Offer, b: Offer) => number {
 
 const machinesOn = ({ drafts }: State, cluster: string) =>
   drafts.values().reduce((sum, draft) => (draft.cluster === cluster ? sum + draft.replicas : sum), 0);
+
+function withoutRoom(state: State, usable: readonly ClusterState[], missing: number): readonly Addition[] {
+  const work = new Filling(state, missing);
+  const home = homeOf(
+    state,
+    usable.map(({ name }) => name),
+  );
+  if (home !== undefined) work.fillWithoutRoom(home);
+  return work.additions;
+}
 
 /** The cluster with the most room first; one machine closes at the end, wherever it has room; what is left has no room anywhere. */
 function split(state: State, rooms: Rooms, usable: readonly ClusterState[], missing: number): readonly Addition[] {

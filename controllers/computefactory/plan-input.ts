@@ -41,6 +41,7 @@ export function planInput(
     target,
     max: capacity.max ?? Number.POSITIVE_INFINITY,
     overshoot,
+    isAtomic: factory.spec.fulfilment === 'AllOrNothing',
     shapes,
     clusters: clusters.map(
       (cluster): ClusterState => ({

@@ -28,6 +28,8 @@ export interface PlanInput {
   readonly target: number;
   readonly max: number;
   readonly overshoot: 'AllowLast' | 'Never';
+  /** What is missing is placed at one time or not at all: it is not split over clusters. */
+  readonly isAtomic: boolean;
   readonly shapes: readonly Shape[];
   /** Those that may be used. */
   readonly clusters: readonly ClusterState[];

@@ -67,6 +67,23 @@ describe('plan() chooses flexible sizes from what hosts have free', () => {
   });
 });
 
+describe('plan() does not split what is to start together', () => {
+  const given = (more: Partial<PlanInput> = {}) =>
+    input({ isAtomic: true, target: 96, clusters: [cluster('a', [1, 48]), cluster('b', [1, 48])], ...more });
+
+  test('over clusters: it waits as a whole', () => {
+    expect(text(given())).toBe('a:2x48');
+    expect(plan(given()).withoutRoom).toBe(96);
+    expect(text(given({ isAtomic: false }))).toBe('a:1x48 b:1x48');
+  });
+
+  test('and goes as a whole to a cluster that has room for all of it', () => {
+    const refused = [pool(48, 2, { placed: 0, ready: 0, refused: 2 })];
+    expect(text(given({ pools: refused }))).toBe('a:2x48');
+    expect(text(given({ pools: refused, clusters: [cluster('a', [1, 48]), cluster('b', [2, 48])] }))).toBe('b:2x48');
+  });
+});
+
 describe('plan() leaves machines where they are', () => {
   test('reports of room that are behind change nothing', () => {
     const planned = [pool(48, 4, { placed: 2 }), pool(8, 1, { placed: 0 })];

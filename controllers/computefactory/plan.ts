@@ -109,12 +109,17 @@ function reshaped(state: State): { kept: State; rooms: Rooms } {
   const asIs = reserve(state);
   if (asIs.stuck.size === 0) return { kept: state, rooms: asIs.rooms };
   const trial = copyState(state);
-  for (const [key, count] of asIs.stuck) withdraw(trial.drafts.get(key)!, count);
+  // What starts together moves together: a part of it that would fit where it is is of no use there.
+  const moved = state.input.isAtomic ? unplacedOf(state) : asIs.stuck;
+  for (const [key, count] of moved) withdraw(trial.drafts.get(key)!, count);
   const without = reserve(trial);
   const gainWithout = fittingUnits(trial, without.rooms);
   const gainAsIs = fittingUnits(state, asIs.rooms);
   return gainWithout > gainAsIs ? { kept: trial, rooms: without.rooms } : { kept: state, rooms: asIs.rooms };
 }
+
+const unplacedOf = ({ drafts }: State) =>
+  new Map([...drafts].map(([key, { replicas, placed }]) => [key, replicas - placed]));
 
 const fittingUnits = (state: State, rooms: Rooms) => unitsWhere(state, fill(state, rooms), ({ fits }) => fits);
 

@@ -3,29 +3,34 @@ import { type ComputeFactory, type InstanceType, VMPool } from '#lib/api/generat
 import { apiVersionOf, type Draft, ownerReference } from '#lib/api/meta.ts';
 import { labels } from '#lib/api/names.ts';
 import { formatMiB, parseMiB } from '#lib/api/quantity.ts';
+import type { PlannedPool } from './plan-state.ts';
 import { labelValue, shapeName } from './pool-name.ts';
 import type { Size } from './sizes.ts';
 
+export interface WantedPool extends PlannedPool {
+  /** Machines of all pools of the factory on this cluster. */
+  readonly together: number;
+}
+
 export function poolSpec(
-  factory: ComputeFactory,
-  cluster: string,
-  size: Size,
-  replicas: number,
+  { metadata: { name }, spec: factory }: ComputeFactory,
+  { cluster, size, replicas, together }: WantedPool,
 ): Draft<VMPool>['spec'] {
-  const { metadata, spec } = factory.spec.template;
+  const { metadata, spec } = factory.template;
   const shape = size.instanceType
     ? { instanceType: size.instanceType }
     : { resources: { cores: size.cores, memory: formatMiB(size.memoryMiB) } };
-  return { replicas, cluster, template: { ...(metadata && { metadata }), spec: { ...spec, ...shape } } };
+  const isGang = factory.fulfilment === 'AllOrNothing' && together > 0;
+  return {
+    replicas,
+    cluster,
+    ...(isGang && { gang: { name, machines: together, timeout: factory.fulfilmentTimeout } }),
+    template: { ...(metadata && { metadata }), spec: { ...spec, ...shape } },
+  };
 }
 
-export function draftPool(
-  factory: ComputeFactory,
-  name: string,
-  cluster: string,
-  size: Size,
-  replicas: number,
-): Draft<VMPool> {
+export function draftPool(factory: ComputeFactory, name: string, wanted: WantedPool): Draft<VMPool> {
+  const { cluster, size } = wanted;
   return {
     apiVersion: apiVersionOf(VMPool),
     kind: VMPool.kind,
@@ -40,7 +45,7 @@ export function draftPool(
       },
       ownerReferences: [ownerReference(factory)],
     },
-    spec: poolSpec(factory, cluster, size, replicas),
+    spec: poolSpec(factory, wanted),
   };
 }
 

@@ -4,7 +4,7 @@ import type { Deps } from '#controllers/runtime/deps.ts';
 import { VMPool } from '#lib/api/generated/index.ts';
 import { isCode } from '#lib/std/errors.ts';
 import type { PlannedPool } from './plan-state.ts';
-import { draftPool, poolSpec } from './pool-draft.ts';
+import { draftPool, poolSpec, type WantedPool } from './pool-draft.ts';
 import { poolName, shapeName } from './pool-name.ts';
 import type { PoolView, Scope } from './scope.ts';
 import { sameSize } from './sizes.ts';
@@ -12,7 +12,7 @@ import { sameSize } from './sizes.ts';
 /** Brings the VMPools to the plan: those that shrink first, so that what they give back can be used by the others. */
 export function writePools(deps: Deps, taken: (key: string) => VMPool | undefined): Phase<Scope> {
   return async (scope, run) => {
-    const planned = scope.plan?.pools ?? [];
+    const planned = wantedPools(scope.plan?.pools ?? []);
     const steps = planned.map((pool) => ({ pool, view: viewOf(scope, pool) }));
     const growth = ({ pool, view }: (typeof steps)[number]) => pool.replicas - (view?.pool.spec.replicas ?? 0);
     for (const { pool, view } of steps.toSorted((a, b) => growth(a) - growth(b))) {
@@ -23,6 +23,12 @@ export function writePools(deps: Deps, taken: (key: string) => VMPool | undefine
     }
     return done;
   };
+}
+
+function wantedPools(planned: readonly PlannedPool[]): readonly WantedPool[] {
+  const on = Map.groupBy(planned, ({ cluster }) => cluster);
+  const together = (cluster: string) => on.get(cluster)!.reduce((sum, { replicas }) => sum + replicas, 0);
+  return planned.map((pool) => ({ ...pool, together: together(pool.cluster) }));
 }
 
 const viewOf = ({ pools }: Scope, { cluster, size }: PlannedPool) =>
@@ -36,9 +42,10 @@ async function createPool(
   { client, events }: Deps,
   taken: (key: string) => VMPool | undefined,
   { factory, pools }: Scope,
-  { cluster, size, replicas }: PlannedPool,
+  wanted: WantedPool,
   { signal }: Run,
 ): Promise<void> {
+  const { cluster, size, replicas } = wanted;
   if (replicas === 0) return;
   const own = new Map(pools.map((view) => [view.pool.metadata.name, view]));
   const name = poolName(factory, cluster, size, (candidate) => {
@@ -46,7 +53,7 @@ async function createPool(
     return taken(`${factory.metadata.namespace}/${candidate}`) && { cluster: '', size };
   });
   try {
-    await client.create(VMPool, draftPool(factory, name, cluster, size, replicas), { signal });
+    await client.create(VMPool, draftPool(factory, name, wanted), { signal });
     events.normal(
       factory,
       'ScaledUp',
@@ -67,18 +74,20 @@ async function deletePool({ client }: Deps, { pool }: PoolView, { signal }: Run)
   }
 }
 
-/** Whole spec.template and replicas; what users may add to a pool of ours (scaleIn, paused) stays. */
+/** Whole spec.template, replicas and gang; what users may add to a pool of ours (scaleIn, paused) stays. */
 async function updatePool(
   { client, events }: Deps,
   { factory }: Scope,
-  { cluster, size, replicas }: PlannedPool,
+  planned: WantedPool,
   { pool }: PoolView,
   { signal }: Run,
 ): Promise<void> {
-  const wanted = poolSpec(factory, cluster, size, replicas);
+  const { replicas } = planned;
+  const wanted = poolSpec(factory, planned);
   const { runPolicy } = pool.spec.template.spec;
   const template = { ...wanted.template, spec: { runPolicy, ...wanted.template?.spec } };
-  const spec = { ...pool.spec, replicas, template } as VMPool['spec'];
+  const { gang: _, ...kept } = pool.spec;
+  const spec = { ...kept, replicas, template, ...(wanted.gang && { gang: wanted.gang }) } as VMPool['spec'];
   if (isDeepStrictEqual(JSON.parse(JSON.stringify(spec)), pool.spec)) return;
   await client.update(VMPool, { ...pool, spec }, { signal });
   const { name } = pool.metadata;

@@ -24,9 +24,12 @@ export function nextNumber(status: MachineStatus | undefined): number {
   return Math.max(...known) + 1;
 }
 
+/** Launched with others at one time: the same for all of them. */
+export type GangLaunch = NonNullable<NonNullable<MachineStatus['attempt']>['gang']>;
+
 /** The intent, stored before anything is asked of Mesos. */
-export function intended(vm: VirtualMachine, place: Place, nowMs: number): MachineStatus {
-  const attempt = newAttempt(vm, place, nowMs, false);
+export function intended(vm: VirtualMachine, place: Place, nowMs: number, gang?: GangLaunch): MachineStatus {
+  const attempt = { ...newAttempt(vm, place, nowMs, false), ...(gang && { gang }) };
   const scheduled: ConditionDraft = {
     type: 'Scheduled',
     status: 'True',

@@ -20,6 +20,7 @@ export interface Refusal {
     | 'NoOffers'
     | 'LaunchLimit'
     | 'LaunchBackoff'
+    | 'GangIncomplete'
     | 'InsufficientCores'
     | 'InsufficientMemory'
     | 'NoMatchingHost'

@@ -9,6 +9,9 @@ import { keyOf } from '#lib/api/meta.ts';
 import { publicNamespace } from '#lib/api/names.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { adopting, enter, intended, type MachineStatus, type Place } from './attempt.ts';
+import { GangRoom } from './gang-room.ts';
+import { gangsOf } from './gangs.ts';
+import { type JointLaunch, jointLaunches } from './joint-launch.ts';
 import { limitOn } from './launch-limits.ts';
 import { launchOn } from './launcher.ts';
 import type { Refusal } from './placement.ts';
@@ -46,11 +49,13 @@ export class Placing {
   readonly #refusedMs = new Map<string, number>();
   /** Keys whose intent is being stored. */
   readonly #busy = new Set<string>();
+  readonly #gangRoom: GangRoom;
   #wake = Promise.withResolvers<void>();
 
   constructor(options: PlacingOptions) {
     this.#options = options;
     this.#world = options.world;
+    this.#gangRoom = new GangRoom(options.world.ledger, options.world.clock);
   }
 
   get hasWork(): boolean {
@@ -106,17 +111,29 @@ export class Placing {
     const strays = this.#strays();
     const isHeld = ({ metadata }: VirtualMachine) => strays.has(metadata.uid);
     const total = ledger.total();
-    const waiting = inFairOrder(this.#pending(), (tenant) => dominantShare(ledger.usageOf(tenant), total));
-    const { planned, refused, more } = planRound({
-      ...{ waiting, ledger, placement, isHeld, atOnce },
+    const pending = this.#pending();
+    const gangs = gangsOf(pending, () => this.#live());
+    this.#gangRoom.look(gangs);
+    const { planned, together, refused, more } = planRound({
+      waiting: inFairOrder(pending, (tenant) => dominantShare(ledger.usageOf(tenant), total)),
+      ...{ ledger, placement, isHeld, atOnce },
       limitOn: (member) => limitOn(member, this.#world),
+      gangs: { waiting: gangs, room: this.#gangRoom },
     });
+    const joint = jointLaunches(together, planned, this.#world);
     await Promise.all([
       ...[...this.#repairsByHost()].map(([host, keys]) => this.#repairHost(host, keys)),
-      ...[...planned].map(([host, keys]) => this.#launchHost(host, keys)),
+      ...[...planned].map(([host, keys]) => this.#launchHost(host, keys, joint)),
     ]);
     for (const [key, refusal] of refused) await this.#tellRefusal(key, refusal);
     if (more) this.wake();
+  }
+
+  #live(): readonly VirtualMachine[] {
+    const { machines, cluster } = this.#world;
+    return machines
+      .list()
+      .filter(({ status }) => status?.attempt?.cluster === cluster || status?.phase === 'Succeeded');
   }
 
   #pending(): readonly VirtualMachine[] {
@@ -140,15 +157,30 @@ export class Placing {
     return { cluster: this.#world.cluster, hostname, agentId: agent.agentId, bootId };
   }
 
-  async #launchHost(host: string, keys: readonly string[]): Promise<void> {
+  async #launchHost(host: string, keys: readonly string[], joint: ReadonlyMap<string, JointLaunch>): Promise<void> {
+    const intents = await Promise.all(keys.map((key) => this.#storeLaunch(key, host, joint.get(key))));
+    const stored = intents.filter((vm) => vm !== undefined);
+    const ready: VirtualMachine[] = [];
+    for (const vm of stored) {
+      const isOn = (await joint.get(keyOf(vm))?.decided) ?? true;
+      if (isOn) ready.push(vm);
+      else this.#options.neverSent(vm.status!.attempt!.taskID!, keyOf(vm));
+    }
+    await this.#send(host, ready);
+  }
+
+  async #storeLaunch(key: string, host: string, joint: JointLaunch | undefined): Promise<VirtualMachine | undefined> {
     const place = this.#placeOn(host);
-    const intents = await Promise.all(
-      keys.map((key) => this.#storeIntent(key, (vm) => place && intended(vm, place, this.#world.clock.now()))),
-    );
-    await this.#send(
-      host,
-      intents.filter((vm) => vm !== undefined),
-    );
+    let stored: VirtualMachine | undefined;
+    try {
+      stored = await this.#storeIntent(
+        key,
+        (vm) => place && intended(vm, place, this.#world.clock.now(), joint?.launch),
+      );
+    } finally {
+      joint?.stored(stored !== undefined);
+    }
+    return stored;
   }
 
   async #repairHost(host: string, keys: readonly string[]): Promise<void> {

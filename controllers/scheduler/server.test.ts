@@ -3,9 +3,11 @@ import { Cluster } from '#lib/api/generated/cluster.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import type { KubeObject } from '#lib/api/meta.ts';
 import { finalizers, labels } from '#lib/api/names.ts';
 import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
+import { ApiError } from '#lib/std/errors.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import type { OrphanOptions } from './orphans.ts';
@@ -381,4 +383,55 @@ describe('images', () => {
       });
     });
   });
+});
+
+describe('gangs', () => {
+  const gang = { name: 'g', machines: 3, timeout: '10m' };
+
+  async function wantGang(lab: Story): Promise<void> {
+    for (const name of ['a', 'b', 'c']) {
+      await lab.want(name, 4);
+      await lab.api.patch(VirtualMachine, { name, namespace: 'default' }, { spec: { gang } });
+    }
+  }
+
+  test('none of it is launched before all of it has room; then all of it is, on several hosts', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 8.5, 65_536);
+    await wantGang(lab);
+    lab.serve();
+    await until(async () => {
+      const scheduled = (await lab.machine('b')).status?.conditions?.find(({ type }) => type === 'Scheduled');
+      expect(scheduled?.message).toBe(
+        'lab: The 3 machines of gang g that wait need room at one time, 2 have it. For the next: 1 host: 1 short of cores (largest free 0)',
+      );
+    });
+    expect(lab.mesos.calls('ACCEPT')).toEqual([]);
+    lab.mesos.addHost('h2', 8.5, 65_536);
+    const launches = await Promise.all(['a', 'b', 'c'].map(async (name) => (await running(lab, name)).status?.attempt));
+    expect(new Set(launches.map((attempt) => attempt?.host))).toEqual(new Set(['h1', 'h2']));
+    expect(launches[0]?.gang).toMatchObject({ machines: 3 });
+    expect(new Set(launches.map((attempt) => attempt?.gang?.launch)).size).toBe(1);
+  }, 20_000);
+
+  test('nothing is sent when one intent cannot be stored: all of it waits, and is launched when it can', async () => {
+    const lab = await story();
+    for (const name of ['h1', 'h2', 'h3']) lab.mesos.addHost(name, 4.5, 65_536);
+    await wantGang(lab);
+    const { updateStatus } = lab.api;
+    let refusals = 0;
+    lab.api.updateStatus = async (kind, object) => {
+      const isIntent =
+        (object as KubeObject as VirtualMachine).status?.attempt?.number === 1 && object.metadata.name === 'b';
+      if (isIntent && ++refusals === 1) throw new ApiError('Conflict', 'Somebody was faster');
+      return await updateStatus(kind, object);
+    };
+    lab.serve();
+    await until(async () => {
+      expect((await lab.machine('a')).status?.attempts?.[0]).toMatchObject({ number: 1, proof: 'NeverSent' });
+      expect((await lab.machine('c')).status?.attempts?.[0]).toMatchObject({ number: 1, proof: 'NeverSent' });
+    });
+    for (const name of ['a', 'b', 'c']) await running(lab, name);
+    expect(lab.mesos.starts.values().toArray().flat()).toHaveLength(3);
+  }, 20_000);
 });

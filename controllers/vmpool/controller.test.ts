@@ -92,6 +92,21 @@ describe('vmPoolController', () => {
     );
   });
 
+  test('tells those that wait of how many their gang consists now, and no others', async () => {
+    const made = await world(2);
+    const gang = (machines: number) => ({ name: 'g', machines, timeout: '10m' });
+    await made.api.patch(VMPool, at, { spec: { gang: gang(2) } });
+    await rest(made);
+    await setStatus(made, 'web-0', { phase: 'Running', attempt: { number: 1, cluster: 'lab', host: 'h' } });
+    await made.api.patch(VMPool, at, { spec: { gang: gang(5) } });
+    await rest(made);
+    const told = async (name: string) => (await made.api.get(VirtualMachine, { namespace, name })).spec.gang?.machines;
+    expect([await told('web-0'), await told('web-1')]).toEqual([2, 5]);
+    await made.api.patch(VMPool, at, { spec: { gang: null } });
+    await rest(made);
+    expect(await told('web-1')).toBeUndefined();
+  });
+
   test('takes the newest first, leaves protected ones, and says when it cannot', async () => {
     const made = await world(3);
     await rest(made);

@@ -9,6 +9,7 @@ import { statusPace } from '#controllers/runtime/status-pace.ts';
 import { Host, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import type { Cache } from '#lib/client/cache.ts';
 import { timestamp } from '#lib/std/clock.ts';
+import { alignGangs } from './align-gangs.ts';
 import { ordinalIn, revisionOf } from './draft-machine.ts';
 import { factsOf } from './facts.ts';
 import { planPool } from './plan.ts';
@@ -46,7 +47,7 @@ export function vmPoolController(deps: Deps): Controller<VMPool, Scope> {
     triggers: [owned(VirtualMachine, VMPool)],
     triggerPaceMs: 200,
     load: (pool, run) => load(pool, run.nowMs),
-    phases: [obeyPause, createMachines(deps), removeMachines(deps, deletes.add), goOn, paceStatus],
+    phases: [obeyPause, createMachines(deps), removeMachines(deps, deletes.add), alignGangs(deps), goOn, paceStatus],
     summarize,
   };
 }

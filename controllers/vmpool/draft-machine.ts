@@ -58,6 +58,10 @@ export function draftMachine(pool: VMPool, ordinal: number, revision: string): D
       finalizers: [finalizers.vmCleanup],
       ownerReferences: [ownerReference(pool)],
     },
-    spec: { ...template.spec, ...(Object.keys(placement).length > 0 && { placement }) },
+    spec: {
+      ...template.spec,
+      ...(Object.keys(placement).length > 0 && { placement }),
+      ...(pool.spec.gang && { gang: pool.spec.gang }),
+    },
   };
 }

@@ -51,7 +51,7 @@ export function removeMachines({ client, events }: Deps, remember: (uid: string)
 }
 
 /** Every item is tried, also after one failed: the first failure is thrown at the end. */
-async function inParallel<T>(items: readonly T[], run: Run, act: (item: T) => Promise<void>): Promise<void> {
+export async function inParallel<T>(items: readonly T[], run: Run, act: (item: T) => Promise<void>): Promise<void> {
   const queue = [...items];
   const failures: unknown[] = [];
   const worker = async () => {

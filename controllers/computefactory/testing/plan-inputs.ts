@@ -40,6 +40,7 @@ export const input = (more: Partial<PlanInput>): PlanInput => ({
   target: 200,
   max: Number.POSITIVE_INFINITY,
   overshoot: 'AllowLast',
+  isAtomic: false,
   shapes: [flexible()],
   clusters: [cluster('a', [100, 48])],
   pools: [],

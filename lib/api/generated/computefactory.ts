@@ -21,6 +21,10 @@ export interface ComputeFactorySpec {
   };
   /** Whether one last machine may exceed the target. Default: "AllowLast". */
   readonly overshoot: 'AllowLast' | 'Never';
+  /** AllOrNothing starts what is missing only when all of it has room at one time, on one Cluster. Default: "BestEffort". */
+  readonly fulfilment: 'BestEffort' | 'AllOrNothing';
+  /** With AllOrNothing, how long room is kept for a part of it, and how long it may run in part. Default: "10m". */
+  readonly fulfilmentTimeout: string;
   /** Sizes of machines to make capacity from; each names exactly one of instanceType, cores with memory, flexible. */
   readonly shapes: readonly {
     /** Name of an InstanceType. */

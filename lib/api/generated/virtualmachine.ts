@@ -106,6 +106,15 @@ export interface VirtualMachineSpec {
   };
   /** Higher is placed first. Default: 0. */
   readonly priority: number;
+  /** Machines that start together or not at all, those of the same namespace that name it. */
+  readonly gang?: {
+    /** What all of them have in common. */
+    readonly name: string;
+    /** Of how many it consists on its Cluster. None is placed before all are there and have room at one time. */
+    readonly machines: number;
+    /** How long room is kept for a part of it, and how long it may run in part; then it is let go of for as long. Default: "10m". */
+    readonly timeout: string;
+  };
   /** Refuse deletion of this machine by name. Default: false. */
   readonly deleteProtection: boolean;
 }
@@ -139,6 +148,13 @@ export interface VirtualMachineStatus {
     readonly launched?: boolean;
     /** Boot of the host that it started under. */
     readonly bootID?: string;
+    /** It was launched together with others. */
+    readonly gang?: {
+      /** The same for all of them. */
+      readonly launch: string;
+      /** How many they are, itself included. */
+      readonly machines: number;
+    };
   };
   /** The last 5 closed attempts. */
   readonly attempts?: readonly {

@@ -128,6 +128,15 @@ export interface VMPoolSpec {
     /** Order among equals; Default is newest first. Default: "Default". */
     readonly policy: 'Default' | 'NewestFirst' | 'OldestFirst' | 'HighestOrdinal';
   };
+  /** Its machines start together or not at all, with those of other pools that name the same gang. */
+  readonly gang?: {
+    /** What all of them have in common. */
+    readonly name: string;
+    /** Of how many it consists on its Cluster. None is placed before all are there and have room at one time. */
+    readonly machines: number;
+    /** How long room is kept for a part of it, and how long it may run in part; then it is let go of for as long. Default: "10m". */
+    readonly timeout: string;
+  };
   /** No create and no delete; deletion of the pool works. Default: false. */
   readonly paused: boolean;
 }
