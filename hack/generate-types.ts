@@ -52,13 +52,14 @@ const known = new Set([
     'pattern',
   ],
   ...['minimum', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems', 'maxProperties'],
-  ...['x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-validations'],
+  ...['x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-int-or-string', 'x-kubernetes-validations'],
 ]);
 
 function printType(schema: Schema, indent: string, path: string): string {
   for (const key of Object.keys(schema))
     if (!known.has(key)) throw new Error(`Cannot print ${path}: "${key}" is not understood`);
   if (path.endsWith('.conditions')) return 'readonly Condition[]';
+  if (schema['x-kubernetes-int-or-string'] === true) return 'number | string';
   switch (schema.type) {
     case 'string':
       return schema.enum ? schema.enum.map((value) => `'${value}'`).join(' | ') : 'string';

@@ -7,8 +7,12 @@ import type { Room } from './room.ts';
 export interface Agent {
   readonly hostname: string;
   readonly agentId: string;
-  /** Connected, and not deactivated by an operator. */
+  /** Connected: its tasks can be told something. */
   readonly active: boolean;
+  /** An operator of Mesos lets nothing new start there: deactivated or drained. */
+  readonly isDeactivated: boolean;
+  /** All its tasks are ended by Mesos, or have been. */
+  readonly isDraining: boolean;
   readonly attributes: Readonly<Record<string, string>>;
   /** What is ours to use: unreserved, or reserved for our role. */
   readonly total: Room;
@@ -25,7 +29,7 @@ export function attributeLabels(attributes: readonly Attribute[] | undefined): R
 }
 
 function agentOf(
-  { agent_info, active, deactivated, total_resources }: OperatorAgent,
+  { agent_info, active, deactivated = false, drain_info, total_resources }: OperatorAgent,
   role: string,
   sinceMs: number,
 ): Agent {
@@ -33,7 +37,10 @@ function agentOf(
   return {
     hostname: agent_info.hostname,
     agentId: agent_info.id.value,
-    active: active !== false && deactivated !== true,
+    // A master calls a deactivated agent inactive, connected or not.
+    active: active !== false || deactivated,
+    isDeactivated: deactivated,
+    isDraining: drain_info !== undefined && drain_info.state !== 'UNKNOWN',
     attributes: attributeLabels(agent_info.attributes),
     total: { cpu: sumMilli(total_resources, 'cpus', ours), mem: sumMilli(total_resources, 'mem', ours) },
     sinceMs,

@@ -1,5 +1,5 @@
 /** How a machine's status reads before, during and after an attempt. Pure: (status, what happened, now) gives the next status. */
-import { type ConditionDraft, withCondition } from '#lib/api/conditions.ts';
+import { type ConditionDraft, conditionOf, withCondition } from '#lib/api/conditions.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { machineTaskId } from '#lib/api/names.ts';
 import { timestamp } from '#lib/std/clock.ts';
@@ -122,8 +122,11 @@ export function closed(vm: VirtualMachine, ending: Ending, proof: Proof, nowMs: 
     },
     { type: 'Ready', status: 'False', reason: 'Starting', message: `The last attempt ended: ${ending.reason}` },
     reconciling(true, phase),
+    ...(conditionOf(vm, 'Draining') ? [notDraining] : []),
   ]);
 }
+
+export const notDraining: ConditionDraft = { type: 'Draining', status: 'False', reason: 'NotDraining', message: '' };
 
 /** The same machine, in another phase, with these conditions. phaseTransitions tells when it came there. */
 export function enter(

@@ -49,6 +49,7 @@ export function clusterStatus(input: ClusterInput): ClusterStatus {
       ready: ready.length,
       unreachable,
       unschedulable: hosts.filter(({ host }) => host.readiness === 'Cordoned').length,
+      draining: hosts.filter(({ host }) => host.readiness === 'Draining').length,
     },
     ...totals(hosts, input.executorShare),
     free: cluster.spec.unschedulable ? [] : freeBuckets(ready),

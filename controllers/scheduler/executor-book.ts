@@ -82,6 +82,14 @@ export class ExecutorBook {
     if (old) this.#facts.set(hostname, { ...old, inventory: undefined, lostMs: nowMs });
   }
 
+  /** The executor has seen that this domain is absent: its last inventory is older than that. */
+  absent(hostname: string, uid: string): void {
+    const old = this.#facts.get(hostname);
+    if (!old?.inventory?.uids.has(uid)) return;
+    const uids = new Map([...old.inventory.uids].filter(([known]) => known !== uid));
+    this.#facts.set(hostname, { ...old, inventory: { ...old.inventory, uids } });
+  }
+
   remove(hostname: string): void {
     this.#facts.delete(hostname);
   }

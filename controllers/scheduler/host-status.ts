@@ -1,9 +1,12 @@
 /** How a Host reads: pure, from what Mesos, the ledger and the executor say. */
-import { type ConditionDraft, withCondition } from '#lib/api/conditions.ts';
+import { withConditions } from '#lib/api/conditions.ts';
 import type { Host } from '#lib/api/generated/host.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import type { Agent } from './agents.ts';
-import { type ExecutorFact, isAlive } from './executor-book.ts';
+import type { HostDrain, Window } from './drain.ts';
+import type { Left } from './drains.ts';
+import type { ExecutorFact } from './executor-book.ts';
+import { conditionsOf, standingOf } from './host-conditions.ts';
 import type { HostView } from './ledger.ts';
 import { guestSizeOf } from './overhead.ts';
 import { minus, type Room } from './room.ts';
@@ -13,6 +16,19 @@ export interface HostInput {
   readonly agent: Agent | undefined;
   readonly executor: ExecutorFact | undefined;
   readonly view: HostView | undefined;
+  readonly drain: HostDrain | undefined;
+  /** Machines that are not proven gone, those that hold a drain up first. */
+  readonly left: readonly Left[];
+  /** Planned maintenance that is not over. */
+  readonly window: Window | undefined;
+  /** It begins too soon for a new machine. */
+  readonly soon: boolean;
+  /** How long before it the host is emptied. */
+  readonly noticeMs: number;
+  /** Left alone after failures, until then (milliseconds since 1970). */
+  readonly suspect: { readonly failures: number; readonly reason: string; readonly until: number } | undefined;
+  /** Failures since the last launch that went well. */
+  readonly score: number;
   /** uids of our domains there that no machine claims. */
   readonly strays: number;
   readonly executorShare: Room;
@@ -24,71 +40,34 @@ type HostStatus = NonNullable<Host['status']>;
 
 export function hostStatus(input: HostInput): HostStatus {
   const { host, agent, executor, view } = input;
-  const old = host.status ?? {};
-  const reachable = agent?.active === true;
-  const inventoried = view?.host.readiness !== 'NotInventoried';
-  const drafts = conditionDrafts(input, reachable, inventoried);
+  const { drain: _, maintenance: __, ...old } = host.status ?? {};
   const generation = host.metadata.generation ?? 1;
-  const conditions = drafts.reduce(
-    (list, draft) => withCondition(list, draft, generation, input.nowMs),
-    old.conditions ?? [],
-  );
   return {
     ...old,
     observedGeneration: generation,
-    conditions,
-    displayStatus: !reachable
-      ? 'Unreachable'
-      : host.spec.unschedulable
-        ? 'Cordoned'
-        : inventoried
-          ? 'Ready'
-          : 'NotInventoried',
+    conditions: withConditions(old.conditions ?? [], conditionsOf(input), generation, input.nowMs),
+    displayStatus: standingOf(input).word,
     ...(agent ? { agentID: agent.agentId, labels: { ...agent.attributes, ...host.spec.labels } } : {}),
     ...(view ? sizes(view, input.executorShare) : {}),
     ...(executor ? executorFields(executor, input) : {}),
+    ...drainFields(input),
+    score: input.score,
   };
 }
 
-function conditionDrafts(
-  { executor, monotonicMs, host }: HostInput,
-  reachable: boolean,
-  inventoried: boolean,
-): ConditionDraft[] {
-  const alive = isAlive(executor, monotonicMs);
-  const ready = reachable && inventoried && !host.spec.unschedulable;
-  const why = !reachable ? 'Unreachable' : host.spec.unschedulable ? 'Cordoned' : 'HostNotInventoried';
-  return [
-    reachable
-      ? {
-          type: 'Reachable',
-          status: 'True',
-          reason: 'AgentRegistered',
-          message: 'Its Mesos agent is registered and active',
-        }
-      : {
-          type: 'Reachable',
-          status: 'False',
-          reason: 'AgentUnreachable',
-          message: 'No active Mesos agent has this host name',
-        },
-    inventoried
-      ? {
-          type: 'Inventoried',
-          status: 'True',
-          reason: alive ? 'HeartbeatOK' : 'NothingOfOurs',
-          message: 'What runs there is known',
-        }
-      : {
-          type: 'Inventoried',
-          status: 'False',
-          reason: 'ExecutorLost',
-          message: 'Machines there wait to be adopted; nothing new starts',
-        },
-    ready
-      ? { type: 'Ready', status: 'True', reason: 'Ready', message: 'Machines can start there' }
-      : { type: 'Ready', status: 'False', reason: why, message: 'Nothing new starts there' },
-  ];
+const examplesMax = 10;
+
+function drainFields({ host, drain, left, window }: HostInput): Partial<HostStatus> {
+  const end = window && Number.isFinite(window.endMs) ? { end: timestamp(window.endMs) } : {};
+  const maintenance = window && { start: timestamp(window.startMs), ...end };
+  const agentDrained = host.status?.drain?.agentDrained === true ? { agentDrained: true } : {};
+  const deadline = drain?.deadlineMs === undefined ? {} : { deadline: timestamp(drain.deadlineMs) };
+  const examples = left.slice(0, examplesMax).map(({ machine, why }) => ({ machine, why: why.slice(0, 512) }));
+  const progress = drain && { cause: drain.cause, ...deadline, left: left.length, examples };
+  return {
+    ...(maintenance && { maintenance }),
+    ...((progress || host.status?.drain?.agentDrained) && { drain: { ...progress, ...agentDrained } }),
+  };
 }
 
 function sizes(view: HostView, share: Room): Partial<HostStatus> {

@@ -7,6 +7,7 @@ import { consoleSecretName, group, hostObjectName, systemNamespace } from '#lib/
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { OperatorClient } from '#mesos/operator.ts';
 import type { Agent } from './agents.ts';
+import { drainOf, leftOn, noticeMs } from './drains.ts';
 import { isAlive } from './executor-book.ts';
 import { hostStatus } from './host-status.ts';
 import type { LedgerHost } from './ledger.ts';
@@ -19,10 +20,22 @@ const newsPaceMs = 1_000;
 /** Figures of a host change with every machine, and machines come and go by the dozen: figures wait for those that follow. */
 const figuresWaitMs = 5_000;
 
+export interface HostsOptions {
+  readonly world: World;
+  readonly operator: OperatorClient;
+  /** It came, went, or has another agent. */
+  readonly onChanged: (hostname: string) => void;
+  /** It is to be emptied from now on, or in another way, or no longer. */
+  readonly onDrain: (hostname: string) => void;
+}
+
 export class Hosts {
   readonly #world: World;
   readonly #operator: OperatorClient;
   readonly #onChanged: (hostname: string) => void;
+  readonly #onDrain: (hostname: string) => void;
+  /** Host -> the drain that its machines were last told of. */
+  readonly #drains = new Map<string, string>();
   readonly #writtenMs = new Map<string, number>();
   /** Since when figures have waited to be written. */
   readonly #figuresSinceMs = new Map<string, number>();
@@ -31,10 +44,11 @@ export class Hosts {
   readonly #dirty = new Set<string>();
   #refreshing: Promise<void> | undefined;
 
-  constructor(world: World, operator: OperatorClient, onChanged: (hostname: string) => void) {
+  constructor({ world, operator, onChanged, onDrain }: HostsOptions) {
     this.#world = world;
     this.#operator = operator;
     this.#onChanged = onChanged;
+    this.#onDrain = onDrain;
   }
 
   /** Asks the master for its agents. Calls made meanwhile share the answer of one more request at most. */
@@ -67,6 +81,7 @@ export class Hosts {
   update(hostname: string): void {
     const { agents, ledger } = this.#world;
     this.touch(hostname);
+    this.#noticeDrain(hostname);
     const agent = agents.get(hostname);
     if (agent) {
       ledger.setHost(this.#ledgerHost(agent));
@@ -74,6 +89,15 @@ export class Hosts {
     }
     const view = ledger.view(hostname);
     if (view) ledger.setHost({ ...view.host, readiness: 'Unreachable' });
+  }
+
+  /** A drain may begin by time alone, or by an operator's word to Mesos: then its machines are to be looked at. */
+  #noticeDrain(hostname: string): void {
+    const drain = JSON.stringify(drainOf(this.#world, hostname));
+    if (drain === this.#drains.get(hostname)) return;
+    if (drain === undefined) this.#drains.delete(hostname);
+    else this.#drains.set(hostname, drain);
+    this.#onDrain(hostname);
   }
 
   #ledgerHost(agent: Agent): LedgerHost {
@@ -89,13 +113,14 @@ export class Hosts {
     };
   }
 
-  #readiness({ hostname, active }: Agent): LedgerHost['readiness'] {
+  #readiness({ hostname, active, isDeactivated }: Agent): LedgerHost['readiness'] {
     const { hosts, clusters, executors, cluster, clock } = this.#world;
     const host = hosts.get(hostObjectName(cluster, hostname));
     const executor = executors.get(hostname);
     if (!active) return 'Unreachable';
-    if (this.#world.suspects.isSuspect(hostname, clock.monotonic())) return 'Suspect';
-    if (host?.spec.unschedulable || clusters.get(cluster)?.spec.unschedulable) return 'Cordoned';
+    if (drainOf(this.#world, hostname)) return 'Draining';
+    if (this.#world.suspects.suspect(hostname)) return 'Suspect';
+    if (isDeactivated || host?.spec.unschedulable || clusters.get(cluster)?.spec.unschedulable) return 'Cordoned';
     if (isAlive(executor, clock.monotonic()) && executor.inventory) return 'Ready';
     const hadExecutor = executor !== undefined || host?.status?.bootID !== undefined;
     return hadExecutor ? 'Unproven' : 'Ready';
@@ -128,7 +153,7 @@ export class Hosts {
   }
 
   async #writeStatus(host: Host, strays: number): Promise<void> {
-    const { agents, client, clusters, clock, executors, ledger, cluster } = this.#world;
+    const { agents, client, clusters, clock, executors, ledger, cluster, suspects } = this.#world;
     const { hostname } = host.spec;
     const monotonicMs = clock.monotonic();
     const status = hostStatus({
@@ -136,6 +161,13 @@ export class Hosts {
       agent: agents.get(hostname),
       executor: executors.get(hostname),
       view: ledger.view(hostname),
+      drain: drainOf(this.#world, hostname),
+      left: leftOn(this.#world, hostname),
+      window: undefined,
+      soon: false,
+      noticeMs: noticeMs(this.#world),
+      suspect: suspects.suspect(hostname),
+      score: suspects.score(hostname),
       strays,
       executorShare: executorShare(clusters.get(cluster)!.spec.executor),
       nowMs: clock.now(),

@@ -3,6 +3,7 @@ import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { MachinePhase, MachineStatus } from './attempt.ts';
 import { memberOf } from './member.ts';
 import type { Attempt } from './proof.ts';
+import { faultOf } from './suspects.ts';
 import { groupOf } from './tallies.ts';
 import type { World } from './world.ts';
 
@@ -25,17 +26,14 @@ export function cameToNothing(
   const row = closed.attempts?.at(-1);
   const group = groupOf(memberOf(vm));
   const nowMs = clock.monotonic();
-  const isRefused = tasks.get(attempt.taskID ?? '')?.state === 'TASK_ERROR';
+  const task = tasks.get(attempt.taskID ?? '');
+  const isRefused = task?.state === 'TASK_ERROR';
+  const fault = row && faultOf(row, task?.reason);
   const isFailure = row?.outcome === 'Failed' && row.class !== 'User' && !wasUp(vm, attempt);
   const last = `${vm.metadata.name} on host ${attempt.host}: ${closed.lastTermination?.message || row?.reason}`;
   // A group that fails everywhere takes back what was held against hosts because of it.
   if ((isFailure || isRefused) && breakers.failed(group, last, nowMs)) suspects.clear(group);
-  else if (isHostsFault(row)) suspects.failed(attempt.host ?? '', group, nowMs);
-}
-
-function isHostsFault(row: NonNullable<MachineStatus['attempts']>[number] | undefined): boolean {
-  if (row?.outcome === 'Dropped') return row.proof !== 'NeverSent';
-  return row?.outcome === 'Failed' && row.class === 'Infrastructure';
+  else if (fault !== undefined) suspects.failed(attempt.host ?? '', group, fault);
 }
 
 function wasUp({ status }: VirtualMachine, { since }: Attempt): boolean {

@@ -12,7 +12,14 @@ import { least, minus, noRoom, plus, type Room } from './room.ts';
 import { type Member, type Seat, Tallies } from './tallies.ts';
 
 /** Why nothing new may start on a host, whatever room it has. Ready: nothing stands against it. */
-export type Readiness = 'Ready' | 'Cordoned' | 'NotInventoried' | 'Unreachable' | 'Suspect';
+export type Readiness =
+  | 'Ready'
+  | 'Cordoned'
+  | 'Draining'
+  | 'Maintenance'
+  | 'NotInventoried'
+  | 'Unreachable'
+  | 'Suspect';
 
 export interface LedgerHost {
   readonly hostname: string;

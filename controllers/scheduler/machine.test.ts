@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { Heartbeat, MachineReport } from '#lib/api/messages.ts';
+import { encodeData } from '#mesos/bytes.ts';
 import type { TaskStatus } from '#mesos/types.ts';
 import { adopting, intended, type MachineStatus, nextNumber } from './attempt.ts';
+import type { Eviction } from './drain.ts';
 import { type ExecutorFact, nextExecutor } from './executor-book.ts';
 import { decide, type Moment } from './machine.ts';
 import { specOrder } from './orders.ts';
@@ -216,5 +218,82 @@ describe('what the spec says of power', () => {
     ['Once', 'On', undefined],
   ] as const)('%s, and it is %s', (runPolicy, power, id) => {
     expect(specOrder(settled(runPolicy, power))?.id).toBe(id);
+  });
+});
+
+describe('a machine that is to leave its host', () => {
+  const eviction: Eviction = {
+    ...{ reason: 'HostDrain', state: 'Evicting', message: 'The host is drained', deadlineMs: undefined },
+    ...{ graceMs: undefined, againMs: undefined },
+  };
+  const inform = evidence({ began: true, task: task('TASK_RUNNING'), executor: executor([report()]) });
+  const ends = (state: TaskStatus['state'], termination: object, more: Partial<TaskStatus> = {}) =>
+    evidence({
+      began: true,
+      task: task(state, {
+        source: 'SOURCE_EXECUTOR',
+        data: encodeData({ domainAbsent: true, ...termination }),
+        ...more,
+      }),
+    });
+  const killed = { class: 'User', reason: 'Killed', message: 'Killed as ordered' };
+  const lookFor = (vm: VirtualMachine, given: Evidence, wanted?: Eviction) =>
+    decide(vm, vm.status!.attempt!, given, moment, wanted);
+
+  test('says so while it waits, and is not touched', () => {
+    const { status, kill, againMs } = lookFor(runningNow(), inform, { ...eviction, state: 'Waiting', againMs: 500 });
+    expect({ kill, againMs }).toEqual({ kill: false, againMs: 500 });
+    expect(status).toMatchObject({ displayStatus: 'Running', attempt: { drain: { state: 'Waiting' } } });
+    expect(status.conditions).toContainEqual(
+      expect.objectContaining({ type: 'Draining', status: 'False', reason: 'Waiting' }),
+    );
+  });
+
+  test('is killed with its grace, and its end is nobody’s failure', () => {
+    const vm = runningNow();
+    const { status, kill, graceMs, soft } = lookFor(vm, inform, { ...eviction, graceMs: 7 });
+    expect({ kill, graceMs, soft }).toEqual({ kill: true, graceMs: 7, soft: false });
+    expect(status).toMatchObject({ displayStatus: 'Draining', phase: 'Running' });
+    const ended = lookFor({ ...vm, status }, ends('TASK_KILLED', killed), eviction);
+    expect(ended.status).toMatchObject({
+      attempts: [{ outcome: 'Killed', class: 'Preempted', reason: 'HostDrain', proof: 'ExecutorSawNoDomain' }],
+      lastTermination: { message: 'The host is drained' },
+    });
+    expect(ended.status.conditions).toContainEqual(
+      expect.objectContaining({ type: 'Draining', status: 'False', reason: 'NotDraining' }),
+    );
+  });
+
+  test('reads as before when the drain is taken back in time', () => {
+    const vm = runningNow();
+    const { status } = lookFor(vm, inform, { ...eviction, state: 'Waiting' });
+    const { status: after, kill } = lookFor({ ...vm, status }, inform);
+    expect(kill).toBe(false);
+    expect(after.attempt).toEqual(vm.status?.attempt);
+  });
+
+  test('is not asked to go while it is being deleted, and its end is the user’s', () => {
+    const vm = { ...runningNow(), metadata: machine({}, true).metadata };
+    expect(lookFor(vm, inform, { ...eviction, state: 'Waiting' })).toMatchObject({ kill: true });
+    expect(lookFor(vm, ends('TASK_KILLED', killed), eviction).status.attempts?.at(-1)?.class).toBe('User');
+  });
+
+  test.each([
+    ['by Mesos, which drains the agent', 'REASON_AGENT_DRAINING', 'PartnerReclaim'],
+    ['by an agent of before v1', 'REASON_SLAVE_DRAINING', 'PartnerReclaim'],
+    ['by somebody else', undefined, 'Killed'],
+  ])('killed %s was preempted', (_name, reason, expected) => {
+    const given = ends('TASK_KILLED', killed, reason === undefined ? {} : { reason });
+    expect(lookFor(runningNow(), given).status.attempts?.at(-1)).toMatchObject({
+      class: 'Preempted',
+      reason: expected,
+    });
+  });
+
+  test('a guest that ended meanwhile has ended by itself', () => {
+    const vm = runningNow();
+    const { status } = lookFor(vm, inform, eviction);
+    const given = ends('TASK_FINISHED', { class: 'Guest', reason: 'GuestShutdown', message: '' });
+    expect(lookFor({ ...vm, status }, given, eviction).status.attempts?.at(-1)).toMatchObject({ class: 'Guest' });
   });
 });

@@ -2,9 +2,10 @@
  * What is to be done about one machine with a live attempt: pure, from the object as stored and everything that is known, whatever
  * happened before. Drivers carry it out (machines.ts).
  */
-import type { ConditionDraft } from '#lib/api/conditions.ts';
+import { type ConditionDraft, conditionOf } from '#lib/api/conditions.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { MachineReport } from '#lib/api/messages.ts';
+import { timestamp } from '#lib/std/clock.ts';
 import {
   closed,
   type Ending,
@@ -12,8 +13,10 @@ import {
   launchConditions,
   type MachinePhase,
   type MachineStatus,
+  notDraining,
   reconciling,
 } from './attempt.ts';
+import type { Eviction } from './drain.ts';
 import { isAlive, isSilent } from './executor-book.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd } from './proof.ts';
 import type { TaskFact } from './task-book.ts';
@@ -32,6 +35,8 @@ export interface Decision {
   /** The attempt is closed. */
   readonly ended: boolean;
   readonly kill: boolean;
+  /** With a KILL: from the power button to the power cut, if that is less than the machine's own. */
+  readonly graceMs: number | undefined;
   readonly repair: Repair | undefined;
   /** Look again after this, whatever happens; a host that falls silent is told of by itself (silences.ts). */
   readonly againMs: number | undefined;
@@ -45,39 +50,65 @@ export interface Moment {
   readonly listeningSinceMs: number;
 }
 
-/** `vm.status.attempt` must be there. */
-export function decide(vm: VirtualMachine, attempt: Attempt, evidence: Evidence, moment: Moment): Decision {
+/** `vm.status.attempt` must be there. `wanted` elsewhere: the machine is to leave its host. */
+export function decide(
+  vm: VirtualMachine,
+  attempt: Attempt,
+  evidence: Evidence,
+  moment: Moment,
+  wanted?: Eviction,
+): Decision {
   const proof = proofOfEnd(vm.metadata.uid, attempt, evidence);
   if (proof) {
-    const status = closed(vm, endingOf(vm, evidence.task, proof), proof, moment.nowMs);
-    return { status, soft: false, ended: true, kill: false, repair: undefined, againMs: undefined };
+    const status = closed(vm, endingOf(vm, attempt, evidence.task, proof), proof, moment.nowMs);
+    const nothing = { kill: false, graceMs: undefined, repair: undefined, againMs: undefined };
+    return { status, soft: false, ended: true, ...nothing };
   }
   const deadMs = deadSince(attempt, evidence);
   const deleting = vm.metadata.deletionTimestamp !== undefined;
-  const { status, soft } = followed(vm, attempt, evidence, moment, deadMs !== undefined);
+  const eviction = deleting ? undefined : wanted;
+  const { status, soft } = followed(vm, attempt, evidence, moment, deadMs !== undefined, eviction);
+  const isUnwanted = deleting || eviction?.state === 'Evicting';
   return {
     status,
     soft,
     ended: false,
     // An adopting task is killed only once its executor has it: taken out of a queue it would prove nothing.
-    kill: deleting && deadMs === undefined && (!attempt.adopted || evidence.task?.executorSpoke === true),
+    kill: isUnwanted && deadMs === undefined && (!attempt.adopted || evidence.task?.executorSpoke === true),
+    graceMs: eviction?.graceMs,
     repair: deadMs === undefined ? undefined : repairFor(vm.metadata.uid, attempt, evidence, moment, deadMs),
-    againMs: deadMs === undefined ? undefined : 2000,
+    againMs: deadMs === undefined ? eviction?.againMs : 2000,
   };
 }
 
-function endingOf(vm: VirtualMachine, task: TaskFact | undefined, proof: Proof): Ending {
+function endingOf(vm: VirtualMachine, attempt: Attempt, task: TaskFact | undefined, proof: Proof): Ending {
   const message = task?.termination?.message ?? task?.message ?? '';
   if (proof === 'NeverSent' || proof === 'NeverRan')
     return { outcome: 'Dropped', class: 'Infrastructure', reason: 'LaunchDropped', message };
   const outcome = task?.state === 'TASK_FINISHED' ? 'Finished' : task?.state === 'TASK_KILLED' ? 'Killed' : 'Failed';
+  const isDeleted = vm.metadata.deletionTimestamp !== undefined;
+  const preemption = isDeleted ? undefined : preemptionOf(attempt, task);
+  if (preemption) {
+    const why = attempt.drain ? (conditionOf(vm, 'Draining')?.message ?? message) : message;
+    return { outcome: task?.state === 'TASK_KILLED' ? 'Killed' : 'Lost', class: 'Preempted', reason: preemption, message: why };
+  }
   if (task?.termination) {
     const { class: by, reason } = task.termination;
     return { outcome, class: by, reason, message };
   }
-  if (vm.metadata.deletionTimestamp !== undefined)
-    return { outcome: 'Killed', class: 'User', reason: 'Deleted', message };
+  if (isDeleted) return { outcome: 'Killed', class: 'User', reason: 'Deleted', message };
   return { outcome: 'Lost', class: 'Infrastructure', reason: 'HostLost', message };
+}
+
+/** REASON_SLAVE_DRAINING is the name of the time before v1, which agents still use. */
+const agentDraining = new Set(['REASON_AGENT_DRAINING', 'REASON_SLAVE_DRAINING']);
+
+/** The reason word if it was stopped for its room: on our word, or killed on nobody's that we know. */
+function preemptionOf({ drain }: Attempt, task: TaskFact | undefined): string | undefined {
+  if (task?.state === 'TASK_FINISHED' || task?.termination?.class === 'Guest') return undefined;
+  if (drain?.state === 'Evicting') return drain.reason;
+  if (task?.state !== 'TASK_KILLED') return undefined;
+  return agentDraining.has(task.reason ?? '') ? 'PartnerReclaim' : 'Killed';
 }
 
 function repairFor(
@@ -104,6 +135,7 @@ function followed(
   evidence: Evidence,
   moment: Moment,
   dead: boolean,
+  eviction: Eviction | undefined,
 ): { readonly status: MachineStatus; readonly soft: boolean } {
   const report = reportOf(vm, attempt, evidence);
   const before = vm.status!;
@@ -118,13 +150,31 @@ function followed(
   const bootID = attempt.bootID ?? (report === undefined ? undefined : evidence.executor?.heartbeat.bootId);
   const known: MachineStatus = {
     ...before,
-    attempt: bootID === undefined ? attempt : { ...attempt, bootID },
+    attempt: { ...attemptNow(attempt, eviction), ...(bootID === undefined ? {} : { bootID }) },
     ...(report === undefined ? {} : reportedFields(before, report)),
   };
-  const status = enter(known, vm, phase, moment.nowMs, drafts);
+  const entered = enter(known, vm, phase, moment.nowMs, [...drafts, ...drainingCondition(vm, eviction)]);
+  const isLeaving = eviction?.state === 'Evicting' && away === undefined;
+  const status = isLeaving ? { ...entered, displayStatus: 'Draining' } : entered;
+  if (attempt.drain?.state !== eviction?.state) return { status, soft: false };
   // The executor's own report of a machine that runs follows TASK_RUNNING within a tenth of a second: both are one write.
   const reportFollows = phase === 'Running' && report === undefined && evidence.executor?.lostMs === undefined;
   return { status, soft: softPhases.has(phase) || reportFollows };
+}
+
+function attemptNow({ drain: _, ...attempt }: Attempt, eviction: Eviction | undefined): Attempt {
+  if (!eviction) return attempt;
+  const { reason, state, deadlineMs } = eviction;
+  return { ...attempt, drain: { reason, state, ...(deadlineMs !== undefined && { deadline: timestamp(deadlineMs) }) } };
+}
+
+/** Only on machines that were ever to leave a host: on all others it would be written for nothing. */
+function drainingCondition(vm: VirtualMachine, eviction: Eviction | undefined): readonly ConditionDraft[] {
+  const type = 'Draining';
+  if (eviction?.state === 'Evicting')
+    return [{ type, status: 'True', reason: eviction.reason, message: eviction.message }];
+  if (eviction) return [{ type, status: 'False', reason: 'Waiting', message: eviction.message }];
+  return conditionOf(vm, type) ? [notDraining] : [];
 }
 
 /** Passed through in seconds, on the way to something else. */

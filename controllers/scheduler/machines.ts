@@ -11,6 +11,8 @@ import { annotations, hostObjectName } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { MachineStatus } from './attempt.ts';
+import { evictionOf } from './drain.ts';
+import { drainOf } from './drains.ts';
 import { cameToNothing, cameUp, isStarting } from './launch-outcome.ts';
 import { type Decision, decide, type Moment, type Repair } from './machine.ts';
 import { memberOf } from './member.ts';
@@ -105,7 +107,9 @@ export class Machines {
     const taskId = attempt.taskID ?? '';
     const acks = tasks.pendingAcks(taskId);
     const moment = this.#moment();
-    const decision = decide(vm, attempt, this.#evidence(vm, attempt), moment);
+    const drain = drainOf(this.#world, attempt.host ?? '');
+    const eviction = drain && evictionOf(vm, attempt, drain, moment.nowMs);
+    const decision = decide(vm, attempt, this.#evidence(vm, attempt), moment, eviction);
     const standing = isStarting(decision.status.phase) ? 'Starting' : 'Started';
     ledger.occupy(vm.metadata.uid, attempt.host ?? '', askOf(vm), memberOf(vm), standing);
     const waitMs = this.#softWaitMs(key, vm, decision, moment);
@@ -115,7 +119,7 @@ export class Machines {
     if (decision.status.phase === 'Running' && vm.status?.phase !== 'Running') cameUp(this.#world, vm, attempt);
     if (decision.ended) return this.#ended(key, vm, attempt);
     if (decision.againMs !== undefined) this.#queue.addAfter(key, decision.againMs);
-    if (decision.kill) await this.#kill(key, attempt);
+    if (decision.kill) await this.#kill(key, attempt, decision.graceMs);
     if (decision.repair) await this.#repair(vm, attempt, decision.repair);
     else this.#options.onLive(vm);
   }
@@ -125,6 +129,8 @@ export class Machines {
     const closed = this.#world.machines.get(key)?.status;
     this.#world.log.info('Attempt closed', { machine: key, taskId, proof: closed?.attempts?.at(-1)?.proof });
     if (closed) cameToNothing(this.#world, vm, attempt, closed);
+    if (closed?.attempts?.at(-1)?.proof === 'ExecutorSawNoDomain')
+      this.#world.executors.absent(attempt.host ?? '', vm.metadata.uid);
     this.#world.ledger.release(vm.metadata.uid);
     this.#world.tasks.forget(taskId);
     this.#neverSent.delete(taskId);
@@ -184,7 +190,7 @@ export class Machines {
   }
 
   /** A KILL may be lost on every leg: again until there is proof. */
-  async #kill(key: string, attempt: Attempt): Promise<void> {
+  async #kill(key: string, attempt: Attempt, graceMs: number | undefined): Promise<void> {
     const { clock, random } = this.#world;
     const taskId = attempt.taskID!;
     const state = this.#kills.get(taskId) ?? { failures: 0, nextMs: 0 };
@@ -193,10 +199,10 @@ export class Machines {
       state.failures++;
       state.nextMs = nowMs + backoffMs(state.failures, killRetry, random);
       this.#kills.set(taskId, state);
-      await this.#world.call({
-        type: 'KILL',
-        kill: { task_id: { value: taskId }, agent_id: { value: attempt.agentID! } },
-      });
+      const policy =
+        graceMs === undefined ? {} : { kill_policy: { grace_period: { nanoseconds: Math.round(graceMs) * 1e6 } } };
+      const ids = { task_id: { value: taskId }, agent_id: { value: attempt.agentID! } };
+      await this.#world.call({ type: 'KILL', kill: { ...ids, ...policy } });
     }
     this.#queue.addAfter(key, Math.max(100, state.nextMs - nowMs));
   }

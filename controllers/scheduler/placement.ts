@@ -184,6 +184,8 @@ function countRefusals(views: readonly HostView[], question: Question): Refusal 
     NotInventoried: 'not inventoried',
     Suspect: 'suspect',
     Unreachable: 'unreachable',
+    Maintenance: 'soon to be in maintenance',
+    Draining: 'draining',
     Cordoned: 'cordoned',
     Selector: 'without the labels asked for',
   };

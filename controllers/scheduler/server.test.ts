@@ -1,103 +1,13 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Cluster } from '#lib/api/generated/cluster.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { KubeObject } from '#lib/api/meta.ts';
-import { finalizers, labels } from '#lib/api/names.ts';
-import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
-import { systemClock } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
-import { silentLog } from '#lib/std/log.ts';
-import { systemRandom } from '#lib/std/random.ts';
 import type { OrphanOptions } from './orphans.ts';
-import { runClusterServer } from './server.ts';
 import { FakeMesos } from './testing/fake-mesos.ts';
-
-const open: AsyncDisposable[] = [];
-afterEach(async () => {
-  for (const resource of open.splice(0).reverse()) await resource[Symbol.asyncDispose]();
-});
-
-interface Story {
-  readonly api: MemoryApi;
-  readonly mesos: FakeMesos;
-  machine(name: string): Promise<VirtualMachine>;
-  /** Creates a machine that the virtualmachine controller has made ready to be placed. */
-  want(name: string, cores: number, hostSelector?: Record<string, string>): Promise<VirtualMachine>;
-  /** Starts the cluster server; dispose of it to stop it. */
-  serve(orphans?: OrphanOptions): AsyncDisposable;
-}
-
-const api = 'computefactory.io/v1alpha1';
-
-async function story(): Promise<Story> {
-  const client = memoryClient();
-  const mesos = await FakeMesos.start();
-  open.push(mesos);
-  await client.create(Cluster, {
-    ...{ apiVersion: api, kind: 'Cluster', metadata: { name: 'lab' } },
-    spec: {
-      ...{ masters: [mesos.origin], role: 'computefactory', failoverTimeout: '168h', unschedulable: false },
-      executor: { command: '/bin/factory-executor', cores: '0.5', memory: '512Mi' },
-    },
-  });
-  return {
-    api: client,
-    mesos,
-    machine: (name) => client.get(VirtualMachine, { name, namespace: 'default' }),
-    want: (name, cores, hostSelector) => want(client, name, cores, hostSelector),
-    serve(orphans) {
-      const server = serve(client, orphans);
-      open.push(server);
-      return server;
-    },
-  };
-}
-
-async function want(client: MemoryApi, name: string, cores: number, hostSelector?: Record<string, string>) {
-  const vm = await client.create(VirtualMachine, {
-    ...{ apiVersion: api, kind: 'VirtualMachine' },
-    metadata: { name, namespace: 'default', finalizers: [finalizers.vmCleanup], labels: { [labels.pool]: 'p' } },
-    spec: {
-      ...{ runPolicy: 'Always', image: { name: 'debian' }, resources: { cores, memory: '1Gi' }, priority: 0 },
-      ...{ terminationGracePeriod: '60s', deleteProtection: false },
-      ...(hostSelector ? { placement: { hostSelector: { matchLabels: hostSelector } } } : {}),
-    },
-  });
-  const instanceType = { cores, memory: '1Gi' };
-  return await client.updateStatus(VirtualMachine, {
-    ...vm,
-    status: { phase: 'Scheduling', instanceType, conditions: [] },
-  });
-}
-
-function serve(client: MemoryApi, orphans?: OrphanOptions, cluster = 'lab'): AsyncDisposable {
-  const abort = new AbortController();
-  const options = { client, clock: systemClock, random: systemRandom, log: silentLog, ...(orphans ? { orphans } : {}) };
-  const running = runClusterServer({ ...options, cluster, installation: 'installation-1' }, abort.signal);
-  running.catch((error: unknown) => expect.fail(`The cluster server ended: ${String(error)}`));
-  return {
-    async [Symbol.asyncDispose]() {
-      abort.abort();
-      await running;
-    },
-  };
-}
-
-const patient = { timeout: 8000, interval: 20 };
-const until = (check: () => Promise<void> | void) =>
-  expect
-    .poll(async () => {
-      await check();
-      return 'so';
-    }, patient)
-    .toBe('so');
-
-async function running({ machine }: Story, name: string): Promise<VirtualMachine> {
-  await expect.poll(async () => (await machine(name)).status?.phase, patient).toBe('Running');
-  return await machine(name);
-}
+import { api, open, patient, running, type Story, serve, story, until } from './testing/story.ts';
 
 describe('placing and running', () => {
   test('a machine runs, with few writes, under a framework id that was stored first', async () => {

@@ -142,7 +142,12 @@ class ClusterServer {
     });
     this.#imports = new Imports(world, mayLaunch);
     this.#silences = new Silences(world);
-    this.#hosts = new Hosts(world, operator, (hostname) => this.#hostChanged(hostname));
+    this.#hosts = new Hosts({
+      world,
+      operator,
+      onChanged: (hostname) => this.#hostChanged(hostname),
+      onDrain: (hostname) => this.#machines.dueOnHost(hostname),
+    });
     this.#orphans = new Orphans(world, options.orphans ?? defaultOrphanOptions);
     this.#offers = offerKeeper(
       world,
@@ -194,7 +199,7 @@ class ClusterServer {
       agents: new AgentBook(cluster.spec.role),
       ledger,
       placement,
-      suspects: new Suspects(),
+      suspects: new Suspects(clock),
       breakers: new Breakers(),
       call: (call) => this.#call(call),
       tell: (hostname, message) => this.#tell(hostname, encodeData(message)),
@@ -324,6 +329,7 @@ class ClusterServer {
   #machineChanged(key: string, vm: VirtualMachine): void {
     // Out of sight: gone, or another cluster's. That proves nothing about its task, but nothing else would take it off the books again.
     if (this.#world.machines.byUid(vm.metadata.uid) === undefined) this.#world.ledger.release(vm.metadata.uid);
+    if (vm.status?.attempt?.drain) this.#hosts.touch(vm.status.attempt.host ?? '');
     this.#machines.due(key);
   }
 

@@ -188,4 +188,31 @@ describe('vmPoolController', () => {
     };
     expect(await survivesEveryFailure(makeWorld, play)).toBeGreaterThan(6);
   });
+
+  test('lets machines leave drained hosts, as many as minAvailable spares, and the next when one is back', async () => {
+    const made = await world(3);
+    await made.api.patch(VMPool, at, { spec: { minAvailable: 2 } });
+    await rest(made);
+    await ready(made);
+    const leave = (name: string, number: number, state: 'Waiting' | 'Evicting') =>
+      setStatus(made, name, { attempt: { number, cluster: 'lab', host: 'h1', drain: { reason: 'HostDrain', state } } });
+    for (const name of await names(made)) await leave(name, 1, 'Waiting');
+    const granted = async () =>
+      (await made.api.list(VirtualMachine)).items.map(
+        ({ metadata }) => metadata.annotations?.[annotations.drainGranted],
+      );
+    await rest(made);
+    expect(await granted()).toEqual(['1', undefined, undefined]);
+    await leave('web-0', 1, 'Evicting');
+    await rest(made);
+    expect(await granted()).toEqual(['1', undefined, undefined]);
+    expect((await pool(made)).status).toMatchObject({ drainingReplicas: 1 });
+    // It runs elsewhere, as another attempt, of which the old leave says nothing.
+    await setStatus(made, 'web-0', { attempt: { number: 2, cluster: 'lab', host: 'h2' } });
+    await rest(made);
+    expect(await granted()).toEqual(['1', '1', undefined]);
+    await made.api.patch(VMPool, at, { spec: { minAvailable: null } });
+    await rest(made);
+    expect(await granted()).toEqual(['1', '1', '1']);
+  });
 });

@@ -1,6 +1,7 @@
 /**
  * Keeps spec.replicas machines of one template. Names are `<pool>-<ordinal>`, lowest free number; a number is free when its object is
- * gone. A change of the template is for machines made from then on. Deletion of the pool is garbage collection's.
+ * gone. A change of the template is for machines made from then on. Deletion of the pool is garbage collection's. Machines leave hosts
+ * that are drained when the pool lets them.
  * Conditions: Ready, Available, Reconciling, Stalled, UpToDate, ScaleInBlocked, Paused.
  */
 import { type Controller, done, owned, type Phase, wait } from '#controllers/runtime/controller.ts';
@@ -12,6 +13,7 @@ import { timestamp } from '#lib/std/clock.ts';
 import { alignGangs } from './align-gangs.ts';
 import { ordinalIn, revisionOf } from './draft-machine.ts';
 import { factsOf } from './facts.ts';
+import { grantDrains, remembered } from './grant-drains.ts';
 import { planPool } from './plan.ts';
 import { recentDeletes } from './recent-deletes.ts';
 import { createMachines, removeMachines } from './scale.ts';
@@ -21,15 +23,17 @@ import { summarize } from './status.ts';
 export function vmPoolController(deps: Deps): Controller<VMPool, Scope> {
   const machines = deps.cache(VirtualMachine);
   const hosts = deps.cache(Host);
+  const granted = new Map<string, string>();
   const deletes = recentDeletes(machines, deps.clock);
   const pace = statusPace(1000);
 
   function load(pool: VMPool, nowMs: number): Scope {
     const revision = revisionOf(pool);
     const own = deletes.marked(machines.by('owner', pool.metadata.uid), timestamp(nowMs));
-    const facts = factsOf(own, revision, (name) => hosts.get(name));
+    remembered(granted, (uid) => machines.byUid(uid) !== undefined);
+    const facts = factsOf(own, revision, (name) => hosts.get(name), granted);
     const plan = planPool(pool.spec, facts, takenOrdinals(machines, pool), nowMs);
-    return { pool, revision, machines: facts, plan, holdStatus: false };
+    return { pool, revision, machines: facts, plan, granted, holdStatus: false };
   }
 
   /** Last, because it may hold the status back. */
@@ -47,7 +51,15 @@ export function vmPoolController(deps: Deps): Controller<VMPool, Scope> {
     triggers: [owned(VirtualMachine, VMPool)],
     triggerPaceMs: 200,
     load: (pool, run) => load(pool, run.nowMs),
-    phases: [obeyPause, createMachines(deps), removeMachines(deps, deletes.add), alignGangs(deps), goOn, paceStatus],
+    phases: [
+      grantDrains(deps),
+      obeyPause,
+      createMachines(deps),
+      removeMachines(deps, deletes.add),
+      alignGangs(deps),
+      goOn,
+      paceStatus,
+    ],
     summarize,
   };
 }

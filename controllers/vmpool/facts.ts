@@ -23,26 +23,31 @@ export interface Facts {
   readonly onCordonedHost: boolean;
   /** Machines of this pool on the same host. */
   readonly neighbours: number;
+  /** Its host is drained: it waits for the pool's leave, or is being stopped. */
+  readonly drain: 'Waiting' | 'Evicting' | undefined;
+  /** The leave was given. */
+  readonly granted: boolean;
   readonly protected: boolean;
   readonly deleteFirst: boolean;
   readonly deletionCost: number;
 }
 
-/** `hostOf` gives the Host object by its name, if there is one. */
+/** `hostOf` gives the Host object by its name, if there is one; `granted` the attempts by uid that were just given leave to go. */
 export function factsOf(
   machines: readonly VirtualMachine[],
   revision: string,
   hostOf: (name: string) => Host | undefined,
+  granted: ReadonlyMap<string, string> = new Map(),
 ): readonly Facts[] {
   const crowd = Map.groupBy(machines, placeOf);
   return machines.map((vm) => {
     const place = placeOf(vm);
-    return factsOfOne(
-      vm,
-      revision,
-      place === '' ? 0 : crowd.get(place)!.length,
-      place !== '' && isCordoned(hostOf(place)),
-    );
+    return {
+      ...factsOfOne(vm, revision),
+      onCordonedHost: place !== '' && isCordoned(hostOf(place)),
+      neighbours: place === '' ? 0 : crowd.get(place)!.length,
+      granted: isGranted(vm, granted),
+    };
   });
 }
 
@@ -52,9 +57,15 @@ function placeOf({ status }: VirtualMachine): string {
 }
 
 const isCordoned = (host: Host | undefined) =>
-  host !== undefined && (host.spec.unschedulable || host.metadata.deletionTimestamp !== undefined);
+  host !== undefined &&
+  (host.spec.unschedulable || host.spec.drain !== undefined || host.metadata.deletionTimestamp !== undefined);
 
-function factsOfOne(vm: VirtualMachine, revision: string, neighbours: number, onCordonedHost: boolean): Facts {
+function isGranted({ metadata, status }: VirtualMachine, granted: ReadonlyMap<string, string>): boolean {
+  const number = String(status?.attempt?.number);
+  return metadata.annotations?.[annotations.drainGranted] === number || granted.get(metadata.uid) === number;
+}
+
+function factsOfOne(vm: VirtualMachine, revision: string): Omit<Facts, 'onCordonedHost' | 'neighbours' | 'granted'> {
   const { metadata, status } = vm;
   const notes = metadata.annotations ?? {};
   const phase = status?.phase;
@@ -70,8 +81,7 @@ function factsOfOne(vm: VirtualMachine, revision: string, neighbours: number, on
     neverUp: !isTrue(vm, 'Ready') && status?.phaseTransitions?.Running === undefined,
     unreachable: phase === 'Unreachable' || conditionOf(vm, 'Reachable')?.status === 'False',
     outdated: metadata.labels?.[labels.revision] !== revision,
-    onCordonedHost,
-    neighbours,
+    drain: status?.attempt?.drain?.state,
     protected: notes[annotations.scaleInProtection] === 'true',
     deleteFirst: notes[annotations.deleteFirst] === 'true',
     deletionCost: Number.parseInt(notes[annotations.deletionCost] ?? '0', 10) || 0,

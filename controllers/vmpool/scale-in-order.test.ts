@@ -19,6 +19,8 @@ const facts = (name: string, more: Partial<Facts> = {}): Facts => ({
   outdated: false,
   onCordonedHost: false,
   neighbours: 1,
+  drain: undefined,
+  granted: false,
   protected: false,
   deleteFirst: false,
   deletionCost: 0,

@@ -8,6 +8,8 @@ export interface Scope {
   readonly revision: string;
   readonly machines: readonly Facts[];
   readonly plan: PoolPlan;
+  /** Attempts that were given leave to go, by uid of their machine. */
+  readonly granted: Map<string, string>;
   /** Figures changed too short a time after the last write of them. */
   holdStatus: boolean;
 }

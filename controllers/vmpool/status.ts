@@ -34,7 +34,7 @@ export function summarize(scope: Scope, ending: Ending, run: Run): VMPool['statu
     updatedReplicas: counts.members - counts.outdated,
     unreachableReplicas: machines.filter(({ unreachable }) => unreachable).length,
     failedReplicas: counts.failed,
-    drainingReplicas: counts.going,
+    drainingReplicas: counts.going + members.filter(({ drain }) => drain === 'Evicting').length,
     updateRevision: scope.revision,
     selector: `${labels.pool}=${poolLabel(pool.metadata.name)}`,
     displayStatus: displayStatus(conditions),

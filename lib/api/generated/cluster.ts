@@ -22,6 +22,8 @@ export interface ClusterSpec {
   readonly unschedulable: boolean;
   /** Machines that may start at once on one host; more wait until one of them is up. Default: 8. */
   readonly launchesPerHost: number;
+  /** How long before a planned maintenance of a host its machines are moved away; 30m if it is not said. */
+  readonly reclaimNotice?: string;
   /** How Mesos starts our executor on a host. */
   readonly executor: {
     /** Path of factory-executor on the hosts. Default: "/usr/lib/computefactory/bin/factory-executor". */
@@ -54,6 +56,8 @@ export interface ClusterStatus {
     readonly unreachable?: number;
     /** Unschedulable hosts. */
     readonly unschedulable?: number;
+    /** Hosts that are being emptied, or are empty for it. */
+    readonly draining?: number;
   };
   /** What guests could use in all. */
   readonly capacity?: {

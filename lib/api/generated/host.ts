@@ -16,6 +16,15 @@ export interface HostSpec {
   readonly unschedulable: boolean;
   /** Labels for hostSelector, added to the Mesos attributes. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** While this is here the host is emptied: machines are stopped with their grace and run elsewhere as their runPolicy says. */
+  readonly drain?: {
+    /** When it has to be empty. Budgets and protection hold machines back until then, and without it for as long as they like. */
+    readonly deadline?: string;
+    /** Why, for people. */
+    readonly reason?: string;
+    /** Once drained, Mesos is told that this agent never comes back. Default: false. */
+    readonly markGone: boolean;
+  };
   /** For people. */
   readonly notes?: string;
 }
@@ -82,6 +91,33 @@ export interface HostStatus {
   };
   /** Machines with a live attempt here. */
   readonly vms?: number;
+  /** The next window in which Mesos' operators plan to take it away. */
+  readonly maintenance?: {
+    /** Start. */
+    readonly start?: string;
+    /** End; open if it is not said. */
+    readonly end?: string;
+  };
+  /** How far it is emptied, while it is. */
+  readonly drain?: {
+    /** Who wants it empty. */
+    readonly cause?: 'Spec' | 'Maintenance' | 'MesosAgent';
+    /** When it has to be empty. */
+    readonly deadline?: string;
+    /** Machines that are not proven gone. */
+    readonly left?: number;
+    /** Some of them, those that hold it up first. */
+    readonly examples?: readonly {
+      /** Namespace and name. */
+      readonly machine?: string;
+      /** What it waits for. */
+      readonly why?: string;
+    }[];
+    /** The Mesos agent was drained on our word, and is to be reactivated with it. */
+    readonly agentDrained?: boolean;
+  };
+  /** Launches that failed here for a fault of the host, since the last one that went well. */
+  readonly score?: number;
   /** Mesos attributes and spec.labels together. */
   readonly labels?: Readonly<Record<string, string>>;
   /** One word for people. */

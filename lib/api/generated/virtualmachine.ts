@@ -155,6 +155,15 @@ export interface VirtualMachineStatus {
       /** How many they are, itself included. */
       readonly machines: number;
     };
+    /** It is to leave its host. */
+    readonly drain?: {
+      /** Why. */
+      readonly reason: 'HostDrain' | 'PartnerReclaim' | 'Preemption';
+      /** Whether it is held back still, or being stopped. */
+      readonly state: 'Waiting' | 'Evicting';
+      /** When it has to be gone. */
+      readonly deadline?: string;
+    };
   };
   /** The last 5 closed attempts. */
   readonly attempts?: readonly {

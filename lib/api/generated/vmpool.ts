@@ -123,6 +123,8 @@ export interface VMPoolSpec {
       readonly deleteProtection: boolean;
     };
   };
+  /** So many machines stay ready when hosts are drained: a number, or a percentage of replicas. */
+  readonly minAvailable?: number | string;
   /** Which machines go first. */
   readonly scaleIn?: {
     /** Order among equals; Default is newest first. Default: "Default". */

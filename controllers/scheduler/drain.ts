@@ -1,0 +1,97 @@
+/**
+ * Which hosts are to be emptied, and which of their machines go now. Pure. Whoever drains a host by its spec lets budgets and protection
+ * hold machines back until the deadline. Who takes the host away in Mesos, by a maintenance window or a drain of the agent, waits for nobody.
+ */
+import { parseDuration } from '#lib/api/duration.ts';
+import type { Host } from '#lib/api/generated/host.ts';
+import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { VMPool } from '#lib/api/generated/vmpool.ts';
+import { controllerOf } from '#lib/api/meta.ts';
+import { annotations } from '#lib/api/names.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import type { Agent } from './agents.ts';
+import type { Attempt } from './proof.ts';
+
+/** A stretch of time, in milliseconds since 1970, in which a host is planned to be away. */
+export interface Window {
+  readonly startMs: number;
+  /** Infinity: for good. */
+  readonly endMs: number;
+}
+
+export interface HostDrain {
+  readonly cause: 'Spec' | 'Maintenance' | 'MesosAgent';
+  /** As condition Draining of a machine says it. */
+  readonly reason: 'HostDrain' | 'PartnerReclaim';
+  /** When the host has to be empty, in milliseconds since 1970. */
+  readonly deadlineMs: number | undefined;
+  /** Nothing holds a machine back. */
+  readonly isForced: boolean;
+  /** A sentence without its end. */
+  readonly why: string;
+}
+
+export interface DrainInput {
+  readonly host: Host | undefined;
+  readonly agent: Agent | undefined;
+  readonly window: Window | undefined;
+  /** How long before a window its host is emptied. */
+  readonly noticeMs: number;
+  readonly nowMs: number;
+}
+
+export function hostDrain({ host, agent, window, noticeMs, nowMs }: DrainInput): HostDrain | undefined {
+  const forced = { reason: 'PartnerReclaim', isForced: true } as const;
+  if (window && nowMs >= window.startMs - noticeMs && nowMs < window.endMs) {
+    const why = `Maintenance is planned from ${timestamp(window.startMs)}`;
+    return { cause: 'Maintenance', ...forced, deadlineMs: window.startMs, why };
+  }
+  if (agent?.isDraining && host?.status?.drain?.agentDrained !== true)
+    return { cause: 'MesosAgent', ...forced, deadlineMs: undefined, why: 'An operator of Mesos drains its agent' };
+  const asked = host?.spec.drain;
+  if (!asked) return undefined;
+  const deadlineMs = asked.deadline === undefined ? undefined : Date.parse(asked.deadline);
+  const why = `The host is drained${asked.reason ? `: ${asked.reason}` : ''}`;
+  return { cause: 'Spec', reason: 'HostDrain', isForced: false, deadlineMs, why };
+}
+
+/** What a drain means for one machine. */
+export interface Eviction {
+  readonly reason: 'HostDrain' | 'PartnerReclaim' | 'Preemption';
+  readonly state: 'Waiting' | 'Evicting';
+  readonly deadlineMs: number | undefined;
+  /** Why, and what it waits for. */
+  readonly message: string;
+  /** Less than the machine's own grace, where the deadline is nearer; undefined: its own. */
+  readonly graceMs: number | undefined;
+  /** When it is not held back any longer. */
+  readonly againMs: number | undefined;
+}
+
+/** Forced early enough for the machine's own grace to end at the deadline. What was begun is not taken back. */
+export function evictionOf(vm: VirtualMachine, attempt: Attempt, drain: HostDrain, nowMs: number): Eviction {
+  const { reason, deadlineMs, why } = drain;
+  const ownMs = parseDuration(vm.spec.terminationGracePeriod);
+  const leftMs = deadlineMs === undefined ? Number.POSITIVE_INFINITY : Math.max(0, deadlineMs - nowMs);
+  const isFree = drain.isForced || leftMs <= ownMs || attempt.drain?.state === 'Evicting';
+  const holder = isFree ? undefined : holderOf(vm, attempt);
+  if (holder === undefined)
+    return {
+      ...{ reason, deadlineMs, state: 'Evicting', message: why, againMs: undefined },
+      graceMs: leftMs < ownMs ? leftMs : undefined,
+    };
+  const until = deadlineMs === undefined ? '' : `, until ${timestamp(deadlineMs - ownMs)} at most`;
+  const message = `${why}; it waits for ${holder}${until}`;
+  const againMs = deadlineMs === undefined ? undefined : leftMs - ownMs;
+  return { reason, deadlineMs, state: 'Waiting', message, graceMs: undefined, againMs };
+}
+
+/** What holds a machine back. */
+function holderOf(vm: VirtualMachine, attempt: Attempt): string | undefined {
+  const notes = vm.metadata.annotations ?? {};
+  if (notes[annotations.scaleInProtection] === 'true')
+    return `its annotation ${annotations.scaleInProtection} to be removed`;
+  const owner = controllerOf(vm);
+  if (owner?.kind !== VMPool.kind || notes[annotations.drainGranted] === String(attempt.number)) return undefined;
+  return `pool ${owner.name} to let it go (spec.minAvailable)`;
+}

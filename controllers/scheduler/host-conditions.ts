@@ -1,0 +1,91 @@
+/** Why machines can start on a host or cannot, and how far it is emptied, as its Host says it. Pure. */
+import type { ConditionDraft } from '#lib/api/conditions.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import type { Window } from './drain.ts';
+import { isAlive } from './executor-book.ts';
+import type { HostInput } from './host-status.ts';
+
+/** The first that holds stands for the host. */
+export function standingOf(input: HostInput): { readonly word: string; readonly message: string } {
+  const { agent, drain, host, left, soon, suspect, view, window, nowMs } = input;
+  if (!agent?.active) return { word: 'Unreachable', message: awayMessage(window, nowMs) };
+  if (drain) return { word: left.length > 0 ? 'Draining' : 'Drained', message: drain.why };
+  if (host.spec.unschedulable) return { word: 'Cordoned', message: 'spec.unschedulable is true' };
+  if (agent.isDeactivated) return { word: 'Cordoned', message: 'An operator of Mesos has deactivated its agent' };
+  if (soon) return { word: 'Maintenance', message: planned(window!) };
+  if (suspect) return { word: 'Suspect', message: suspectMessage(suspect) };
+  if (view?.host.readiness === 'NotInventoried')
+    return { word: 'NotInventoried', message: 'What runs there is not known' };
+  return { word: 'Ready', message: 'Machines can start there' };
+}
+
+export function conditionsOf(input: HostInput): readonly ConditionDraft[] {
+  const { word, message } = standingOf(input);
+  const reason = word === 'NotInventoried' ? 'HostNotInventoried' : word === 'Drained' ? 'Draining' : word;
+  return [
+    reachable(input),
+    inventoried(input),
+    drainingCondition(input),
+    suspectCondition(input),
+    word === 'Ready'
+      ? { type: 'Ready', status: 'True', reason, message }
+      : { type: 'Ready', status: 'False', reason, message: `Nothing new starts there: ${message}` },
+  ];
+}
+
+function reachable({ agent, window, nowMs }: HostInput): ConditionDraft {
+  const type = 'Reachable';
+  return agent?.active
+    ? { type, status: 'True', reason: 'AgentRegistered', message: 'Its Mesos agent is registered' }
+    : { type, status: 'False', reason: 'AgentUnreachable', message: awayMessage(window, nowMs) };
+}
+
+function awayMessage(window: Window | undefined, nowMs: number): string {
+  const isDown = window && nowMs >= window.startMs && nowMs < window.endMs;
+  return `No Mesos agent of this host name is connected${isDown ? `. ${planned(window)}` : ''}`;
+}
+
+function inventoried({ executor, monotonicMs, view }: HostInput): ConditionDraft {
+  const type = 'Inventoried';
+  if (view?.host.readiness === 'NotInventoried') {
+    const message = 'Machines there wait to be adopted; nothing new starts';
+    return { type, status: 'False', reason: 'ExecutorLost', message };
+  }
+  const reason = isAlive(executor, monotonicMs) ? 'HeartbeatOK' : 'NothingOfOurs';
+  return { type, status: 'True', reason, message: 'What runs there is known' };
+}
+
+/** As many as say what is going on. */
+const namedMax = 5;
+
+function drainingCondition({ drain, left, noticeMs, window, nowMs }: HostInput): ConditionDraft {
+  const type = 'Draining';
+  if (!drain) {
+    if (!window || nowMs >= window.endMs) return { type, status: 'False', reason: 'NotDraining', message: '' };
+    const message = `${planned(window)}; machines are moved away from ${timestamp(window.startMs - noticeMs)} on`;
+    return { type, status: 'False', reason: 'MaintenancePlanned', message };
+  }
+  if (left.length === 0)
+    return { type, status: 'False', reason: 'Drained', message: `${drain.why}. No machine is left` };
+  const named = left.slice(0, namedMax).map(({ machine, why }) => `${machine}: ${why}`);
+  const more = left.length > namedMax ? `; and ${left.length - namedMax} more` : '';
+  const until = drain.deadlineMs === undefined ? '' : ` by ${timestamp(drain.deadlineMs)}`;
+  const count = `${left.length} ${left.length === 1 ? 'machine has' : 'machines have'} to go${until}`;
+  return { type, status: 'True', reason: 'VMsLeft', message: `${drain.why}. ${count}: ${named.join('; ')}${more}` };
+}
+
+function planned({ startMs, endMs }: Window): string {
+  const until = Number.isFinite(endMs) ? ` to ${timestamp(endMs)}` : '';
+  return `Maintenance is planned from ${timestamp(startMs)}${until}`;
+}
+
+function suspectCondition({ suspect }: HostInput): ConditionDraft {
+  const type = 'Suspect';
+  return suspect
+    ? { type, status: 'True', reason: 'LaunchesFail', message: suspectMessage(suspect) }
+    : { type, status: 'False', reason: 'NotSuspect', message: '' };
+}
+
+function suspectMessage({ failures, reason, until }: NonNullable<HostInput['suspect']>): string {
+  return `${failures} launches failed one after the other (${reason}): it is left alone until ${timestamp(until)}`;
+}
