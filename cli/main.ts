@@ -5,8 +5,10 @@ import { type Output, terminalOutput } from './output.ts';
 import { exit, type Verb } from './verb.ts';
 import { apply } from './verbs/apply.ts';
 import { consoleVerb } from './verbs/console.ts';
+import { cordon, uncordon } from './verbs/cordon.ts';
 import { remove } from './verbs/delete.ts';
 import { describe } from './verbs/describe.ts';
+import { drain } from './verbs/drain.ts';
 import { get } from './verbs/get.ts';
 import { local } from './verbs/local.ts';
 import { restart, start, stop } from './verbs/operate.ts';
@@ -29,6 +31,9 @@ export const verbs: readonly Verb[] = [
   stop,
   restart,
   consoleVerb,
+  cordon,
+  drain,
+  uncordon,
   remove,
   version,
 ];

@@ -1,5 +1,5 @@
 /** Answers and events of the master's operator API, as far as we read them. Lists that are empty may be absent. */
-import type { AgentInfo, Id, Labels, MasterInfo, Resource, TaskState, TaskStatus } from './types.ts';
+import type { AgentInfo, Id, Labels, MasterInfo, Resource, TaskState, TaskStatus, Unavailability } from './types.ts';
 
 export interface OperatorAgent {
   readonly agent_info: AgentInfo & { readonly id: Id };
@@ -40,6 +40,16 @@ export interface TasksAnswer {
   readonly unreachable_tasks?: readonly OperatorTask[];
   readonly completed_tasks?: readonly OperatorTask[];
   readonly orphan_tasks?: readonly OperatorTask[];
+}
+
+export interface MaintenanceWindow {
+  /** As the agents there registered. */
+  readonly machine_ids?: readonly { readonly hostname?: string; readonly ip?: string }[];
+  readonly unavailability: Unavailability;
+}
+
+export interface ScheduleAnswer {
+  readonly schedule: { readonly windows?: readonly MaintenanceWindow[] };
 }
 
 export interface MasterAnswer {

@@ -4,7 +4,7 @@ import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import { CallQueue, type Connect, MesosHttpError, openStream, type Target } from './http.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
-import type { AgentsAnswer, MasterAnswer, OperatorEvent, TasksAnswer } from './operator-types.ts';
+import type { AgentsAnswer, MasterAnswer, OperatorEvent, ScheduleAnswer, TasksAnswer } from './operator-types.ts';
 import { check } from './schema/codec.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -34,6 +34,8 @@ export interface OperatorClient extends AsyncDisposable {
   agents(): Promise<AgentsAnswer>;
   tasks(): Promise<TasksAnswer>;
   master(): Promise<MasterAnswer>;
+  /** Of maintenance. */
+  schedule(): Promise<ScheduleAnswer>;
   /** One subscription; ends with the stream, throws when it breaks or stays silent for 5 heartbeats. */
   subscribe(signal: AbortSignal): AsyncGenerator<OperatorEvent>;
 }
@@ -68,6 +70,10 @@ export function operatorClient(options: OperatorOptions): OperatorClient {
     agents: async () => ((await call({ type: 'GET_AGENTS' })) as { get_agents: AgentsAnswer }).get_agents,
     tasks: async () => ((await call({ type: 'GET_TASKS' })) as { get_tasks: TasksAnswer }).get_tasks,
     master: async () => ((await call({ type: 'GET_MASTER' })) as { get_master: MasterAnswer }).get_master,
+    async schedule() {
+      const answer = (await call({ type: 'GET_MAINTENANCE_SCHEDULE' })) as { get_maintenance_schedule: ScheduleAnswer };
+      return answer.get_maintenance_schedule;
+    },
     async *subscribe(signal) {
       const open = (origin: string) => openStream(target(origin), path, { type: 'SUBSCRIBE' }, { signal });
       await using stream = await leading(choice, signal, open);

@@ -13,6 +13,9 @@ export interface Agent {
   readonly isDeactivated: boolean;
   /** All its tasks are ended by Mesos, or have been. */
   readonly isDraining: boolean;
+  readonly isDrained: boolean;
+  /** IP address, as it registered. */
+  readonly address: string | undefined;
   readonly attributes: Readonly<Record<string, string>>;
   /** What is ours to use: unreserved, or reserved for our role. */
   readonly total: Room;
@@ -29,7 +32,7 @@ export function attributeLabels(attributes: readonly Attribute[] | undefined): R
 }
 
 function agentOf(
-  { agent_info, active, deactivated = false, drain_info, total_resources }: OperatorAgent,
+  { agent_info, active, deactivated = false, drain_info, pid, total_resources }: OperatorAgent,
   role: string,
   sinceMs: number,
 ): Agent {
@@ -40,7 +43,9 @@ function agentOf(
     // A master calls a deactivated agent inactive, connected or not.
     active: active !== false || deactivated,
     isDeactivated: deactivated,
-    isDraining: drain_info !== undefined && drain_info.state !== 'UNKNOWN',
+    isDraining: drain_info?.state === 'DRAINING' || drain_info?.state === 'DRAINED',
+    isDrained: drain_info?.state === 'DRAINED',
+    address: /@(.*):\d+$/.exec(pid ?? '')?.[1],
     attributes: attributeLabels(agent_info.attributes),
     total: { cpu: sumMilli(total_resources, 'cpus', ours), mem: sumMilli(total_resources, 'mem', ours) },
     sinceMs,

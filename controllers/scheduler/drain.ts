@@ -19,6 +19,13 @@ export interface Window {
   readonly endMs: number;
 }
 
+/** A machine that would run for less than this before it has to leave is better put elsewhere. */
+const usefulMs = 3_600_000;
+
+export function isSoon(window: Window | undefined, noticeMs: number, nowMs: number): boolean {
+  return window !== undefined && nowMs >= window.startMs - noticeMs - usefulMs && nowMs < window.endMs;
+}
+
 export interface HostDrain {
   readonly cause: 'Spec' | 'Maintenance' | 'MesosAgent';
   /** As condition Draining of a machine says it. */

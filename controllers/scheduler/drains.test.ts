@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Host } from '#lib/api/generated/host.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { annotations } from '#lib/api/names.ts';
+import type { Unavailability } from '#mesos/types.ts';
 import { running, type Story, story, until } from './testing/story.ts';
 
 const at = (name: string) => ({ name, namespace: 'default' });
@@ -46,9 +47,27 @@ describe('a host that is drained by its spec', () => {
     }
     await until(async () => expect(await hostStatus(lab, 'h1')).toMatchObject({ displayStatus: 'Drained', vms: 0 }));
     expect(await draining(lab, 'h1')).toMatchObject({ status: 'False', reason: 'Drained' });
+    // The last step is Mesos', and is taken back with the drain.
+    const [h1] = lab.mesos.hosts;
+    await until(() => expect(h1!.deactivated).toBe('Drained'));
+    await until(async () =>
+      expect((await hostStatus(lab, 'h1'))?.drain).toMatchObject({ left: 0, agentDrained: true }),
+    );
     await hostSpec(lab, 'h1', { drain: null });
     await until(async () => expect(await hostStatus(lab, 'h1')).toMatchObject({ displayStatus: 'Ready' }));
-    expect((await hostStatus(lab, 'h1'))?.drain).toBeUndefined();
+    expect(h1!.deactivated).toBeUndefined();
+    await until(async () => expect((await hostStatus(lab, 'h1'))?.drain).toBeUndefined());
+  }, 20_000);
+
+  test('is as empty when Mesos does not let us drain its agent, and says why it was not', async () => {
+    const lab = await twoHosts(['a']);
+    lab.mesos.refuseDrains = true;
+    await hostSpec(lab, 'h1', { drain: { markGone: false } });
+    await until(async () => {
+      const { reason, message } = (await draining(lab, 'h1'))!;
+      expect(reason).toBe('Drained');
+      expect(message).toContain('Mesos did not do with its agent what it was told: Not authorized');
+    });
   }, 20_000);
 
   test('waits for what is protected, says for what and until when, and for no longer', async () => {
@@ -100,5 +119,105 @@ describe('a host that is drained by its spec', () => {
     expect(vm.status?.attempt?.host).toBe('h2');
     expect(vm.status?.attempts).toMatchObject([{ outcome: 'Adopted' }, { class: 'Preempted' }]);
     expect(lab.mesos.hosts.map(({ domains }) => domains.size)).toEqual([0, 1]);
+  }, 20_000);
+});
+
+const inMs = (ms: number, forMs?: number): Unavailability => ({
+  start: { nanoseconds: (Date.now() + ms) * 1e6 },
+  ...(forMs === undefined ? {} : { duration: { nanoseconds: forMs * 1e6 } }),
+});
+const answers = ({ mesos }: Story) =>
+  ['ACCEPT_INVERSE_OFFERS', 'DECLINE_INVERSE_OFFERS'].map((type) => mesos.calls(type).length);
+const hourMs = 3_600_000;
+
+describe('a host for which Mesos’ operators plan maintenance', () => {
+  test('far away: it says so, declines while something is there, and goes on', async () => {
+    const lab = await twoHosts(['a']);
+    lab.mesos.plan(lab.mesos.hosts[0]!, inMs(24 * hourMs, hourMs));
+    await until(async () => {
+      expect(await hostStatus(lab, 'h1')).toMatchObject({
+        displayStatus: 'Ready',
+        maintenance: { start: expect.any(String), end: expect.any(String) },
+      });
+      expect(await draining(lab, 'h1')).toMatchObject({ status: 'False', reason: 'MaintenancePlanned' });
+    });
+    expect(answers(lab)).toEqual([0, 1]);
+    await lab.want('b', 12);
+    expect((await running(lab, 'b')).status?.attempt?.host).toMatch(/h1|h2/);
+  }, 20_000);
+
+  test('soon: no new machine starts there', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    lab.mesos.plan(host, inMs(hourMs));
+    await lab.want('a', 4);
+    lab.serve();
+    await until(async () => {
+      const scheduled = (await lab.machine('a')).status?.conditions?.find(({ type }) => type === 'Scheduled');
+      expect(scheduled?.message).toBe('lab: 1 host: 1 soon to be in maintenance');
+    });
+    lab.mesos.plan(host, undefined);
+    expect((await running(lab, 'a')).status?.attempt?.host).toBe('h1');
+  }, 20_000);
+
+  test('within the notice: it is emptied, whatever holds machines back, and the next answer is ACCEPT', async () => {
+    const lab = await twoHosts(['a']);
+    await lab.api.patch(VirtualMachine, at('a'), {
+      metadata: { annotations: { [annotations.scaleInProtection]: 'true' } },
+    });
+    const [h1] = lab.mesos.hosts;
+    lab.mesos.plan(h1!, inMs(20 * 60_000, hourMs));
+    await relaunch(lab, 'a');
+    const vm = await running(lab, 'a');
+    expect(vm.status?.attempt?.host).toBe('h2');
+    expect(vm.status?.attempts).toMatchObject([{ class: 'Preempted', reason: 'PartnerReclaim' }]);
+    expect(answers(lab)).toEqual([0, 1]);
+    lab.mesos.askForHost(h1!);
+    await until(() => expect(answers(lab)).toEqual([1, 1]));
+    await until(async () => expect(await hostStatus(lab, 'h1')).toMatchObject({ displayStatus: 'Drained' }));
+    lab.mesos.plan(h1!, undefined);
+    await until(async () => expect(await hostStatus(lab, 'h1')).toMatchObject({ displayStatus: 'Ready' }));
+    expect((await hostStatus(lab, 'h1'))?.maintenance).toBeUndefined();
+    // Mesos does not drain agents that have a window.
+    expect(lab.mesos.calls('DRAIN_AGENT')).toEqual([]);
+  }, 20_000);
+});
+
+describe('what Mesos’ operators do to agents', () => {
+  test('an agent that they drain: its machines were preempted, and run elsewhere', async () => {
+    const lab = await twoHosts(['a', 'b']);
+    lab.mesos.drainAgent(lab.mesos.hosts[0]!);
+    for (const name of ['a', 'b']) {
+      await relaunch(lab, name);
+      const vm = await running(lab, name);
+      expect(vm.status?.attempt?.host).toBe('h2');
+      expect(vm.status?.attempts).toMatchObject([{ class: 'Preempted', reason: 'PartnerReclaim' }]);
+      expect(lab.mesos.starts.get(vm.metadata.uid)).toEqual(['h1', 'h2']);
+    }
+    // Whom others drained, others reactivate.
+    expect(lab.mesos.calls('REACTIVATE_AGENT')).toEqual([]);
+  }, 20_000);
+
+  test('an agent that they declare gone: nothing is launched in its machines’ place before somebody vouches for the host', async () => {
+    const lab = await twoHosts(['a']);
+    const [h1] = lab.mesos.hosts;
+    await until(async () => expect((await hostStatus(lab, 'h1'))?.bootID).toBe(h1!.bootId));
+    lab.mesos.markGone(h1!);
+    await until(async () => {
+      const { status } = await lab.machine('a');
+      expect(status?.phase).toBe('Unreachable');
+      const reachable = status?.conditions?.find(({ type }) => type === 'Reachable');
+      expect(reachable?.message).toContain(`${annotations.confirmedDead}=${h1!.bootId}`);
+    });
+    await lab.api.patch(
+      Host,
+      { name: 'lab-h1' },
+      {
+        metadata: { annotations: { [annotations.confirmedDead]: h1!.bootId } },
+      },
+    );
+    await relaunch(lab, 'a');
+    const vm = await running(lab, 'a');
+    expect(vm.status?.attempts).toMatchObject([{ proof: 'ConfirmedDead', host: 'h1' }]);
   }, 20_000);
 });

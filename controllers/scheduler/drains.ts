@@ -14,11 +14,11 @@ export function noticeMs({ clusters, cluster }: World): number {
 }
 
 export function drainOf(world: World, hostname: string): HostDrain | undefined {
-  const { agents, hosts, cluster, clock } = world;
+  const { agents, hosts, cluster, clock, windows } = world;
   return hostDrain({
     host: hosts.get(hostObjectName(cluster, hostname)),
     agent: agents.get(hostname),
-    window: undefined,
+    window: windows.get(hostname, clock.now()),
     noticeMs: noticeMs(world),
     nowMs: clock.now(),
   });
@@ -37,7 +37,8 @@ export interface Left {
 export function leftOn({ ledger, machines }: World, hostname: string): readonly Left[] {
   const left = ledger.machinesOn(hostname).flatMap((uid): Left[] => {
     const vm = machines.byUid(uid);
-    return vm ? [{ machine: keyOf(vm), ...stateOf(vm) }] : [];
+    // Room may be held there for one that is elsewhere still.
+    return vm?.status?.attempt?.host === hostname ? [{ machine: keyOf(vm), ...stateOf(vm) }] : [];
   });
   const rank = ({ isWaiting, machine }: Left) => `${isWaiting ? 0 : 1}${machine}`;
   return left.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1));

@@ -58,15 +58,17 @@ function inventoried({ executor, monotonicMs, view }: HostInput): ConditionDraft
 /** As many as say what is going on. */
 const namedMax = 5;
 
-function drainingCondition({ drain, left, noticeMs, window, nowMs }: HostInput): ConditionDraft {
+function drainingCondition({ drain, left, noticeMs, refusal, window, nowMs }: HostInput): ConditionDraft {
   const type = 'Draining';
+  const mesos = refusal === undefined ? '' : `. Mesos did not do with its agent what it was told: ${refusal}`;
   if (!drain) {
-    if (!window || nowMs >= window.endMs) return { type, status: 'False', reason: 'NotDraining', message: '' };
+    if (!window || nowMs >= window.endMs)
+      return { type, status: 'False', reason: 'NotDraining', message: mesos.slice(2) };
     const message = `${planned(window)}; machines are moved away from ${timestamp(window.startMs - noticeMs)} on`;
     return { type, status: 'False', reason: 'MaintenancePlanned', message };
   }
   if (left.length === 0)
-    return { type, status: 'False', reason: 'Drained', message: `${drain.why}. No machine is left` };
+    return { type, status: 'False', reason: 'Drained', message: `${drain.why}. No machine is left${mesos}` };
   const named = left.slice(0, namedMax).map(({ machine, why }) => `${machine}: ${why}`);
   const more = left.length > namedMax ? `; and ${left.length - namedMax} more` : '';
   const until = drain.deadlineMs === undefined ? '' : ` by ${timestamp(drain.deadlineMs)}`;

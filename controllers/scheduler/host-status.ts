@@ -29,6 +29,8 @@ export interface HostInput {
   readonly suspect: { readonly failures: number; readonly reason: string; readonly until: number } | undefined;
   /** Failures since the last launch that went well. */
   readonly score: number;
+  /** Why Mesos would not drain its agent, or reactivate it. */
+  readonly refusal: string | undefined;
   /** uids of our domains there that no machine claims. */
   readonly strays: number;
   readonly executorShare: Room;
@@ -57,16 +59,18 @@ export function hostStatus(input: HostInput): HostStatus {
 
 const examplesMax = 10;
 
-function drainFields({ host, drain, left, window }: HostInput): Partial<HostStatus> {
+function drainFields({ agent, host, drain, left, window }: HostInput): Partial<HostStatus> {
   const end = window && Number.isFinite(window.endMs) ? { end: timestamp(window.endMs) } : {};
   const maintenance = window && { start: timestamp(window.startMs), ...end };
-  const agentDrained = host.status?.drain?.agentDrained === true ? { agentDrained: true } : {};
+  // Until the agent is reactivated, which is ours to do.
+  const isOurs = host.status?.drain?.agentDrained === true && (host.spec.drain || agent?.isDeactivated !== false);
+  const agentDrained = isOurs ? { agentDrained: true } : {};
   const deadline = drain?.deadlineMs === undefined ? {} : { deadline: timestamp(drain.deadlineMs) };
   const examples = left.slice(0, examplesMax).map(({ machine, why }) => ({ machine, why: why.slice(0, 512) }));
   const progress = drain && { cause: drain.cause, ...deadline, left: left.length, examples };
   return {
     ...(maintenance && { maintenance }),
-    ...((progress || host.status?.drain?.agentDrained) && { drain: { ...progress, ...agentDrained } }),
+    ...((progress || isOurs) && { drain: { ...progress, ...agentDrained } }),
   };
 }
 

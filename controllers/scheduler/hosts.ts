@@ -7,6 +7,7 @@ import { consoleSecretName, group, hostObjectName, systemNamespace } from '#lib/
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { OperatorClient } from '#mesos/operator.ts';
 import type { Agent } from './agents.ts';
+import { isSoon } from './drain.ts';
 import { drainOf, leftOn, noticeMs } from './drains.ts';
 import { isAlive } from './executor-book.ts';
 import { hostStatus } from './host-status.ts';
@@ -29,6 +30,14 @@ export interface HostsOptions {
   readonly onDrain: (hostname: string) => void;
 }
 
+/** What others know of a host. */
+export interface Told {
+  /** Domains of ours that no machine claims. */
+  readonly strays: (hostname: string) => number;
+  /** Why Mesos would not drain its agent, or reactivate it. */
+  readonly refusal: (hostname: string) => string | undefined;
+}
+
 export class Hosts {
   readonly #world: World;
   readonly #operator: OperatorClient;
@@ -42,6 +51,7 @@ export class Hosts {
   readonly #secrets = new Map<string, string>();
   /** Hosts whose objects may read differently now. */
   readonly #dirty = new Set<string>();
+  #isScheduleRead = true;
   #refreshing: Promise<void> | undefined;
 
   constructor({ world, operator, onChanged, onDrain }: HostsOptions) {
@@ -63,12 +73,28 @@ export class Hosts {
     const { agents, clock, executors } = this.#world;
     const known = new Set(agents.all().map(({ hostname }) => hostname));
     const changed = agents.replace((await this.#operator.agents()).agents ?? [], clock.monotonic());
+    await this.#readSchedule();
     // Under another agent id the old executor, if it lives, is nobody's: what runs there is to be found anew.
     for (const hostname of changed) if (known.has(hostname)) executors.lost(hostname, clock.monotonic());
     for (const { hostname } of agents.all()) this.update(hostname);
+    // What is planned for a host that is down is told as well.
+    for (const { spec } of this.#world.hosts.list()) this.touch(spec.hostname);
     for (const hostname of changed) {
       this.update(hostname);
       this.#onChanged(hostname);
+    }
+  }
+
+  /** Where it cannot be read, what offers say has to do. */
+  async #readSchedule(): Promise<void> {
+    const { agents, clock, log, windows } = this.#world;
+    try {
+      const { schedule } = await this.#operator.schedule();
+      windows.replace(schedule.windows ?? [], (hostname) => agents.get(hostname)?.address, clock.now());
+      this.#isScheduleRead = true;
+    } catch (error) {
+      if (this.#isScheduleRead) log.warn('The maintenance schedule was not read', { reason: messageOf(error) });
+      this.#isScheduleRead = false;
     }
   }
 
@@ -114,11 +140,12 @@ export class Hosts {
   }
 
   #readiness({ hostname, active, isDeactivated }: Agent): LedgerHost['readiness'] {
-    const { hosts, clusters, executors, cluster, clock } = this.#world;
+    const { hosts, clusters, executors, cluster, clock, windows } = this.#world;
     const host = hosts.get(hostObjectName(cluster, hostname));
     const executor = executors.get(hostname);
     if (!active) return 'Unreachable';
     if (drainOf(this.#world, hostname)) return 'Draining';
+    if (isSoon(windows.get(hostname, clock.now()), noticeMs(this.#world), clock.now())) return 'Maintenance';
     if (this.#world.suspects.suspect(hostname)) return 'Suspect';
     if (isDeactivated || host?.spec.unschedulable || clusters.get(cluster)?.spec.unschedulable) return 'Cordoned';
     if (isAlive(executor, clock.monotonic()) && executor.inventory) return 'Ready';
@@ -127,16 +154,16 @@ export class Hosts {
   }
 
   /** Writes the Host objects that were touched and read differently. To be called every second or so. */
-  async write(strays: (hostname: string) => number): Promise<void> {
+  async write({ strays, refusal }: Told): Promise<void> {
     const names = [...this.#dirty];
     this.#dirty.clear();
-    await Promise.all(names.map((hostname) => this.#writeOne(hostname, strays(hostname))));
+    await Promise.all(names.map((hostname) => this.#writeOne(hostname, strays(hostname), refusal(hostname))));
   }
 
-  async #writeOne(hostname: string, strays: number): Promise<void> {
+  async #writeOne(hostname: string, strays: number, refusal: string | undefined): Promise<void> {
     try {
       const host = this.#world.hosts.get(hostObjectName(this.#world.cluster, hostname));
-      if (host) await this.#writeStatus(host, strays);
+      if (host) await this.#writeStatus(host, strays, refusal);
       else if (this.#world.agents.get(hostname)) await this.#create(hostname);
       await this.#writeConsole(hostname);
     } catch (error) {
@@ -152,10 +179,12 @@ export class Hosts {
     await client.create(Host, { apiVersion: apiVersionOf(Host), kind: 'Host', metadata, spec: { cluster, hostname } });
   }
 
-  async #writeStatus(host: Host, strays: number): Promise<void> {
-    const { agents, client, clusters, clock, executors, ledger, cluster, suspects } = this.#world;
+  async #writeStatus(host: Host, strays: number, refusal: string | undefined): Promise<void> {
+    const { agents, client, clusters, clock, executors, ledger, cluster, suspects, windows } = this.#world;
     const { hostname } = host.spec;
     const monotonicMs = clock.monotonic();
+    const window = windows.get(hostname, clock.now());
+    const notice = noticeMs(this.#world);
     const status = hostStatus({
       host,
       agent: agents.get(hostname),
@@ -163,12 +192,13 @@ export class Hosts {
       view: ledger.view(hostname),
       drain: drainOf(this.#world, hostname),
       left: leftOn(this.#world, hostname),
-      window: undefined,
-      soon: false,
-      noticeMs: noticeMs(this.#world),
+      window,
+      soon: isSoon(window, notice, clock.now()),
+      noticeMs: notice,
       suspect: suspects.suspect(hostname),
       score: suspects.score(hostname),
       strays,
+      refusal,
       executorShare: executorShare(clusters.get(cluster)!.spec.executor),
       nowMs: clock.now(),
       monotonicMs,

@@ -5,6 +5,7 @@
 import { type ConditionDraft, conditionOf } from '#lib/api/conditions.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { MachineReport } from '#lib/api/messages.ts';
+import { annotations } from '#lib/api/names.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import {
   closed,
@@ -90,7 +91,12 @@ function endingOf(vm: VirtualMachine, attempt: Attempt, task: TaskFact | undefin
   const preemption = isDeleted ? undefined : preemptionOf(attempt, task);
   if (preemption) {
     const why = attempt.drain ? (conditionOf(vm, 'Draining')?.message ?? message) : message;
-    return { outcome: task?.state === 'TASK_KILLED' ? 'Killed' : 'Lost', class: 'Preempted', reason: preemption, message: why };
+    return {
+      outcome: task?.state === 'TASK_KILLED' ? 'Killed' : 'Lost',
+      class: 'Preempted',
+      reason: preemption,
+      message: why,
+    };
   }
   if (task?.termination) {
     const { class: by, reason } = task.termination;
@@ -221,6 +227,15 @@ function runningPhase(stored: MachinePhase, report: MachineReport | undefined): 
   return report.phase;
 }
 
+/** The operator speaks of the agent: of what libvirt runs somebody has to vouch. */
+function goneMessage({ host = 'unknown', bootID }: Attempt): string {
+  const boot = bootID ?? 'BOOT-ID';
+  return (
+    `An operator of Mesos declared the agent of host ${host} gone; the machine may run on. If nothing of boot ${boot} runs there any ` +
+    `more, annotate its Host: ${annotations.confirmedDead}=${boot}`
+  );
+}
+
 interface Away {
   readonly reason: 'AgentUnreachable' | 'ExecutorSilent';
   readonly message: string;
@@ -238,6 +253,7 @@ function whyAway(
       reason: 'AgentUnreachable',
       message: `Mesos does not reach the agent of host ${host}; the machine may run on`,
     };
+  if (task?.state === 'TASK_GONE_BY_OPERATOR') return { reason: 'AgentUnreachable', message: goneMessage(attempt) };
   if (!began && !task?.executorSpoke) return undefined;
   if (dead && hostAgentId === undefined)
     return { reason: 'AgentUnreachable', message: `Host ${host} has no agent; the machine may run on` };

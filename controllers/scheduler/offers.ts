@@ -24,7 +24,15 @@ export interface OfferKeeper {
   look(hasWork: boolean): Promise<void>;
 }
 
-export function offerKeeper(world: World, onOffers: () => void, onUnknownAgent: () => void): OfferKeeper {
+export interface OfferKeeperOptions {
+  readonly world: World;
+  readonly onOffers: () => void;
+  readonly onUnknownAgent: () => void;
+  /** Of planned maintenance there is news: to be taken in before the offer is. */
+  readonly onWindow: (hostname: string) => void;
+}
+
+export function offerKeeper({ world, onOffers, onUnknownAgent, onWindow }: OfferKeeperOptions): OfferKeeper {
   const since = new Map<string, number>();
   let aside: Offer[] = [];
   let suppressed = false;
@@ -64,7 +72,10 @@ export function offerKeeper(world: World, onOffers: () => void, onUnknownAgent: 
   return {
     offered(offers) {
       lastOfferMs = world.clock.monotonic();
-      for (const { id } of offers) since.set(id.value, lastOfferMs);
+      for (const { id, hostname, unavailability } of offers) {
+        since.set(id.value, lastOfferMs);
+        if (world.windows.hear(hostname, unavailability)) onWindow(hostname);
+      }
       take(offers);
     },
     rescinded(offerId) {

@@ -17,6 +17,7 @@ import { encodeData } from '#mesos/bytes.ts';
 import type { Connect } from '#mesos/http.ts';
 import { type OperatorClient, operatorClient } from '#mesos/operator.ts';
 import { type FrameworkCall, SchedulerConnection } from '#mesos/scheduler.ts';
+import { AgentDrains } from './agent-drains.ts';
 import { AgentBook } from './agents.ts';
 import { Breakers } from './breakers.ts';
 import { clusterStatus } from './cluster-status.ts';
@@ -40,6 +41,7 @@ import { sessionHandler } from './session.ts';
 import { Silences } from './silences.ts';
 import { Suspects } from './suspects.ts';
 import { TaskBook } from './task-book.ts';
+import { Windows } from './windows.ts';
 import type { World } from './world.ts';
 
 export interface ClusterServerOptions {
@@ -59,6 +61,7 @@ export interface ClusterServerOptions {
 const tickMs = 500;
 const agentsMs = 15_000;
 const silentMs = 5_000;
+const agentDrainsMs = 2_000;
 /** A launch of which nothing was heard for so long is asked for. */
 const launchSilenceMs = 15_000;
 const clusterPaceMs = 1_000;
@@ -100,6 +103,7 @@ class ClusterServer {
   readonly #imports: Imports;
   readonly #orders: Orders;
   readonly #hosts: Hosts;
+  readonly #agentDrains: AgentDrains;
   readonly #orphans: Orphans;
   readonly #offers: OfferKeeper;
   readonly #reconciliation: Reconciliation;
@@ -148,15 +152,17 @@ class ClusterServer {
       onChanged: (hostname) => this.#hostChanged(hostname),
       onDrain: (hostname) => this.#machines.dueOnHost(hostname),
     });
+    this.#agentDrains = new AgentDrains({ world, operator, onDone: () => this.#refreshAgents() });
     this.#orphans = new Orphans(world, options.orphans ?? defaultOrphanOptions);
-    this.#offers = offerKeeper(
+    this.#offers = offerKeeper({
       world,
-      () => {
+      onOffers: () => {
         this.#placing.wake();
         this.#wakeImports();
       },
-      () => this.#refreshAgents(),
-    );
+      onUnknownAgent: () => this.#refreshAgents(),
+      onWindow: (hostname) => this.#hosts.update(hostname),
+    });
     this.#reconciliation = reconciliation(
       world,
       () => this.#knownTasks(),
@@ -201,6 +207,7 @@ class ClusterServer {
       placement,
       suspects: new Suspects(clock),
       breakers: new Breakers(),
+      windows: new Windows(),
       call: (call) => this.#call(call),
       tell: (hostname, message) => this.#tell(hostname, encodeData(message)),
     };
@@ -239,6 +246,7 @@ class ClusterServer {
         this.#every(agentsMs, () => this.#readMaster(), running),
         this.#every(this.#orphans.periodMs, () => this.#lookForOrphans(), running),
         this.#every(silentMs, () => this.#askForSilentLaunches(), running),
+        this.#every(agentDrainsMs, () => this.#agentDrains.look(), running),
         this.#watchAgents(running),
       ];
       await Promise.all(loops).finally(() => over.abort(new Error('The cluster server has ended')));
@@ -292,7 +300,10 @@ class ClusterServer {
     if (this.#placing.hasWork) this.#placing.wake();
     await this.#imports.look();
     await this.#orders.look();
-    await this.#hosts.write((hostname) => this.#orphans.domainsOn(hostname));
+    await this.#hosts.write({
+      strays: (hostname) => this.#orphans.domainsOn(hostname),
+      refusal: (hostname) => this.#agentDrains.refusal(hostname),
+    });
     await this.#writeCluster();
   }
 

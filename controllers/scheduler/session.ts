@@ -2,9 +2,10 @@
 import { keyOf } from '#lib/api/meta.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import type { SchedulerHandler } from '#mesos/scheduler.ts';
-import type { SchedulerEvent, TaskStatus } from '#mesos/types.ts';
+import type { InverseOffer, SchedulerEvent, TaskStatus } from '#mesos/types.ts';
 import { type HeartbeatOptions, heardMessage } from './heartbeats.ts';
 import type { Imports } from './imports.ts';
+import { answerInverseOffers } from './inverse-offers.ts';
 import type { Machines } from './machines.ts';
 import type { OfferKeeper } from './offers.ts';
 import type { KnownTask, Reconciliation } from './reconciliation.ts';
@@ -55,6 +56,12 @@ function onEvent(options: SessionOptions, event: SchedulerEvent): void {
     case 'RESCIND':
       offers.rescinded(event.rescind.offer_id.value);
       return;
+    case 'INVERSE_OFFERS':
+      onInverseOffers(options, event.inverse_offers.inverse_offers);
+      return;
+    case 'RESCIND_INVERSE_OFFER':
+      options.refreshAgents();
+      return;
     case 'UPDATE':
       onUpdate(options, event.update.status);
       return;
@@ -88,6 +95,14 @@ function onUpdate({ world, reconciliation, machines, imports }: SessionOptions, 
     void world.call({ type: 'ACKNOWLEDGE', acknowledge });
   }
   world.tasks.acknowledged(acks);
+}
+
+function onInverseOffers({ world, onHost }: SessionOptions, offers: readonly InverseOffer[]): void {
+  for (const { agent_id, unavailability } of offers) {
+    const hostname = world.agents.hostname(agent_id?.value ?? '');
+    if (hostname !== undefined && world.windows.hear(hostname, unavailability)) onHost(hostname);
+  }
+  void answerInverseOffers(world, offers);
 }
 
 /** A hint only: with an executor or without, the host is to be looked at anew. */

@@ -19,6 +19,7 @@ import type { Ledger } from './ledger.ts';
 import type { Placement } from './placement.ts';
 import type { Suspects } from './suspects.ts';
 import type { TaskBook } from './task-book.ts';
+import type { Windows } from './windows.ts';
 
 export interface World {
   readonly client: Client;
@@ -46,6 +47,7 @@ export interface World {
   readonly placement: Placement;
   readonly suspects: Suspects;
   readonly breakers: Breakers;
+  readonly windows: Windows;
   /** False: no session, or it broke meanwhile. Never throws: a call that Mesos finds wrong is logged. */
   call(call: FrameworkCall): Promise<boolean>;
   /** A framework message to the executor of a host: best effort. */

@@ -17,7 +17,7 @@ import {
   startScriptedServer,
   stream,
 } from '#mesos/testing/scripted-server.ts';
-import type { Resource, SchedulerCall, TaskInfo, TaskState, TaskStatus } from '#mesos/types.ts';
+import type { Resource, SchedulerCall, TaskInfo, TaskState, TaskStatus, Unavailability } from '#mesos/types.ts';
 
 interface FakeTask {
   readonly info: TaskInfo;
@@ -45,6 +45,9 @@ export interface FakeHost {
   readonly domains: Map<string, number>;
   readonly tasks: Map<string, FakeTask>;
   offer: { readonly id: string; readonly resources: readonly Resource[] } | undefined;
+  maintenance: Unavailability | undefined;
+  /** By an operator: no offers, and drained of its tasks or not. */
+  deactivated: 'Drained' | 'Deactivated' | undefined;
 }
 
 const absent: Termination = { class: 'User', reason: 'Killed', message: 'Killed', terminal: false, domainAbsent: true };
@@ -56,6 +59,8 @@ export class FakeMesos implements AsyncDisposable {
   readonly messages: SchedulerMessage[] = [];
   /** ACCEPTs are swallowed while this is set, as if lost. */
   loseAccepts = false;
+  /** DRAIN_AGENT is answered 403. */
+  refuseDrains = false;
   /** KILLs are swallowed while this is set. */
   loseKills = false;
   #server!: ScriptedServer;
@@ -81,6 +86,7 @@ export class FakeMesos implements AsyncDisposable {
     const host: FakeHost = {
       ...{ agentId: `S${this.#agents++}`, hostname, cpus, mem, attributes, bootId: randomUUID(), registered: true },
       ...{ executor: undefined, domains: new Map(), tasks: new Map(), offer: undefined },
+      ...{ maintenance: undefined, deactivated: undefined },
     };
     this.hosts.push(host);
     this.#makeOffers();
@@ -109,6 +115,49 @@ export class FakeMesos implements AsyncDisposable {
     host.agentId = `S${this.#agents++}`;
     host.offer = undefined;
     this.#makeOffers();
+  }
+
+  /** The operators plan maintenance of a host, or none: offers say so, and inverse offers where something runs. */
+  plan(host: FakeHost, maintenance: Unavailability | undefined): void {
+    host.maintenance = maintenance;
+    this.#rescind(host);
+    this.#makeOffers();
+    if (maintenance) this.askForHost(host);
+  }
+
+  /** An inverse offer; its id is `inverse-HOSTNAME`. */
+  askForHost(host: FakeHost): void {
+    const ids = { id: { value: `inverse-${host.hostname}` }, framework_id: { value: 'f' } };
+    const inverse = { ...ids, agent_id: { value: host.agentId }, unavailability: host.maintenance };
+    this.#send({ type: 'INVERSE_OFFERS', inverse_offers: { inverse_offers: [inverse] } });
+  }
+
+  /** By an operator, or by DRAIN_AGENT: tasks are ended as an agent does it. */
+  drainAgent(host: FakeHost): void {
+    host.deactivated = 'Drained';
+    this.#rescind(host);
+    for (const task of [...host.tasks.values()]) {
+      host.domains.delete(task.launch.uid);
+      this.#end(host, task, 'TASK_KILLED', absent, 'REASON_AGENT_DRAINING');
+    }
+  }
+
+  /** An operator says that the agent never comes back. */
+  markGone(host: FakeHost): void {
+    host.registered = false;
+    this.#rescind(host);
+    for (const { launch } of host.tasks.values()) {
+      const ids = { task_id: { value: launch.taskId }, agent_id: { value: host.agentId } };
+      const reason = 'REASON_SLAVE_REMOVED_BY_OPERATOR';
+      const status = { ...ids, state: 'TASK_GONE_BY_OPERATOR', source: 'SOURCE_MASTER', reason };
+      this.#send({ type: 'UPDATE', update: { status } });
+    }
+    this.#send({ type: 'FAILURE', failure: { agent_id: { value: host.agentId } } });
+  }
+
+  #rescind(host: FakeHost): void {
+    if (host.offer) this.#send({ type: 'RESCIND', rescind: { offer_id: { value: host.offer.id } } });
+    host.offer = undefined;
   }
 
   /** The session breaks; offers are void. */
@@ -160,6 +209,9 @@ export class FakeMesos implements AsyncDisposable {
   #answer({ call, response }: ReceivedCall): void {
     const json = (body: object) => answer(response, 200, JSON.stringify(body));
     if (call.type === 'GET_AGENTS') json({ get_agents: this.#agentsAnswer() });
+    else if (call.type === 'GET_MAINTENANCE_SCHEDULE')
+      json({ get_maintenance_schedule: { schedule: this.#schedule() } });
+    else if (call.type === 'DRAIN_AGENT' || call.type === 'REACTIVATE_AGENT') this.#operate(call, response);
     else if (call.type === 'GET_MASTER') json({ get_master: { master_info: { id: 'm', port: 1, version: '1.12.0' } } });
     else if (call.type === 'SUBSCRIBE' && !('subscribe' in call))
       stream(response, [{ type: 'SUBSCRIBED', subscribed: { heartbeat_interval_seconds: 15 } }]);
@@ -201,17 +253,38 @@ export class FakeMesos implements AsyncDisposable {
     }
   }
 
+  #schedule(): object {
+    const windows = this.hosts.flatMap(({ hostname, maintenance }) =>
+      maintenance ? [{ machine_ids: [{ hostname }], unavailability: maintenance }] : [],
+    );
+    return { windows };
+  }
+
+  #operate(call: ReceivedCall['call'], response: ServerResponse): void {
+    const { agent_id } = (call.drain_agent ?? call.reactivate_agent) as { agent_id: { value: string } };
+    const host = this.hosts.find(({ agentId }) => agentId === agent_id.value)!;
+    const isDrain = call.type === 'DRAIN_AGENT';
+    const isRefused = isDrain && this.refuseDrains;
+    answer(response, isRefused ? 403 : 200, isRefused ? 'Not authorized' : '');
+    if (isRefused) return;
+    if (isDrain) this.drainAgent(host);
+    else host.deactivated = undefined;
+    this.#makeOffers();
+  }
+
   #agentsAnswer(): object {
     const scalar = (name: string, value: number) => ({ name, type: 'SCALAR', scalar: { value }, role: '*' });
     const agents = this.hosts.filter(({ registered }) => registered);
     return {
-      agents: agents.map(({ agentId, hostname, cpus, mem, attributes }) => ({
+      agents: agents.map(({ agentId, hostname, cpus, mem, attributes, deactivated }) => ({
         agent_info: {
           id: { value: agentId },
           hostname,
           attributes: Object.entries(attributes).map(([name, value]) => ({ name, type: 'TEXT', text: { value } })),
         },
-        active: true,
+        active: deactivated === undefined,
+        deactivated: deactivated !== undefined,
+        ...(deactivated === 'Drained' ? { drain_info: { state: 'DRAINED' } } : {}),
         total_resources: [scalar('cpus', cpus), scalar('mem', mem)],
       })),
     };
@@ -220,7 +293,7 @@ export class FakeMesos implements AsyncDisposable {
   #makeOffers(): void {
     if (!this.#stream) return;
     for (const host of this.hosts) {
-      if (host.offer || !host.registered) continue;
+      if (host.offer || !host.registered || host.deactivated) continue;
       host.offer = { id: `O${this.#offers++}`, resources: this.#free(host) };
       const offer = {
         id: { value: host.offer.id },
@@ -228,6 +301,7 @@ export class FakeMesos implements AsyncDisposable {
         agent_id: { value: host.agentId },
         hostname: host.hostname,
         resources: host.offer.resources,
+        ...(host.maintenance ? { unavailability: host.maintenance } : {}),
         executor_ids: host.executor ? [{ value: host.executor.executorId }] : [],
       };
       this.#send({ type: 'OFFERS', offers: { offers: [offer] } });
@@ -321,8 +395,8 @@ export class FakeMesos implements AsyncDisposable {
     this.#end(host, task, 'TASK_KILLED', absent);
   }
 
-  #end(host: FakeHost, task: FakeTask, state: TaskState, termination: Termination): void {
-    this.#update(host, task, { state, data: encodeData(termination) });
+  #end(host: FakeHost, task: FakeTask, state: TaskState, termination: Termination, reason?: string): void {
+    this.#update(host, task, { state, data: encodeData(termination), ...(reason === undefined ? {} : { reason }) });
     host.tasks.delete(task.launch.taskId);
     this.#makeOffers();
   }
