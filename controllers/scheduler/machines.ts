@@ -117,20 +117,20 @@ export class Machines {
     else if (waitMs > 0) this.#queue.addAfter(key, waitMs);
     await this.#acknowledge(acks);
     if (decision.status.phase === 'Running' && vm.status?.phase !== 'Running') cameUp(this.#world, vm, attempt);
-    if (decision.ended) return this.#ended(key, vm, attempt);
+    if (decision.ended) return this.#ended(key, vm, attempt, decision.status);
     if (decision.againMs !== undefined) this.#queue.addAfter(key, decision.againMs);
     if (decision.kill) await this.#kill(key, attempt, decision.graceMs);
     if (decision.repair) await this.#repair(vm, attempt, decision.repair);
     else this.#options.onLive(vm);
   }
 
-  #ended(key: string, vm: VirtualMachine, attempt: Attempt): void {
+  /** `closed` as it was stored: without an attempt the machine may have left our sight at once. */
+  #ended(key: string, vm: VirtualMachine, attempt: Attempt, closed: MachineStatus): void {
     const taskId = attempt.taskID ?? '';
-    const closed = this.#world.machines.get(key)?.status;
-    this.#world.log.info('Attempt closed', { machine: key, taskId, proof: closed?.attempts?.at(-1)?.proof });
-    if (closed) cameToNothing(this.#world, vm, attempt, closed);
-    if (closed?.attempts?.at(-1)?.proof === 'ExecutorSawNoDomain')
-      this.#world.executors.absent(attempt.host ?? '', vm.metadata.uid);
+    const proof = closed.attempts?.at(-1)?.proof;
+    this.#world.log.info('Attempt closed', { machine: key, taskId, proof });
+    cameToNothing(this.#world, vm, attempt, closed);
+    if (proof === 'ExecutorSawNoDomain') this.#world.executors.absent(attempt.host ?? '', vm.metadata.uid);
     this.#world.ledger.release(vm.metadata.uid);
     this.#world.tasks.forget(taskId);
     this.#neverSent.delete(taskId);
