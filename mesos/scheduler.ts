@@ -98,9 +98,9 @@ export class SchedulerConnection {
       const until = AbortSignal.any([signal, moved.signal]);
       let wasOpen = false;
       try {
-        await this.#subscribe(until, async (event) => {
+        await this.#subscribe(until, (event) => {
           wasOpen ||= event.type === 'SUBSCRIBED';
-          await deliver(handler, event);
+          return deliver(handler, event);
         });
       } catch (error) {
         this.#session = undefined;
@@ -139,7 +139,7 @@ export class SchedulerConnection {
     }
   }
 
-  async #subscribe(signal: AbortSignal, onEvent: (event: SchedulerEvent) => Promise<void>): Promise<never> {
+  async #subscribe(signal: AbortSignal, onEvent: (event: SchedulerEvent) => Promise<void> | undefined): Promise<never> {
     const target: Target = {
       origin: await this.#choice.next(signal),
       ...(this.#options.headers ? { headers: this.#options.headers } : {}),
@@ -160,8 +160,10 @@ export class SchedulerConnection {
         if (event.type === 'ERROR') throw frameworkError(event.error.message);
         if (event.type === 'SUBSCRIBED') session.open = true;
         watchdog.heard(event.type === 'SUBSCRIBED' ? allowedSilenceMs(event) : undefined);
+        const working = onEvent(event);
+        if (working === undefined) continue;
         using _ = watchdog.hold();
-        await onEvent(event);
+        await working;
       }
     } finally {
       session.open = false;
@@ -201,11 +203,15 @@ function readEvent(record: unknown, log: Log): SchedulerEvent | undefined {
   }
 }
 
-async function deliver(handler: SchedulerHandler, event: SchedulerEvent): Promise<void> {
-  try {
-    await handler.onEvent(event);
-  } catch (cause) {
+/** Undefined: the handler is done with it. A promise for each event would be most of what an event costs. */
+function deliver(handler: SchedulerHandler, event: SchedulerEvent): Promise<void> | undefined {
+  const failed = (cause: unknown) => {
     throw new HandlerError('The handler of an event failed', { cause });
+  };
+  try {
+    return (handler.onEvent(event) as Promise<void> | undefined)?.catch(failed);
+  } catch (cause) {
+    return failed(cause);
   }
 }
 

@@ -4,8 +4,8 @@
  * absent and numbers written as strings, drops words that an optional enum does not have; only a message that lacks something required is
  * refused. Both cost one walk over the message.
  */
-import { type Api, type ApiName, apiMessages, apis } from './apis.ts';
-import { messages, taskStates } from './messages.ts';
+import type { ApiName } from './apis.ts';
+import { type Body, type Field, type Message, messageOf, unionOf } from './compile.ts';
 
 export class ProtocolError extends Error {
   constructor(message: string) {
@@ -14,115 +14,75 @@ export class ProtocolError extends Error {
   }
 }
 
+/** What is wrong with a value, on its way out to where the path to it is known: paths are made only when one is needed. */
+class Flaw extends Error {
+  path = '';
+
+  within(step: string): this {
+    this.path = `${step}${this.path}`;
+    return this;
+  }
+
+  at(root: string): ProtocolError {
+    return new ProtocolError(`${root}${this.path} ${this.message}`);
+  }
+}
+
 type Json = Record<string, unknown>;
 
-interface Field {
-  readonly name: string;
-  readonly kind: string;
-  readonly shape: 'one' | 'list' | 'map';
-  readonly required: boolean;
-  /** The words of an enum. */
-  readonly words: ReadonlySet<string> | undefined;
-}
-
-interface Message {
-  readonly fields: ReadonlyMap<string, Field>;
-  readonly required: readonly Field[];
-  /** Has fields that nobody looked at. */
-  readonly open: boolean;
-}
-
-const compiled = new Map<string, Message>();
 /** Deeper than any message of Mesos. */
 const maxDepth = 32;
-
-function fieldOf(text: string): Field {
-  const space = text.indexOf(' ');
-  const [, kind = '', shape, required] = /^([^!{[]*)(\[\]|\{\})?(!)?$/.exec(text.slice(space + 1))!;
-  const words = kind === 'TaskState' ? taskStates : kind.includes('|') ? kind : undefined;
-  return {
-    name: text.slice(0, space),
-    kind: words === undefined ? kind : 'enum',
-    shape: shape === '[]' ? 'list' : shape === '{}' ? 'map' : 'one',
-    required: required !== undefined,
-    words: words === undefined ? undefined : new Set(words.split('|')),
-  };
-}
-
-function compile(text: string): Message {
-  const parts = text.split(', ').filter((part) => part !== '');
-  const fields = parts.filter((part) => part !== '*').map(fieldOf);
-  return {
-    fields: new Map(fields.map((field) => [field.name, field])),
-    required: fields.filter((field) => field.required),
-    open: parts.includes('*'),
-  };
-}
-
-function cached(key: string, text: string): Message {
-  let message = compiled.get(key);
-  if (message === undefined) {
-    message = compile(text);
-    compiled.set(key, message);
-  }
-  return message;
-}
-
-function messageOf(name: string): Message {
-  const text = messages[name] ?? apiMessages[name];
-  if (text === undefined) throw new Error(`The schema has no message ${name}`);
-  return cached(name, text);
-}
-
-/** The bodies of an API's types, each as a message of its own. */
-function bodyOf(api: ApiName, type: string): { readonly message: Message | undefined; readonly required: boolean } {
-  const text = ((apis[api] as Api).types as Readonly<Record<string, string>>)[type]!;
-  if (text === '-') return { message: undefined, required: false };
-  const required = text.startsWith('! ');
-  return { message: cached(`${api} ${type}`, required ? text.slice(2) : text), required };
-}
 
 function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function walk(strict: boolean, message: Message, value: unknown, path: string, depth: number): void {
-  if (!isObject(value)) throw new ProtocolError(`${path} is no object`);
-  if (depth > maxDepth) throw new ProtocolError(`${path} is nested more than ${maxDepth} deep`);
-  for (const name of Object.keys(value)) {
+function walk(strict: boolean, message: Message, value: unknown, depth: number): void {
+  if (!isObject(value)) throw new Flaw('is no object');
+  if (depth > maxDepth) throw new Flaw(`is nested more than ${maxDepth} deep`);
+  for (const name in value) {
     const field = message.fields.get(name);
-    if (field !== undefined) walkField(strict, field, value, path, depth);
-    else if (strict && !message.open) throw new ProtocolError(`${path}.${name} is no field that Mesos knows`);
+    if (field !== undefined) walkField(strict, field, value, depth);
+    else if (strict && !message.open) throw new Flaw('is no field that Mesos knows').within(`.${name}`);
   }
-  for (const field of message.required) {
-    if (value[field.name] === undefined) throw new ProtocolError(`${path}.${field.name} is missing`);
-  }
+  for (const field of message.required)
+    if (value[field.name] === undefined) throw new Flaw('is missing').within(`.${field.name}`);
 }
 
-function walkField(strict: boolean, field: Field, holder: Json, path: string, depth: number): void {
+function walkField(strict: boolean, field: Field, holder: Json, depth: number): void {
   const value = holder[field.name];
-  const here = `${path}.${field.name}`;
   if (value === undefined || (value === null && !strict)) {
     delete holder[field.name];
     return;
   }
-  if (field.shape === 'one') {
-    const next = walkValue(strict, field, value, here, depth);
+  try {
+    const next =
+      field.shape === 'one' ? walkValue(strict, field, value, depth) : walkItems(strict, field, value, depth);
     if (next === undefined) delete holder[field.name];
     else if (next !== value) holder[field.name] = next;
-    return;
-  }
-  const isRight = field.shape === 'list' ? Array.isArray(value) : isObject(value);
-  if (!isRight) throw new ProtocolError(`${here} is no ${field.shape}`);
-  const items = value as Json;
-  for (const key of Object.keys(items)) {
-    const next = walkValue(strict, field, items[key], `${here}[${key}]`, depth);
-    if (next !== items[key]) items[key] = next;
+  } catch (error) {
+    throw error instanceof Flaw ? error.within(`.${field.name}`) : error;
   }
 }
 
+/** The list or map, its items put right. */
+function walkItems(strict: boolean, field: Field, value: unknown, depth: number): unknown {
+  const isRight = field.shape === 'list' ? Array.isArray(value) : isObject(value);
+  if (!isRight) throw new Flaw(`is no ${field.shape}`);
+  const items = value as Json;
+  for (const key of Array.isArray(value) ? value.keys() : Object.keys(items)) {
+    try {
+      const next = walkValue(strict, field, items[key], depth);
+      if (next !== items[key]) items[key] = next;
+    } catch (error) {
+      throw error instanceof Flaw ? error.within(`[${key}]`) : error;
+    }
+  }
+  return items;
+}
+
 /** The value as it should be; undefined if an enum has no such word and may be absent. */
-function walkValue(strict: boolean, field: Field, value: unknown, path: string, depth: number): unknown {
+function walkValue(strict: boolean, field: Field, value: unknown, depth: number): unknown {
   const kind = field.kind;
   if (kind === 'string' || kind === 'bool') {
     if (typeof value === (kind === 'bool' ? 'boolean' : 'string')) return value;
@@ -135,10 +95,11 @@ function walkValue(strict: boolean, field: Field, value: unknown, path: string, 
     if (typeof value === 'string' && field.words!.has(value)) return value;
     if (!strict && !field.required && typeof value === 'string') return undefined;
   } else {
-    walk(strict, messageOf(kind), value, path, depth + 1);
+    field.message ??= messageOf(kind);
+    walk(strict, field.message, value, depth + 1);
     return value;
   }
-  throw new ProtocolError(`${path} is ${JSON.stringify(value)?.slice(0, 60)}, which is no ${kind}`);
+  throw new Flaw(`is ${JSON.stringify(value)?.slice(0, 60)}, which is no ${kind}`);
 }
 
 function numberOf(value: unknown): unknown {
@@ -163,28 +124,42 @@ function isBase64(text: string): boolean {
 
 function walkUnion(api: ApiName, value: unknown, strict: boolean): Json | undefined {
   if (!isObject(value)) throw new ProtocolError(`A ${api} is no object`);
-  const { common, types } = apis[api] as Api;
+  const { common, types } = unionOf(api);
   const { type } = value;
-  if (typeof type !== 'string' || !Object.hasOwn(types, type)) {
+  const body = typeof type === 'string' ? types.get(type) : undefined;
+  if (body === undefined) {
     if (!strict && typeof type === 'string') return undefined;
     throw new ProtocolError(`"${String(type)}" is no type of ${api}`);
   }
-  const { message, required } = bodyOf(api, type);
-  const name = type.toLowerCase();
-  const { fields } = cached(api, common);
-  for (const key of Object.keys(value)) {
-    const field = fields.get(key);
-    if (field !== undefined) walkField(strict, field, value, type, 0);
-    else if (strict && key !== 'type' && (key !== name || message === undefined))
-      throw new ProtocolError(`${type}.${key} is no field that Mesos knows`);
+  try {
+    walkHead(common, body, value, strict);
+  } catch (error) {
+    throw error instanceof Flaw ? error.at(String(type)) : error;
   }
-  for (const field of fields.values()) {
-    if (field.required && value[field.name] === undefined) throw new ProtocolError(`${type}.${field.name} is missing`);
-  }
-  const body = value[name] ?? undefined;
-  if (body === undefined && required) throw new ProtocolError(`${type} has no "${name}"`);
-  if (body !== undefined && message !== undefined) walk(strict, message, body, name, 0);
+  const content = value[body.name] ?? undefined;
+  if (content === undefined && body.required) throw new ProtocolError(`${String(type)} has no "${body.name}"`);
+  if (content !== undefined && body.message !== undefined) walkRoot(strict, body.message, content, body.name);
   return value;
+}
+
+/** The fields beside the body. */
+function walkHead(common: Message, { name, message }: Body, value: Json, strict: boolean): void {
+  for (const key in value) {
+    const field = common.fields.get(key);
+    if (field !== undefined) walkField(strict, field, value, 0);
+    else if (strict && key !== 'type' && (key !== name || message === undefined))
+      throw new Flaw('is no field that Mesos knows').within(`.${key}`);
+  }
+  for (const field of common.required)
+    if (value[field.name] === undefined) throw new Flaw('is missing').within(`.${field.name}`);
+}
+
+function walkRoot(strict: boolean, message: Message, value: unknown, root: string): void {
+  try {
+    walk(strict, message, value, 0);
+  } catch (error) {
+    throw error instanceof Flaw ? error.at(root) : error;
+  }
 }
 
 /** Throws ProtocolError naming the field if Mesos would refuse the call, or take it and ignore a part of it. */
@@ -202,11 +177,11 @@ export function read(api: ApiName, value: unknown): { readonly type: string } | 
 
 /** The same for one message, such as the MasterInfo of a ZooKeeper node. */
 export function readMessage(name: string, value: unknown): unknown {
-  walk(false, messageOf(name), value, name, 0);
+  walkRoot(false, messageOf(name), value, name);
   return value;
 }
 
 /** The same check for one message. */
 export function checkMessage(name: string, value: object): void {
-  walk(true, messageOf(name), value, name, 0);
+  walkRoot(true, messageOf(name), value, name);
 }
