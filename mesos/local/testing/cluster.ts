@@ -68,7 +68,7 @@ export async function startCluster(
 export async function eventually<T>(
   what: string,
   probe: () => T | undefined | Promise<T | undefined>,
-  withinMs = 15_000,
+  withinMs = 45_000,
 ): Promise<T> {
   for (const end = Date.now() + withinMs; Date.now() < end; ) {
     const value = await probe();
