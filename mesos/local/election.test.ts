@@ -76,7 +76,7 @@ describe.skipIf(reason)('masters behind a real ZooKeeper', () => {
     const directory = stack.use(temporaryDirectory());
     const zk = `zk://${zookeeper.address}/mesos`;
     const master = async () => {
-      const flags = ['--log-level', 'error', '--zk', zk, '--zk-session-timeout', '4', '--allocation-interval', '0.1'];
+      const flags = ['--log-level', 'error', '--zk', zk, '--zk-session-timeout', '6', '--allocation-interval', '0.1'];
       return stack.use(await startMasterProgram(await freePort(), join(directory.path, 'masters'), flags));
     };
     const [a, b] = [await master(), await master()];
@@ -121,7 +121,7 @@ describe.skipIf(reason)('masters behind a real ZooKeeper', () => {
     await zookeeper.kill();
     await zookeeper.restart();
     // Longer than the master waits before it gives a silent server up.
-    await systemClock.sleep(3000);
+    await systemClock.sleep(4500);
     expect(await elected([third])).toBe(third);
   });
 });
