@@ -56,7 +56,7 @@ export class Striker {
     this.#print = print;
   }
 
-  /** Does them, up to three at a time; resolves when the last one is over. */
+  /** Does them, up to three at a time; ends when the last one is over. Throws if there was nobody left to be hurt. */
   async strike(faults: readonly Fault[]): Promise<void> {
     const left = [...faults];
     const work = async () => {
@@ -65,12 +65,12 @@ export class Striker {
         await this.#do(fault);
       }
     };
-    await Promise.all(Array.from({ length: together }, work));
+    const ended = await Promise.allSettled(Array.from({ length: together }, work));
+    for (const result of ended) if (result.status === 'rejected') throw result.reason;
   }
 
   async #do(fault: Fault): Promise<void> {
-    const victim = await this.#find(fault);
-    this.#hurt.add(victim.name);
+    const victim = await this.#take(fault);
     const signal = fault.way === 'SIGSTOP' ? 'SIGSTOP' : 'SIGKILL';
     if (signal === 'SIGKILL') this.#cluster.keeper.leaveDown(victim.name, fault.forMs);
     for (const { pid } of victim.processes) signalProcess(pid, signal);
@@ -83,13 +83,17 @@ export class Striker {
     this.done.push(fault);
   }
 
-  async #find({ kind }: Fault): Promise<Victim> {
+  /** One that is whole; nobody else takes it until it is whole again. */
+  async #take({ kind }: Fault): Promise<Victim> {
     const deadline = systemClock.monotonic() + findWithinMs;
     for (;;) {
       const found = await targets[kind](this.#cluster);
       const whole = found.filter(({ name, processes }) => !this.#hurt.has(name) && processes.every(isRunning));
       const victim = whole[Math.floor(this.#random.next() * whole.length)];
-      if (victim) return victim;
+      if (victim) {
+        this.#hurt.add(victim.name);
+        return victim;
+      }
       if (systemClock.monotonic() > deadline) throw new Error(`There was no ${kind} to be hurt for ${findWithinMs} ms`);
       await systemClock.sleep(200);
     }

@@ -1,5 +1,6 @@
 /** One trial: faults and churn in rounds, peace and a look after each, then everything is deleted and nothing may be left. */
 import { systemClock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
 import { seededRandom } from '#lib/std/random.ts';
 import { observe } from '../../sim-observer.ts';
 import { Churn, makeWanted, removeAll } from './churn.ts';
@@ -56,8 +57,9 @@ export async function runTrial(options: TrialOptions): Promise<TrialOutcome> {
   for (let from = 0; from < faults.length && failures.length === 0; from += size) {
     const peace = new AbortController();
     const churning = churn.run(peace.signal);
-    await striker.strike(faults.slice(from, from + size)).finally(() => peace.abort());
-    await churning;
+    const striking = striker.strike(faults.slice(from, from + size)).finally(() => peace.abort());
+    for (const { reason } of (await Promise.allSettled([striking, churning])).filter(isRejected))
+      failures.push(messageOf(reason));
     settleMs.push(await settles(`after ${striker.done.length} faults`));
   }
   const kept = keptAlive(observer, wishes);
@@ -92,6 +94,10 @@ async function until(look: () => Promise<readonly string[]>): Promise<{ tookMs: 
     if (left.length === 0 || tookMs > settleWithinMs) return { tookMs, left };
     await systemClock.sleep(250);
   }
+}
+
+function isRejected(result: PromiseSettledResult<unknown>): result is PromiseRejectedResult {
+  return result.status === 'rejected';
 }
 
 function table(done: readonly Fault[]): string {
