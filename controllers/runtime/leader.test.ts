@@ -118,4 +118,16 @@ describe('lead()', () => {
     await expect(one.ended).rejects.toBeInstanceOf(LeadershipLost);
     expect(leading).toEqual([]);
   });
+
+  it('who has lost does not wait for work that does not end', async () => {
+    const { api, clock } = election();
+    const line = cuttable(api);
+    const options = { client: line.client, clock, random: seededRandom(1), log: silentLog, ...at, identity: 'a' };
+    const forEver = new Promise<never>(() => undefined);
+    const ended = lead(options, new AbortController().signal, () => forEver).catch((error: unknown) => error);
+    await clock.advance(1_000);
+    line.cut();
+    await clock.advance(12_500);
+    expect(await Promise.race([ended, 'still there'])).toBeInstanceOf(LeadershipLost);
+  });
 });

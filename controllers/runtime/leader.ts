@@ -56,8 +56,8 @@ interface Observation {
 
 /**
  * Waits until this candidate leads, runs `work` with a signal that aborts when it no longer does, and gives the lease back. Rejects with
- * LeadershipLost when the lease could not be renewed (the caller must end the process: what it was doing may be going on elsewhere);
- * otherwise ends as `work` does. Returns without having run it if `signal` aborts first.
+ * LeadershipLost when the lease could not be renewed, at once, while `work` may still be ending: the caller must end the process, since
+ * what it was doing may be going on elsewhere. Otherwise ends as `work` does. Returns without having run it if `signal` aborts first.
  */
 export async function lead(
   options: LeaderOptions,
@@ -69,18 +69,17 @@ export async function lead(
   options.log.info('Leading', { lease: options.name, identity: options.identity });
   const over = new AbortController();
   const working = AbortSignal.any([signal, over.signal]);
+  const lost = Promise.withResolvers<never>();
   const renewing = candidate.renew(working).catch((error: unknown) => {
     over.abort(error);
-    throw error;
+    lost.reject(error);
   });
   const worked = work(working).finally(() => over.abort(new Error('The work has ended')));
-  try {
-    await Promise.all([worked, renewing]);
-  } finally {
-    // Both must have ended before the lease is free for others.
-    await Promise.allSettled([worked, renewing]);
-    if (!(over.signal.reason instanceof LeadershipLost)) await candidate.release();
-  }
+  // Whoever has lost waits for nothing: only the end of the process ends for certain what it has under way.
+  await Promise.race([Promise.allSettled([worked, renewing]), lost.promise]);
+  // Both have ended: the lease is free for others.
+  await candidate.release();
+  await worked;
 }
 
 class Candidate {
