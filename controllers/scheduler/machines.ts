@@ -75,6 +75,7 @@ export class Machines {
 
   async run(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => this.#queue.close(), { once: true });
+    if (signal.aborted) this.#queue.close();
     await Promise.all(Array.from({ length: workers }, () => this.#work()));
   }
 

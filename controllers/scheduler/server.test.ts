@@ -4,8 +4,12 @@ import { Host } from '#lib/api/generated/host.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { KubeObject } from '#lib/api/meta.ts';
+import { systemClock } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
+import { silentLog } from '#lib/std/log.ts';
+import { systemRandom } from '#lib/std/random.ts';
 import type { OrphanOptions } from './orphans.ts';
+import { runClusterServer } from './server.ts';
 import { FakeMesos } from './testing/fake-mesos.ts';
 import { api, open, patient, running, type Story, serve, story, until } from './testing/story.ts';
 
@@ -344,4 +348,26 @@ describe('gangs', () => {
     for (const name of ['a', 'b', 'c']) await running(lab, name);
     expect(lab.mesos.starts.values().toArray().flat()).toHaveLength(3);
   }, 20_000);
+});
+
+test('a cluster server that is stopped while it asks for the agents ends, and does nothing any more', async () => {
+  const lab = await story();
+  const vm = await lab.want('a', 4);
+  const stop = new AbortController();
+  const connection = {
+    async request(): Promise<never> {
+      stop.abort(new Error('Stopped'));
+      throw new Error('No master answers');
+    },
+    destroy: async () => {},
+  };
+  const parts = {
+    client: lab.api,
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+    connect: () => connection,
+  };
+  await runClusterServer({ ...parts, cluster: 'lab', installation: 'installation-1' }, stop.signal);
+  expect((await lab.machine('a')).metadata.resourceVersion).toBe(vm.metadata.resourceVersion);
 });
