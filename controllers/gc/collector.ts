@@ -4,6 +4,7 @@
  */
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import type { Change } from '#lib/client/informer.ts';
+import { deadline } from '#lib/std/deadline.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { Loop, LoopDeps } from '../runtime/deps.ts';
 import { type Priority, WorkQueue } from '../runtime/queue.ts';
@@ -110,9 +111,8 @@ class Collector implements Loop {
 
   async #collect(uid: string, node: Node, signal: AbortSignal): Promise<void> {
     const { client, clock, log } = this.#deps;
-    const stop = new AbortController();
-    using _timer = clock.timeout(() => stop.abort(new Error('Collecting took too long')), runTimeoutMs);
-    const run = { signal: AbortSignal.any([signal, stop.signal]), log, nowMs: clock.now() };
+    using late = deadline(clock, runTimeoutMs, 'Collecting', signal);
+    const run = { signal: late.signal, log, nowMs: clock.now() };
     const deps = { client, owners: this.#graph, states: this.#states, kinds: () => this.#monitors.kinds };
     const startedMs = clock.monotonic();
     try {

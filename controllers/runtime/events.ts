@@ -11,6 +11,7 @@ import type { Draft, KubeObject } from '#lib/api/meta.ts';
 import type { Client } from '#lib/client/client.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { type Clock, timestamp } from '#lib/std/clock.ts';
+import { deadline } from '#lib/std/deadline.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
@@ -104,8 +105,8 @@ function eventOf(deps: RecorderDeps, type: Type, about: KubeObject, reason: stri
 async function written(deps: RecorderDeps, event: Draft<Event>, stop: AbortSignal): Promise<boolean> {
   for (let failures = 1; ; failures++) {
     try {
-      const signal = AbortSignal.any([stop, AbortSignal.timeout(callTimeoutMs)]);
-      await put(deps.client, event, signal);
+      using late = deadline(deps.clock, callTimeoutMs, 'Writing an event', stop);
+      await put(deps.client, event, late.signal);
       return true;
     } catch (error) {
       // A namespace that is going away takes no more events, and a refusal stays one.

@@ -70,6 +70,44 @@ describe('lead()', () => {
     await second.ended;
   });
 
+  it('renewing is one write and no read, until somebody else has written', async () => {
+    const { api, clock, candidate } = election();
+    const calls: string[] = [];
+    const get: Client['get'] = (kind, name, options) => {
+      calls.push('get');
+      return api.get(kind, name, options);
+    };
+    const update: Client['update'] = (kind, object, options) => {
+      calls.push('update');
+      return api.update(kind, object, options);
+    };
+    const one = candidate('a', { ...api, get, update });
+    await clock.advance(1_000);
+    calls.length = 0;
+    await clock.advance(4_000);
+    expect(calls).toEqual(['update', 'update']);
+    await api.patch(Lease, at, { metadata: { labels: { touched: 'yes' } } });
+    await clock.advance(2_000);
+    expect(calls.slice(2)).toEqual(['update', 'get', 'update']);
+    one.stop();
+    await one.ended;
+  });
+
+  it('a call that hangs is given up in time by the clock that was handed in', async () => {
+    const { api, clock, candidate, leading } = election();
+    let hangs = false;
+    const update: Client['update'] = (kind, object, options) =>
+      hangs
+        ? new Promise((_, reject) => options!.signal!.addEventListener('abort', () => reject(options!.signal!.reason)))
+        : api.update(kind, object, options);
+    const one = candidate('a', { ...api, update });
+    await clock.advance(1_000);
+    hangs = true;
+    await clock.advance(20_000);
+    await expect(one.ended).rejects.toBeInstanceOf(LeadershipLost);
+    expect(leading).toEqual([]);
+  });
+
   it('who cannot renew stops within 10 s, before another takes over after 15 s; there are never two', async () => {
     const { api, clock, leading, candidate } = election();
     const line = cuttable(api);

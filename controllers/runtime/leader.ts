@@ -13,6 +13,7 @@
 import { Lease } from '#lib/api/core.ts';
 import type { Client } from '#lib/client/client.ts';
 import type { Clock } from '#lib/std/clock.ts';
+import { deadline } from '#lib/std/deadline.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
@@ -98,7 +99,8 @@ class Candidate {
     const { renewDeadlineMs, retryMs } = this.#times;
     while (!signal.aborted) {
       try {
-        if (await this.#tryOnce(this.#deadline(signal, renewDeadlineMs))) return true;
+        using late = deadline(clock, renewDeadlineMs, 'Taking the lease', signal);
+        if (await this.#tryOnce(late.signal)) return true;
       } catch (error) {
         if (!signal.aborted) log.warn('Cannot read or write the lease', { lease: name, error: messageOf(error) });
       }
@@ -120,7 +122,8 @@ class Candidate {
       if (leftMs <= 0) throw new LeadershipLost(`Lease ${name} could not be renewed for ${renewDeadlineMs} ms`);
       const startedMs = clock.monotonic();
       try {
-        if (await this.#tryOnce(this.#deadline(signal, leftMs))) renewedMs = startedMs;
+        using late = deadline(clock, leftMs, 'Renewing the lease', signal);
+        if (await this.#tryOnce(late.signal)) renewedMs = startedMs;
         else if (!this.#isMine()) throw new LeadershipLost(`Lease ${name} was taken by another candidate`);
       } catch (error) {
         if (error instanceof LeadershipLost) throw error;
@@ -131,33 +134,31 @@ class Candidate {
 
   /** Best effort: whoever comes next can also wait for the lease to run out. */
   async release(): Promise<void> {
-    const { client, log, name } = this.#options;
+    const { client, clock, log, name } = this.#options;
     const lease = this.#observed?.lease;
     if (!lease || !this.#isMine()) return;
     try {
       const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: this.#microTime() };
-      await client.update(Lease, { ...lease, spec }, { signal: AbortSignal.timeout(this.#times.retryMs) });
+      using late = deadline(clock, this.#times.retryMs, 'Giving the lease back');
+      await client.update(Lease, { ...lease, spec }, { signal: late.signal });
     } catch (error) {
       log.warn('Lease not given back', { lease: name, error: messageOf(error) });
     }
   }
 
-  #deadline(signal: AbortSignal, ms: number): AbortSignal {
-    return AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(ms))]);
-  }
-
-  /** True if the lease is ours after it. A Conflict means that somebody was faster. */
+  /** True if the lease is ours after it. */
   async #tryOnce(signal: AbortSignal): Promise<boolean> {
     const { client, name, namespace, identity, clock } = this.#options;
     try {
+      // What we wrote last is what is there, or the write is refused: then it is time to look.
+      if (this.#isMine() && (await this.#overwrite(this.#observed!.lease, true, signal))) return true;
       const lease = await client.get(Lease, { name, namespace }, { signal });
       if (lease.metadata.resourceVersion !== this.#observed?.lease.metadata.resourceVersion)
         this.#observed = { lease, sinceMs: clock.monotonic() };
       const mine = lease.spec?.holderIdentity === identity;
       if (!mine && this.#isHeld()) return false;
-      return this.#store(await client.update(Lease, { ...lease, spec: this.#spec(lease, mine) }, { signal }));
+      return await this.#overwrite(lease, mine, signal);
     } catch (error) {
-      if (isCode(error, 'Conflict', 'AlreadyExists')) return false;
       if (!isCode(error, 'NotFound')) throw error;
     }
     const metadata = { name, namespace };
@@ -169,6 +170,17 @@ class Candidate {
         throw error;
       },
     );
+  }
+
+  /** False if somebody wrote meanwhile. */
+  async #overwrite(lease: Lease, mine: boolean, signal: AbortSignal): Promise<boolean> {
+    try {
+      const spec = this.#spec(lease, mine);
+      return this.#store(await this.#options.client.update(Lease, { ...lease, spec }, { signal }));
+    } catch (error) {
+      if (isCode(error, 'Conflict')) return false;
+      throw error;
+    }
   }
 
   #store(lease: Lease): true {

@@ -8,6 +8,7 @@ import type { Client } from '#lib/client/client.ts';
 import type { Change } from '#lib/client/informer.ts';
 import type { Informers } from '#lib/client/informers.ts';
 import type { Clock } from '#lib/std/clock.ts';
+import { deadline } from '#lib/std/deadline.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { AnyController } from './deps.ts';
@@ -140,12 +141,8 @@ class Worker {
     const { clock, client, log } = this.#deps;
     const writes: WriteLog = new Map();
     const startedMs = clock.monotonic();
-    const stop = new AbortController();
-    using _timer = clock.timeout(
-      () => stop.abort(new Error(`Reconcile of ${key} took longer than ${runTimeoutMs} ms`)),
-      runTimeoutMs,
-    );
-    const run = { signal: AbortSignal.any([signal, stop.signal]), log: log.child({ key }), nowMs: clock.now() };
+    using late = deadline(clock, runTimeoutMs, `Reconcile of ${key}`, signal);
+    const run = { signal: late.signal, log: log.child({ key }), nowMs: clock.now() };
     const result = await notingWrites(writes, () => reconcile(this.#controller, client, object, run));
     this.#runs += 1;
     this.#busyMs += clock.monotonic() - startedMs;
