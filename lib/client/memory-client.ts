@@ -69,20 +69,24 @@ export function memoryClient(options: MemoryOptions = {}): MemoryApi {
     list: (kind, options = {}) => call(options.signal, () => server.list(kind, options)),
     create: (kind, draft, options) => call(options?.signal, () => server.create(kind, draft)),
     update: (kind, object, options) =>
-      call(options?.signal, () => server.write(kind, object.metadata, (old) => server.replaced(kind, old, object))),
+      call(options?.signal, () =>
+        server.write(kind, object.metadata, (old) => server.replaced(kind, old, overTheWire(object))),
+      ),
     patch: (kind, at, patch, options) =>
       call(options?.signal, () =>
-        server.write(kind, at, (old) => server.replaced(kind, old, mergePatch(old, patch) as KubeObject)),
+        server.write(kind, at, (old) => server.replaced(kind, old, mergePatch(old, overTheWire(patch)) as KubeObject)),
       ),
     updateStatus: (kind, object, options) =>
       call(options?.signal, () =>
-        server.write(kind, object.metadata, (old) => server.replacedStatus(kind, old, object)),
+        server.write(kind, object.metadata, (old) => server.replacedStatus(kind, old, overTheWire(object))),
       ),
     patchStatus: (kind, at, patch, options) =>
       call(options?.signal, () =>
-        server.write(kind, at, (old) => server.replacedStatus(kind, old, mergePatch(old, patch) as KubeObject)),
+        server.write(kind, at, (old) =>
+          server.replacedStatus(kind, old, mergePatch(old, overTheWire(patch)) as KubeObject),
+        ),
       ),
-    finalize: (namespace, options) => call(options?.signal, () => server.finalize(namespace)),
+    finalize: (namespace, options) => call(options?.signal, () => server.finalize(overTheWire(namespace))),
     delete: (kind, at, options = {}) => call(options.signal, () => server.delete(kind, at, options)),
     watch: <T extends KubeObject>(kind: Kind<T>, options: WatchOptions) =>
       server.watch(kind, options) as AsyncIterable<WatchEvent<T>>,
@@ -133,12 +137,12 @@ class MemoryServer {
   /** Stores what `change` makes of the object that is there; the write that takes the last finalizer removes it. */
   write<T extends KubeObject>(kind: Kind<T>, at: ObjectName, change: (old: Stored) => Stored): T {
     const old = this.#existing(kind, at);
-    return this.#save(kind, old, overTheWire(change(old))) as KubeObject as T;
+    return this.#save(kind, old, change(old)) as KubeObject as T;
   }
 
   replaced(kind: Kind, old: Stored, sent: KubeObject): Stored {
     checkPreconditions(kind, old, sent.metadata);
-    return updated(kind, old, this.#admit(kind, overTheWire(sent)) as Stored);
+    return updated(kind, old, this.#admit(kind, sent) as Stored);
   }
 
   replacedStatus(kind: Kind, old: Stored, sent: KubeObject): Stored {
@@ -174,7 +178,8 @@ class MemoryServer {
   async *watch(kind: Kind, options: WatchOptions): AsyncGenerator<WatchEvent<KubeObject>> {
     const { signal, timeoutSeconds = 1800 } = options;
     signal?.throwIfAborted();
-    signal?.addEventListener('abort', () => this.store.wake(), { once: true });
+    const id = kindId(kind);
+    signal?.addEventListener('abort', () => this.store.wake(id), { once: true });
     const matches = selects(kind, options);
     const epoch = this.#watchEpoch;
     let bookmarks = this.#bookmarks;
@@ -183,17 +188,16 @@ class MemoryServer {
     let revision = Number(options.resourceVersion);
     if (options.resourceVersion === '') {
       revision = this.store.revision;
-      for (const object of this.store.list(kindId(kind)).filter(matches))
-        yield { type: 'ADDED', object: seen(kind, object) };
+      for (const object of this.store.list(id).filter(matches)) yield { type: 'ADDED', object: seen(kind, object) };
       yield { type: 'BOOKMARK', resourceVersion: String(revision), initialEventsEnd: true };
     }
     const endMs = this.#clock.monotonic() + timeoutSeconds * 1000;
-    using _timer = this.#clock.timeout(() => this.store.wake(), timeoutSeconds * 1000);
+    using _timer = this.#clock.timeout(() => this.store.wake(id), timeoutSeconds * 1000);
     for (;;) {
       // Taken before anything is yielded: who reads the events may write in between.
-      const changed = this.store.nextChange();
+      const changed = this.store.nextChange(id);
       const reached = this.store.revision;
-      for (const change of this.store.changesAfter(kindId(kind), revision)) {
+      for (const change of this.store.changesAfter(id, revision)) {
         signal?.throwIfAborted();
         const event = seenThrough(change, matches);
         if (event) yield { ...event, object: seen(kind, event.object) };

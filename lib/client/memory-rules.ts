@@ -62,7 +62,7 @@ export function updated(kind: Kind, old: Stored, sent: Stored): Stored {
   const next: Stored = { ...body, metadata, ...(old.status !== undefined && { status: old.status }) };
   // Only /finalize may change these.
   const object = kind.kind === 'Namespace' ? { ...next, spec: old.spec! } : next;
-  return contentOf(object) === contentOf(old) ? object : nextGeneration(kind, object);
+  return isDeepStrictEqual(contentOf(object), contentOf(old)) ? object : nextGeneration(kind, object);
 }
 
 function ownedByServer(metadata: ObjectMeta): Partial<ObjectMeta> {
@@ -82,14 +82,9 @@ function refuseNewFinalizers(kind: Kind, old: Stored, metadata: ObjectMeta): voi
   });
 }
 
-/** Everything outside metadata and status, in one string that does not depend on the order of keys. */
-function contentOf(object: Stored): string {
-  const { metadata: _, status: __, ...content } = object;
-  return JSON.stringify(content, (_key, value) =>
-    value && typeof value === 'object' && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
-  );
+/** Everything outside metadata and status. */
+function contentOf({ metadata: _, status: __, ...content }: Stored): object {
+  return content;
 }
 
 function nextGeneration(kind: Kind, object: Stored): Stored {

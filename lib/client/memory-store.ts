@@ -28,7 +28,8 @@ export class MemoryStore {
   readonly #log: { readonly id: string; readonly change: Change }[] = [];
   /** Revisions up to this one are forgotten. */
   #compacted = 1;
-  #changed = Promise.withResolvers<void>();
+  /** By kind, as far as somebody waits. */
+  readonly #changed = new Map<string, PromiseWithResolvers<void>>();
 
   get revision(): number {
     return this.#revision;
@@ -79,14 +80,19 @@ export class MemoryStore {
     this.#compacted = this.#revision;
   }
 
-  /** Resolves at the next change, or when `wake` is called. */
-  nextChange(): Promise<void> {
-    return this.#changed.promise;
+  /** Resolves at the next change of this kind, or when `wake` is called. */
+  nextChange(id: string): Promise<void> {
+    const changed = this.#changed.get(id) ?? Promise.withResolvers<void>();
+    this.#changed.set(id, changed);
+    return changed.promise;
   }
 
-  wake(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers<void>();
+  /** Wakes who waits for this kind; for any, unless told. */
+  wake(id?: string): void {
+    for (const each of id === undefined ? [...this.#changed.keys()] : [id]) {
+      this.#changed.get(each)?.resolve();
+      this.#changed.delete(each);
+    }
   }
 
   #stamp(object: KubeObject): { key: string; stored: KubeObject } {
@@ -98,6 +104,6 @@ export class MemoryStore {
   #append(id: string, change: Omit<Change, 'revision'>): void {
     this.#log.push({ id, change: { ...change, revision: this.#revision } });
     if (this.#log.length > logLimit) this.#compacted += this.#log.splice(0, logLimit / 2).length;
-    this.wake();
+    this.wake(id);
   }
 }
