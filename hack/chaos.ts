@@ -1,34 +1,70 @@
 /**
- * Seeds of the chaos run, one after the other: hack/chaos.ts --seeds FROM-TO [--hours H] [--plant BUG]. One line per seed that broke a promise, and
- * one for all. Exit code 1 if any did.
+ * Seeds of the chaos run: hack/chaos.ts --seeds FROM-TO [--hours H] [--jobs N] [--plant BUG]. Two runs of the same seeds end with the same
+ * trace. Exit code 1 if a seed broke a promise.
  */
+import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { plant } from '#test/chaos/plants.ts';
+import { runCampaign, type Timed } from '#test/chaos/campaign.ts';
+import { plants } from '#test/chaos/plants.ts';
+
+const progressMs = 30_000;
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string' }, hours: { type: 'string' }, plant: { type: 'string' } },
+  options: {
+    seeds: { type: 'string', default: '1-20' },
+    hours: { type: 'string', default: '6' },
+    jobs: { type: 'string', default: '1' },
+    plant: { type: 'string' },
+  },
 });
-if (values.plant !== undefined) plant(values.plant);
-const { runSeed } = await import('#test/chaos/run.ts');
-const [from = 1, to = from] = (values.seeds ?? '1-20').split('-').map(Number);
-const hours = Number(values.hours ?? '6');
+const [from = 1, to = from] = values.seeds.split('-').map(Number);
+const [hours, jobs] = [Number(values.hours), Number(values.jobs)];
+const { plant } = values;
+if (plant !== undefined && !Object.hasOwn(plants, plant))
+  throw new Error(`There is no plant ${plant}; there are ${Object.keys(plants).join(', ')}`);
 const startedMs = performance.now();
-const faults = new Map<string, number>();
-let broken = 0;
-for (let seed = from; seed <= to; seed++) {
-  const outcome = await runSeed(seed, hours);
-  for (const [name, count] of outcome.faults) faults.set(name, (faults.get(name) ?? 0) + count);
-  if (outcome.failures.length === 0) continue;
-  broken++;
-  if (values.plant !== undefined) {
-    console.log(`${values.plant} is found by seed ${seed}: ${outcome.failures[0]}`);
-    process.exit(1);
-  }
-  console.log(`seed ${seed}: ${outcome.failures.slice(0, 5).join('\n  ')}`);
+const outcomes: Timed[] = [];
+const isBroken = ({ failures }: Timed): boolean => failures.length > 0;
+
+function progress(): string {
+  const broken = outcomes.filter(isBroken).length;
+  const minutes = (performance.now() - startedMs) / 60_000;
+  const leftMinutes = (minutes / Math.max(1, outcomes.length)) * (to - from + 1 - outcomes.length);
+  return `${outcomes.length} of ${to - from + 1} seeds done, ${broken} broken, ${minutes.toFixed(1)} min gone, ${leftMinutes.toFixed(1)} left`;
 }
-const seconds = (performance.now() - startedMs) / 1000;
-console.log(
-  `${to - from + 1} seeds of ${hours} hours, ${[...faults.values()].reduce((sum, count) => sum + count, 0)} faults of ` +
-    `${faults.size} kinds, ${broken} broken, ${((to - from + 1) / seconds).toFixed(2)} seeds/s`,
-);
-process.exitCode = broken > 0 ? 1 : 0;
+
+function ended(outcome: Timed): boolean {
+  outcomes.push(outcome);
+  if (!isBroken(outcome)) return true;
+  console.log(`seed ${outcome.seed}: ${outcome.failures.slice(0, 5).join('\n  ')}`);
+  return plant === undefined;
+}
+
+function summary(): string {
+  const sorted = outcomes.toSorted((a, b) => a.seed - b.seed);
+  const counts = new Map<string, number>();
+  for (const { faults } of sorted)
+    for (const [name, count] of faults) counts.set(name, (counts.get(name) ?? 0) + count);
+  const faults = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  const trace = createHash('sha256')
+    .update(sorted.map(({ traceHash }) => traceHash).join())
+    .digest('hex')
+    .slice(0, 16);
+  const broken = sorted.filter(isBroken);
+  const again = broken.map(
+    ({ seed }) => `  again: CF_CHAOS_LOG=1 CF_CHAOS_FAULTS=1 node hack/chaos.ts --seeds ${seed} --hours ${hours}\n`,
+  );
+  const cpuSeconds = sorted.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / 1000 / (sorted.length * hours);
+  return (
+    `${again.join('')}${sorted.length} seeds of ${hours} hours, ${faults} faults of ${counts.size} kinds, ${broken.length} broken, ` +
+    `trace ${trace}, ${cpuSeconds.toFixed(2)} s of processor time per hour`
+  );
+}
+
+const timer = setInterval(() => console.log(progress()), progressMs);
+await runCampaign({ from, to, hours, jobs, ended, ...(plant === undefined ? {} : { plant }) });
+clearInterval(timer);
+const found = outcomes.find(isBroken);
+if (plant !== undefined && found) console.log(`${plant} is found by seed ${found.seed}: ${found.failures[0]}`);
+else console.log(summary());
+process.exitCode = found ? 1 : 0;
