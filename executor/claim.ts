@@ -8,25 +8,29 @@ import type { Clock } from '#lib/std/clock.ts';
 
 const readEveryMs = 1000;
 
-function fileOf(root: string): string {
-  return join(root, 'incarnation');
+export interface Claims {
+  /** From now on the host belongs to this life. */
+  take(incarnation: string): void;
+  /** Calls back once when another life has claimed the host. */
+  watch(incarnation: string, onLost: () => void): Disposable;
 }
 
-/** From now on the host belongs to this life. */
-export function claim(root: string, incarnation: string): void {
-  mkdirSync(root, { recursive: true });
-  const path = fileOf(root);
-  writeFileSync(`${path}.${incarnation}`, incarnation);
-  renameSync(`${path}.${incarnation}`, path);
-}
-
-/** Calls back once when another life has claimed the host. */
-export function watchClaim(root: string, incarnation: string, clock: Clock, onLost: () => void): Disposable {
-  let timer: Disposable;
-  const read = (): void => {
-    if (readFileSync(fileOf(root), 'utf8') !== incarnation) onLost();
-    else timer = clock.timeout(read, readEveryMs);
+/** The claims of a host, as a file under its root. */
+export function fileClaims(root: string, clock: Clock): Claims {
+  const path = join(root, 'incarnation');
+  return {
+    take(incarnation) {
+      mkdirSync(root, { recursive: true });
+      writeFileSync(`${path}.${incarnation}`, incarnation);
+      renameSync(`${path}.${incarnation}`, path);
+    },
+    watch(incarnation, onLost) {
+      const read = (): void => {
+        if (readFileSync(path, 'utf8') !== incarnation) onLost();
+        else timer = clock.timeout(read, readEveryMs);
+      };
+      let timer = clock.timeout(read, readEveryMs);
+      return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+    },
   };
-  timer = clock.timeout(read, readEveryMs);
-  return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
 }

@@ -13,7 +13,7 @@ import { ExecutorConnection, RecoveryTimeoutError } from '#mesos/executor.ts';
 import type { ExecutorEnvironment } from '#mesos/executor-environment.ts';
 import type { Connect } from '#mesos/http.ts';
 import type { ExecutorEvent, TaskInfo } from '#mesos/types.ts';
-import { claim, watchClaim } from './claim.ts';
+import { type Claims, fileClaims } from './claim.ts';
 import { cleanUp } from './cleanup.ts';
 import type { ExecutorConfig } from './config.ts';
 import { startConsole } from './console/server.ts';
@@ -41,6 +41,8 @@ export interface ExecutorOptions {
   readonly lookMs?: number;
   /** How the agent is reached, if not over the network. */
   readonly connect?: Connect;
+  /** Whose the host is. A file under the root unless told. */
+  readonly claims?: Claims;
   /** Opens the journal; throws JournalBusyError while another worker has it. A file under the root unless told. */
   readonly openJournal?: (incarnation: string) => Journal;
 }
@@ -61,10 +63,10 @@ export async function runExecutor(options: ExecutorOptions, signal: AbortSignal)
   return await executor.run(signal);
 }
 
-async function openJournal(options: ExecutorOptions): Promise<Journal> {
+async function openJournal(options: ExecutorOptions, claims: Claims): Promise<Journal> {
   const { config, incarnation, clock } = options;
   const open = options.openJournal ?? ((life) => new Journal(join(config.root, 'journal.db'), life));
-  claim(config.root, incarnation);
+  claims.take(incarnation);
   const deadline = clock.monotonic() + journalPatienceMs;
   for (;;) {
     try {
@@ -96,17 +98,20 @@ class Executor {
   static async open(options: ExecutorOptions, stack: AsyncDisposableStack): Promise<Executor> {
     const { config, host, log } = options;
     const bootId = await host.bootId();
-    const journal = stack.use(await openJournal(options));
+    const claims = options.claims ?? fileClaims(config.root, options.clock);
+    const journal = stack.use(await openJournal(options, claims));
     const serial = config.consoleListen
       ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, log }))
       : undefined;
-    return new Executor({ options, journal, bootId, console: serial?.endpoint, hypervisor: host.hypervisor }, stack);
+    const { hypervisor } = host;
+    return new Executor({ options, journal, claims, bootId, console: serial?.endpoint, hypervisor }, stack);
   }
 
   private constructor(
     parts: {
       options: ExecutorOptions;
       journal: Journal;
+      claims: Claims;
       bootId: string;
       console: { url: string; token: string; certificateSha256: string } | undefined;
       hypervisor: Host['hypervisor'];
@@ -157,7 +162,7 @@ class Executor {
       log.warn('Another executor has taken this host: leaving, the domains go on');
       this.#finish('Replaced');
     };
-    stack.use(watchClaim(config.root, options.incarnation, clock, replaced));
+    stack.use(parts.claims.watch(options.incarnation, replaced));
     stack.use(watchDomains({ hypervisor, machines: this.#machines, everyMs: options.lookMs ?? 10_000, clock, log }));
   }
 

@@ -1,8 +1,10 @@
 /** The Mesos agent of a host and the executors that it starts, as lives of one host. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Claims } from '#executor/claim.ts';
 import { runExecutor } from '#executor/executor.ts';
 import { Journal } from '#executor/journal/journal.ts';
+import type { Clock } from '#lib/std/clock.ts';
 import { readExecutorEnvironment } from '#mesos/executor-environment.ts';
 import { startAgent } from '#mesos/local/agent/agent.ts';
 import type { Handle, Launcher } from '#mesos/local/agent/launcher.ts';
@@ -18,6 +20,36 @@ class ProcessJournal extends Journal {
   override [Symbol.dispose](): void {
     if (this.#isOpen) super[Symbol.dispose]();
     this.#isOpen = false;
+  }
+}
+
+/** Whose a host is, as the file in which that is written: it outlives every process. */
+class HostClaims {
+  readonly #clock: Clock;
+  readonly #watchers = new Set<() => void>();
+  #owner = '';
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  forLife(life: Life): Claims {
+    return {
+      take: (incarnation) => {
+        this.#owner = incarnation;
+        for (const look of this.#watchers) look();
+      },
+      watch: (incarnation, onLost) => {
+        // Who looks every second sees it within one.
+        const look = () => this.#clock.timeout(() => life.enter(see), life.random.next() * 1000);
+        const see = () => this.#owner !== incarnation && this.#watchers.delete(look) && onLost();
+        this.#watchers.add(look);
+        if (this.#owner !== incarnation) look();
+        const stop = () => void this.#watchers.delete(look);
+        life.onEnd(stop);
+        return { [Symbol.dispose]: stop };
+      },
+    };
   }
 }
 
@@ -70,6 +102,7 @@ class Supervisor {
         host: host.hostFor(life),
         ...{ clock: life.clock, random: life.random, log: world.logOf(life) },
         connect: world.network.connectFrom(life),
+        claims: this.#host.claims.forLife(life),
         openJournal(incarnation) {
           const journal = new ProcessJournal(join(root, 'journal.db'), incarnation);
           life.onEnd(() => journal[Symbol.dispose]());
@@ -93,6 +126,7 @@ export class HostProcesses {
   readonly root: string;
   readonly address: string;
   readonly supervisors = new Set<Supervisor>();
+  readonly claims: HostClaims;
   /** Undefined while it is down. */
   agent: Life | undefined;
   #wipes = 0;
@@ -101,6 +135,7 @@ export class HostProcesses {
     this.world = world;
     this.host = host;
     this.address = address;
+    this.claims = new HostClaims(world.clock);
     this.root = join(world.directory, host.hostname, 'root');
     mkdirSync(this.root, { recursive: true });
   }

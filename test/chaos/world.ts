@@ -20,7 +20,7 @@ import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, seededRandom } from '#lib/std/random.ts';
 import { startMaster } from '#mesos/local/master/master.ts';
 import { applyDefaults } from '../crd-defaults.ts';
-import { VirtualClock } from '../virtual-clock.ts';
+import { promisesOnly, VirtualClock } from '../virtual-clock.ts';
 import { type ApiWeather, apiFor, clearSky } from './api.ts';
 import { imageDigest, RealHost, type Witness } from './host.ts';
 import { HostProcesses } from './host-processes.ts';
@@ -39,7 +39,7 @@ export interface WorldOptions {
 }
 
 export class World implements Disposable {
-  readonly clock = new VirtualClock(() => new Promise((resolve) => setImmediate(resolve)));
+  readonly clock = new VirtualClock(promisesOnly());
   readonly random: Random;
   readonly api: MemoryApi;
   readonly network: Network;
