@@ -3,6 +3,7 @@ import type { ExecutorMessage, Heartbeat, MachineReport } from '#lib/api/message
 import { messageOf } from '#lib/std/errors.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import type { SchedulerEvent } from '#mesos/types.ts';
+import { type ExecutorFact, isAlive } from './executor-book.ts';
 import type { Orders } from './orders.ts';
 import type { World } from './world.ts';
 
@@ -49,9 +50,10 @@ function hear(
   heartbeat: Heartbeat,
 ): void {
   const before = world.executors.get(from.hostname);
-  const now = world.executors.hear(from, heartbeat, world.clock.monotonic());
+  const nowMs = world.clock.monotonic();
+  const now = world.executors.hear(from, heartbeat, nowMs);
   if (now === before) return;
-  onHost(from.hostname);
+  if (!isAlive(before, nowMs) || !isRoutine(before, now)) onHost(from.hostname);
   const uids = new Set([...now.machines.keys(), ...(before?.machines.keys() ?? [])]);
   const news = now.inventory !== before?.inventory || before?.lostMs !== undefined;
   if (news) for (const uid of world.ledger.machinesOn(from.hostname)) uids.add(uid);
@@ -59,6 +61,12 @@ function hear(
   if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
   // Only these are said again until they are answered.
   if (heartbeat.inventory || heartbeat.operations.length > 0) void acknowledge(world, orders, from.hostname, heartbeat);
+}
+
+/** What a worker says of its host is the same for as long as it lives, but for the inventory. */
+function isRoutine(before: ExecutorFact, now: ExecutorFact): boolean {
+  const sameWorker = before.heartbeat.workerId === now.heartbeat.workerId && before.agentId === now.agentId;
+  return sameWorker && before.inventory === now.inventory;
 }
 
 async function acknowledge(world: World, orders: Orders, hostname: string, heartbeat: Heartbeat): Promise<void> {

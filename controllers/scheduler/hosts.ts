@@ -28,6 +28,8 @@ export interface HostsOptions {
   readonly onChanged: (hostname: string) => void;
   /** It is to be emptied from now on, or in another way, or no longer. */
   readonly onDrain: (hostname: string) => void;
+  /** `write` has something to look at. */
+  readonly onTouched: () => void;
 }
 
 /** What others know of a host. */
@@ -51,14 +53,16 @@ export class Hosts {
   readonly #secrets = new Map<string, string>();
   /** Hosts whose objects may read differently now. */
   readonly #dirty = new Set<string>();
+  readonly #onTouched: () => void;
   #isScheduleRead = true;
   #refreshing: Promise<void> | undefined;
 
-  constructor({ world, operator, onChanged, onDrain }: HostsOptions) {
+  constructor({ world, operator, onChanged, onDrain, onTouched }: HostsOptions) {
     this.#world = world;
     this.#operator = operator;
     this.#onChanged = onChanged;
     this.#onDrain = onDrain;
+    this.#onTouched = onTouched;
   }
 
   /** Asks the master for its agents. Calls made meanwhile share the answer of one more request at most. */
@@ -101,6 +105,11 @@ export class Hosts {
   /** The object of this host is to be looked at by the next `write`. */
   touch(hostname: string): void {
     this.#dirty.add(hostname);
+    this.#onTouched();
+  }
+
+  get hasWork(): boolean {
+    return this.#dirty.size > 0;
   }
 
   /** Brings the ledger up to date with what is known of a host. */

@@ -13,6 +13,8 @@ export interface Latest<T extends KubeObject> extends View<T> {
   heard(object: T): void;
   /** The object has left a selection, or is gone: its last state there, under the revision of that news. */
   dropped(object: T): void;
+  /** Something is kept. */
+  readonly isMoving: boolean;
   /** What was kept and has not turned up again in time: it is let go of now. */
   settled(): readonly T[];
 }
@@ -65,6 +67,9 @@ export function latest<T extends KubeObject>(
       if (cache.byUid(object.metadata.uid)) return;
       const mine = own.get(keyOf(object));
       keep(mine?.metadata.uid === object.metadata.uid && !isNewer(object, mine) ? mine : object);
+    },
+    get isMoving() {
+      return moving.size > 0;
     },
     settled() {
       const gone = [...moving.values()].filter(({ untilMs }) => untilMs <= clock.monotonic());

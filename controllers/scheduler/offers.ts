@@ -14,6 +14,8 @@ const idleRefuseSeconds = 3600;
 const busyRefuseSeconds = 1;
 
 export interface OfferKeeper {
+  /** Nothing is held, and Mesos knows that nothing is wanted. */
+  readonly isQuiet: boolean;
   /** Offers arrived. Those of agents that are not known yet are kept aside until `agentsChanged`. */
   offered(offers: readonly Offer[]): void;
   rescinded(offerId: string): void;
@@ -70,6 +72,9 @@ export function offerKeeper({ world, onOffers, onUnknownAgent, onWindow }: Offer
   }
 
   return {
+    get isQuiet() {
+      return suppressed && aside.length === 0 && world.ledger.offers().length === 0;
+    },
     offered(offers) {
       lastOfferMs = world.clock.monotonic();
       for (const { id, hostname, unavailability } of offers) {

@@ -46,9 +46,15 @@ export class Orders {
   readonly #world: World;
   readonly #sentMs = new Map<string, number>();
   #looking = false;
+  #open = 0;
 
   constructor(world: World) {
     this.#world = world;
+  }
+
+  /** There were operations to be done when it was looked last. */
+  get hasWork(): boolean {
+    return this.#open > 0;
   }
 
   /** Sends what the machine's spec asks for, if it is not so. */
@@ -69,9 +75,9 @@ export class Orders {
   }
 
   async #lookOnce(): Promise<void> {
-    for (const operation of this.#world.operations.list()) {
-      const phase = operation.status?.phase;
-      if (phase !== 'Pending' && phase !== 'InProgress') continue;
+    const open = this.#world.operations.list().filter(isOpen);
+    this.#open = open.length;
+    for (const operation of open) {
       try {
         await this.#advance(operation);
       } catch (error) {
@@ -170,4 +176,8 @@ export class Orders {
     const status = { ...operation.status, ...change, observedGeneration: generation, conditions };
     this.#world.operations.wrote(await this.#world.client.updateStatus(VMOperation, { ...operation, status }));
   }
+}
+
+function isOpen({ status }: VMOperation): boolean {
+  return status?.phase === 'Pending' || status?.phase === 'InProgress';
 }

@@ -7,6 +7,7 @@ import { conditionOf } from '#lib/api/conditions.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { publicNamespace } from '#lib/api/names.ts';
+import { backoffMs } from '#lib/std/backoff.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { adopting, enter, intended, type MachineStatus, type Place } from './attempt.ts';
 import { GangRoom } from './gang-room.ts';
@@ -24,12 +25,19 @@ import type { World } from './world.ts';
 const atOnce = 500;
 /** A message about missing room is written again after this, not whenever a number in it changes. */
 const refusalPaceMs = 20_000;
-/** An adoption that came to nothing is not tried again at once: each is an attempt of its own. */
-const repairPaceMs = 3_000;
+/** A repair that came to nothing is tried again later each time: an adoption is an attempt of its own, and a write. */
+const repairRetry = { firstMs: 3_000, maxMs: 60_000 } as const;
 
 interface Repair {
   readonly kind: 'again' | 'adopt';
   readonly host: string;
+}
+
+/** Of one machine, as long as they come to nothing. */
+interface RepairTries {
+  readonly failures: number;
+  /** Monotonic: not before. */
+  readonly nextMs: number;
 }
 
 export interface PlacingOptions {
@@ -45,7 +53,7 @@ export class Placing {
   readonly #options: PlacingOptions;
   readonly #waiting = new Set<string>();
   readonly #repairs = new Map<string, Repair>();
-  readonly #repairedMs = new Map<string, number>();
+  readonly #tries = new Map<string, RepairTries>();
   readonly #refusedMs = new Map<string, number>();
   /** Keys whose intent is being stored. */
   readonly #busy = new Set<string>();
@@ -65,6 +73,7 @@ export class Placing {
   /** Looks at this machine: it waits for a place, or no longer. */
   consider(vm: VirtualMachine | undefined, key: string): void {
     this.#repairs.delete(key);
+    this.#tries.delete(key);
     if (vm && waitsFor(vm, this.#world.cluster)) {
       this.#waiting.add(key);
       this.wake();
@@ -84,14 +93,14 @@ export class Placing {
     this.#repairs.delete(key);
   }
 
-  /** Something changed that may give a machine its place. */
+  /** Something changed that may give a machine its place, if one waits for it. */
   wake(): void {
-    this.#wake.resolve();
+    if (this.hasWork) this.#wake.resolve();
   }
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#world;
-    signal.addEventListener('abort', () => this.wake(), { once: true });
+    signal.addEventListener('abort', () => this.#wake.resolve(), { once: true });
     while (!signal.aborted) {
       await this.#wake.promise;
       // What arrives together is planned together: one ACCEPT per host instead of one per machine.
@@ -196,7 +205,7 @@ export class Placing {
       const ask = askOf(vm);
       if (ask.cpu > left.cpu || ask.mem > left.mem) continue;
       left = { cpu: left.cpu - ask.cpu, mem: left.mem - ask.mem };
-      this.#repairedMs.set(key, this.#world.clock.monotonic());
+      this.#tries.set(key, this.#nextTry(key));
       this.#repairs.delete(key);
       const before = vm.status.attempt.taskID;
       const intent =
@@ -266,11 +275,19 @@ export class Placing {
     const byHost = new Map<string, string[]>();
     const nowMs = this.#world.clock.monotonic();
     for (const [key, { host }] of this.#repairs) {
-      const before = this.#repairedMs.get(key);
-      if (before !== undefined && nowMs - before < repairPaceMs) continue;
+      if (nowMs < (this.#tries.get(key)?.nextMs ?? 0)) continue;
       byHost.set(host, [...(byHost.get(host) ?? []), key]);
     }
     return byHost;
+  }
+
+  /** One that lasted was a good one: the next is the first again. */
+  #nextTry(key: string): RepairTries {
+    const { clock, random } = this.#world;
+    const nowMs = clock.monotonic();
+    const before = this.#tries.get(key);
+    const failures = before === undefined || nowMs > before.nextMs + repairRetry.maxMs ? 1 : before.failures + 1;
+    return { failures, nextMs: nowMs + backoffMs(failures, repairRetry, random) };
   }
 
   /** Says on the machine why it waits; seldom, since the numbers change all the time. */

@@ -18,6 +18,8 @@ export interface KnownTask {
 export interface Reconciliation {
   /** True once every task of this session that can be answered has been. */
   readonly done: boolean;
+  /** Somebody has to answer yet. */
+  readonly isBusy: boolean;
   /** A new session: all of these are to be asked for. */
   start(tasks: readonly KnownTask[]): void;
   stop(): void;
@@ -61,6 +63,9 @@ export function reconciliation(world: World, known: () => readonly KnownTask[], 
   return {
     get done() {
       return done;
+    },
+    get isBusy() {
+      return active && (!done || open.size > 0);
     },
     start(tasks) {
       active = true;

@@ -41,6 +41,7 @@ import { sessionHandler } from './session.ts';
 import { Silences } from './silences.ts';
 import { Suspects } from './suspects.ts';
 import { TaskBook } from './task-book.ts';
+import { Ticker } from './ticker.ts';
 import { Windows } from './windows.ts';
 import type { World } from './world.ts';
 
@@ -58,7 +59,6 @@ export interface ClusterServerOptions {
   readonly connect?: Connect;
 }
 
-const tickMs = 500;
 const agentsMs = 15_000;
 const silentMs = 5_000;
 const agentDrainsMs = 2_000;
@@ -108,12 +108,17 @@ class ClusterServer {
   readonly #offers: OfferKeeper;
   readonly #reconciliation: Reconciliation;
   readonly #silences: Silences;
+  readonly #ticker: Ticker;
   #mesosVersion: string | undefined;
   #clusterWrittenMs = Number.NEGATIVE_INFINITY;
+  /** What the Cluster's status said at these versions of everything is known to be stored. */
+  #clusterSeen = '';
+  #hostsCameOrWent = 0;
 
   constructor(options: ClusterServerOptions, cluster: Cluster, operator: OperatorClient) {
     const { client, clock, random, log } = options;
     this.#clock = clock;
+    this.#ticker = new Ticker(clock);
     this.#operator = operator;
     this.#framework = frameworkInfo(cluster, options.installation);
     this.#connection = new SchedulerConnection({
@@ -137,8 +142,15 @@ class ClusterServer {
     this.#orders = new Orders(world);
     this.#machines = new Machines({
       world,
-      onUnplaced: (vm, key) => this.#placing.consider(vm, key),
-      onRepair: (vm, kind) => this.#placing.repair(vm, kind),
+      onUnplaced: (vm, key) => {
+        this.#placing.consider(vm, key);
+        // For what is to be placed, offers are to be had.
+        if (this.#placing.hasWork) this.#ticker.stir();
+      },
+      onRepair: (vm, kind) => {
+        this.#placing.repair(vm, kind);
+        this.#ticker.stir();
+      },
       onLive: (vm) => {
         this.#placing.repaired(keyOf(vm));
         void this.#orders.forSpec(vm);
@@ -151,6 +163,7 @@ class ClusterServer {
       operator,
       onChanged: (hostname) => this.#hostChanged(hostname),
       onDrain: (hostname) => this.#machines.dueOnHost(hostname),
+      onTouched: () => this.#ticker.stir(),
     });
     this.#agentDrains = new AgentDrains({ world, operator, onDone: () => this.#refreshAgents() });
     this.#orphans = new Orphans(world, options.orphans ?? defaultOrphanOptions);
@@ -222,6 +235,7 @@ class ClusterServer {
     const informers = selections.map((selection) => this.#informers.of(kind, selection));
     const objects = latest(oneView(informers.map((informer) => informer.cache())), this.#clock, stays);
     const hear = (change: Change<T>) => {
+      this.#ticker.stir();
       if (change.type === 'deleted') objects.dropped(change.object);
       else objects.heard(change.object);
       changed(keyOf(change.object), change.object, change.type === 'changed' ? change.old : undefined);
@@ -242,8 +256,8 @@ class ClusterServer {
         this.#machines.run(running),
         this.#placing.run(running),
         this.#connection.run(this.#handler(), running),
-        this.#every(tickMs, () => this.#tick(), running),
-        this.#every(agentsMs, () => this.#readMaster(), running),
+        this.#ticker.run(() => this.#tick(running), running),
+        this.#every(agentsMs, () => this.#hosts.refresh(), running),
         this.#every(this.#orphans.periodMs, () => this.#lookForOrphans(), running),
         this.#every(silentMs, () => this.#askForSilentLaunches(), running),
         this.#every(agentDrainsMs, () => this.#agentDrains.look(), running),
@@ -268,8 +282,12 @@ class ClusterServer {
       knownTasks: () => this.#knownTasks(),
       refreshAgents: () => this.#refreshAgents(),
       onHost: (hostname) => this.#hostChanged(hostname),
+      onSubscribed: (version) => {
+        this.#mesosVersion = version;
+      },
       onChange: () => {
         this.#clusterWrittenMs = Number.NEGATIVE_INFINITY;
+        this.#ticker.stir();
       },
       heartbeats: {
         world: this.#world,
@@ -292,7 +310,26 @@ class ClusterServer {
     }
   }
 
-  async #tick(): Promise<void> {
+  /** True while time alone may soon give it something to do. */
+  async #tick(signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#look();
+      return this.#isBusy();
+    } catch (error) {
+      if (!signal.aborted) this.#complain('A periodic step failed', error);
+      return true;
+    }
+  }
+
+  #isBusy(): boolean {
+    const { machines, clusters, cluster: name } = this.#world;
+    const works = [this.#placing, this.#imports, this.#orders, this.#hosts];
+    if (works.some(({ hasWork }) => hasWork) || machines.isMoving || this.#reconciliation.isBusy) return true;
+    const cluster = clusters.get(name);
+    return !this.#offers.isQuiet || (cluster !== undefined && this.#clusterVersion(cluster) !== this.#clusterSeen);
+  }
+
+  async #look(): Promise<void> {
     for (const vm of this.#world.machines.settled()) this.#machineChanged(keyOf(vm), vm);
     for (const hostname of this.#silences.look()) this.#machines.dueOnHost(hostname);
     await this.#reconciliation.look();
@@ -305,11 +342,6 @@ class ClusterServer {
       refusal: (hostname) => this.#agentDrains.refusal(hostname),
     });
     await this.#writeCluster();
-  }
-
-  async #readMaster(): Promise<void> {
-    await this.#hosts.refresh();
-    this.#mesosVersion = (await this.#operator.master()).master_info.version;
   }
 
   /** Events say when to ask again; what they say is not trusted to be everything. */
@@ -346,6 +378,7 @@ class ClusterServer {
 
   /** Its status is our own doing. */
   #hostObjectChanged(host: Host, old: Host | undefined): void {
+    if (old === undefined) this.#hostsCameOrWent++;
     const same =
       old?.metadata.generation === host.metadata.generation &&
       isDeepStrictEqual(old?.metadata.annotations, host.metadata.annotations);
@@ -393,6 +426,8 @@ class ClusterServer {
     const { client, clock, clusters, cluster: name, hosts, ledger, agents } = this.#world;
     const cluster = clusters.get(name);
     if (!cluster || clock.monotonic() - this.#clusterWrittenMs < clusterPaceMs) return;
+    const seen = this.#clusterVersion(cluster);
+    if (seen === this.#clusterSeen) return;
     const away = hosts.list().filter(({ spec }) => !agents.get(spec.hostname) && !ledger.view(spec.hostname));
     const status = clusterStatus({
       cluster,
@@ -408,13 +443,23 @@ class ClusterServer {
       offersHeld: ledger.offers().length,
       nowMs: clock.now(),
     });
-    if (isDeepStrictEqual(status, cluster.status)) return;
+    if (isDeepStrictEqual(status, cluster.status)) {
+      this.#clusterSeen = seen;
+      return;
+    }
     this.#clusterWrittenMs = clock.monotonic();
     try {
       clusters.wrote(await client.updateStatus(Cluster, { ...cluster, status }));
     } catch (error) {
       if (!isCode(error, 'Conflict')) throw error;
     }
+  }
+
+  /** Changes with anything that the Cluster's status is made of: adding up all hosts twice a second would cost more than all else. */
+  #clusterVersion({ metadata }: Cluster): string {
+    const { connected, master } = this.#connection;
+    const session = [connected, this.#reconciliation.done, master, this.#mesosVersion, this.#orphans.taskCount];
+    return [metadata.resourceVersion, this.#world.ledger.version, this.#hostsCameOrWent, ...session].join(' ');
   }
 
   #wakeImports(): void {

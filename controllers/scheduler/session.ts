@@ -22,6 +22,8 @@ export interface SessionOptions {
   /** Ask the master for its agents. */
   readonly refreshAgents: () => void;
   readonly onHost: (hostname: string) => void;
+  /** A new session, with a master of this version of Mesos if it tells. */
+  readonly onSubscribed: (version: string | undefined) => void;
   /** Something changed that people read about the cluster. */
   readonly onChange: () => void;
 }
@@ -48,6 +50,7 @@ function onEvent(options: SessionOptions, event: SchedulerEvent): void {
       reconciliation.start(options.knownTasks());
       void reconciliation.look();
       options.refreshAgents();
+      options.onSubscribed(event.subscribed.master_info?.version);
       options.onChange();
       return;
     case 'OFFERS':

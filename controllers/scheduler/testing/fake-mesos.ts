@@ -50,6 +50,7 @@ export interface FakeHost {
   deactivated: 'Drained' | 'Deactivated' | undefined;
 }
 
+const masterInfo = { id: 'm', ip: 0, port: 1, version: '1.12.0' };
 const absent: Termination = { class: 'User', reason: 'Killed', message: 'Killed', terminal: false, domainAbsent: true };
 
 export class FakeMesos implements AsyncDisposable {
@@ -212,7 +213,6 @@ export class FakeMesos implements AsyncDisposable {
     else if (call.type === 'GET_MAINTENANCE_SCHEDULE')
       json({ get_maintenance_schedule: { schedule: this.#schedule() } });
     else if (call.type === 'DRAIN_AGENT' || call.type === 'REACTIVATE_AGENT') this.#operate(call, response);
-    else if (call.type === 'GET_MASTER') json({ get_master: { master_info: { id: 'm', port: 1, version: '1.12.0' } } });
     else if (call.type === 'SUBSCRIBE' && !('subscribe' in call))
       stream(response, [{ type: 'SUBSCRIBED', subscribed: { heartbeat_interval_seconds: 15 } }]);
     else {
@@ -226,7 +226,10 @@ export class FakeMesos implements AsyncDisposable {
       case 'SUBSCRIBE':
         this.#stream = response;
         stream(response, [
-          { type: 'SUBSCRIBED', subscribed: { framework_id: call.framework_id, heartbeat_interval_seconds: 15 } },
+          {
+            type: 'SUBSCRIBED',
+            subscribed: { framework_id: call.framework_id, heartbeat_interval_seconds: 15, master_info: masterInfo },
+          },
         ]);
         for (const host of this.hosts) host.offer = undefined;
         this.#makeOffers();
