@@ -58,7 +58,8 @@ export class Observer implements Witness {
     const text = chunk.toString();
     if (!/"type":"(UPDATE|OFFERS|SUBSCRIBED)"/.test(text)) return;
     const event = JSON.parse(text.slice(text.indexOf('\n') + 1)) as SchedulerEvent;
-    if (event.type === 'SUBSCRIBED') this.#offers.set(to, new Set());
+    // The feed of the operator API begins with a SUBSCRIBED as well, which is no session of the framework.
+    if (event.type === 'SUBSCRIBED' && event.subscribed.framework_id) this.#offers.set(to, new Set());
     if (event.type === 'OFFERS') for (const { id } of event.offers.offers) this.#offers.get(to)?.add(id.value);
     if (event.type !== 'UPDATE') return;
     const { uuid, data, task_id } = event.update.status;
