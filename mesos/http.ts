@@ -3,6 +3,7 @@
  * stream and every queue of calls has a connection of its own: Mesos keeps order only within one (docs/scheduler-http-api.md).
  */
 import { Client } from 'undici';
+import { stringifyLossless } from './json.ts';
 import { decodeRecords } from './recordio.ts';
 
 /** What is needed of a connection. undici's Client is one. */
@@ -113,7 +114,7 @@ export async function openStream(
       method: 'POST',
       path,
       headers: { ...jsonHeaders, ...target.headers },
-      body: JSON.stringify(call),
+      body: stringifyLossless(call),
       headersTimeout: options.headersTimeoutMs ?? 30_000,
       bodyTimeout: 0,
       signal: options.signal,
@@ -183,7 +184,7 @@ export class CallQueue implements AsyncDisposable {
       method: 'POST',
       path: this.#path,
       headers: { ...this.#headers, ...headers },
-      body: JSON.stringify(call),
+      body: stringifyLossless(call),
       headersTimeout: this.#timeoutMs,
       bodyTimeout: this.#timeoutMs,
     });

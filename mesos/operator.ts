@@ -3,6 +3,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import { CallQueue, type Connect, MesosHttpError, openStream, type Target } from './http.ts';
+import { parseLossless } from './json.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
 import type { AgentsAnswer, MasterAnswer, OperatorEvent, ScheduleAnswer, TasksAnswer } from './operator-types.ts';
 import { check } from './schema/codec.ts';
@@ -62,7 +63,7 @@ export function operatorClient(options: OperatorOptions): OperatorClient {
   async function call(body: { readonly type: string }): Promise<unknown> {
     check('masterCall', body);
     const text = await leading(choice, stop.signal, async (origin) => await (await calls(origin)).send(body));
-    return text === '' ? undefined : JSON.parse(text);
+    return text === '' ? undefined : parseLossless(text);
   }
 
   return {

@@ -7,7 +7,7 @@ import { leftOn } from './drains.ts';
 import type { World } from './world.ts';
 
 /** Soon enough for an operator who waits for the last host. */
-const askAgainSeconds = { accept: 60, decline: 15 } as const;
+const askAgainSeconds = { accept: 60, decline: 5 } as const;
 
 export async function answerInverseOffers(world: World, offers: readonly InverseOffer[]): Promise<void> {
   const isEmpty = ({ agent_id }: InverseOffer) => {

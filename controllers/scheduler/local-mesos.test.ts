@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { Cluster } from '#lib/api/generated/cluster.ts';
+import { Host } from '#lib/api/generated/host.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { finalizers } from '#lib/api/names.ts';
@@ -12,9 +13,11 @@ import { systemClock } from '#lib/std/clock.ts';
 import { jsonLog, silentLog } from '#lib/std/log.ts';
 import { signalProcess } from '#lib/std/process-identity.ts';
 import { systemRandom } from '#lib/std/random.ts';
+import { stringifyLossless } from '#mesos/json.ts';
 import { startAgent } from '#mesos/local/agent/agent.ts';
 import { startMaster } from '#mesos/local/master/master.ts';
 import { parseAttributes, parseResources } from '#mesos/local/resources.ts';
+import { operatorClient } from '#mesos/operator.ts';
 import { runClusterServer } from './server.ts';
 
 const api = 'computefactory.io/v1alpha1';
@@ -26,6 +29,7 @@ afterEach(async () => {
 });
 
 interface Lab {
+  readonly master: string;
   readonly client: MemoryApi;
   readonly imports: string;
   /** Pids of the supervisors and workers of one host. */
@@ -73,7 +77,7 @@ async function lab(hostnames: readonly string[]): Promise<Lab> {
     },
   });
   stack.use(serve(client));
-  return { client, imports, executorsOf };
+  return { client, imports, executorsOf, master: master.url };
 }
 
 function processesIn(directory: string): number[] {
@@ -169,3 +173,53 @@ test('import, run on two hosts, survive the death of an executor with its superv
     expect((await get(client, name)).status?.attempts?.at(-1)?.proof).toBe('ExecutorSawNoDomain');
   }
 }, 120_000);
+
+/** As the virtualmachine controller does it: what was preempted runs again. Resolves with its host. */
+async function movedFrom(client: MemoryApi, name: string, host: string, reason: string): Promise<string> {
+  await expect.poll(async () => (await get(client, name)).status?.attempt, { timeout: 30_000 }).toBeUndefined();
+  const vm = await get(client, name);
+  expect(vm.status?.attempts?.at(-1)).toMatchObject({ host, reason, class: 'Preempted', proof: 'ExecutorSawNoDomain' });
+  await client.updateStatus(VirtualMachine, { ...vm, status: { ...vm.status, phase: 'Scheduling' } });
+  await expect.poll(() => phase(client, name), { timeout: 30_000 }).toBe('Running');
+  return (await get(client, name)).status!.attempt!.host!;
+}
+
+test('a machine leaves its host for a drain, for maintenance, and for a drain by Mesos’ operators', async () => {
+  const world = await lab(['h1', 'h2']);
+  const { client, master } = world;
+  await using operator = operatorClient({ masters: [master], clock: systemClock });
+  const agent = async (hostname: string) =>
+    (await operator.agents()).agents!.find(({ agent_info }) => agent_info.hostname === hostname)!;
+  const status = async (hostname: string) =>
+    (await client.get(Host, { name: `lab-${hostname}` })).status?.displayStatus;
+  const becomes = (hostname: string, word: string) =>
+    expect.poll(() => status(hostname), { timeout: 30_000 }).toBe(word);
+  await want(client, 'a', 4, await importImage(world));
+  await expect.poll(() => phase(client, 'a'), { timeout: 30_000 }).toBe('Running');
+  const first = (await get(client, 'a')).status!.attempt!.host!;
+
+  await client.patch(Host, { name: `lab-${first}` }, { spec: { drain: { markGone: false } } });
+  const second = await movedFrom(client, 'a', first, 'HostDrain');
+  expect(second).not.toBe(first);
+  await expect.poll(async () => (await agent(first)).drain_info?.state, { timeout: 30_000 }).toBe('DRAINED');
+  await client.patch(Host, { name: `lab-${first}` }, { spec: { drain: null } });
+  await becomes(first, 'Ready');
+  expect((await agent(first)).deactivated).toBe(false);
+
+  const machine_ids = [{ hostname: second, ip: '127.0.0.1' }];
+  const start = { nanoseconds: BigInt(Date.now() + 600_000) * 1_000_000n };
+  const plan = (windows: readonly object[]) =>
+    operator.call({ type: 'UPDATE_MAINTENANCE_SCHEDULE', update_maintenance_schedule: { schedule: { windows } } });
+  await plan([{ machine_ids, unavailability: { start, duration: { nanoseconds: 3.6e12 } } }]);
+  expect(await movedFrom(client, 'a', second, 'PartnerReclaim')).toBe(first);
+  await becomes(second, 'Drained');
+  const answers = async () => stringifyLossless(await operator.call({ type: 'GET_MAINTENANCE_STATUS' }));
+  await expect.poll(answers, { timeout: 30_000 }).toContain('"status":"ACCEPT"');
+  await plan([]);
+  await becomes(second, 'Ready');
+
+  const agent_id = (await agent(first)).agent_info.id;
+  await operator.call({ type: 'DRAIN_AGENT', drain_agent: { agent_id } });
+  expect(await movedFrom(client, 'a', first, 'PartnerReclaim')).toBe(second);
+  await becomes(first, 'Drained');
+}, 180_000);

@@ -20,7 +20,7 @@ import {
 import type { Eviction } from './drain.ts';
 import { isAlive, isSilent } from './executor-book.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd } from './proof.ts';
-import type { TaskFact } from './task-book.ts';
+import { isAgentDraining, type TaskFact } from './task-book.ts';
 
 /**
  * again: launch the same attempt on the same agent once more; it never began. adopt: a new attempt on the same host takes over what may
@@ -106,15 +106,12 @@ function endingOf(vm: VirtualMachine, attempt: Attempt, task: TaskFact | undefin
   return { outcome: 'Lost', class: 'Infrastructure', reason: 'HostLost', message };
 }
 
-/** REASON_SLAVE_DRAINING is the name of the time before v1, which agents still use. */
-const agentDraining = new Set(['REASON_AGENT_DRAINING', 'REASON_SLAVE_DRAINING']);
-
 /** The reason word if it was stopped for its room: on our word, or killed on nobody's that we know. */
 function preemptionOf({ drain }: Attempt, task: TaskFact | undefined): string | undefined {
   if (task?.state === 'TASK_FINISHED' || task?.termination?.class === 'Guest') return undefined;
   if (drain?.state === 'Evicting') return drain.reason;
   if (task?.state !== 'TASK_KILLED') return undefined;
-  return agentDraining.has(task.reason ?? '') ? 'PartnerReclaim' : 'Killed';
+  return isAgentDraining(task.reason) ? 'PartnerReclaim' : 'Killed';
 }
 
 function repairFor(

@@ -9,6 +9,7 @@ import { answerInverseOffers } from './inverse-offers.ts';
 import type { Machines } from './machines.ts';
 import type { OfferKeeper } from './offers.ts';
 import type { KnownTask, Reconciliation } from './reconciliation.ts';
+import { isAgentDraining } from './task-book.ts';
 import type { World } from './world.ts';
 
 export interface SessionOptions {
@@ -79,8 +80,11 @@ function onEvent(options: SessionOptions, event: SchedulerEvent): void {
   }
 }
 
-function onUpdate({ world, reconciliation, machines, imports }: SessionOptions, status: TaskStatus): void {
+function onUpdate(options: SessionOptions, status: TaskStatus): void {
+  const { world, reconciliation, machines, imports } = options;
   const taskId = status.task_id.value;
+  // Nothing else tells that an agent is drained.
+  if (isAgentDraining(status.reason)) options.refreshAgents();
   world.tasks.hear(status, world.clock.monotonic());
   reconciliation.heard(taskId);
   if (!reconciliation.done) void reconciliation.look();

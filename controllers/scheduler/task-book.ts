@@ -37,6 +37,11 @@ export function isDead(state: TaskState): boolean {
   return isTerminal(state) || state === 'TASK_UNKNOWN';
 }
 
+/** REASON_SLAVE_DRAINING is the name of the time before v1, which agents still use. */
+export function isAgentDraining(reason: string | undefined): boolean {
+  return reason === 'REASON_AGENT_DRAINING' || reason === 'REASON_SLAVE_DRAINING';
+}
+
 function terminationOf(status: TaskStatus): Termination | undefined {
   if (status.source !== 'SOURCE_EXECUTOR' || !isTerminal(status.state) || status.data === undefined) return undefined;
   try {

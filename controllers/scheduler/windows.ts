@@ -12,20 +12,22 @@ export function windowOf({ start, duration }: Unavailability): Window {
 }
 
 export class Windows {
+  /** Names in lower case: to Mesos they are alike. */
   #byHost = new Map<string, Window>();
 
   /** The one that is going on or comes next; undefined if there is none. */
   get(hostname: string, nowMs: number): Window | undefined {
-    const window = this.#byHost.get(hostname);
+    const window = this.#byHost.get(hostname.toLowerCase());
     return window && window.endMs > nowMs ? window : undefined;
   }
 
   /** What an offer of the host says; undefined: that nothing is planned. True if that is news. */
   hear(hostname: string, unavailability: Unavailability | undefined): boolean {
-    const old = this.#byHost.get(hostname);
+    const key = hostname.toLowerCase();
+    const old = this.#byHost.get(key);
     const window = unavailability && windowOf(unavailability);
-    if (window) this.#byHost.set(hostname, window);
-    else this.#byHost.delete(hostname);
+    if (window) this.#byHost.set(key, window);
+    else this.#byHost.delete(key);
     return old?.startMs !== window?.startMs || old?.endMs !== window?.endMs;
   }
 
@@ -41,8 +43,9 @@ export class Windows {
         const address = hostname === undefined ? undefined : addressOf(hostname);
         if (hostname === undefined || (ip && address !== undefined && ip !== address)) continue;
         const window = windowOf(unavailability);
-        const known = next.get(hostname);
-        if (window.endMs > nowMs && (!known || window.startMs < known.startMs)) next.set(hostname, window);
+        const key = hostname.toLowerCase();
+        const known = next.get(key);
+        if (window.endMs > nowMs && (!known || window.startMs < known.startMs)) next.set(key, window);
       }
     this.#byHost = next;
   }
