@@ -1,4 +1,5 @@
 import { parseMesosDuration } from './duration.ts';
+import { type TlsFiles, tlsFromEnvironment } from './tls.ts';
 
 /** What an agent tells the executors that it starts (Mesos' src/slave/slave.cpp, executorEnvironment). */
 export interface ExecutorEnvironment {
@@ -16,6 +17,7 @@ export interface ExecutorEnvironment {
   readonly shutdownGraceMs: number;
   /** Sent as bearer token. */
   readonly token?: string;
+  readonly tls?: TlsFiles;
 }
 
 /**
@@ -30,10 +32,10 @@ export function readExecutorEnvironment(environment: NodeJS.ProcessEnv): Executo
   };
   const token = environment.MESOS_EXECUTOR_AUTHENTICATION_TOKEN;
   delete environment.MESOS_EXECUTOR_AUTHENTICATION_TOKEN;
-  const scheme = ['1', 'true'].includes(environment.LIBPROCESS_SSL_ENABLED ?? '') ? 'https' : 'http';
+  const tls = tlsFromEnvironment(environment);
   const socketPath = environment.MESOS_DOMAIN_SOCKET;
   return {
-    origin: `${scheme}://${need('MESOS_AGENT_ENDPOINT')}`,
+    origin: `${tls ? 'https' : 'http'}://${need('MESOS_AGENT_ENDPOINT')}`,
     ...(socketPath ? { socketPath } : {}),
     agentId: need('MESOS_SLAVE_ID'),
     frameworkId: need('MESOS_FRAMEWORK_ID'),
@@ -43,5 +45,6 @@ export function readExecutorEnvironment(environment: NodeJS.ProcessEnv): Executo
       environment.MESOS_CHECKPOINT === '1' ? parseMesosDuration(environment.MESOS_RECOVERY_TIMEOUT ?? '15mins') : 0,
     shutdownGraceMs: parseMesosDuration(environment.MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD ?? '5secs'),
     ...(token ? { token } : {}),
+    ...(tls ? { tls } : {}),
   };
 }

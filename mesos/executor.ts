@@ -6,6 +6,7 @@
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
+import { bearer } from './authentication.ts';
 import type { ExecutorEnvironment } from './executor-environment.ts';
 import { CallQueue, type Connect, type EventStream, openStream, type Target } from './http.ts';
 import type { ExecutorCall, ExecutorEvent, TaskInfo, TaskStatus } from './types.ts';
@@ -65,11 +66,12 @@ export class ExecutorConnection {
     this.#environment = options.environment;
     this.#clock = options.clock;
     this.#log = options.log;
-    const { origin, socketPath, token } = options.environment;
+    const { origin, socketPath, token, tls } = options.environment;
     this.#target = {
       origin,
       ...(socketPath === undefined ? {} : { socketPath }),
-      ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+      ...(token === undefined ? {} : { authentication: bearer(() => token) }),
+      ...(tls === undefined ? {} : { tls }),
       ...(options.connect ? { connect: options.connect } : {}),
     };
   }

@@ -2,9 +2,11 @@
  * The HTTP under all of Mesos' v1 APIs: a call is a POST of one JSON object; SUBSCRIBE answers with an endless RecordIO body. Every
  * stream and every queue of calls has a connection of its own: Mesos keeps order only within one (docs/scheduler-http-api.md).
  */
-import { Client } from 'undici';
+import { buildConnector, Client } from 'undici';
+import type { Authentication } from './authentication.ts';
 import { stringifyLossless } from './json.ts';
 import { decodeRecords } from './recordio.ts';
+import { readTls, type TlsFiles } from './tls.ts';
 
 /** What is needed of a connection. undici's Client is one. */
 export interface Connection {
@@ -35,8 +37,8 @@ export interface Target {
   readonly connect?: Connect;
   /** Talk to this UNIX socket instead; the origin then only names the host in requests. */
   readonly socketPath?: string;
-  /** Sent with every request: authentication. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly authentication?: Authentication;
+  readonly tls?: TlsFiles;
 }
 
 /** An answer that is not the wanted one. `body` is what Mesos wrote: a sentence for people. */
@@ -57,14 +59,38 @@ export class MesosHttpError extends Error {
 
 const jsonHeaders = { 'content-type': 'application/json', accept: 'application/json' } as const;
 const maxAnswerBytes = 64 * 2 ** 20;
+const maxRefusalBytes = 65_536;
 const maxQueuedCalls = 50_000;
 
 function connect(target: Target): Connection {
   if (target.connect) return target.connect(target);
-  return new Client(target.origin, {
-    pipelining: 1,
-    connect: { timeout: 10_000, ...(target.socketPath ? { socketPath: target.socketPath } : {}) },
-  });
+  const options = { timeout: 10_000, ...(target.socketPath ? { socketPath: target.socketPath } : {}) };
+  return new Client(target.origin, { pipelining: 1, connect: target.tls ? withFiles(target.tls, options) : options });
+}
+
+function withFiles(files: TlsFiles, options: buildConnector.BuildOptions): buildConnector.connector {
+  return (to, done) => {
+    try {
+      buildConnector({ ...options, ...readTls(files) })(to, done);
+    } catch (error) {
+      done(error as Error, null);
+    }
+  };
+}
+
+type Response = Awaited<ReturnType<Connection['request']>>;
+
+/** Sends with the credentials of now; once more if they were refused and there are others. */
+async function authorized(
+  authentication: Authentication | undefined,
+  send: (headers: Record<string, string>) => Promise<Response>,
+): Promise<Response> {
+  if (authentication === undefined) return await send({});
+  const authorization = await authentication.header();
+  const response = await send({ authorization });
+  if (response.statusCode !== 401 || !(await authentication.renewed(authorization))) return response;
+  await readText(response.body, maxRefusalBytes);
+  return await send({ authorization: await authentication.header() });
 }
 
 interface Answer {
@@ -110,17 +136,19 @@ export async function openStream(
 ): Promise<EventStream> {
   const client = connect(target);
   try {
-    const response = await client.request({
-      method: 'POST',
-      path,
-      headers: { ...jsonHeaders, ...target.headers },
-      body: stringifyLossless(call),
-      headersTimeout: options.headersTimeoutMs ?? 30_000,
-      bodyTimeout: 0,
-      signal: options.signal,
-    });
+    const response = await authorized(target.authentication, (headers) =>
+      client.request({
+        method: 'POST',
+        path,
+        headers: { ...jsonHeaders, ...headers },
+        body: stringifyLossless(call),
+        headersTimeout: options.headersTimeoutMs ?? 30_000,
+        bodyTimeout: 0,
+        signal: options.signal,
+      }),
+    );
     if (response.statusCode !== 200) {
-      const text = await readText(response.body, 65_536);
+      const text = await readText(response.body, maxRefusalBytes);
       throw new MesosHttpError('SUBSCRIBE', response.statusCode, text, header(response.headers, 'location'));
     }
     return {
@@ -144,14 +172,16 @@ export async function openStream(
 export class CallQueue implements AsyncDisposable {
   readonly #client: Connection;
   readonly #path: string;
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #authentication: Authentication | undefined;
   readonly #timeoutMs: number;
   #waiting = 0;
+  /** Settled when the call before was answered: one whose credentials had to be renewed must not be overtaken. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(target: Target, path: string, options: { readonly timeoutMs?: number } = {}) {
     this.#client = connect(target);
     this.#path = path;
-    this.#headers = { ...jsonHeaders, ...target.headers };
+    this.#authentication = target.authentication;
     this.#timeoutMs = options.timeoutMs ?? 10_000;
   }
 
@@ -166,7 +196,9 @@ export class CallQueue implements AsyncDisposable {
     if (this.#waiting >= maxQueuedCalls) throw new Error(`${call.type} refused: ${maxQueuedCalls} calls are waiting`);
     this.#waiting++;
     try {
-      const answer = await this.#post(call, headers);
+      const posted = this.#last.then(() => this.#post(call, headers));
+      this.#last = posted.catch(() => undefined);
+      const answer = await posted;
       if (answer.status < 200 || answer.status > 299)
         throw new MesosHttpError(call.type, answer.status, answer.text, answer.location);
       return answer.text;
@@ -180,14 +212,16 @@ export class CallQueue implements AsyncDisposable {
       statusCode,
       headers: received,
       body,
-    } = await this.#client.request({
-      method: 'POST',
-      path: this.#path,
-      headers: { ...this.#headers, ...headers },
-      body: stringifyLossless(call),
-      headersTimeout: this.#timeoutMs,
-      bodyTimeout: this.#timeoutMs,
-    });
+    } = await authorized(this.#authentication, (authorization) =>
+      this.#client.request({
+        method: 'POST',
+        path: this.#path,
+        headers: { ...jsonHeaders, ...authorization, ...headers },
+        body: stringifyLossless(call),
+        headersTimeout: this.#timeoutMs,
+        bodyTimeout: this.#timeoutMs,
+      }),
+    );
     return { status: statusCode, text: await readText(body, maxAnswerBytes), location: header(received, 'location') };
   }
 

@@ -2,11 +2,13 @@
 import type { Clock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
+import type { Authentication } from './authentication.ts';
 import { CallQueue, type Connect, MesosHttpError, openStream, type Target } from './http.ts';
 import { parseLossless } from './json.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
 import type { AgentsAnswer, MasterAnswer, OperatorEvent, ScheduleAnswer, TasksAnswer } from './operator-types.ts';
 import { check } from './schema/codec.ts';
+import type { TlsFiles } from './tls.ts';
 import { startWatchdog } from './watchdog.ts';
 
 const path = '/api/v1';
@@ -15,7 +17,8 @@ const missedHeartbeats = 5;
 export interface OperatorOptions {
   /** URLs, or one zk://. */
   readonly masters: readonly string[];
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly authentication?: Authentication;
+  readonly tls?: TlsFiles;
   /** Instead of the network. */
   readonly connect?: Connect;
   readonly clock: Clock;
@@ -42,13 +45,14 @@ export interface OperatorClient extends AsyncDisposable {
 }
 
 export function operatorClient(options: OperatorOptions): OperatorClient {
-  const { masters, clock, random = systemRandom, log = silentLog } = options;
-  const choice = chooseMaster(masters, { clock, random, log });
+  const { masters, clock, random = systemRandom, log = silentLog, authentication, tls, connect } = options;
+  const choice = chooseMaster(masters, { clock, random, log, scheme: tls ? 'https' : 'http' });
   const stop = new AbortController();
   const target = (origin: string): Target => ({
     origin,
-    ...(options.headers ? { headers: options.headers } : {}),
-    ...(options.connect ? { connect: options.connect } : {}),
+    ...(authentication && { authentication }),
+    ...(tls && { tls }),
+    ...(connect && { connect }),
   });
   let queue: { readonly origin: string; readonly calls: CallQueue } | undefined;
 

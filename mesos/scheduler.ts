@@ -8,9 +8,11 @@ import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
+import type { Authentication } from './authentication.ts';
 import { CallQueue, type Connect, type EventStream, MesosHttpError, openStream, type Target } from './http.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
 import { check, read } from './schema/codec.ts';
+import type { TlsFiles } from './tls.ts';
 import type { FrameworkInfo, SchedulerCall, SchedulerEvent } from './types.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -35,8 +37,8 @@ export interface SchedulerOptions {
   readonly masters: readonly string[];
   /** With `id`: chosen and stored before first contact. A master accepts an id that it never issued. */
   readonly framework: FrameworkInfo & { readonly id: { readonly value: string } };
-  /** Authentication. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly authentication?: Authentication;
+  readonly tls?: TlsFiles;
   /** Instead of the network. */
   readonly connect?: Connect;
   readonly clock: Clock;
@@ -75,7 +77,7 @@ export class SchedulerConnection {
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
-    this.#choice = chooseMaster(options.masters, options);
+    this.#choice = chooseMaster(options.masters, { ...options, scheme: options.tls ? 'https' : 'http' });
   }
 
   /** True from SUBSCRIBED to the loss of either connection. */
@@ -140,10 +142,12 @@ export class SchedulerConnection {
   }
 
   async #subscribe(signal: AbortSignal, onEvent: (event: SchedulerEvent) => Promise<void> | undefined): Promise<never> {
+    const { authentication, tls, connect } = this.#options;
     const target: Target = {
       origin: await this.#choice.next(signal),
-      ...(this.#options.headers ? { headers: this.#options.headers } : {}),
-      ...(this.#options.connect ? { connect: this.#options.connect } : {}),
+      ...(authentication && { authentication }),
+      ...(tls && { tls }),
+      ...(connect && { connect }),
     };
     await using stream = await this.#open(target, signal);
     await using calls = new CallQueue(target, path);

@@ -1,8 +1,10 @@
 /** The little of HTTP that master and agent share: reading one JSON body, plain answers, and RecordIO streams. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { parseLossless, stringifyLossless } from '#mesos/json.ts';
 import { encodeRecord } from '#mesos/recordio.ts';
+import { readTls, type TlsFiles, tlsFromEnvironment } from '#mesos/tls.ts';
 
 /** Ends a request with this status and this plain text, in Mesos' own words. */
 export class HttpError extends Error {
@@ -90,27 +92,51 @@ export interface Listening extends AsyncDisposable {
   readonly port: number;
 }
 
+/** Where to serve, and with what certificate; `ca` given: clients must have one of it. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: ServerTls | undefined;
+}
+
+export interface ServerTls extends TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly requireClientCert?: boolean;
+}
+
+/** As Mesos is told: LIBPROCESS_SSL_ENABLED, _CERT_FILE, _KEY_FILE, _CA_FILE, _REQUIRE_CERT. Undefined: plain HTTP. */
+export function serverTls(environment: NodeJS.ProcessEnv): ServerTls | undefined {
+  const files = tlsFromEnvironment(environment);
+  if (files === undefined) return undefined;
+  const { certFile, keyFile } = files;
+  if (certFile === undefined || keyFile === undefined)
+    throw new Error('LIBPROCESS_SSL_ENABLED wants LIBPROCESS_SSL_CERT_FILE and LIBPROCESS_SSL_KEY_FILE');
+  const requireClientCert = ['1', 'true'].includes(environment.LIBPROCESS_SSL_REQUIRE_CERT ?? '');
+  return { ...files, certFile, keyFile, requireClientCert };
+}
+
 /**
  * Serves until disposed, which cuts open connections. What `handler` throws becomes the answer if it is an HttpError; anything else
  * is given to `failed` and answered with 500.
  */
-export async function serve(
-  address: { readonly host: string; readonly port: number },
-  handler: Handler,
-  failed: (error: unknown) => void,
-): Promise<Listening> {
-  const server = createServer(
-    { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 60_000 },
-    (request, response) => {
-      Promise.try(handler, request, response).catch((error: unknown) => {
-        if (response.headersSent) return response.destroy();
-        if (error instanceof HttpError) return replyText(response, error.status, error.message);
-        if (request.destroyed && !request.complete) return response.destroy();
-        failed(error);
-        return replyText(response, 500, 'Internal error');
-      });
-    },
-  );
+export async function serve(address: Address, handler: Handler, failed: (error: unknown) => void): Promise<Listening> {
+  const timeouts = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 60_000 };
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
+    Promise.try(handler, request, response).catch((error: unknown) => {
+      if (response.headersSent) return response.destroy();
+      if (error instanceof HttpError) return replyText(response, error.status, error.message);
+      if (request.destroyed && !request.complete) return response.destroy();
+      failed(error);
+      return replyText(response, 500, 'Internal error');
+    });
+  };
+  const server = address.tls
+    ? createTlsServer(
+        { ...timeouts, ...readTls(address.tls), requestCert: address.tls.requireClientCert ?? false },
+        listener,
+      )
+    : createServer(timeouts, listener);
   await listen(server, address);
   return {
     port: (server.address() as AddressInfo).port,
@@ -122,7 +148,7 @@ export async function serve(
   };
 }
 
-function listen(server: Server, address: { readonly host: string; readonly port: number }): Promise<void> {
+function listen(server: Server | TlsServer, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(address.port, address.host, () => {

@@ -49,7 +49,7 @@ export async function startAgent(options: Partial<AgentOptions> & Pick<AgentOpti
   };
   const listening = stack.use(
     await all.serve(
-      { host: all.host, port: all.port },
+      { host: all.host, port: all.port, tls: all.tls },
       (request, response) => route(agent, request, response),
       (error) => all.log.error('Request failed', { error }),
     ),
@@ -64,7 +64,7 @@ export async function startAgent(options: Partial<AgentOptions> & Pick<AgentOpti
   });
   const running = stack.move();
   return {
-    url: `http://${all.host}:${listening.port}`,
+    url: `${all.tls ? 'https' : 'http'}://${all.host}:${listening.port}`,
     gone: gone.promise,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

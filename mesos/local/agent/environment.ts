@@ -1,6 +1,7 @@
 /** What an executor is given to start with: command, environment, sandbox. */
 import { join } from 'node:path';
 import type { CommandInfo, ExecutorInfo, FrameworkInfo, TaskInfo } from '#mesos/types.ts';
+import type { ServerTls } from '../http.ts';
 import { durationText } from '../version.ts';
 import type { ExecutorRecord } from './checkpoint.ts';
 import type { Agent } from './state.ts';
@@ -49,7 +50,7 @@ export function environmentOf(
   record: ExecutorRecord,
   framework: FrameworkInfo,
 ): Readonly<Record<string, string>> {
-  const { host, executorEnvironment, executorShutdownGracePeriodMs } = agent.options;
+  const { host, executorEnvironment, executorShutdownGracePeriodMs, tls } = agent.options;
   const address = `${host}:${agent.info.port}`;
   const grace = gracePeriodMs(record.info) ?? executorShutdownGracePeriodMs;
   const own = record.info.command?.environment?.variables ?? [];
@@ -58,6 +59,7 @@ export function environmentOf(
     ...executorEnvironment,
     LIBPROCESS_IP: host,
     LIBPROCESS_PORT: '0',
+    ...tlsEnvironment(tls),
     MESOS_AGENT_ENDPOINT: address,
     MESOS_CHECKPOINT: framework.checkpoint ? '1' : '0',
     MESOS_DIRECTORY: record.sandbox,
@@ -72,6 +74,17 @@ export function environmentOf(
     ...(framework.checkpoint && { MESOS_SUBSCRIPTION_BACKOFF_MAX: durationText(subscriptionBackoffMaxMs) }),
     PWD: record.sandbox,
     ...Object.fromEntries(own.map(({ name, value }) => [name, value])),
+  };
+}
+
+/** As the agent was told itself. */
+function tlsEnvironment(tls: ServerTls | undefined): Readonly<Record<string, string>> {
+  if (tls === undefined) return {};
+  return {
+    LIBPROCESS_SSL_ENABLED: '1',
+    LIBPROCESS_SSL_CERT_FILE: tls.certFile,
+    LIBPROCESS_SSL_KEY_FILE: tls.keyFile,
+    ...(tls.caFile !== undefined && { LIBPROCESS_SSL_CA_FILE: tls.caFile }),
   };
 }
 

@@ -45,7 +45,10 @@ export class MasterLink implements Link, AsyncDisposable {
   constructor(agent: Agent, events: LinkEvents) {
     this.#agent = agent;
     this.#events = events;
-    this.#choice = chooseMaster([agent.options.master], agent.options);
+    this.#choice = chooseMaster([agent.options.master], {
+      ...agent.options,
+      scheme: agent.options.tls ? 'https' : 'http',
+    });
     this.#done = this.#run();
   }
 
@@ -103,8 +106,12 @@ export class MasterLink implements Link, AsyncDisposable {
   async #connect(until: AbortSignal): Promise<void> {
     const end = new AbortController();
     const signal = AbortSignal.any([until, end.signal]);
-    const { connect } = this.#agent.options;
-    const target: Target = { origin: await this.#choice.next(signal), ...(connect ? { connect } : {}) };
+    const { connect, tls } = this.#agent.options;
+    const target: Target = {
+      origin: await this.#choice.next(signal),
+      ...(connect && { connect }),
+      ...(tls && { tls }),
+    };
     await using stream = await openStream(target, registrationPath, this.#events.registration(), { signal });
     this.#choice.succeeded();
     await using calls = new CallQueue(target, callsPath, { timeoutMs: callTimeoutMs });

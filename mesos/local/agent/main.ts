@@ -2,7 +2,7 @@
 import { jsonLog, type LogLevel } from '#lib/std/log.ts';
 import { aborted, runMain, UsageError } from '#lib/std/main.ts';
 import { given, readFlags, required, seconds } from '../flags.ts';
-import { parseListen } from '../http.ts';
+import { parseListen, serverTls } from '../http.ts';
 import { parseAttributes, parseResources } from '../resources.ts';
 import { startAgent } from './agent.ts';
 
@@ -58,6 +58,7 @@ await runMain(log, async (stack, signal) => {
         executorRegistrationTimeoutMs: seconds(flags, 'executor-registration-timeout'),
         executorReregistrationTimeoutMs: seconds(flags, 'executor-reregistration-timeout'),
       }),
+      tls: serverTls(process.env),
       log: leveled,
     }),
   );

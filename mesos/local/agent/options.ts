@@ -3,7 +3,7 @@ import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import type { Connect } from '#mesos/http.ts';
 import type { Attribute, Resource } from '#mesos/types.ts';
-import { serve } from '../http.ts';
+import { type ServerTls, serve } from '../http.ts';
 import type { Launcher } from './launcher.ts';
 import { processLauncher } from './process.ts';
 
@@ -34,6 +34,8 @@ export interface AgentOptions {
   readonly connect?: Connect;
   /** Resolves at the end of a turn of the event loop: what was said in it goes to the master in one call. */
   readonly turn: () => Promise<void>;
+  /** Undefined: plain HTTP. The same files serve towards others and, of an agent, towards the master. */
+  readonly tls: ServerTls | undefined;
   /** How it is reached: over the network unless told. */
   readonly serve: typeof serve;
   readonly clock: Clock;
@@ -54,6 +56,7 @@ export const agentDefaults = {
   registrationBackoffMs: 200,
   launcher: processLauncher,
   turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
+  tls: undefined,
   serve,
   clock: systemClock,
   random: systemRandom,

@@ -33,7 +33,7 @@ export function standForElection(master: Master, leadership: Leadership, outcome
 
   function noteLeader(info: MasterInfo | undefined): void {
     const isOurs = info?.id === master.id;
-    const leader = info && originOfMaster(info, 'http');
+    const leader = info && originOfMaster(info, master.options.tls ? 'https' : 'http');
     if (leads && !isOurs) {
       lost(`${leader ?? 'Nobody'} leads`);
       return;

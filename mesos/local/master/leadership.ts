@@ -10,7 +10,7 @@ export interface Leadership {
 
 export function urlOf(master: Master): string {
   const { ip, port } = master.info.address!;
-  return `http://${ip}:${port}`;
+  return `${master.options.tls ? 'https' : 'http'}://${ip}:${port}`;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { jsonLog, type LogLevel } from '#lib/std/log.ts';
 import { aborted, runMain } from '#lib/std/main.ts';
 import { count, given, readFlags, required, seconds } from '../flags.ts';
-import { parseListen } from '../http.ts';
+import { parseListen, serverTls } from '../http.ts';
 import { startMaster } from './master.ts';
 
 const usage = `Usage: mesos-local-master --listen HOST:PORT --work-dir DIR
@@ -37,6 +37,7 @@ await runMain(log, async (stack, signal) => {
         zk: flags.zk,
         zkSessionTimeoutMs: seconds(flags, 'zk-session-timeout'),
       }),
+      tls: serverTls(process.env),
       log: leveled,
     }),
   );

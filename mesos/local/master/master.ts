@@ -33,7 +33,7 @@ export async function startMaster(
   const master = newMaster(all);
   const lost = Promise.withResolvers<string>();
   const listening = await all.serve(
-    { host: all.host, port: all.port },
+    { host: all.host, port: all.port, tls: all.tls },
     (request, response) => route(master, request, response),
     (error) => {
       all.log.error('Request failed', { error });
@@ -44,7 +44,7 @@ export async function startMaster(
   const candidate = all.zk === undefined ? undefined : stand(master, (why) => lost.resolve(why));
   if (candidate === undefined) awaitAgentsOfRegistry(master);
   return {
-    url: `http://${all.host}:${listening.port}`,
+    url: `${all.tls ? 'https' : 'http'}://${all.host}:${listening.port}`,
     id: master.id,
     lost: lost.promise,
     async [Symbol.asyncDispose]() {

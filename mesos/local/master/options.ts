@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
-import { serve } from '../http.ts';
+import { type ServerTls, serve } from '../http.ts';
 import type { Credential } from './authentication.ts';
 import type { Leadership } from './leadership.ts';
 
@@ -30,6 +30,10 @@ export interface MasterOptions {
   readonly zkSessionTimeoutMs: number;
   /** Who may call the scheduler and operator APIs; undefined: everybody. */
   readonly credentials: readonly Credential[] | undefined;
+  /** The principal of a bearer token, as an authenticator module of Mesos would know it; undefined for a wrong one. */
+  readonly principalOf: ((token: string) => string | undefined) | undefined;
+  /** Undefined: plain HTTP. The same files serve towards others and, of an agent, towards the master. */
+  readonly tls: ServerTls | undefined;
   /** How it is reached: over the network unless told. */
   readonly serve: typeof serve;
   readonly clock: Clock;
@@ -51,6 +55,8 @@ export const masterDefaults = {
   zk: undefined,
   zkSessionTimeoutMs: 10_000,
   credentials: undefined,
+  principalOf: undefined,
+  tls: undefined,
   serve,
   clock: systemClock,
   random: systemRandom,
