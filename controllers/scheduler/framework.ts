@@ -17,7 +17,8 @@ export function mastersOf({ spec }: Cluster): readonly string[] {
 
 export type IdentifiedFramework = FrameworkInfo & { readonly id: { readonly value: string } };
 
-export function frameworkInfo(cluster: Cluster, installation: string): IdentifiedFramework {
+/** `principal`: who the masters know us as, where they ask. */
+export function frameworkInfo(cluster: Cluster, installation: string, principal?: string): IdentifiedFramework {
   return {
     id: { value: frameworkIdFor(cluster) },
     user: 'root',
@@ -30,6 +31,7 @@ export function frameworkInfo(cluster: Cluster, installation: string): Identifie
       type,
     })),
     labels: installationLabels(installation),
+    ...(principal === undefined ? {} : { principal }),
   };
 }
 

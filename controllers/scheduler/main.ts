@@ -10,6 +10,7 @@ import { systemClock } from '#lib/std/clock.ts';
 import { jsonLog } from '#lib/std/log.ts';
 import { runMain, UsageError } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
+import { mesosAccess, mesosAccessFlags, mesosAccessUsage } from './mesos-access.ts';
 import { runClusterServer } from './server.ts';
 
 const usage = `Usage: factory-cluster-server --kubeconfig FILE --cluster NAME [--identity NAME]
@@ -19,14 +20,22 @@ The Mesos framework of one cluster. Several may run; one leads, by Lease.
   --kubeconfig FILE   How to reach the API server, as system:computefactory:cluster-server:NAME
   --cluster NAME      The Cluster object to serve
   --identity NAME     Who leads, in the Lease. Unique per running process; one that is started again under the same name leads again at
-                      once. The host name and a random word if left out${leaderUsage}`;
+                      once. The host name and a random word if left out
+${mesosAccessUsage}${leaderUsage}`;
 
 function readFlags(argv: readonly string[]) {
   const option = { type: 'string' } as const;
   try {
     const { values } = parseArgs({
       args: [...argv],
-      options: { kubeconfig: option, cluster: option, identity: option, ...leaderFlags, help: { type: 'boolean' } },
+      options: {
+        kubeconfig: option,
+        cluster: option,
+        identity: option,
+        ...mesosAccessFlags,
+        ...leaderFlags,
+        help: { type: 'boolean' },
+      },
     });
     if (values.help) {
       process.stdout.write(`${usage}\n`);
@@ -38,6 +47,7 @@ function readFlags(argv: readonly string[]) {
         cluster: values.cluster,
         identity: values.identity ?? `${hostname()}_${systemRandom.uuid()}`,
         times: leaseTimesFrom(values),
+        mesos: mesosAccess(values),
       };
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n${usage}`);
@@ -48,13 +58,13 @@ function readFlags(argv: readonly string[]) {
 const log = jsonLog('factory-cluster-server');
 
 await runMain(log, async (stack, signal) => {
-  const { kubeconfig, cluster, identity, times } = readFlags(process.argv.slice(2));
+  const { kubeconfig, cluster, identity, times, mesos } = readFlags(process.argv.slice(2));
   const client = stack.use(connectFromFile(kubeconfig));
   const common = { client, clock: systemClock, random: systemRandom, log: log.child({ cluster }) };
   const name = clusterServerLease(cluster);
   const leader = { ...common, name, namespace: systemNamespace, identity, times };
   await lead(leader, signal, async (leading) => {
     const { metadata } = await client.get(Namespace, { name: systemNamespace }, { signal: leading });
-    await runClusterServer({ ...common, cluster, installation: metadata.uid }, leading);
+    await runClusterServer({ ...common, cluster, mesos, installation: metadata.uid }, leading);
   });
 });

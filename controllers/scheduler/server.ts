@@ -28,6 +28,7 @@ import { Imports } from './imports.ts';
 import { type Latest, latest } from './latest.ts';
 import { Ledger } from './ledger.ts';
 import { Machines } from './machines.ts';
+import type { MesosAccess } from './mesos-access.ts';
 import { type OfferKeeper, offerKeeper } from './offers.ts';
 import { oneView } from './one-view.ts';
 import { Orders } from './orders.ts';
@@ -55,6 +56,8 @@ export interface ClusterServerOptions {
   /** uid of the namespace cf-system. */
   readonly installation: string;
   readonly orphans?: OrphanOptions;
+  /** Credentials and certificates; without them everybody is let in, in clear text. */
+  readonly mesos?: MesosAccess;
   /** How Mesos is reached, if not over the network. */
   readonly connect?: Connect;
 }
@@ -80,15 +83,19 @@ async function prepared({ client, cluster }: ClusterServerOptions, signal: Abort
  */
 export async function runClusterServer(options: ClusterServerOptions, signal: AbortSignal): Promise<void> {
   const cluster = await prepared(options, signal);
-  await using operator = operatorClient({
-    masters: mastersOf(cluster),
-    clock: options.clock,
-    random: options.random,
-    log: options.log,
-    ...(options.connect ? { connect: options.connect } : {}),
-  });
+  await using operator = operatorClient(wayToMesos(options, cluster));
   const server = new ClusterServer(options, cluster, operator);
   await server.run(signal);
+}
+
+function wayToMesos({ clock, random, log, connect, mesos }: ClusterServerOptions, cluster: Cluster) {
+  const { authentication, tls } = mesos ?? {};
+  return {
+    ...{ masters: mastersOf(cluster), clock, random, log },
+    ...(authentication && { authentication }),
+    ...(tls && { tls }),
+    ...(connect && { connect }),
+  };
 }
 
 class ClusterServer {
@@ -120,15 +127,8 @@ class ClusterServer {
     this.#clock = clock;
     this.#ticker = new Ticker(clock);
     this.#operator = operator;
-    this.#framework = frameworkInfo(cluster, options.installation);
-    this.#connection = new SchedulerConnection({
-      masters: mastersOf(cluster),
-      framework: this.#framework,
-      clock,
-      random,
-      log,
-      ...(options.connect ? { connect: options.connect } : {}),
-    });
+    this.#framework = frameworkInfo(cluster, options.installation, options.mesos?.principal);
+    this.#connection = new SchedulerConnection({ ...wayToMesos(options, cluster), framework: this.#framework });
     this.#informers = createInformers({ client, clock, random, log });
     this.#world = this.#makeWorld(options, cluster);
     const world = this.#world;

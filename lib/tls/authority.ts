@@ -21,7 +21,8 @@ export interface IssueOptions {
   readonly organizations?: readonly string[];
   readonly dnsNames?: readonly string[];
   readonly ips?: readonly string[];
-  readonly usage: 'server' | 'client';
+  /** `peer`: a server that is a client of its like, as Mesos' masters and agents are. */
+  readonly usage: 'server' | 'client' | 'peer';
   /** How long it is valid; 365 unless told. */
   readonly days?: number;
 }
@@ -89,11 +90,12 @@ function alternativeNames(options: IssueOptions): x509.JsonGeneralNames {
  */
 export async function issue(authority: Authority, options: IssueOptions): Promise<Certificate> {
   const names = alternativeNames(options);
-  if (options.usage === 'server' && names.length === 0)
+  if (options.usage !== 'client' && names.length === 0)
     throw new RangeError(`Cannot issue a server certificate for "${options.commonName}": it needs dnsNames or ips`);
   const keys = await generateKeys();
   const issuer = new x509.X509Certificate(authority.certificate);
-  const purpose = options.usage === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
+  const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
+  const purposes = { server: [serverAuth], client: [clientAuth], peer: [serverAuth, clientAuth] }[options.usage];
   const certificate = await x509.X509CertificateGenerator.create({
     subject: subjectOf(options),
     issuer: issuer.subject,
@@ -105,7 +107,7 @@ export async function issue(authority: Authority, options: IssueOptions): Promis
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([purpose]),
+      new x509.ExtendedKeyUsageExtension(purposes),
       ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
     ],

@@ -3,18 +3,19 @@
  * own that speaks the v1 executor API like any other; the words of its updates are those of Mesos' command executor, as recorded.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { decodeRecords } from '#mesos/recordio.ts';
-import type { ExecutorCall, ExecutorEvent, FrameworkInfo, TaskInfo, TaskState, TaskStatus } from '#mesos/types.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import { jsonLog } from '#lib/std/log.ts';
+import { systemRandom } from '#lib/std/random.ts';
+import { ExecutorConnection } from '#mesos/executor.ts';
+import { readExecutorEnvironment } from '#mesos/executor-environment.ts';
+import type { ExecutorEvent, FrameworkInfo, TaskInfo, TaskState, TaskStatus } from '#mesos/types.ts';
 import { uuidBytes } from '../calls.ts';
 
-const { MESOS_AGENT_ENDPOINT, MESOS_EXECUTOR_ID = '', MESOS_FRAMEWORK_ID = '', MESOS_CHECKPOINT } = process.env;
-const url = `http://${MESOS_AGENT_ENDPOINT}/api/v1/executor`;
-const ids = { framework_id: { value: MESOS_FRAMEWORK_ID }, executor_id: { value: MESOS_EXECUTOR_ID } };
+const environment = readExecutorEnvironment(process.env);
+const log = jsonLog('mesos-local-command-executor', 'warn');
+const connection = new ExecutorConnection({ environment, clock: systemClock, log });
 const defaultGraceMs = 3000;
-const recoveryMs = 900_000;
-const retryMs = 500;
 
 let framework: FrameworkInfo | undefined;
 let task: TaskInfo | undefined;
@@ -22,35 +23,22 @@ let command: ChildProcess | undefined;
 let isAcknowledged = true;
 /** Updates that the agent has not said to have, oldest first. */
 let unacknowledged: TaskStatus[] = [];
-let sending: Promise<unknown> = Promise.resolve();
 let ended = false;
 let killed = false;
 
-function post(call: ExecutorCall): Promise<Response> {
-  const headers = { 'content-type': 'application/json', accept: 'application/json' };
-  return fetch(url, { method: 'POST', headers, body: JSON.stringify({ ...call, ...ids }) });
-}
-
-/** Kept until the agent acknowledges it: if the call fails, the next SUBSCRIBE carries it. */
+/** Kept until the agent acknowledges it: if it cannot be sent, the next SUBSCRIBE carries it. */
 async function update(state: TaskState, message?: string): Promise<void> {
   const status: TaskStatus = {
     task_id: task!.task_id,
-    executor_id: ids.executor_id,
+    executor_id: { value: environment.executorId },
     source: 'SOURCE_EXECUTOR',
     state,
-    timestamp: Date.now() / 1000,
-    uuid: uuidBytes(randomUUID()),
+    timestamp: systemClock.now() / 1000,
+    uuid: uuidBytes(systemRandom.uuid()),
     ...(message !== undefined && { message }),
   };
   unacknowledged.push(status);
-  // One at a time: a command that ends at once must not overtake the news that it runs.
-  sending = sending
-    .then(() => post({ type: 'UPDATE', ...ids, update: { status } }))
-    .then(
-      (response) => response.body?.cancel(),
-      () => undefined,
-    );
-  await sending;
+  await connection.update(status);
 }
 
 const signalNames: Readonly<Record<string, string>> = { SIGTERM: 'Terminated', SIGKILL: 'Killed', SIGINT: 'Interrupt' };
@@ -94,7 +82,7 @@ async function kill(graceMs: number): Promise<void> {
     await update('TASK_KILLING');
   }
   signalCommand('SIGTERM');
-  setTimeout(() => signalCommand('SIGKILL'), graceMs).unref();
+  systemClock.timeout(() => signalCommand('SIGKILL'), graceMs);
 }
 
 function endIfDone(): void {
@@ -121,30 +109,16 @@ async function handle(event: ExecutorEvent): Promise<void> {
   }
 }
 
-/** One connection to the agent, until it ends. */
-async function subscribe(): Promise<void> {
-  const response = await post({
-    type: 'SUBSCRIBE',
-    ...ids,
-    subscribe: {
-      unacknowledged_tasks: task !== undefined && !isAcknowledged ? [task] : [],
-      unacknowledged_updates: unacknowledged.map((status) => ({ status })),
-    },
-  });
-  if (!response.ok || response.body === null) throw new Error(`SUBSCRIBE was answered with ${response.status}`);
-  for await (const event of decodeRecords(response.body)) await handle(event as ExecutorEvent);
-}
+const unacknowledgedNow = () => ({
+  tasks: task !== undefined && !isAcknowledged ? [task] : [],
+  updates: unacknowledged,
+});
 
-let lastSeen = Date.now();
-while (Date.now() - lastSeen < (MESOS_CHECKPOINT === '1' ? recoveryMs : retryMs)) {
-  try {
-    await subscribe();
-    lastSeen = Date.now();
-  } catch (error) {
-    process.stderr.write(`Not connected to the agent: ${String(error)}\n`);
-  }
-  if (MESOS_CHECKPOINT !== '1') break;
-  await sleep(retryMs);
+try {
+  await connection.run({ unacknowledged: unacknowledgedNow, onEvent: handle }, new AbortController().signal);
+} catch (error) {
+  // The agent has been away for longer than it said: Mesos takes the task for lost by now.
+  process.stderr.write(`${messageOf(error)}\n`);
 }
 signalCommand('SIGKILL');
 process.exit(1);
