@@ -14,7 +14,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'controllers/runtime': ['lib'],
   controllers: ['lib', 'controllers'],
   'controllers/scheduler': ['controllers/runtime', 'mesos', 'lib'],
-  mesos: ['lib/std'],
+  mesos: ['lib/std', 'lib/tls'],
   executor: ['mesos', 'lib/api', 'lib/std', 'lib/tls'],
   // `factoryctl plan` makes the controller's own plan.
   cli: ['lib', 'controllers/computefactory'],
