@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { silentLog } from '#lib/std/log.ts';
 import type { FrameworkInfo } from '#mesos/types.ts';
+import { startAgent } from './agent/agent.ts';
 import { eventually, operatorCall, startCluster, temporaryDirectory } from './testing/cluster.ts';
 import { freePort, startAgentProgram, startMasterProgram } from './testing/programs.ts';
 import { labCommand, labFramework, TestScheduler } from './testing/scheduler.ts';
@@ -177,6 +179,20 @@ test('a silent agent is unreachable, and its tasks return with it', { timeout },
     executor_id: { value: 'de-ex' },
     healthy: true,
   });
+});
+
+test('an agent that is not pinged registers anew: the connection may be dead without a word', { timeout }, async () => {
+  using directory = temporaryDirectory();
+  await using cluster = await startCluster({ hosts: [], master: { agentPingTimeoutMs: 60_000 } });
+  const reasons: string[] = [];
+  const warn = (_: string, fields?: object) => void reasons.push((fields as { reason: string }).reason);
+  await using _agent = await startAgent({
+    ...{ master: cluster.url, port: 0, hostname: 'host1.lab', resources: [], workDir: directory.path },
+    ...{ masterPingTimeoutMs: 300, log: { ...silentLog, warn } },
+  });
+  await eventually('two more registrations', () => reasons.length >= 2 || undefined);
+  expect(reasons[0]).toBe('No ping from the master for 0 s');
+  expect(await agentsOf(cluster.url)).toHaveLength(1);
 });
 
 test('a restarted master has its agents and tasks again, and says nothing it cannot know', { timeout }, async () => {

@@ -3,6 +3,7 @@ import { backoffMs } from '#lib/std/backoff.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import { CallQueue, MesosHttpError, openStream, type Target } from '#mesos/http.ts';
 import { chooseMaster, type MasterChoice } from '#mesos/leader.ts';
+import { startWatchdog } from '#mesos/watchdog.ts';
 import {
   type AgentCalls,
   type AgentMessage,
@@ -106,7 +107,7 @@ export class MasterLink implements Link, AsyncDisposable {
   async #connect(until: AbortSignal): Promise<void> {
     const end = new AbortController();
     const signal = AbortSignal.any([until, end.signal]);
-    const { connect, tls } = this.#agent.options;
+    const { clock, connect, tls, masterPingTimeoutMs } = this.#agent.options;
     const target: Target = {
       origin: await this.#choice.next(signal),
       ...(connect && { connect }),
@@ -115,8 +116,12 @@ export class MasterLink implements Link, AsyncDisposable {
     await using stream = await openStream(target, registrationPath, this.#events.registration(), { signal });
     this.#choice.succeeded();
     await using calls = new CallQueue(target, callsPath, { timeoutMs: callTimeoutMs });
+    using watchdog = startWatchdog(clock, masterPingTimeoutMs, (silentMs) =>
+      stream.destroy(new Error(`No ping from the master for ${Math.round(silentMs / 1000)} s`)),
+    );
     for await (const record of stream.events) {
       const message = record as MasterMessage;
+      watchdog.heard();
       if (message.type === 'REGISTERED') {
         this.#session = { id: message.session, agentId: message.agent_id.value, calls, end };
       }

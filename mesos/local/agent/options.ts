@@ -29,6 +29,8 @@ export interface AgentOptions {
   /** First delay before an update is sent again; doubles up to ten minutes. */
   readonly updateRetryMs: number;
   readonly registrationBackoffMs: number;
+  /** A master that has not pinged for so long is registered with anew. */
+  readonly masterPingTimeoutMs: number;
   readonly launcher: Launcher;
   /** How the master is reached, if not over the network. */
   readonly connect?: Connect;
@@ -54,6 +56,7 @@ export const agentDefaults = {
   executorShutdownGracePeriodMs: 5000,
   updateRetryMs: 10_000,
   registrationBackoffMs: 200,
+  masterPingTimeoutMs: 75_000,
   launcher: processLauncher,
   turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
   tls: undefined,
