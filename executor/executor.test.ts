@@ -74,6 +74,15 @@ test('a kill ends in TASK_KILLED with nothing left, and says that it looked', as
   expect(await host.devices.owners()).toEqual([]);
 });
 
+test('a kill of a task that the journal has lost ends it for Mesos, and proves nothing of a domain', async () => {
+  await using world = await openWorld();
+  await world.start();
+  await subscribed(world);
+  world.agent.kill('vm-lost-1');
+  await until(() => expect(world.agent.states('vm-lost-1')).toEqual(['TASK_FAILED']));
+  expect(world.agent.termination('vm-lost-1')).toMatchObject({ reason: 'TaskForgotten', domainAbsent: false });
+});
+
 test('a launch whose image is missing fails as Infrastructure and leaves nothing', async () => {
   await using world = await openWorld();
   const { host } = await world.start();

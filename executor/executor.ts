@@ -275,7 +275,15 @@ class Executor {
     const graceMs = graceNanoseconds === undefined ? undefined : graceNanoseconds / 1e6;
     if (this.#machines.kill(taskId, graceMs) || this.#images.kill(taskId)) return;
     // It has ended: its terminal update is on its way or in the next SUBSCRIBE.
-    this.#options.log.debug('Nothing to kill', { taskId });
+    if (this.#journal.has(taskId)) return;
+    this.#options.log.warn('Told to kill a task that is not in the journal', { taskId });
+    this.#reporter.disown(taskId, {
+      class: 'Infrastructure',
+      reason: 'TaskForgotten',
+      message: 'The executor of this host knows nothing of the task: its journal was lost',
+      terminal: false,
+      domainAbsent: false,
+    });
   }
 
   #message(data: string): void {

@@ -44,6 +44,11 @@ export class Reporter {
     this.accept(info, { state: 'TASK_FAILED', message: termination.message, data: termination });
   }
 
+  /** Ends a task of which nothing is known here. Not stored: whoever wants it to end says so again. */
+  disown(taskId: string, termination: Termination): void {
+    this.#deps.send(this.#status(taskId, { state: 'TASK_FAILED', message: termination.message, data: termination }));
+  }
+
   /** Stores one step of a task and sends what it has to say. */
   step(
     taskId: string,

@@ -174,6 +174,31 @@ describe('repairs', () => {
   });
 });
 
+describe('a machine that Mesos calls running and its executor does not tell of', () => {
+  const content = { bootId: 'boot-1', foreign: { count: 0, cores: 0, memoryMiB: 0 }, images: [], disks: [] };
+  const inventoried = (fact: ExecutorFact, heardMs: number): ExecutorFact => ({
+    ...fact,
+    inventory: { content: { ...content, domains: [] }, uids: new Map(), heardMs, workerHeardMs: 0 },
+  });
+  const task5sAgo = task('TASK_RUNNING', { source: 'SOURCE_EXECUTOR' });
+  const seen = (fact: ExecutorFact) => look(runningNow(), evidence({ began: true, task: task5sAgo, executor: fact }));
+
+  test('is asked about, then its task is killed: nothing is known of it there', () => {
+    expect(seen(executor([]))).toMatchObject({ kill: false, repair: 'inventory', ended: false });
+    expect(seen(inventoried(executor([]), monotonicMs - 4000))).toMatchObject({ kill: false, repair: 'inventory' });
+    expect(seen(inventoried(executor([]), monotonicMs))).toMatchObject({ kill: true, ended: false });
+  });
+
+  test('is left alone while the heartbeat may be older than the task, and on a host that is lost', () => {
+    const nothing = { kill: false, repair: undefined };
+    const early = seen(inventoried(executor([], monotonicMs - 4000), monotonicMs - 4000));
+    expect(early).toMatchObject({ ...nothing, againMs: 4000 });
+    expect(seen(inventoried({ ...executor([]), lostMs: monotonicMs }, monotonicMs))).toMatchObject(nothing);
+    expect(seen(inventoried({ ...executor([]), agentId: 'S2' }, monotonicMs))).toMatchObject(nothing);
+    expect(seen(inventoried(executor([report()]), monotonicMs))).toMatchObject(nothing);
+  });
+});
+
 describe('a machine that is deleted', () => {
   test('is killed while its task may live, an adopting task not before its executor has it', () => {
     const vm = { ...launched(machine({}, true)) };

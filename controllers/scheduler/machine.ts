@@ -19,7 +19,7 @@ import {
 } from './attempt.ts';
 import type { Eviction } from './drain.ts';
 import { isAlive, isSilent } from './executor-book.ts';
-import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd } from './proof.ts';
+import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd, tellingOf } from './proof.ts';
 import { isAgentDraining, type TaskFact } from './task-book.ts';
 
 /**
@@ -51,6 +51,9 @@ export interface Moment {
   readonly listeningSinceMs: number;
 }
 
+/** A machine of which its executor does not tell is looked at again after this. */
+const missingLookMs = 4000;
+
 /** `vm.status.attempt` must be there. `wanted` elsewhere: the machine is to leave its host. */
 export function decide(
   vm: VirtualMachine,
@@ -69,17 +72,29 @@ export function decide(
   const deleting = vm.metadata.deletionTimestamp !== undefined;
   const eviction = deleting ? undefined : wanted;
   const { status, soft } = followed(vm, attempt, evidence, moment, deadMs !== undefined, eviction);
-  const isUnwanted = deleting || eviction?.state === 'Evicting';
-  return {
-    status,
-    soft,
-    ended: false,
-    // An adopting task is killed only once its executor has it: taken out of a queue it would prove nothing.
-    kill: isUnwanted && deadMs === undefined && (!attempt.adopted || evidence.task?.executorSpoke === true),
-    graceMs: eviction?.graceMs,
-    repair: deadMs === undefined ? undefined : repairFor(vm.metadata.uid, attempt, evidence, moment, deadMs),
-    againMs: deadMs === undefined ? eviction?.againMs : 2000,
-  };
+  const common = { status, soft, ended: false, graceMs: eviction?.graceMs };
+  if (deadMs === undefined) {
+    const isUnwanted = deleting || eviction?.state === 'Evicting';
+    return { ...common, ...whileAlive(vm.metadata.uid, attempt, evidence, isUnwanted, eviction?.againMs) };
+  }
+  const repair = repairFor(vm.metadata.uid, attempt, evidence, moment, deadMs);
+  return { ...common, kill: false, repair, againMs: 2000 };
+}
+
+function whileAlive(
+  uid: string,
+  attempt: Attempt,
+  evidence: Evidence,
+  isUnwanted: boolean,
+  againMs: number | undefined,
+): Pick<Decision, 'kill' | 'repair' | 'againMs'> {
+  // An adopting task is killed only once its executor has it: taken out of a queue it would prove nothing.
+  const mayKill = !attempt.adopted || evidence.task?.begunMs !== undefined;
+  // A forgotten task ends for Mesos by being killed; the domain, if there is one, is adopted like every other whose task is dead.
+  const telling = tellingOf(uid, attempt, evidence);
+  const kill = (isUnwanted && mayKill) || telling === 'Forgotten';
+  if (kill || telling === 'Told') return { kill, repair: undefined, againMs };
+  return { kill, repair: telling === 'Missing' ? 'inventory' : undefined, againMs: missingLookMs };
 }
 
 function endingOf(vm: VirtualMachine, attempt: Attempt, task: TaskFact | undefined, proof: Proof): Ending {
@@ -129,7 +144,7 @@ function repairFor(
   }
   const sameAgent = evidence.hostAgentId === attempt.agentID;
   const unknown = task?.state === 'TASK_GONE' || task?.state === 'TASK_UNKNOWN';
-  return !attempt.adopted && !evidence.began && sameAgent && unknown && !task.executorSpoke ? 'again' : 'adopt';
+  return !attempt.adopted && !evidence.began && sameAgent && unknown && task.begunMs === undefined ? 'again' : 'adopt';
 }
 
 function followed(
@@ -251,7 +266,7 @@ function whyAway(
       message: `Mesos does not reach the agent of host ${host}; the machine may run on`,
     };
   if (task?.state === 'TASK_GONE_BY_OPERATOR') return { reason: 'AgentUnreachable', message: goneMessage(attempt) };
-  if (!began && !task?.executorSpoke) return undefined;
+  if (!began && task?.begunMs === undefined) return undefined;
   if (dead && hostAgentId === undefined)
     return { reason: 'AgentUnreachable', message: `Host ${host} has no agent; the machine may run on` };
   if (dead)

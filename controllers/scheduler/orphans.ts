@@ -80,10 +80,14 @@ export class Orphans {
       const attempt = this.#world.machines.byUid(parsed.uid)?.status?.attempt;
       if (attempt?.taskID === taskId) continue;
       if (isDead(fact.state)) this.#world.tasks.forget(taskId);
-      // On the host of the living attempt a kill could take the machine with it; there the executor ends the old task.
-      else if (attempt === undefined || attempt.agentID !== fact.agentId) strays.push(taskId);
+      // On the host of the living attempt a kill could take the machine with it, until that attempt has begun there.
+      else if (attempt?.agentID !== fact.agentId || this.#hasBegun(attempt?.taskID)) strays.push(taskId);
     }
     return strays;
+  }
+
+  #hasBegun(taskId: string | undefined): boolean {
+    return taskId !== undefined && this.#world.tasks.get(taskId)?.begunMs !== undefined;
   }
 
   #strayDomains(): StrayDomain[] {

@@ -67,7 +67,7 @@ export function proofOfEnd(uid: string, attempt: Attempt, evidence: Evidence): P
 }
 
 function neverRan(task: TaskFact): boolean {
-  if (task.executorSpoke) return false;
+  if (task.begunMs !== undefined) return false;
   // Taken out of a queue before it was handed to an executor (Mesos' src/slave/slave.cpp, Slave::kill).
   if (task.state === 'TASK_KILLED') return task.reason === 'REASON_TASK_KILLED_DURING_LAUNCH';
   return task.state === 'TASK_ERROR' || (task.state === 'TASK_DROPPED' && neverReached.has(task.reason ?? ''));
@@ -84,6 +84,21 @@ function proofByInventory(uid: string, attempt: Attempt, evidence: Evidence): Pr
   if (domain === undefined) return 'InventoryLacksIt';
   const rebooted = attempt.bootID !== undefined && inventory.content.bootId !== attempt.bootID;
   return rebooted && domain.power === 'Off' ? 'HostRebooted' : undefined;
+}
+
+/**
+ * What the executor says of a task that Mesos takes for living. Untold: its last heartbeat may be older than the task. Missing: it does not
+ * name the task any more. Forgotten: nor does an inventory that was taken since; its journal was lost.
+ */
+export type Telling = 'Told' | 'Untold' | 'Missing' | 'Forgotten';
+
+export function tellingOf(uid: string, attempt: Attempt, { task, executor }: Evidence): Telling {
+  if (task?.begunMs === undefined || isDead(task.state) || task.state === 'TASK_UNREACHABLE') return 'Told';
+  if (!executor || executor.lostMs !== undefined || executor.agentId !== attempt.agentID) return 'Told';
+  if (executor.machines.has(uid)) return 'Told';
+  const settledMs = task.begunMs + settleMs;
+  if (executor.heardMs <= settledMs) return 'Untold';
+  return executor.inventory !== undefined && executor.inventory.heardMs > settledMs ? 'Forgotten' : 'Missing';
 }
 
 function isNewer(inventory: InventoryFact, deadMs: number): boolean {

@@ -11,8 +11,8 @@ export interface TaskFact {
   readonly reason: string | undefined;
   readonly message: string;
   readonly agentId: string | undefined;
-  /** An executor has spoken of this task: it did begin. */
-  readonly executorSpoke: boolean;
+  /** Monotonic: since when an executor is known to have spoken of this task; undefined: it may never have begun. */
+  readonly begunMs: number | undefined;
   /** Of a terminal update that the executor itself sent. */
   readonly termination: Termination | undefined;
   /** The content of a terminal update's data, as base64. */
@@ -60,13 +60,16 @@ export function nextFact(old: TaskFact | undefined, status: TaskStatus, nowMs: n
     reason: status.reason,
     message: status.message ?? old?.message ?? '',
     agentId: status.agent_id?.value ?? old?.agentId,
-    executorSpoke:
-      (old?.executorSpoke ?? false) || status.source === 'SOURCE_EXECUTOR' || order.indexOf(status.state) > 0,
+    begunMs: old?.begunMs ?? (hasBegun(status) ? nowMs : undefined),
     termination: terminationOf(status) ?? (dead ? old?.termination : undefined),
     data: status.data ?? (dead ? old?.data : undefined),
     heardMs: nowMs,
     deadMs: dead ? (old?.deadMs ?? nowMs) : undefined,
   };
+}
+
+function hasBegun({ source, state }: TaskStatus): boolean {
+  return source === 'SOURCE_EXECUTOR' || order.indexOf(state) > 0;
 }
 
 /** Only answers to reconciliation can be older than what is known. */
