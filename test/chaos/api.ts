@@ -1,4 +1,5 @@
 /** The API server as one process sees it over a bad network: late, away for a while, answering nothing to what it has done, watches behind. */
+import { Lease } from '#lib/api/core.ts';
 import type { Kind, KubeObject } from '#lib/api/meta.ts';
 import type { Client, WatchEvent, WatchOptions } from '#lib/client/client.ts';
 import { ApiError } from '#lib/std/errors.ts';
@@ -10,12 +11,14 @@ export interface ApiWeather {
   /** Chance of a call that is refused, and of an answer that is lost although the write was done. */
   refuses: number;
   losesAnswers: number;
+  /** Chance that somebody else changes an object just before it is written; leases are nobody else's. */
+  conflicts: number;
   /** Watches tell this much later. */
   watchDelayMs: number;
 }
 
 export function clearSky(): ApiWeather {
-  return { away: false, refuses: 0, losesAnswers: 0, watchDelayMs: 0 };
+  return { away: false, refuses: 0, losesAnswers: 0, conflicts: 0, watchDelayMs: 0 };
 }
 
 export function apiFor(life: Life, api: Client, weather: ApiWeather): Client {
@@ -34,14 +37,27 @@ export function apiFor(life: Life, api: Client, weather: ApiWeather): Client {
         return result;
       }),
     );
+  const touched = async <T extends KubeObject>(kind: Kind<T>, { metadata }: T): Promise<void> => {
+    if (life.random.next() >= weather.conflicts || kind.kind === Lease.kind) return;
+    const annotations = { 'chaos.example/touched': life.random.uuid() };
+    await api.patch(kind, metadata, { metadata: { annotations } }).catch(() => undefined); // It may be gone.
+  };
   return {
     discover: (options) => call(options?.signal, () => api.discover()),
     get: (kind, at, options) => call(options?.signal, () => api.get(kind, at)),
     list: (kind, options) => call(options?.signal, () => api.list(kind, withoutSignal(options))),
     create: (kind, draft, options) => call(options?.signal, () => api.create(kind, draft)),
-    update: (kind, object, options) => call(options?.signal, () => api.update(kind, object)),
+    update: (kind, object, options) =>
+      call(options?.signal, async () => {
+        await touched(kind, object);
+        return await api.update(kind, object);
+      }),
     patch: (kind, at, patch, options) => call(options?.signal, () => api.patch(kind, at, patch)),
-    updateStatus: (kind, object, options) => call(options?.signal, () => api.updateStatus(kind, object)),
+    updateStatus: (kind, object, options) =>
+      call(options?.signal, async () => {
+        await touched(kind, object);
+        return await api.updateStatus(kind, object);
+      }),
     patchStatus: (kind, at, patch, options) => call(options?.signal, () => api.patchStatus(kind, at, patch)),
     finalize: (namespace, options) => call(options?.signal, () => api.finalize(namespace)),
     delete: (kind, at, options) => call(options?.signal, () => api.delete(kind, at, withoutSignal(options))),

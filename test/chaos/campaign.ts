@@ -58,7 +58,7 @@ async function runIn(child: ChildProcess, seed: number, hours: number): Promise<
   const { promise, resolve } = Promise.withResolvers<Timed>();
   const broken = (why: string) => {
     child.kill('SIGKILL');
-    resolve({ seed, traceHash: '', failures: [why], faults: new Map(), cpuMs: 0 });
+    resolve({ seed, traceHash: '', failures: [why], faults: new Map(), minutes: 0, settledMs: 0, last: '', cpuMs: 0 });
   };
   const died = (code: number | null, signal: string | null) => broken(`Its process ended with ${signal ?? code}`);
   using late = deadline(systemClock, limitMsPerHour * (hours + 1), 'The run');

@@ -1,5 +1,6 @@
 /** What users and guests do meanwhile. */
 import { VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
+import { keyOf } from '#lib/api/meta.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { Observer } from './observer.ts';
 import { namespace, type World } from './world.ts';
@@ -26,7 +27,7 @@ export class Churn {
     const vm = machines[Math.floor(this.#random.next() * machines.length)];
     const dice = this.#random.next();
     if (vm === undefined || (dice < 0.45 && cores < maxCores - 2)) await this.#create();
-    else if (dice < 0.7) await this.#world.api.delete(VirtualMachine, { name: vm.metadata.name, namespace });
+    else if (dice < 0.7) await this.#delete(vm);
     else if (dice < 0.8) await this.#setPolicy(vm);
     else if (dice < 0.9) await this.#operate(vm);
     else this.#guest(vm);
@@ -43,10 +44,16 @@ export class Churn {
     const resources = { cores: 1 + Math.floor(this.#random.next() * 3), memory: '1Gi' };
     const spec = { image: { name: 'debian' }, resources, runPolicy: 'Always', networks: [{ subnet: 'net' }] };
     const timing = { terminationGracePeriod: this.#random.next() < 0.5 ? '5s' : '30s' };
-    await this.#world.api.create(VirtualMachine, {
+    const vm = await this.#world.api.create(VirtualMachine, {
       ...{ apiVersion, kind: 'VirtualMachine', metadata: { name, namespace } },
       spec: { ...spec, ...timing } as never,
     });
+    this.#observer.wished(VirtualMachine, vm);
+  }
+
+  async #delete(vm: VirtualMachine): Promise<void> {
+    this.#observer.renounced(VirtualMachine, keyOf(vm));
+    await this.#world.api.delete(VirtualMachine, { name: vm.metadata.name, namespace });
   }
 
   async #setPolicy(vm: VirtualMachine): Promise<void> {
@@ -55,7 +62,8 @@ export class Churn {
   }
 
   async #patch({ metadata: { name } }: VirtualMachine, runPolicy: string): Promise<void> {
-    await this.#world.api.patch(VirtualMachine, { name, namespace }, { spec: { runPolicy } });
+    const vm = await this.#world.api.patch(VirtualMachine, { name, namespace }, { spec: { runPolicy } });
+    this.#observer.wished(VirtualMachine, vm);
   }
 
   async #operate({ metadata, spec }: VirtualMachine): Promise<void> {
@@ -64,7 +72,7 @@ export class Churn {
     const type = this.#random.next() < 0.5 ? 'Restart' : 'Reset';
     await this.#world.api.create(VMOperation, {
       ...{ apiVersion, kind: 'VMOperation', metadata: { name: `op${this.#created++}`, namespace } },
-      spec: { vmName: metadata.name, type } as never,
+      spec: { vm: metadata.name, type } as never,
     });
   }
 

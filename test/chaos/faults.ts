@@ -3,53 +3,30 @@ import type { Random } from '#lib/std/random.ts';
 import { clearSky } from './api.ts';
 import type { HostProcesses } from './host-processes.ts';
 import type { Life } from './life.ts';
-import type { Tampering } from './network.ts';
+import { type Chances, Messages } from './messages.ts';
+import { Operator } from './operator.ts';
 import type { World } from './world.ts';
 
-/** Chances per message, zero unless a fault is on. */
-interface Messages {
-  lost: number;
-  duplicated: number;
-  refused: number;
-  answerLost: number;
-}
+const servers = ['server0', 'server1'] as const;
+const masters = ['master0', 'master1'] as const;
 
-const calm: Messages = { lost: 0, duplicated: 0, refused: 0, answerLost: 0 };
-/** What Mesos itself may lose: it keeps none of these. */
-const bestEffort = /"type":"(KILL_TASK|MESSAGE|ACKNOWLEDGE|KILL)"/;
-
-export class Faults implements Tampering {
+export class Faults {
   readonly #random: Random;
+  readonly messages: Messages;
   #world!: World;
-  #messages: Messages = { ...calm };
+  #operator!: Operator;
   #active = true;
   /** How often each was made, by name. */
   readonly made = new Map<string, number>();
 
   constructor(random: Random) {
     this.#random = random;
+    this.messages = new Messages(random);
   }
 
   begin(world: World): void {
     this.#world = world;
-  }
-
-  request(_from: string, _to: string, path: string, body: string) {
-    const { refused, answerLost, lost, duplicated } = this.#messages;
-    if (this.#happens(refused)) return { body, status: this.#random.next() < 0.5 ? 500 : 503 };
-    if (path.startsWith('/mesos-local/') && path.endsWith('/calls'))
-      return { body: this.#batch(body, lost, duplicated) };
-    const isLost = this.#happens(lost) && /"type":"(KILL|MESSAGE)"/.test(body);
-    return isLost ? { body, status: 202 } : { body, loseAnswer: this.#happens(answerLost) };
-  }
-
-  chunk(_from: string, _to: string, chunk: Buffer): readonly Buffer[] {
-    const { lost, duplicated } = this.#messages;
-    if (lost === 0 && duplicated === 0) return [chunk];
-    const text = chunk.toString();
-    if (this.#happens(lost) && bestEffort.test(text)) return [];
-    if (this.#happens(duplicated) && /"type":"(UPDATE|MESSAGE|KILL)"/.test(text)) return [chunk, chunk];
-    return this.#random.next() < 0.1 ? [chunk.subarray(0, 7), chunk.subarray(7)] : [chunk];
+    this.#operator = new Operator(world, this.#random);
   }
 
   /** One fault, drawn at random. */
@@ -66,31 +43,56 @@ export class Faults implements Tampering {
   heal(): void {
     const world = this.#world;
     this.#active = false;
-    this.#messages = { ...calm };
+    this.messages.calm();
     Object.assign(world.weather, clearSky());
     world.network.heal();
-    world.startMaster();
+    world.startMasters();
     for (const each of world.hosts) {
       each.startAgent();
-      each.host.failing = 0;
-      each.host.slow = 0;
+      each.startDelayMs = 0;
+      Object.assign(each.host, { failing: 0, slow: 0 });
     }
     for (const life of this.#lives()) {
       life.doom = undefined;
       life.skewMs = 0;
       life.goOn();
     }
+    void this.#operator.undoAll();
   }
 
   readonly #kinds: Readonly<Record<string, () => void>> = {
     masterCrash: () => {
-      this.#world.master?.kill();
-      this.#later(1_000, 90_000, () => this.#world.startMaster());
+      this.#world.leader?.kill();
+      this.#later(1_000, 90_000, () => this.#world.startMasters(this.#number(30_000)));
+    },
+    /** The registry is kept, all else is lost; for a while the new one answers 503. */
+    masterFailover: () => this.#world.elect(this.#number(2), this.#number(60_000)),
+    twoLeaders: () => {
+      const mistaken = this.#world.hosts.filter(() => this.#happens(0.5)).map(({ host }) => host.hostname);
+      const end = this.#world.splitMasters(mistaken);
+      this.#later(1_000, 100_000, end);
     },
     agentCrash: () => this.#agentDown((host) => host.killAgent()),
     agentWipe: () => this.#agentDown((host) => host.wipeAgent()),
+    /** Of that much room there is more from now on: what the agent remembers is less than what it says. */
+    agentGrows: () =>
+      this.#agentDown(({ host }) => {
+        host.cores = Math.min(12, host.cores + 1);
+      }),
     powerCut: () => this.#agentDown((host) => host.powerCut()),
     executorCrash: () => this.#host().killExecutors(),
+    executorHang: () => {
+      for (const { worker } of this.#host().supervisors) this.#pause(worker, 400_000);
+    },
+    executorStartsSlowly: () => {
+      const host = this.#host();
+      host.startDelayMs = this.#number(90_000);
+      if (this.#happens(0.5)) host.killExecutors();
+      this.#later(60_000, 300_000, () => {
+        host.startDelayMs = 0;
+      });
+    },
+    journalLost: () => this.#host().loseJournal(),
     workerCrash: () => this.#host().killWorkers(),
     workerDoom: () => {
       for (const { worker } of this.#host().supervisors) this.#doom(worker);
@@ -98,31 +100,36 @@ export class Faults implements Tampering {
     serverDoom: () => this.#doom(this.#pick(this.#world.servers)),
     serverCrash: () => this.#pick(this.#world.servers)?.kill(),
     controllersDoom: () => this.#doom(this.#world.controllers),
-    masterDoom: () => {
-      this.#doom(this.#world.master);
-      this.#later(60_000, 90_000, () => this.#world.startMaster());
+    stop: () => this.#pause(this.#pick(this.#lives()), 120_000),
+    hostCut: () => this.#cut(this.#host().host.hostname, 'both'),
+    hostCutOneWay: () => this.#cut(this.#host().host.hostname, this.#happens(0.5) ? 'in' : 'out'),
+    serverCut: () => this.#cut(this.#pick(servers)!, 'both'),
+    serverCutOneWay: () => this.#cut(this.#pick(servers)!, this.#happens(0.5) ? 'in' : 'out'),
+    reset: () => this.#connections((a, b) => this.#world.network.reset(a, b)),
+    halfOpen: () => this.#connections((a, b) => this.#world.network.forget(a, b)),
+    slowNetwork: () => {
+      const maxMs = this.#number(8_000);
+      this.#connections((a, b) => this.#world.network.slowDown(a, b, maxMs));
+      this.#later(5_000, 120_000, () => this.#world.network.heal());
     },
-    stop: () => {
-      const life = this.#pick(this.#lives());
-      life?.stop();
-      this.#later(1_000, 120_000, () => life?.goOn());
-    },
-    hostCut: () => this.#cut(this.#host().host.hostname),
-    serverCut: () => this.#cut(this.#random.next() < 0.5 ? 'server0' : 'server1'),
-    reset: () => this.#world.network.reset('master', this.#host().host.hostname),
-    serverReset: () => this.#world.network.reset('master', this.#random.next() < 0.5 ? 'server0' : 'server1'),
     apiAway: () => this.#weather({ away: true }, 60_000),
     apiRefuses: () => this.#weather({ refuses: 0.3 }, 120_000),
     apiLosesAnswers: () => this.#weather({ losesAnswers: 0.3 }, 120_000),
-    watchBehind: () => this.#weather({ watchDelayMs: 1 + Math.floor(this.#random.next() * 20_000) }, 120_000),
+    apiConflicts: () => this.#weather({ conflicts: 0.5 }, 120_000),
+    watchBehind: () => this.#weather({ watchDelayMs: 1 + this.#number(20_000) }, 120_000),
     watchesEnd: () => {
-      if (this.#random.next() < 0.5) this.#world.api.store.compact();
+      if (this.#happens(0.5)) this.#world.api.store.compact();
       this.#world.api.endWatches();
     },
     messagesLost: () => this.#disturb({ lost: 0.4 }),
     messagesTwice: () => this.#disturb({ duplicated: 0.4 }),
     callsRefused: () => this.#disturb({ refused: 0.05 }),
     answersLost: () => this.#disturb({ answerLost: 0.05 }),
+    recordsTorn: () => this.#disturb({ torn: 0.05 }),
+    heartbeatsSkipped: () => this.#disturb({ skipped: 1 }),
+    acksLate: () => this.#disturb({ ackDelayMs: this.#number(9_000) }),
+    offersRescinded: () => this.#disturbOffers((agentId) => this.#operator.rescindSoon(agentId)),
+    offersReserved: () => this.#disturbOffers((agentId) => this.#operator.reserveSoon(agentId)),
     libvirtFails: () => this.#libvirt({ failing: 0.3 }),
     libvirtSlow: () => this.#libvirt({ slow: 0.2 }),
     clockJump: () => {
@@ -136,30 +143,46 @@ export class Faults implements Tampering {
   }
 
   #lives(): Life[] {
-    const { master, servers, controllers, hosts } = this.#world;
-    const workers = hosts.flatMap(({ supervisors }) => [...supervisors].map(({ worker }) => worker));
-    return [master, ...servers, controllers, ...hosts.map(({ agent }) => agent), ...workers].filter(
-      (life) => life !== undefined && !life.dead,
-    ) as Life[];
+    const world = this.#world;
+    const workers = world.hosts.flatMap(({ supervisors }) => [...supervisors].map(({ worker }) => worker));
+    const agents = world.hosts.map(({ agent }) => agent);
+    return [
+      ...world.masters.map((each) => each?.life),
+      ...world.servers,
+      world.controllers,
+      ...agents,
+      ...workers,
+    ].filter((life) => life !== undefined && !life.dead) as Life[];
   }
 
   #agentDown(how: (host: HostProcesses) => void): void {
     const host = this.#host();
+    host.killAgent();
     how(host);
     this.#later(1_000, 180_000, () => host.startAgent());
   }
 
-  #doom(life: Life | undefined): void {
-    if (life)
-      life.doom = {
-        calls: 1 + Math.floor(this.#random.next() * 60),
-        when: this.#random.next() < 0.5 ? 'before' : 'after',
-      };
+  #pause(life: Life | undefined, maxMs: number): void {
+    life?.stop();
+    this.#later(1_000, maxMs, () => life?.goOn());
   }
 
-  #cut(machine: string): void {
-    this.#world.network.cut('master', machine);
+  #doom(life: Life | undefined): void {
+    if (life) life.doom = { calls: 1 + this.#number(60), when: this.#happens(0.5) ? 'before' : 'after' };
+  }
+
+  /** From the masters, as seen from the machine. */
+  #cut(machine: string, ways: 'both' | 'in' | 'out'): void {
+    for (const master of masters) {
+      if (ways !== 'out') this.#world.network.cut(master, machine);
+      if (ways !== 'in') this.#world.network.cut(machine, master);
+    }
     this.#later(2_000, 200_000, () => this.#world.network.heal());
+  }
+
+  #connections(what: (a: string, b: string) => void): void {
+    const machine = this.#happens(0.5) ? this.#host().host.hostname : this.#pick(servers)!;
+    for (const master of masters) what(master, machine);
   }
 
   #weather(weather: Partial<World['weather']>, maxMs: number): void {
@@ -167,11 +190,14 @@ export class Faults implements Tampering {
     this.#later(1_000, maxMs, () => Object.assign(this.#world.weather, clearSky()));
   }
 
-  #disturb(messages: Partial<Messages>): void {
-    Object.assign(this.#messages, messages);
-    this.#later(5_000, 120_000, () => {
-      this.#messages = { ...calm };
-    });
+  #disturb(chances: Partial<Chances>): void {
+    this.messages.set(chances);
+    this.#later(5_000, 120_000, () => this.messages.calm());
+  }
+
+  #disturbOffers(how: (agentId: string) => void): void {
+    this.messages.onOffers = (agentIds) => agentIds.filter(() => this.#happens(0.5)).forEach(how);
+    this.#disturb({ disturbedOffers: 0.5 });
   }
 
   #libvirt(how: { failing?: number; slow?: number }): void {
@@ -181,24 +207,18 @@ export class Faults implements Tampering {
   }
 
   #later(minMs: number, maxMs: number, act: () => void): void {
-    this.#world.clock.timeout(() => this.#active && act(), minMs + Math.floor(this.#random.next() * (maxMs - minMs)));
+    this.#world.clock.timeout(() => this.#active && act(), minMs + this.#number(maxMs - minMs));
   }
 
-  #batch(body: string, lost: number, duplicated: number): string {
-    if (lost === 0 && duplicated === 0) return body;
-    const calls = JSON.parse(body) as { messages: { type: string }[] };
-    const messages = calls.messages.flatMap((message) => {
-      if (this.#happens(lost)) return [];
-      return this.#happens(duplicated) ? [message, message] : [message];
-    });
-    return JSON.stringify({ ...calls, messages });
+  #number(below: number): number {
+    return Math.floor(this.#random.next() * below);
   }
 
   #happens(chance: number): boolean {
-    return chance > 0 && this.#random.next() < chance;
+    return this.#random.next() < chance;
   }
 
   #pick<T>(list: readonly T[]): T | undefined {
-    return list[Math.floor(this.#random.next() * list.length)];
+    return list[this.#number(list.length)];
   }
 }

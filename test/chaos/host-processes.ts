@@ -1,11 +1,14 @@
 /** The Mesos agent of a host and the executors that it starts, as lives of one host. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Claims } from '#executor/claim.ts';
 import { runExecutor } from '#executor/executor.ts';
 import { Journal } from '#executor/journal/journal.ts';
+import { VirtualMachine } from '#lib/api/generated/index.ts';
+import { kindId } from '#lib/client/kind-id.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { readExecutorEnvironment } from '#mesos/executor-environment.ts';
+import type { Connect } from '#mesos/http.ts';
 import { startAgent } from '#mesos/local/agent/agent.ts';
 import type { Handle, Launcher } from '#mesos/local/agent/launcher.ts';
 import { parseAttributes, parseResources } from '#mesos/local/resources.ts';
@@ -68,7 +71,7 @@ class Supervisor {
     this.#environment = environment;
     this.sandbox = sandbox;
     this.#incarnation = host.world.random.uuid();
-    this.#startWorker();
+    host.world.clock.timeout(() => this.alive && this.#startWorker(), host.startDelayMs);
   }
 
   /** kill -9 of the process group. */
@@ -129,6 +132,8 @@ export class HostProcesses {
   readonly claims: HostClaims;
   /** Undefined while it is down. */
   agent: Life | undefined;
+  /** So long it takes until a new executor is up. */
+  startDelayMs = 0;
   #wipes = 0;
 
   constructor(world: World, host: RealHost, address: string) {
@@ -146,12 +151,13 @@ export class HostProcesses {
     const life = world.newLife(`${host.hostname}/agent`);
     this.agent = life;
     const running = startAgent({
-      ...{ host: this.address, port: 5051, master: world.masterUrl, hostname: host.hostname },
+      ...{ host: this.address, port: 5051, master: world.masterUrls[0], hostname: host.hostname },
       workDir: join(world.directory, host.hostname, `agent-${this.#wipes}`),
-      resources: parseResources(world.hostResources),
+      resources: parseResources(host.resources),
+      reconfigurationPolicy: 'additive',
       attributes: parseAttributes(`name:${host.hostname}`),
       launcher: this.#launcher(life),
-      ...{ serve: world.network.serveIn(life), connect: world.network.connectFrom(life), turn: async () => undefined },
+      ...{ serve: world.network.serveIn(life), connect: this.#connectToLeader(life), turn: async () => undefined },
       ...{ clock: life.clock, random: life.random, log: world.logOf(life) },
     });
     running.catch((error: unknown) => world.failed(`The agent of ${host.hostname} did not start: ${String(error)}`));
@@ -175,10 +181,28 @@ export class HostProcesses {
     for (const each of [...this.supervisors]) each.worker?.kill();
   }
 
+  /** The disk with the journal is lost: the executor's next worker knows nothing of its tasks, whatever Mesos says. */
+  loseJournal(): void {
+    this.killWorkers();
+    const { forgotten, api } = this.world;
+    for (const object of api.store.list(kindId(VirtualMachine))) {
+      const { attempt } = (object as VirtualMachine).status ?? {};
+      if (attempt?.host === this.host.hostname) forgotten.add(attempt.taskID ?? '');
+    }
+    for (const file of ['journal.db', 'journal.db-wal', 'journal.db-shm'])
+      rmSync(join(this.root, file), { force: true });
+  }
+
   powerCut(): void {
     this.killAgent();
     this.killExecutors();
     this.host.reboot();
+  }
+
+  /** ZooKeeper tells an agent where to go: always to the master that this host takes for the leader. */
+  #connectToLeader(life: Life): Connect {
+    const connect = this.world.network.connectFrom(life);
+    return (target) => connect({ ...target, origin: this.world.leaderSeenBy(this.host.hostname) });
   }
 
   #launcher(life: Life): Launcher {

@@ -5,6 +5,7 @@
 import type { Host } from '#executor/host.ts';
 import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '#executor/hypervisor.ts';
 import { atTime, powerButton, publicView, type SimDomain, started, switchedOff } from '#executor/sim/domain.ts';
+import type { MachineNetwork } from '#lib/api/launch.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { Life } from './life.ts';
@@ -17,14 +18,20 @@ export interface Witness {
   started(host: RealHost, uid: string): void;
   /** By order of the executor, not by the guest and not by a power cut. */
   cut(host: RealHost, uid: string, how: 'shutdown' | 'destroy' | 'reset' | 'undefine'): void;
+  /** Its disks go. */
+  erased(host: RealHost, uid: string): void;
 }
 
 export class RealHost {
   readonly hostname: string;
+  /** For guests; the executor's share and odd ends come on top of it. */
+  cores = 8;
+  readonly memoryMiB = 16_384;
   bootId: string;
   readonly domains = new Map<string, SimDomain>();
   readonly disks = new Set<string>();
-  readonly nics = new Set<string>();
+  /** Networks that a machine is attached to here. */
+  readonly nics = new Map<string, readonly MachineNetwork[]>();
   readonly #watchers = new Set<(event: DomainEvent | 'lost') => void>();
   readonly #clock: Clock;
   readonly #random: Random;
@@ -39,6 +46,11 @@ export class RealHost {
     this.#random = random;
     this.#witness = witness;
     this.bootId = random.uuid();
+  }
+
+  /** As the agent's flag says it: amounts that no double holds exactly, ports in pieces. */
+  get resources(): string {
+    return `cpus:${this.cores + 0.8};mem:${this.memoryMiB}.3;disk:100000.1;ports:[31000-31004,31006-31007,31011-31040]`;
   }
 
   /** Uids of what draws power now. */
@@ -135,16 +147,20 @@ export class RealHost {
           this.disks.add(uid);
           return { rootDisk: `/vms/${uid}/root.qcow2`, seedDisk: `/vms/${uid}/seed.iso` };
         }),
-      removeDisks: (uid) => call(() => void this.disks.delete(uid)),
+      removeDisks: (uid) =>
+        call(() => {
+          this.#witness.erased(this, uid);
+          this.disks.delete(uid);
+        }),
       attachNetworks: ({ uid, networks }) =>
         call(() => {
-          this.nics.add(uid);
+          this.nics.set(uid, networks);
           return networks.map(({ mac, mtu, vni }, index) => ({
             ...{ tap: `t${uid.slice(0, 8)}-${index}`, bridge: `cfbr${vni}`, mac, mtu },
           }));
         }),
       detachNetworks: (uid) => call(() => void this.nics.delete(uid)),
-      owners: () => call(() => [...new Set([...this.disks, ...this.nics])]),
+      owners: () => call(() => [...new Set([...this.disks, ...this.nics.keys()])]),
     };
   }
 

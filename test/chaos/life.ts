@@ -16,6 +16,10 @@ export class Life {
   readonly name: string;
   readonly random: Random;
   readonly clock: Clock;
+  /** As what it stands for election, if it does. */
+  identity = '';
+  /** Since when it has run without having been stopped. */
+  runningSinceMs: number;
   dead = false;
   doom: Doom | undefined;
   /** How far its wall clock is off. */
@@ -27,6 +31,7 @@ export class Life {
   constructor(name: string, clock: Clock, seed: number) {
     this.name = name;
     this.random = seededRandom(seed);
+    this.runningSinceMs = clock.monotonic();
     const timeout = (callback: () => void, delayMs: number) => clock.timeout(() => this.enter(callback), delayMs);
     this.clock = {
       now: () => clock.now() + this.skewMs,
@@ -34,6 +39,10 @@ export class Life {
       timeout,
       sleep: (delayMs, signal) => sleepOn({ timeout }, delayMs, signal),
     };
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
   /** Runs what wakes the process: now, later, or never. */
@@ -76,7 +85,9 @@ export class Life {
   }
 
   goOn(): void {
+    if (!this.#stopped) return;
     this.#stopped = false;
+    this.runningSinceMs = this.clock.monotonic();
     for (const callback of this.#held.splice(0)) this.enter(callback);
   }
 

@@ -10,7 +10,7 @@ import type { Connect, Connection } from '#mesos/http.ts';
 import type { Handler, serve } from '#mesos/local/http.ts';
 import type { Life } from './life.ts';
 
-type Request = Parameters<Connection['request']>[0];
+export type Request = Parameters<Connection['request']>[0];
 type Response = Awaited<ReturnType<Connection['request']>>;
 
 interface Server {
@@ -20,29 +20,43 @@ interface Server {
 
 /** What chance does to one thing that is sent. */
 export interface Tampering {
-  /** A request on its way to a server: another text, an answer in the server's stead, or `lost`: no answer ever. */
+  /** A request on its way to a server: another text, an answer in the server's stead, a later arrival, an answer that is lost. */
   request(
     from: string,
     to: string,
     path: string,
     body: string,
-  ): { body: string; status?: number; loseAnswer?: boolean };
-  /** A piece of a stream: the pieces that arrive. */
-  chunk(from: string, to: string, chunk: Buffer): readonly Buffer[];
+  ): { body: string; status?: number; delayMs?: number; loseAnswer?: boolean };
+  /** A piece of a stream: the pieces that arrive. `torn`: the connection breaks behind them. */
+  chunk(from: string, to: string, chunk: Buffer): { readonly pieces: readonly Buffer[]; readonly torn?: boolean };
+}
+
+/** Told what a client sends, hears and loses, at the moment when it does. */
+export interface Ears {
+  sent(client: Life, request: Request): void;
+  /** `headers` of the answer that the piece belongs to. */
+  heard(client: Life, request: Request, headers: Readonly<Record<string, string>>, piece: Buffer): void;
+  /** No more of this answer will be heard. */
+  closed(client: Life, request: Request): void;
 }
 
 export class Network {
   readonly #servers = new Map<string, Server>();
   readonly #exchanges = new Set<Exchange>();
+  /** `from to`: nothing that is sent this way arrives. */
   readonly #cuts = new Set<string>();
+  /** `from to`: what is sent this way may take so many milliseconds longer. */
+  readonly #slow = new Map<string, number>();
   readonly clock: Clock;
   readonly random: Random;
   readonly tampering: Tampering;
+  readonly ears: Ears;
 
-  constructor(clock: Clock, random: Random, tampering: Tampering) {
+  constructor(clock: Clock, random: Random, tampering: Tampering, ears: Ears) {
     this.clock = clock;
     this.random = random;
     this.tampering = tampering;
+    this.ears = ears;
   }
 
   /** For startMaster and startAgent. */
@@ -65,7 +79,9 @@ export class Network {
     return ({ origin }) => {
       const open = new Set<Exchange>();
       let last: Promise<unknown> = Promise.resolve();
+      let isClosed = false;
       const end = () => {
+        isClosed = true;
         for (const exchange of [...open]) exchange.abandon(new Error('The connection was closed'));
       };
       life.onEnd(end);
@@ -74,6 +90,7 @@ export class Network {
           const turn = last;
           const sent = life.call(async () => {
             await turn;
+            if (isClosed) throw new Error('The connection was closed');
             return await this.#send(life, origin, request, open);
           });
           last = sent.then(
@@ -87,28 +104,48 @@ export class Network {
     };
   }
 
-  /** Cuts two machines off from each other. A machine is what comes before the slash in a life's name. */
-  cut(a: string, b: string): void {
-    this.#cuts.add(pair(a, b));
+  /** Nothing that `from` sends reaches `to` any more. A machine is what comes before the slash in a life's name. */
+  cut(from: string, to: string): void {
+    this.#cuts.add(`${from} ${to}`);
+  }
+
+  /** What is on its way between two machines may take so much longer, each connection by itself. */
+  slowDown(a: string, b: string, maxMs: number): void {
+    for (const way of [`${a} ${b}`, `${b} ${a}`]) this.#slow.set(way, maxMs);
   }
 
   heal(): void {
     this.#cuts.clear();
+    this.#slow.clear();
     for (const exchange of [...this.#exchanges]) {
       if (exchange.isHeld && this.random.next() < 0.5) exchange.breakOff('connection reset');
       else exchange.release();
     }
   }
 
-  /** Breaks every connection between two machines, as a firewall that forgets. */
+  /** Breaks every connection between two machines: both ends are told. */
   reset(a: string, b: string): void {
-    const both = pair(a, b);
-    for (const exchange of [...this.#exchanges])
-      if (pair(machineOf(exchange.client), machineOf(exchange.server)) === both) exchange.breakOff('connection reset');
+    for (const exchange of this.#between(a, b)) exchange.breakOff('connection reset');
   }
 
-  isCut(a: Life, b: Life | undefined): boolean {
-    return b !== undefined && this.#cuts.size > 0 && this.#cuts.has(pair(machineOf(a), machineOf(b)));
+  /** As a firewall that forgets: nothing arrives on the present connections any more, and neither end is told. */
+  forget(a: string, b: string): void {
+    for (const exchange of this.#between(a, b)) exchange.forget();
+  }
+
+  isCut(from: Life | undefined, to: Life | undefined): boolean {
+    return this.#cuts.size > 0 && this.#cuts.has(`${machineOf(from)} ${machineOf(to)}`);
+  }
+
+  slownessMs(from: Life | undefined, to: Life | undefined): number {
+    return this.#slow.size === 0 ? 0 : (this.#slow.get(`${machineOf(from)} ${machineOf(to)}`) ?? 0);
+  }
+
+  #between(a: string, b: string): Exchange[] {
+    return [...this.#exchanges].filter(({ client, server }) => {
+      const [from, to] = [machineOf(client), machineOf(server)];
+      return (from === a && to === b) || (from === b && to === a);
+    });
   }
 
   #send(life: Life, origin: string, request: Request, open: Set<Exchange>): Promise<Response> {
@@ -119,6 +156,7 @@ export class Network {
     });
     open.add(exchange);
     this.#exchanges.add(exchange);
+    this.ears.sent(life, request);
     return exchange.response;
   }
 }
@@ -127,9 +165,8 @@ function machineOf(life: Life | undefined): string {
   return life?.name.split('/', 1)[0] ?? '';
 }
 
-function pair(a: string, b: string): string {
-  return a < b ? `${a} ${b}` : `${b} ${a}`;
-}
+/** TCP gives up sending again after about this. */
+const forgottenMs = 15 * 60_000;
 
 /** One request and its answer, which may go on for hours. */
 class Exchange {
@@ -141,8 +178,12 @@ class Exchange {
   readonly #ended: (exchange: Exchange) => void;
   readonly #closed: (() => void)[] = [];
   #held: (() => void)[] = [];
+  readonly #request: Request;
+  /** Of the slowness of the way, what is this connection's share. */
+  readonly #slowness: number;
   #lastMs = 0;
   #over = false;
+  #forgotten = false;
   #status = 200;
   #headers: Record<string, string> = {};
   #timer: Disposable | undefined;
@@ -155,6 +196,8 @@ class Exchange {
     ended: (exchange: Exchange) => void,
   ) {
     this.#network = network;
+    this.#request = request;
+    this.#slowness = network.random.next();
     this.client = client;
     this.server = server?.life;
     this.#ended = ended;
@@ -164,7 +207,7 @@ class Exchange {
     this.#timer = client.clock.timeout(late, request.headersTimeout);
     request.signal?.addEventListener('abort', () => this.abandon(request.signal!.reason), { once: true });
     if (request.signal?.aborted) this.abandon(request.signal.reason);
-    this.#later(() => this.#arrive(server, request));
+    this.#up(() => this.#arrive(server, request));
   }
 
   get response(): Promise<Response> {
@@ -176,7 +219,13 @@ class Exchange {
   }
 
   release(): void {
-    for (const deliver of this.#held.splice(0)) this.#later(deliver);
+    for (const again of this.#held.splice(0)) again();
+  }
+
+  /** Nothing arrives any more, on either side. */
+  forget(): void {
+    this.#forgotten = true;
+    this.#network.clock.timeout(() => this.#end(), forgottenMs);
   }
 
   /** The client gives up: the server hears of it, unless they are cut off from each other. */
@@ -184,9 +233,10 @@ class Exchange {
     if (this.#over) return;
     this.#answer.reject(reason);
     this.#body.fail(reason);
+    this.#network.ears.closed(this.client, this.#request);
     // What could not be delivered so far is not sent again for a connection that is closed.
     this.#held = [];
-    this.#later(() => this.#end());
+    this.#up(() => this.#end());
   }
 
   /** Both sides lose the connection. */
@@ -195,6 +245,7 @@ class Exchange {
     this.client.enter(() => {
       this.#answer.reject(new Error(reason));
       this.#body.fail(new Error(reason));
+      this.#network.ears.closed(this.client, this.#request);
     });
     this.#end();
   }
@@ -207,24 +258,46 @@ class Exchange {
     for (const closed of this.#closed) this.server?.enter(closed);
   }
 
+  /** To the server. */
+  #up(deliver: () => void): void {
+    this.#send(this.client, this.server, deliver);
+  }
+
+  /** To the client. */
+  #down(deliver: () => void): void {
+    this.#send(this.server, this.client, deliver);
+  }
+
   /** After the way through the network, in order. */
-  #later(deliver: () => void): void {
+  #send(from: Life | undefined, to: Life | undefined, deliver: () => void): void {
     const { clock, random } = this.#network;
     const now = clock.monotonic();
-    this.#lastMs = Math.max(this.#lastMs, now + 1 + Math.floor(random.next() * 4));
+    const slowMs = Math.floor(this.#slowness * this.#network.slownessMs(from, to));
+    this.#lastMs = Math.max(this.#lastMs, now + 1 + Math.floor(random.next() * 4) + slowMs);
     clock.timeout(() => {
-      if (this.#over) return;
-      if (this.#network.isCut(this.client, this.server)) this.#held.push(deliver);
+      if (this.#over || this.#forgotten) return;
+      if (this.#network.isCut(from, to)) this.#held.push(() => this.#send(from, to, deliver));
       else deliver();
     }, this.#lastMs - now);
   }
 
-  #arrive(server: Server | undefined, { path, headers, body }: Request): void {
+  #arrive(server: Server | undefined, request: Request): void {
+    const { path, body } = request;
     if (!server || server.life.dead) {
       this.breakOff('connect ECONNREFUSED');
       return;
     }
     const tampered = this.#network.tampering.request(this.client.name, server.life.name, path, body);
+    if (tampered.delayMs) {
+      this.#network.clock.timeout(() => !this.#over && this.#serve(server, request, tampered), tampered.delayMs);
+    } else this.#serve(server, request, tampered);
+  }
+
+  #serve(server: Server, { path, headers }: Request, tampered: ReturnType<Tampering['request']>): void {
+    if (server.life.dead) {
+      this.breakOff('socket hang up');
+      return;
+    }
     const response = this.#serverResponse(tampered.loseAnswer ?? false);
     if (tampered.status !== undefined) {
       response.writeHead(tampered.status).end();
@@ -260,18 +333,21 @@ class Exchange {
     };
     let sent = false;
     const sendHead = () => {
-      if (!sent) this.#later(head);
+      if (!sent) this.#down(head);
       sent = true;
     };
     const write = (chunk: Buffer | string) => {
       sendHead();
-      for (const piece of this.#tampered(Buffer.from(chunk as string)))
-        this.#later(() => this.client.enter(() => this.#body.push(piece)));
+      const { pieces, torn } = this.#tampered(Buffer.from(chunk as string));
+      for (const piece of pieces) this.#down(() => this.client.enter(() => this.#hear(piece)));
+      if (torn) this.#down(() => this.breakOff('connection reset in the middle of a record'));
     };
     const response = {
       headersSent: false,
       writableLength: 0,
-      setHeader: () => undefined,
+      setHeader: (name: string, value: string) => {
+        this.#headers[name.toLowerCase()] = value;
+      },
       writeHead: (status: number, headers: Record<string, string | number> = {}) => {
         this.#status = status;
         for (const [name, value] of Object.entries(headers)) this.#headers[name.toLowerCase()] = String(value);
@@ -283,8 +359,11 @@ class Exchange {
       end: (text?: Buffer | string) => {
         if (text === undefined || text.length === 0) sendHead();
         else write(text);
-        this.#later(() => {
-          this.client.enter(() => this.#body.finish());
+        this.#down(() => {
+          this.client.enter(() => {
+            this.#body.finish();
+            this.#network.ears.closed(this.client, this.#request);
+          });
           this.#end();
         });
       },
@@ -296,7 +375,12 @@ class Exchange {
     return response;
   }
 
-  #tampered(chunk: Buffer): readonly Buffer[] {
+  #hear(piece: Buffer): void {
+    this.#body.push(piece);
+    this.#network.ears.heard(this.client, this.#request, this.#headers, piece);
+  }
+
+  #tampered(chunk: Buffer): ReturnType<Tampering['chunk']> {
     return this.#network.tampering.chunk(this.server!.name, this.client.name, chunk);
   }
 }

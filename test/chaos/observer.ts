@@ -1,29 +1,33 @@
 /**
- * Sees everything as it is (hypervisors, store, what is said on the network) and says at once when a promise is broken
- * (docs/architecture.md): one machine, one life; nothing wanted is stopped; acknowledged means stored; intent before launch.
+ * Sees everything as it is, hypervisors and store, and says at once when a promise is broken (docs/architecture.md): one machine, one
+ * life; nothing wanted is stopped; nothing runs that nobody has; addresses are one machine's; specs are the users'. What is said on
+ * the network is listened to in sessions.ts.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
-import { parseTaskId } from '#lib/api/names.ts';
+import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import { kindId } from '#lib/client/kind-id.ts';
-import { decodeData } from '#mesos/bytes.ts';
-import type { Operation, SchedulerCall, SchedulerEvent } from '#mesos/types.ts';
 import type { RealHost, Witness } from './host.ts';
+import { Sessions } from './sessions.ts';
 import type { World } from './world.ts';
 
-type Accept = Extract<SchedulerCall, { type: 'ACCEPT' }>['accept'];
+interface Wish {
+  readonly kind: Kind;
+  /** As the API acknowledged it. */
+  readonly object: KubeObject;
+}
 
 export class Observer implements Witness {
   #world!: World;
-  /** Uuids of updates that prove the end of a task, with the task. */
-  readonly #proofs = new Map<string, string>();
-  /** Offers of the present session, by cluster server. */
-  readonly #offers = new Map<string, Set<string>>();
-  readonly #agentOf = new Map<string, string>();
+  sessions!: Sessions;
+  /** What users last wrote and were told is stored, by kind and key. */
+  readonly #wishes = new Map<string, Wish>();
   /** By uid: operations that may cut the power. */
   readonly mayCut = new Set<string>();
 
   watch(world: World): void {
     this.#world = world;
+    this.sessions = new Sessions(world, (uid) => this.machine(uid));
   }
 
   machines(): readonly VirtualMachine[] {
@@ -34,10 +38,23 @@ export class Observer implements Witness {
     return this.machines().find(({ metadata }) => metadata.uid === uid);
   }
 
+  /** A user's write was acknowledged. */
+  wished<T extends KubeObject>(kind: Kind<T>, object: T): void {
+    this.#wishes.set(`${kindId(kind)} ${keyOf(object)}`, { kind, object });
+  }
+
+  /** A user has asked for it to go. */
+  renounced(kind: Kind, key: string): void {
+    this.#wishes.delete(`${kindId(kind)} ${key}`);
+  }
+
   started(host: RealHost, uid: string): void {
     const elsewhere = this.#world.hosts.find((each) => each.host !== host && each.host.live().includes(uid));
     if (elsewhere) this.#fail(`Machine ${uid} starts on ${host.hostname} while it lives on ${elsewhere.host.hostname}`);
-    if (this.machine(uid) === undefined) this.#fail(`Machine ${uid} starts on ${host.hostname} and does not exist`);
+    if (!host.disks.has(uid)) this.#fail(`Machine ${uid} starts on ${host.hostname} without its disk`);
+    this.#isOwned(host, uid);
+    this.#hasRoom(host, uid);
+    this.#hasAddress(host, uid);
   }
 
   cut(host: RealHost, uid: string, how: string): void {
@@ -47,74 +64,73 @@ export class Observer implements Witness {
     this.#fail(`Machine ${uid} (${vm.metadata.name}) is wanted, and gets a ${how} on ${host.hostname}`);
   }
 
-  /** A call that reaches the master. */
-  called(from: string, body: string): void {
-    if (body.includes('"ACKNOWLEDGE"')) this.#acknowledged(JSON.parse(body) as SchedulerCall);
-    if (body.includes('"ACCEPT"')) this.#accepted(from, (JSON.parse(body) as { accept: Accept }).accept);
-  }
-
-  /** An event on its way to a cluster server. */
-  told(to: string, chunk: Buffer): void {
-    const text = chunk.toString();
-    if (!/"type":"(UPDATE|OFFERS|SUBSCRIBED)"/.test(text)) return;
-    const event = JSON.parse(text.slice(text.indexOf('\n') + 1)) as SchedulerEvent;
-    // The feed of the operator API begins with a SUBSCRIBED as well, which is no session of the framework.
-    if (event.type === 'SUBSCRIBED' && event.subscribed.framework_id) this.#offers.set(to, new Set());
-    if (event.type === 'OFFERS') for (const { id } of event.offers.offers) this.#offers.get(to)?.add(id.value);
-    if (event.type !== 'UPDATE') return;
-    const { uuid, data, task_id } = event.update.status;
-    if (uuid && data && (decodeData(data) as { domainAbsent?: boolean }).domainAbsent)
-      this.#proofs.set(uuid, task_id.value);
+  erased(host: RealHost, uid: string): void {
+    if (host.live().includes(uid)) this.#fail(`The disk of machine ${uid} goes while it runs on ${host.hostname}`);
   }
 
   /** What must hold at every moment and shows in no single event. */
   check(): void {
-    const addresses = new Map<string, string>();
-    for (const { metadata, status } of this.machines())
-      for (const { ip } of status?.networks ?? []) {
-        const other = ip === undefined ? undefined : addresses.get(ip);
-        if (other) this.#fail(`Machines ${other} and ${metadata.name} both have the address ${ip}`);
-        if (ip) addresses.set(ip, metadata.name);
-      }
-    for (const { host } of this.#world.hosts) {
-      const cores = host.live().reduce((sum, uid) => sum + host.domains.get(uid)!.spec.cores, 0);
-      if (cores > 8) this.#fail(`Host ${host.hostname} has 8 cores, and machines with ${cores} live there`);
+    const machines = this.machines();
+    this.#uniqueAddresses(machines);
+    for (const { host } of this.#world.hosts) for (const uid of host.live()) this.#isOwned(host, uid);
+    this.#keptWishes();
+    this.sessions.check(machines);
+  }
+
+  /** An attempt is closed only on proof, and an object goes only after its attempt: what draws power has both. */
+  #isOwned(host: RealHost, uid: string): void {
+    const vm = this.machine(uid);
+    const where = vm?.status?.attempt?.host;
+    if (!vm) this.#fail(`Machine ${uid} runs on ${host.hostname} and does not exist`);
+    else if (where !== host.hostname)
+      this.#fail(`Machine ${uid} runs on ${host.hostname}, and its attempt is on ${where ?? 'no host'}`);
+  }
+
+  #hasRoom(host: RealHost, starting: string): void {
+    const specs = [...new Set([...host.live(), starting])].map((uid) => host.domains.get(uid)!.spec);
+    const cores = specs.reduce((sum, spec) => sum + spec.cores, 0);
+    const memory = specs.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0);
+    if (cores > host.cores || memory > host.memoryMiB)
+      this.#fail(`Host ${host.hostname} has ${host.cores} cores, and machines with ${cores} and ${memory} MiB there`);
+  }
+
+  #hasAddress(host: RealHost, uid: string): void {
+    for (const { vni, ip, subnetUID } of host.nics.get(uid) ?? [])
+      for (const each of this.#world.hosts)
+        for (const other of each.host.live())
+          for (const network of other === uid ? [] : (each.host.nics.get(other) ?? [])) {
+            if (network.vni !== vni) continue;
+            if (network.subnetUID !== subnetUID) this.#fail(`Machines ${uid} and ${other} of two subnets share ${vni}`);
+            if (network.ip === ip) this.#fail(`Machine ${uid} starts with address ${ip}, which machine ${other} has`);
+          }
+  }
+
+  #uniqueAddresses(machines: readonly VirtualMachine[]): void {
+    const holders = new Map<string, string>();
+    for (const { metadata, status } of machines)
+      for (const { ip, mac, subnetUID } of status?.networks ?? [])
+        for (const address of [ip, mac].filter((each) => each !== undefined)) {
+          const other = holders.get(`${subnetUID} ${address}`);
+          if (other) this.#fail(`Machines ${other} and ${metadata.name} both have the address ${address}`);
+          holders.set(`${subnetUID} ${address}`, metadata.name);
+        }
+  }
+
+  #keptWishes(): void {
+    for (const { kind, object } of this.#wishes.values()) {
+      const now = this.#world.api.store.get(kindId(kind), keyOf(object));
+      const name = `${kind.kind} ${keyOf(object)}`;
+      if (now?.metadata.uid !== object.metadata.uid) this.#fail(`${name} is gone, and nobody deleted it`);
+      else if (!isDeepStrictEqual(specOf(now), specOf(object)))
+        this.#fail(`${name} is not as its user left it: ${JSON.stringify(specOf(now))}`);
     }
-  }
-
-  #acknowledged(call: SchedulerCall): void {
-    if (call.type !== 'ACKNOWLEDGE') return;
-    const taskId = this.#proofs.get(call.acknowledge.uuid);
-    const uid = taskId && parseTaskId(taskId)?.uid;
-    if (uid && this.machine(uid)?.status?.attempt?.taskID === taskId)
-      this.#fail(`The end of ${taskId} is acknowledged and not stored`);
-  }
-
-  #accepted(from: string, accept: Accept): void {
-    for (const { value } of accept.offer_ids)
-      if (!this.#offers.get(from)?.has(value))
-        this.#fail(`${from} accepts offer ${value}, which is of no present session`);
-    for (const operation of accept.operations ?? [])
-      for (const task of operation.type === 'LAUNCH'
-        ? (operation as Extract<Operation, { type: 'LAUNCH' }>).launch.task_infos
-        : [])
-        this.#launched(task.task_id.value, task.agent_id.value);
-  }
-
-  #launched(taskId: string, agentId: string): void {
-    const known = this.#agentOf.get(taskId);
-    if (known !== undefined && known !== agentId)
-      this.#fail(`Task ${taskId} was launched on ${known}, now on ${agentId}`);
-    this.#agentOf.set(taskId, agentId);
-    const parsed = parseTaskId(taskId);
-    const vm = parsed && this.machine(parsed.uid);
-    if (!vm || parsed.type !== 'machine') return;
-    const numbers = [vm.status?.attempt?.number, ...(vm.status?.attempts ?? []).map(({ number }) => number)];
-    if (!numbers.some((number) => taskId.endsWith(`-${number}`)))
-      this.#fail(`Task ${taskId} is launched, and no such attempt is stored`);
   }
 
   #fail(what: string): void {
     this.#world.failed(what);
   }
+}
+
+function specOf(object: KubeObject): unknown {
+  return { spec: (object as { spec?: unknown }).spec, labels: object.metadata.labels };
 }

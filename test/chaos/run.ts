@@ -2,8 +2,9 @@
 import { seededRandom } from '#lib/std/random.ts';
 import { Churn } from './churn.ts';
 import { Faults } from './faults.ts';
+import { leftInMesos } from './left-in-mesos.ts';
 import { Observer } from './observer.ts';
-import { checkSettled } from './settled.ts';
+import { unsettled, writtenSince } from './settled.ts';
 import { World } from './world.ts';
 
 export interface Outcome {
@@ -12,49 +13,82 @@ export interface Outcome {
   /** Broken promises, the first first; empty if all is well. */
   readonly failures: readonly string[];
   readonly faults: ReadonlyMap<string, number>;
+  /** Virtual minutes until it ended. */
+  readonly minutes: number;
+  /** From the end of the last fault until all was as wanted, and what came last. */
+  readonly settledMs: number;
+  readonly last: string;
 }
 
 const minuteMs = 60_000;
-/** Long enough for every timeout of Mesos and of ours, one after the other. */
-const peaceMs = 40 * minuteMs;
+const lookMs = 5_000;
+/** Nobody waits for longer than this: see docs/decisions.md for what waits at all. */
+const settleMaxMs = 10 * minuteMs;
+/** An update that nobody acknowledged is sent again after ten minutes at the latest. */
+const quietMs = 12 * minuteMs;
 
 export async function runSeed(seed: number, hours: number): Promise<Outcome> {
   const random = seededRandom(seed);
   const faults = new Faults(seededRandom(seed ^ 0x5eed));
   const observer = new Observer();
   using world = new World({
-    ...{ seed, hosts: 3, witness: observer },
-    tampering: {
-      request(from, to, path, body) {
-        if (path === '/api/v1/scheduler') observer.called(from, body);
-        return faults.request(from, to, path, body);
-      },
-      chunk(from, to, chunk) {
-        if (to.startsWith('server')) observer.told(to, chunk);
-        return faults.chunk(from, to, chunk);
-      },
+    ...{ seed, hosts: 3, witness: observer, tampering: faults.messages },
+    ears: {
+      sent: (client, request) => observer.sessions.sent(client, request),
+      heard: (client, request, headers, piece) => observer.sessions.heard(client, request, headers, piece),
+      closed: (client, request) => observer.sessions.closed(client, request),
     },
   });
   observer.watch(world);
   faults.begin(world);
   const churn = new Churn(world, observer, random);
+  const startMs = world.clock.now();
   await world.start();
   await world.clock.advance(minuteMs);
-  const endMs = world.clock.now() + hours * 60 * minuteMs - peaceMs;
+  const endMs = startMs + hours * 60 * minuteMs - settleMaxMs - quietMs;
   while (world.clock.now() < endMs && world.failures.length === 0) {
     await world.clock.advance(Math.floor(random.next() * 2 * minuteMs));
     observer.check();
     if (random.next() < 0.5) await churn.step();
     else faults.strike();
   }
+  let settled = { settledMs: 0, last: '' };
   if (world.failures.length === 0) {
     faults.heal();
     await churn.wantAll();
-    for (let ms = 0; ms < peaceMs; ms += minuteMs) {
-      await world.clock.advance(minuteMs);
-      observer.check();
-    }
-    if (world.failures.length === 0) checkSettled(world, observer);
+    settled = await settle(world, observer);
   }
-  return { seed, traceHash: world.traceHash, failures: [...world.failures], faults: faults.made };
+  if (world.failures.length === 0) await stayQuiet(world, observer);
+  const { traceHash, failures } = world;
+  const minutes = Math.round((world.clock.now() - startMs) / minuteMs);
+  return { seed, traceHash, failures: [...failures], faults: faults.made, minutes, ...settled };
+}
+
+async function settle(world: World, observer: Observer): Promise<{ settledMs: number; last: string }> {
+  let last = '';
+  for (let ms = 0; ms <= settleMaxMs && world.failures.length === 0; ms += lookMs) {
+    const wrong = unsettled(world, observer);
+    if (wrong.length === 0) return { settledMs: ms, last };
+    last = wrong.join('\n');
+    await world.clock.advance(lookMs);
+    observer.check();
+  }
+  if (world.failures.length === 0) world.failed(last);
+  return { settledMs: settleMaxMs, last };
+}
+
+async function stayQuiet(world: World, observer: Observer): Promise<void> {
+  await world.clock.advance(minuteMs);
+  const { revision } = world.api.store;
+  const { questions } = observer.sessions;
+  for (let ms = 0; ms < quietMs && world.failures.length === 0; ms += minuteMs) {
+    await world.clock.advance(minuteMs);
+    observer.check();
+    for (const wrong of [...unsettled(world, observer), ...writtenSince(world, revision)]) world.failed(wrong);
+  }
+  // Every ten minutes all tasks are asked for, once.
+  if (observer.sessions.questions - questions > 2) world.failed('Tasks are asked for again and again');
+  const looking = leftInMesos(world, observer.machines());
+  await world.clock.advance(1_000);
+  for (const wrong of await looking) world.failed(wrong);
 }

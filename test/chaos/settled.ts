@@ -1,47 +1,75 @@
-/** What must be true once faults have stopped and time has passed: everything wanted runs, nothing else is left. */
-import { IPLease } from '#lib/api/generated/index.ts';
+/** What must be true once faults have stopped and time has passed: everything wanted runs, nothing else is left, and nobody writes. */
+import { Lease } from '#lib/api/core.ts';
+import { factoryKinds, Host, IPLease, type VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
+import { keyOf } from '#lib/api/meta.ts';
 import { kindId } from '#lib/client/kind-id.ts';
 import type { Observer } from './observer.ts';
 import type { World } from './world.ts';
 
-export function checkSettled(world: World, observer: Observer): void {
+/** What is not yet as it must be; empty if all is well. */
+export function unsettled(world: World, observer: Observer): readonly string[] {
   const machines = observer.machines();
+  return [
+    ...machines.flatMap((vm) => wrongMachine(world, vm)),
+    ...leftovers(world, machines),
+    ...heldLeases(world, machines),
+    ...openOperations(world),
+    ...observer.sessions.heldOffers().map((id) => `Offer ${id} is held for nobody`),
+  ];
+}
+
+function wrongMachine(world: World, { metadata, spec, status }: VirtualMachine): readonly string[] {
+  const attempt = status?.attempt;
+  const name = `Machine ${metadata.name} ${metadata.uid}`;
+  if (metadata.deletionTimestamp) return [`${name} is still being deleted: ${JSON.stringify(attempt)}`];
+  const off = spec.runPolicy === 'Halted' || status?.requestedPower === 'Off';
+  const wanted = off ? 'Stopped' : 'Running';
+  if (status?.phase !== wanted) {
+    const reasons = (status?.conditions ?? []).filter((each) => each.status !== 'True').map(({ message }) => message);
+    return [`${name} is ${status?.phase}, wanted ${wanted}: ${JSON.stringify(attempt)} ${reasons.join('; ')}`];
+  }
+  const real = world.hosts.find(({ host }) => host.hostname === attempt?.host)?.host.at(metadata.uid);
+  if ((real?.power ?? 'Off') === (off ? 'Off' : 'On')) return [];
+  return [`${name} is said to be ${wanted} and is ${real?.power} on ${attempt?.host}`];
+}
+
+function leftovers(world: World, machines: readonly VirtualMachine[]): readonly string[] {
+  const hostOf = new Map(machines.map(({ metadata, status }) => [metadata.uid, status?.attempt?.host]));
+  return world.hosts.flatMap(({ host }) =>
+    [...new Set([...host.domains.keys(), ...host.disks, ...host.nics.keys()])]
+      .filter((uid) => hostOf.get(uid) !== host.hostname)
+      .map((uid) => `Host ${host.hostname} still has something of machine ${uid}, whose host is ${hostOf.get(uid)}`),
+  );
+}
+
+function heldLeases(world: World, machines: readonly VirtualMachine[]): readonly string[] {
   const uids = new Set(machines.map(({ metadata }) => metadata.uid));
-  for (const vm of machines) {
-    const { metadata, spec, status } = vm;
-    const attempt = status?.attempt;
-    if (metadata.deletionTimestamp) {
-      world.failed(`Machine ${metadata.name} ${metadata.uid} is still being deleted: ${JSON.stringify(attempt)}`);
-      continue;
-    }
-    const off = spec.runPolicy === 'Halted' || status?.requestedPower === 'Off';
-    const wanted = off ? 'Stopped' : 'Running';
-    if (status?.phase !== wanted) {
-      const reasons = (status?.conditions ?? []).filter((each) => each.status !== 'True').map((each) => each.message);
-      world.failed(
-        `Machine ${metadata.name} ${metadata.uid} is ${status?.phase}, wanted ${wanted}: ${JSON.stringify(attempt)} ${reasons.join('; ')}`,
-      );
-      continue;
-    }
-    const real = world.hosts.find(({ host }) => host.hostname === attempt?.host)?.host.at(metadata.uid);
-    if ((real?.power ?? 'Off') !== (off ? 'Off' : 'On'))
-      world.failed(
-        `Machine ${metadata.name} ${metadata.uid} is said to be ${wanted} and is ${real?.power} on ${attempt?.host}`,
-      );
-  }
-  for (const { host } of world.hosts) {
-    const known = new Set([...host.domains.keys(), ...host.disks, ...host.nics]);
-    for (const uid of known) {
-      const vm = machines.find(({ metadata }) => metadata.uid === uid);
-      if (vm?.status?.attempt?.host !== host.hostname)
-        world.failed(
-          `Host ${host.hostname} still has something of machine ${uid}, whose host is ${vm?.status?.attempt?.host}`,
-        );
-    }
-  }
-  for (const object of world.api.store.list(kindId(IPLease))) {
-    const { spec, metadata, status } = object as IPLease;
-    if (spec.holderUID && !uids.has(spec.holderUID) && status?.phase === 'Bound')
-      world.failed(`Lease ${metadata.name} is held for machine ${spec.holderUID}, which does not exist`);
-  }
+  const leases = world.api.store.list(kindId(IPLease)) as readonly IPLease[];
+  return leases
+    .filter(({ spec }) => spec.holderUID && !uids.has(spec.holderUID))
+    .map(({ metadata, spec }) => `Lease ${metadata.name} is left of machine ${spec.holderUID}, which does not exist`);
+}
+
+function openOperations(world: World): readonly string[] {
+  const operations = world.api.store.list(kindId(VMOperation)) as readonly VMOperation[];
+  return operations
+    .filter(({ status }) => status?.phase !== 'Completed' && status?.phase !== 'Failed')
+    .map((operation) => `Operation ${keyOf(operation)} is ${operation.status?.phase}: ${operation.status?.message}`);
+}
+
+/** What was written since this revision although all was settled. Heartbeats of hosts and of leaders are no news. */
+export function writtenSince(world: World, revision: number): readonly string[] {
+  return factoryKinds
+    .filter((kind) => kindId(kind) !== kindId(Lease))
+    .flatMap((kind) =>
+      world.api.store
+        .changesAfter(kindId(kind), revision)
+        .filter(({ object, previous }) => !(kind.kind === Host.kind && onlyHeartbeat(object as Host, previous as Host)))
+        .map(({ type, object }) => `${kind.kind} ${keyOf(object)} is ${type} although all is settled`),
+    );
+}
+
+function onlyHeartbeat(now: Host, before: Host | undefined): boolean {
+  const rest = ({ spec, status }: Host) => JSON.stringify({ spec, status: { ...status, lastHeartbeat: undefined } });
+  return before !== undefined && rest(now) === rest(before);
 }

@@ -3,7 +3,7 @@
  * master, agents, executors, imitated hosts. No sockets, no real timers; whatever happens follows from the seed.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runControllers } from '#controllers/main.ts';
@@ -18,14 +18,17 @@ import { clusterServerLease, systemNamespace } from '#lib/api/names.ts';
 import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, seededRandom } from '#lib/std/random.ts';
+import type { Connect } from '#mesos/http.ts';
+import type { Leadership } from '#mesos/local/master/leadership.ts';
 import { startMaster } from '#mesos/local/master/master.ts';
+import { type OperatorClient, operatorClient } from '#mesos/operator.ts';
 import { applyDefaults } from '../crd-defaults.ts';
 import { promisesOnly, VirtualClock } from '../virtual-clock.ts';
 import { type ApiWeather, apiFor, clearSky } from './api.ts';
 import { imageDigest, RealHost, type Witness } from './host.ts';
 import { HostProcesses } from './host-processes.ts';
 import { Life } from './life.ts';
-import { Network, type Tampering } from './network.ts';
+import { type Ears, Network, type Tampering } from './network.ts';
 
 const apiVersion = 'computefactory.io/v1alpha1';
 export const namespace = 'default';
@@ -35,7 +38,19 @@ export interface WorldOptions {
   readonly seed: number;
   readonly hosts: number;
   readonly tampering: Tampering;
+  readonly ears: Ears;
   readonly witness: Witness;
+}
+
+interface MasterProcess {
+  readonly life: Life;
+  /** Who leads, as this one believes. */
+  readonly leadership: Leadership;
+}
+
+function registryIn(directory: string): string {
+  const file = join(directory, 'registry.json');
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
 }
 
 export class World implements Disposable {
@@ -45,8 +60,10 @@ export class World implements Disposable {
   readonly network: Network;
   readonly directory: string;
   readonly hosts: readonly HostProcesses[];
-  readonly masterUrl = 'http://10.0.0.1:5050';
-  readonly hostResources = 'cpus:8.5;mem:16384;disk:100000';
+  /** How anybody else reaches Mesos. */
+  readonly connect: Connect;
+  readonly operator: OperatorClient;
+  readonly masterUrls = ['http://10.0.0.1:5050', 'http://10.0.0.2:5050'] as const;
   readonly weather: ApiWeather = clearSky();
   /** What went wrong that must not: the first is the news. */
   readonly failures: string[] = [];
@@ -54,26 +71,42 @@ export class World implements Disposable {
   readonly #lives = new Set<Life>();
   #seeds: number;
   #open = true;
-  master: Life | undefined;
+  /** By index of their URL. */
+  readonly masters: (MasterProcess | undefined)[] = [];
+  /** Index of the master that was elected last. */
+  #elected = 0;
+  /** Times that a master was elected: each begins with the registry of the one before. */
+  #terms = 0;
+  /** Hosts that have not heard of the present leader yet, with the URL that they go to. */
+  readonly #mistaken = new Map<string, string>();
   readonly servers: (Life | undefined)[] = [];
   controllers: Life | undefined;
+  /** Tasks whose executor lost its journal. */
+  readonly forgotten = new Set<string>();
 
-  constructor({ seed, hosts, tampering, witness }: WorldOptions) {
+  constructor({ seed, hosts, tampering, ears, witness }: WorldOptions) {
     this.random = seededRandom(seed);
     this.#seeds = seed * 7919;
     this.directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'cf-chaos-'));
     const { clock } = this;
     this.api = memoryClient({ clock, random: seededRandom(seed + 1), admit: applyDefaults });
-    this.network = new Network(clock, seededRandom(seed + 2), {
-      request: (from, to, path, body) => {
-        this.trace(`${from} > ${to} ${path} ${body}`);
-        return tampering.request(from, to, path, body);
+    this.network = new Network(
+      clock,
+      seededRandom(seed + 2),
+      {
+        request: (from, to, path, body) => {
+          this.trace(`${from} > ${to} ${path} ${body}`);
+          return tampering.request(from, to, path, body);
+        },
+        chunk: (from, to, chunk) => {
+          this.trace(`${from} > ${to} ${chunk.toString()}`);
+          return tampering.chunk(from, to, chunk);
+        },
       },
-      chunk: (from, to, chunk) => {
-        this.trace(`${from} > ${to} ${chunk.toString()}`);
-        return tampering.chunk(from, to, chunk);
-      },
-    });
+      ears,
+    );
+    this.connect = this.network.connectFrom(this.newLife('operator/1'));
+    this.operator = operatorClient({ masters: this.masterUrls, clock, connect: this.connect });
     this.hosts = Array.from({ length: hosts }, (_, index) => {
       const host = new RealHost(`h${index + 1}`, clock, seededRandom(seed + 10 + index), witness);
       return new HostProcesses(this, host, `10.0.1.${index + 1}`);
@@ -131,7 +164,7 @@ export class World implements Disposable {
 
   async start(): Promise<void> {
     await this.#objects();
-    this.startMaster();
+    this.startMasters();
     for (const host of this.hosts) host.startAgent();
     this.startControllers();
     for (const index of [0, 1]) this.startServer(index);
@@ -142,7 +175,7 @@ export class World implements Disposable {
     await api.create(Cluster, {
       ...{ apiVersion, kind: 'Cluster', metadata: { name: clusterName } },
       spec: {
-        ...{ masters: [this.masterUrl], role: 'computefactory', failoverTimeout: '168h', unschedulable: false },
+        ...{ masters: this.masterUrls, role: 'computefactory', failoverTimeout: '168h', unschedulable: false },
         executor: { command: '/usr/bin/factory-executor', cores: '0.5', memory: '512Mi' },
       },
     });
@@ -161,20 +194,82 @@ export class World implements Disposable {
     });
   }
 
-  startMaster(): void {
-    if (this.master && !this.master.dead) return;
-    const life = this.newLife('master/1');
-    this.master = life;
+  get leader(): Life | undefined {
+    const life = this.masters[this.#elected]?.life;
+    return life?.dead ? undefined : life;
+  }
+
+  leaderSeenBy(hostname: string): string {
+    return this.#mistaken.get(hostname) ?? this.masterUrls[this.#elected]!;
+  }
+
+  /** Somebody leads, and the other one stands by. For `recoveryMs` the leader answers 503. */
+  startMasters(recoveryMs = 0): void {
+    if (!this.leader) this.elect(this.#elected, recoveryMs);
+    const other = 1 - this.#elected;
+    if (this.masters[other]?.life.dead ?? true)
+      this.#startMaster(other, join(this.directory, `standby-${this.#terms}`), 0, this.#elected);
+  }
+
+  /** A new process leads from now on, with what the registry has. The one before ends, if it knows. */
+  elect(index: number, recoveryMs = 0, knows = true): void {
+    if (knows) this.leader?.kill();
+    this.masters[index]?.life.kill();
+    const [before, now] = [this.#registryOf(this.#terms), this.#registryOf(++this.#terms)];
+    mkdirSync(now);
+    if (existsSync(before)) cpSync(before, now, { recursive: true });
+    this.#elected = index;
+    this.#startMaster(index, now, recoveryMs, index);
+    for (const each of this.masters) if (each !== undefined) each.leadership.leader = this.masterUrls[index];
+  }
+
+  /**
+   * Another master is elected, and the old one and the hosts in `mistaken` do not know it: both lead. Until it ends: the log of the
+   * registry takes nothing from an old leader, which ends by its first try to write there. The answer ends it.
+   */
+  splitMasters(mistaken: readonly string[]): () => void {
+    const old = this.masters[this.#elected];
+    if (!old || old.life.dead) return () => undefined;
+    const directory = this.#registryOf(this.#terms);
+    const url = this.masterUrls[this.#elected]!;
+    this.elect(1 - this.#elected, 0, false);
+    old.leadership.leader = url;
+    for (const hostname of mistaken) this.#mistaken.set(hostname, url);
+    for (const { host } of this.hosts) if (!mistaken.includes(host.hostname)) this.#leaveMaster(old, host.hostname);
+    const written = registryIn(directory);
+    const look = () => {
+      if (old.life.dead) return;
+      if (registryIn(directory) === written) this.clock.timeout(look, 1_000);
+      else old.life.kill();
+    };
+    look();
+    old.life.onEnd(() => this.#mistaken.clear());
+    return () => old.life.kill();
+  }
+
+  #leaveMaster({ life }: MasterProcess, hostname: string): void {
+    this.network.reset(life.name.split('/', 1)[0]!, hostname);
+  }
+
+  #registryOf(term: number): string {
+    return join(this.directory, `registry-${term}`);
+  }
+
+  #startMaster(index: number, workDir: string, recoveryMs: number, leader: number): void {
+    const life = this.newLife(`master${index}/1`);
+    const leadership: Leadership = { leader: this.masterUrls[leader] };
+    this.masters[index] = { life, leadership };
     startMaster({
-      ...{ host: '10.0.0.1', port: 5050, workDir: join(this.directory, 'master') },
+      ...{ host: `10.0.0.${index + 1}`, port: 5050, workDir, recoveryMs, leadership },
       ...{ serve: this.network.serveIn(life), clock: life.clock, random: life.random, log: this.logOf(life) },
-    }).catch((error: unknown) => this.failed(`The master did not start: ${String(error)}`));
+    }).catch((error: unknown) => this.failed(`A master did not start: ${String(error)}`));
   }
 
   /** One of the candidates; it is started again when it ends, as by systemd. */
   startServer(index: number): void {
     const life = this.newLife(`server${index}/1`);
     this.servers[index] = life;
+    life.identity = `${life.name}-${life.random.uuid()}`;
     const client = apiFor(life, this.api, this.weather);
     const common = { client, clock: life.clock, random: life.random, log: this.logOf(life) };
     const leader = { ...common, name: clusterServerLease(clusterName), namespace: systemNamespace };
@@ -188,7 +283,7 @@ export class World implements Disposable {
       );
     this.#run(
       life,
-      (signal) => lead({ ...leader, identity: `${life.name}-${life.random.uuid()}` }, signal, work),
+      (signal) => lead({ ...leader, identity: life.identity }, signal, work),
       () => this.startServer(index),
     );
   }

@@ -1,0 +1,76 @@
+/** Somebody with rights on the masters, who takes resources away while a framework considers them, and gives them back later. */
+import type { Random } from '#lib/std/random.ts';
+import type { OperatorClient } from '#mesos/operator.ts';
+import type { World } from './world.ts';
+
+/** As a monitor does it: amounts that add up to what no double holds. */
+const portions = [0.1, 0.2] as const;
+
+function reserved(cpus: number): readonly object[] {
+  const reservations = [{ type: 'DYNAMIC', role: 'docker' }];
+  return [{ name: 'cpus', type: 'SCALAR', scalar: { value: cpus }, reservations }];
+}
+
+export class Operator {
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #client: OperatorClient;
+  /** What must be taken back, by agent. */
+  readonly #undo = new Map<string, () => Promise<unknown>>();
+
+  constructor(world: World, random: Random) {
+    this.#world = world;
+    this.#random = random;
+    this.#client = world.operator;
+  }
+
+  /** All offers of the agent are rescinded, at some moment between their OFFERS and an ACCEPT. */
+  rescindSoon(agentId: string): void {
+    const at = { agent_id: { value: agentId } };
+    const reactivate = () => this.#client.call({ type: 'REACTIVATE_AGENT', reactivate_agent: at });
+    this.#soon(agentId, reactivate, () => this.#client.call({ type: 'DEACTIVATE_AGENT', deactivate_agent: at }));
+  }
+
+  /** RESERVE_RESOURCES, racing with an ACCEPT. */
+  reserveSoon(agentId: string): void {
+    const agent_id = { value: agentId };
+    const call = (kind: 'RESERVE' | 'UNRESERVE', cpus: number) =>
+      this.#client.call({
+        type: `${kind}_RESOURCES`,
+        [`${kind.toLowerCase()}_resources`]: { agent_id, resources: reserved(cpus) },
+      });
+    this.#soon(
+      agentId,
+      () => call('UNRESERVE', 0.3),
+      async () => {
+        for (const portion of portions) await call('RESERVE', portion);
+      },
+    );
+  }
+
+  /** Gives everything back, however often it has to be tried. */
+  async undoAll(): Promise<void> {
+    for (let tries = 0; tries < 30 && this.#undo.size > 0; tries++) {
+      for (const [agentId, undo] of [...this.#undo])
+        await undo().then(
+          () => this.#undo.delete(agentId),
+          () => undefined, // The agent may come back later, or never.
+        );
+      await this.#world.clock.sleep(2_000);
+    }
+  }
+
+  #soon(agentId: string, undo: () => Promise<unknown>, act: () => Promise<unknown>): void {
+    if (this.#undo.has(agentId)) return;
+    this.#undo.set(agentId, undo);
+    const { clock } = this.#world;
+    // A refusal is as good a disturbance as any.
+    const later = (work: () => Promise<unknown>, ms: number) =>
+      clock.timeout(() => void work().catch(() => undefined), Math.floor(this.#random.next() * ms));
+    later(act, 120);
+    later(async () => {
+      await undo();
+      this.#undo.delete(agentId);
+    }, 20_000);
+  }
+}
