@@ -19,6 +19,7 @@ import type { ExecutorConfig } from './config.ts';
 import { startConsole } from './console/server.ts';
 import { Heartbeats } from './heartbeat.ts';
 import type { Host } from './host.ts';
+import type { importImage } from './images/import.ts';
 import { ImageTasks } from './images/tasks.ts';
 import { takeInventory } from './inventory.ts';
 import { Journal, JournalBusyError } from './journal/journal.ts';
@@ -43,6 +44,8 @@ export interface ExecutorOptions {
   readonly connect?: Connect;
   /** Whose the host is. A file under the root unless told. */
   readonly claims?: Claims;
+  /** How images are imported, if not really. */
+  readonly importImage?: typeof importImage;
   /** Opens the journal; throws JournalBusyError while another worker has it. A file under the root unless told. */
   readonly openJournal?: (incarnation: string) => Journal;
 }
@@ -156,7 +159,12 @@ class Executor {
     this.#machines = stack.use(
       new Machines({ journal, reporter, tools, clock, log, fatal, cleaned: () => this.#cleaning }),
     );
-    this.#images = stack.use(new ImageTasks({ journal, reporter, config, clock, log, fatal }));
+    this.#images = stack.use(
+      new ImageTasks({
+        ...{ journal, reporter, config, clock, log, fatal },
+        ...(options.importImage ? { importImage: options.importImage } : {}),
+      }),
+    );
     stack.defer(async () => await this.#cleaning);
     const replaced = () => {
       log.warn('Another executor has taken this host: leaving, the domains go on');

@@ -20,6 +20,8 @@ export interface ImageTasksDeps {
   readonly config: Pick<ExecutorConfig, 'imageStore' | 'importDir'>;
   readonly clock: Clock;
   readonly log: Log;
+  /** Instead of really fetching and converting. */
+  readonly importImage?: typeof importImage;
   fatal(error: unknown): void;
 }
 
@@ -72,13 +74,13 @@ export class ImageTasks implements AsyncDisposable {
   }
 
   async #run(launch: ImageImport, abort: AbortController): Promise<void> {
-    const { reporter, config, clock, log } = this.#deps;
+    const { reporter, config, clock, log, importImage: fetch = importImage } = this.#deps;
     const { taskId } = launch;
     using _ = clock.timeout(() => abort.abort(late), launch.timeoutMs);
     reporter.step(taskId, { words: [{ state: 'TASK_RUNNING', message: 'Fetching' }] });
     try {
       const onProgress = this.#progress(taskId);
-      const data = await importImage(launch, { ...config, signal: abort.signal, onProgress });
+      const data = await fetch(launch, { ...config, signal: abort.signal, onProgress });
       reporter.step(taskId, { words: [{ state: 'TASK_FINISHED', message: `Stored as ${data.digest}`, data }] });
     } catch (error) {
       if (abort.signal.reason === leaving) return;

@@ -102,7 +102,7 @@ class Supervisor {
         },
         environment: readExecutorEnvironment({ ...this.#environment }),
         incarnation: this.#incarnation,
-        host: host.hostFor(life),
+        ...{ host: host.hostFor(life), importImage: host.importFor(life) },
         ...{ clock: life.clock, random: life.random, log: world.logOf(life) },
         connect: world.network.connectFrom(life),
         claims: this.#host.claims.forLife(life),

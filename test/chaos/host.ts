@@ -4,6 +4,7 @@
  */
 import type { Host } from '#executor/host.ts';
 import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '#executor/hypervisor.ts';
+import type { importImage } from '#executor/images/import.ts';
 import { atTime, powerButton, publicView, type SimDomain, started, switchedOff } from '#executor/sim/domain.ts';
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import type { Clock } from '#lib/std/clock.ts';
@@ -82,6 +83,16 @@ export class RealHost {
       images: { find: async (digest) => `/images/${digest}`, digests: async () => [imageDigest] },
       bootId: async () => this.bootId,
     };
+  }
+
+  /** Takes its time, and fails now and then. */
+  importFor(life: Life): typeof importImage {
+    return async (_launch, { signal }) =>
+      await life.call(async () => {
+        await life.clock.sleep(1_000 + Math.floor(this.#random.next() * 60_000), signal);
+        if (this.#random.next() < 0.2) throw new Error('The source does not answer');
+        return { digest: imageDigest, format: 'qcow2', size: 2 ** 20, virtualSize: 2 ** 30 };
+      });
   }
 
   #hypervisor(life: Life): Hypervisor {

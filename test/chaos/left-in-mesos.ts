@@ -1,5 +1,6 @@
 /** What Mesos itself has once all is settled: no task that nobody owns, no update that nobody acknowledged. Asked over its own APIs. */
-import type { VirtualMachine } from '#lib/api/generated/index.ts';
+import { Image, type VirtualMachine } from '#lib/api/generated/index.ts';
+import { kindId } from '#lib/client/kind-id.ts';
 import { CallQueue } from '#mesos/http.ts';
 import type { World } from './world.ts';
 
@@ -14,7 +15,9 @@ export async function leftInMesos(world: World, machines: readonly VirtualMachin
 }
 
 async function ownerless(world: World, machines: readonly VirtualMachine[]): Promise<string[]> {
-  const owned = new Set(machines.map(({ status }) => status?.attempt?.taskID));
+  const images = world.api.store.list(kindId(Image)) as readonly Image[];
+  const imports = images.flatMap(({ status }) => (status?.clusters ?? []).map(({ taskID }) => taskID));
+  const owned = new Set([...machines.map(({ status }) => status?.attempt?.taskID), ...imports]);
   const { tasks = [] } = await world.operator.tasks();
   const strays = tasks.filter(({ task_id }) => !owned.has(task_id.value));
   return strays.map(({ task_id, state }) => `Task ${task_id.value} is ${state} and of no attempt`);

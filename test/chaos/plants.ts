@@ -76,6 +76,63 @@ export const plants: Readonly<Record<string, Plant>> = {
     find: 'for (const { taskId, agentId } of tasks) open.set(taskId, agentId);',
     put: '',
   },
+  intentOverAnything: {
+    file: 'controllers/scheduler/placing.ts',
+    find: 'const stored = await this.#world.client.updateStatus(VirtualMachine, { ...vm, status });',
+    put: `const stored = await this.#world.client.updateStatus(VirtualMachine, { ...vm, metadata: { ...vm.metadata, resourceVersion: '' }, status });`,
+  },
+  statusOverAnything: {
+    file: 'controllers/scheduler/machines.ts',
+    find: 'updateStatus(VirtualMachine, { ...vm, status })',
+    put: `updateStatus(VirtualMachine, { ...vm, metadata: { ...vm.metadata, resourceVersion: '' }, status })`,
+  },
+  launchBeforeIntent: {
+    file: 'controllers/scheduler/placing.ts',
+    find: '      const stored = await this.#world.client.updateStatus(VirtualMachine, { ...vm, status });\n      this.#world.machines.wrote(stored);',
+    put: `      const stored = { ...vm, status };
+      void this.#world.client.updateStatus(VirtualMachine, stored).then((now) => this.#world.machines.wrote(now), () => undefined);`,
+  },
+  launchBeforeReconciled: {
+    file: 'controllers/scheduler/server.ts',
+    find: 'this.#reconciliation.done && this.#connection.connected',
+    put: 'this.#connection.connected',
+  },
+  killUnknownAtOnce: {
+    file: 'controllers/scheduler/session.ts',
+    find: '  // Of no living attempt: there is nothing to store.',
+    put: `  if (['TASK_STAGING', 'TASK_STARTING', 'TASK_RUNNING'].includes(status.state)) void world.call({ type: 'KILL', kill: { task_id: status.task_id } });
+  // `,
+  },
+  neverAcknowledge: {
+    file: 'controllers/scheduler/machines.ts',
+    find: '    await this.#acknowledge(acks);\n',
+    put: '',
+  },
+  hoardOffers: {
+    file: 'controllers/scheduler/offers.ts',
+    find: 'await letGo(idleRefuseSeconds, () => true);',
+    put: '',
+  },
+  subscribeWithoutLease: {
+    file: 'controllers/runtime/leader.ts',
+    find: 'const candidate = new Candidate(options);',
+    put: `if (options.name.startsWith('cluster-server')) return await work(signal);\n  const candidate = new Candidate(options);`,
+  },
+  leadForEver: {
+    file: 'controllers/runtime/leader.ts',
+    find: 'if (leftMs <= 0) throw',
+    put: 'if (leftMs <= -1e9) throw',
+  },
+  forgetLostJournal: {
+    file: 'controllers/scheduler/machine.ts',
+    find: "|| telling === 'Forgotten'",
+    put: '',
+  },
+  addressesOfOthers: {
+    file: 'controllers/virtualmachine/lease-addresses.ts',
+    find: 'return spec.holderUID === vm.metadata.uid && spec.mac === mac;',
+    put: 'return spec.mac !== undefined;',
+  },
   freeBeforeGone: {
     file: 'controllers/virtualmachine/release.ts',
     find: 'const attempt = vm.status?.attempt;',

@@ -203,7 +203,7 @@ export class Sessions implements Ears {
   #kills(taskId: string): void {
     const vm = this.#machine(parseTaskId(taskId)?.uid ?? '');
     if (this.#world.forgotten.has(taskId)) return;
-    if (!vm || vm.metadata.deletionTimestamp) return;
+    if (!vm || vm.metadata.deletionTimestamp || vm.status?.attempt?.drain) return;
     if (vm.status?.attempt?.taskID === taskId) this.#fail(`Task ${taskId} is killed, and its machine is wanted`);
     const sinceMs = this.#world.clock.monotonic() - (this.#ownedMs.get(taskId) ?? Number.NEGATIVE_INFINITY);
     if (sinceMs < quarantineMs) this.#fail(`Task ${taskId} is killed ${sinceMs} ms after it was a live attempt's`);

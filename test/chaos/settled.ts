@@ -1,7 +1,17 @@
 /** What must be true once faults have stopped and time has passed: everything wanted runs, nothing else is left, and nobody writes. */
 import { Lease } from '#lib/api/core.ts';
-import { factoryKinds, Host, IPLease, type VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
-import { keyOf } from '#lib/api/meta.ts';
+import {
+  ComputeFactory,
+  factoryKinds,
+  Host,
+  Image,
+  IPLease,
+  Subnet,
+  VirtualMachine,
+  VMOperation,
+  VMPool,
+} from '#lib/api/generated/index.ts';
+import { controllerOf, type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import { kindId } from '#lib/client/kind-id.ts';
 import type { Observer } from './observer.ts';
 import type { World } from './world.ts';
@@ -14,6 +24,11 @@ export function unsettled(world: World, observer: Observer): readonly string[] {
     ...leftovers(world, machines),
     ...heldLeases(world, machines),
     ...openOperations(world),
+    ...wrongPools(world, machines),
+    ...wrongFactories(world, machines),
+    ...held(world, Image),
+    ...held(world, Subnet),
+    ...unfinishedImages(world),
     ...observer.sessions.heldOffers().map((id) => `Offer ${id} is held for nobody`),
   ];
 }
@@ -55,6 +70,56 @@ function openOperations(world: World): readonly string[] {
   return operations
     .filter(({ status }) => status?.phase !== 'Completed' && status?.phase !== 'Failed')
     .map((operation) => `Operation ${keyOf(operation)} is ${operation.status?.phase}: ${operation.status?.message}`);
+}
+
+function ownedBy(owner: KubeObject, machines: readonly VirtualMachine[]): readonly VirtualMachine[] {
+  return machines.filter((each) => controllerOf(each)?.uid === owner.metadata.uid);
+}
+
+function wrongPools(world: World, machines: readonly VirtualMachine[]): readonly string[] {
+  const pools = world.api.store.list(kindId(VMPool)) as readonly VMPool[];
+  return pools.flatMap((pool) => {
+    const { length } = ownedBy(pool, machines);
+    const name = `Pool ${keyOf(pool)}`;
+    if (pool.metadata.deletionTimestamp) return [`${name} is still being deleted`];
+    return length === pool.spec.replicas ? [] : [`${name} has ${length} machines, wanted ${pool.spec.replicas}`];
+  });
+}
+
+function wrongFactories(world: World, machines: readonly VirtualMachine[]): readonly string[] {
+  const pools = world.api.store.list(kindId(VMPool));
+  const factories = world.api.store.list(kindId(ComputeFactory)) as readonly ComputeFactory[];
+  return factories.flatMap((factory) => {
+    const own = pools.filter((each) => controllerOf(each)?.uid === factory.metadata.uid);
+    const cores = own
+      .flatMap((pool) => ownedBy(pool, machines))
+      .reduce((sum, { spec }) => sum + (spec.resources?.cores ?? 0), 0);
+    const { target } = factory.spec.capacity;
+    return cores === target ? [] : [`Factory ${keyOf(factory)} has ${cores} cores, wanted ${target}`];
+  });
+}
+
+/** Deleted, and nobody uses it any more. */
+function held(world: World, kind: Kind): readonly string[] {
+  const machines = world.api.store.list(kindId(VirtualMachine)) as readonly VirtualMachine[];
+  const used = new Set(
+    machines.flatMap(({ metadata, spec }) =>
+      [spec.image.name, ...(spec.networks ?? []).map(({ subnet }) => subnet)].map(
+        (name) => `${metadata.namespace}/${name}`,
+      ),
+    ),
+  );
+  return world.api.store
+    .list(kindId(kind))
+    .filter((object) => object.metadata.deletionTimestamp && !used.has(keyOf(object)))
+    .map((object) => `${kind.kind} ${keyOf(object)} is still being deleted, and nobody uses it`);
+}
+
+function unfinishedImages(world: World): readonly string[] {
+  const images = world.api.store.list(kindId(Image)) as readonly Image[];
+  return images
+    .filter(({ metadata, status }) => !metadata.deletionTimestamp && !/^(Ready|Failed)$/.test(status?.phase ?? ''))
+    .map((image) => `Image ${keyOf(image)} is ${image.status?.phase}`);
 }
 
 /** What was written since this revision although all was settled. Heartbeats of hosts and of leaders are no news. */

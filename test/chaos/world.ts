@@ -9,12 +9,8 @@ import { join } from 'node:path';
 import { runControllers } from '#controllers/main.ts';
 import { lead } from '#controllers/runtime/leader.ts';
 import { runClusterServer } from '#controllers/scheduler/server.ts';
-import { subnetController } from '#controllers/subnet/controller.ts';
-import { virtualMachineController } from '#controllers/virtualmachine/controller.ts';
-import { vmOperationController } from '#controllers/vmoperation/controller.ts';
-import { vmPoolController } from '#controllers/vmpool/controller.ts';
 import { Cluster, Image, Subnet } from '#lib/api/generated/index.ts';
-import { clusterServerLease, systemNamespace } from '#lib/api/names.ts';
+import { clusterServerLease, publicNamespace, systemNamespace } from '#lib/api/names.ts';
 import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, seededRandom } from '#lib/std/random.ts';
@@ -31,7 +27,7 @@ import { Life } from './life.ts';
 import { type Ears, Network, type Tampering } from './network.ts';
 
 const apiVersion = 'computefactory.io/v1alpha1';
-export const namespace = 'default';
+export const tenants = ['tenant-a', 'tenant-b'] as const;
 export const clusterName = 'lab';
 
 export interface WorldOptions {
@@ -89,7 +85,10 @@ export class World implements Disposable {
     this.#seeds = seed * 7919;
     this.directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'cf-chaos-'));
     const { clock } = this;
-    this.api = memoryClient({ clock, random: seededRandom(seed + 1), admit: applyDefaults });
+    this.api = memoryClient({
+      ...{ clock, random: seededRandom(seed + 1), admit: applyDefaults },
+      namespaces: [systemNamespace, publicNamespace, ...tenants],
+    });
     this.network = new Network(
       clock,
       seededRandom(seed + 2),
@@ -179,6 +178,11 @@ export class World implements Disposable {
         executor: { command: '/usr/bin/factory-executor', cores: '0.5', memory: '512Mi' },
       },
     });
+    for (const tenant of tenants) await this.#tenant(tenant);
+  }
+
+  async #tenant(namespace: string): Promise<void> {
+    const { api } = this;
     const image = await api.create(Image, {
       ...{ apiVersion, kind: 'Image', metadata: { name: 'debian', namespace } },
       spec: { source: { file: { path: 'debian.qcow2' } }, osType: 'Linux' } as never,
@@ -292,9 +296,8 @@ export class World implements Disposable {
     const life = this.newLife('controllers/1');
     this.controllers = life;
     const client = apiFor(life, this.api, this.weather);
-    const factories = [vmPoolController, virtualMachineController, subnetController, vmOperationController];
     const common = { clock: life.clock, random: life.random, log: this.logOf(life) };
-    const options = { client, ...common, factories, identity: `controllers-${life.random.uuid()}` };
+    const options = { client, ...common, identity: `controllers-${life.random.uuid()}` };
     this.#run(
       life,
       (signal) => runControllers(options, signal),
