@@ -36,7 +36,8 @@ export function intended(vm: VirtualMachine, place: Place, nowMs: number, gang?:
     reason: 'Placed',
     message: `On host ${place.hostname} of cluster ${place.cluster}`,
   };
-  return enter({ ...vm.status, attempt }, vm, 'Launching', nowMs, [scheduled, ...launchConditions('Launching')]);
+  const { nominated: _, ...status } = vm.status ?? {};
+  return enter({ ...status, attempt }, vm, 'Launching', nowMs, [scheduled, ...launchConditions('Launching')]);
 }
 
 /**

@@ -2,6 +2,7 @@
  * Which hosts are to be emptied, and which of their machines go now. Pure. Whoever drains a host by its spec lets budgets and protection
  * hold machines back until the deadline. Who takes the host away in Mesos, by a maintenance window or a drain of the agent, waits for nobody.
  */
+import { type ConditionDraft, conditionOf } from '#lib/api/conditions.ts';
 import { parseDuration } from '#lib/api/duration.ts';
 import type { Host } from '#lib/api/generated/host.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
@@ -10,6 +11,7 @@ import { controllerOf } from '#lib/api/meta.ts';
 import { annotations } from '#lib/api/names.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import type { Agent } from './agents.ts';
+import { enter, type MachineStatus } from './attempt.ts';
 import type { Attempt } from './proof.ts';
 
 /** A stretch of time, in milliseconds since 1970, in which a host is planned to be away. */
@@ -62,9 +64,12 @@ export function hostDrain({ host, agent, window, noticeMs, nowMs }: DrainInput):
   return { cause: 'Spec', reason: 'HostDrain', isForced: false, deadlineMs, why };
 }
 
+/** For the sake of another machine, or of its gang. */
+export type TakenBack = 'Preemption' | 'GangInPart';
+
 /** What a drain means for one machine. */
 export interface Eviction {
-  readonly reason: 'HostDrain' | 'PartnerReclaim' | 'Preemption';
+  readonly reason: 'HostDrain' | 'PartnerReclaim' | TakenBack;
   readonly state: 'Waiting' | 'Evicting';
   readonly deadlineMs: number | undefined;
   /** Why, and what it waits for. */
@@ -101,4 +106,20 @@ function holderOf(vm: VirtualMachine, attempt: Attempt): string | undefined {
   const owner = controllerOf(vm);
   if (owner?.kind !== VMPool.kind || notes[annotations.drainGranted] === String(attempt.number)) return undefined;
   return `pool ${owner.name} to let it go (spec.minAvailable)`;
+}
+
+/** It leaves its host for another reason than the host's: stored, so that it goes on after a restart. */
+export function evicting(vm: VirtualMachine, reason: TakenBack, message: string, nowMs: number): MachineStatus {
+  const attempt = { ...vm.status!.attempt!, drain: { reason, state: 'Evicting' as const } };
+  const draining: ConditionDraft = { type: 'Draining', status: 'True', reason, message };
+  const entered = enter({ ...vm.status, attempt }, vm, vm.status?.phase ?? 'Launching', nowMs, [draining]);
+  return { ...entered, displayStatus: 'Draining' };
+}
+
+/** What was so begun; undefined: nothing. */
+export function begunEviction(vm: VirtualMachine, { drain }: Attempt): Eviction | undefined {
+  if (drain?.reason !== 'Preemption' && drain?.reason !== 'GangInPart') return undefined;
+  const message = conditionOf(vm, 'Draining')?.message ?? '';
+  const own = { deadlineMs: undefined, graceMs: undefined, againMs: undefined };
+  return { reason: drain.reason, state: 'Evicting', message, ...own };
 }

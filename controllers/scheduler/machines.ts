@@ -11,7 +11,7 @@ import { annotations, hostObjectName } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { MachineStatus } from './attempt.ts';
-import { evictionOf } from './drain.ts';
+import { begunEviction, evictionOf } from './drain.ts';
 import { drainOf } from './drains.ts';
 import { cameToNothing, cameUp, isStarting } from './launch-outcome.ts';
 import { type Decision, decide, type Moment, type Repair } from './machine.ts';
@@ -109,7 +109,7 @@ export class Machines {
     const acks = tasks.pendingAcks(taskId);
     const moment = this.#moment();
     const drain = drainOf(this.#world, attempt.host ?? '');
-    const eviction = drain && evictionOf(vm, attempt, drain, moment.nowMs);
+    const eviction = drain ? evictionOf(vm, attempt, drain, moment.nowMs) : begunEviction(vm, attempt);
     const decision = decide(vm, attempt, this.#evidence(vm, attempt), moment, eviction);
     const standing = isStarting(decision.status.phase) ? 'Starting' : 'Started';
     ledger.occupy(vm.metadata.uid, attempt.host ?? '', askOf(vm), memberOf(vm), standing);

@@ -79,6 +79,13 @@ export class Placement {
     return found?.host.hostname;
   }
 
+  /** True if it could go there, were all that is free by the books on offer now. */
+  fitsByTheBooks(ask: PlacementAsk, hostname: string): boolean {
+    const view = this.#ledger.view(hostname);
+    const cause = view && causeAgainst(view, this.#question(ask));
+    return view !== undefined && (cause === undefined || cause === 'Offer' || cause === 'Busy');
+  }
+
   /** Why there is no host, counted over all of them. */
   explain(ask: PlacementAsk): Refusal {
     if (this.#refusalsVersion !== this.#ledger.version) {

@@ -12,9 +12,11 @@ import { isCode, messageOf } from '#lib/std/errors.ts';
 import { adopting, enter, intended, type MachineStatus, type Place } from './attempt.ts';
 import { GangRoom } from './gang-room.ts';
 import { gangsOf } from './gangs.ts';
+import { Holes, nominatedHost } from './holes.ts';
 import { type JointLaunch, jointLaunches } from './joint-launch.ts';
 import { limitOn } from './launch-limits.ts';
 import { launchOn } from './launcher.ts';
+import { MakingRoom } from './making-room.ts';
 import type { Refusal } from './placement.ts';
 import { planRound } from './round.ts';
 import { askOf, machineLaunch } from './tasks.ts';
@@ -58,12 +60,16 @@ export class Placing {
   /** Keys whose intent is being stored. */
   readonly #busy = new Set<string>();
   readonly #gangRoom: GangRoom;
+  readonly #holes: Holes;
+  readonly #makingRoom: MakingRoom;
   #wake = Promise.withResolvers<void>();
 
   constructor(options: PlacingOptions) {
     this.#options = options;
     this.#world = options.world;
     this.#gangRoom = new GangRoom(options.world.ledger, options.world.clock);
+    this.#holes = new Holes(options.world.ledger, options.world.clock);
+    this.#makingRoom = new MakingRoom(options.world, options.due);
   }
 
   get hasWork(): boolean {
@@ -123,11 +129,13 @@ export class Placing {
     const pending = this.#pending();
     const gangs = gangsOf(pending, () => this.#live());
     this.#gangRoom.look(gangs);
+    this.#holes.look(pending);
     const { planned, together, refused, more } = planRound({
       waiting: inFairOrder(pending, (tenant) => dominantShare(ledger.usageOf(tenant), total)),
       ...{ ledger, placement, isHeld, atOnce },
       limitOn: (member) => limitOn(member, this.#world),
       gangs: { waiting: gangs, room: this.#gangRoom },
+      holes: this.#holes,
     });
     const joint = jointLaunches(together, planned, this.#world);
     await Promise.all([
@@ -135,6 +143,8 @@ export class Placing {
       ...[...planned].map(([host, keys]) => this.#launchHost(host, keys, joint)),
     ]);
     for (const [key, refusal] of refused) await this.#tellRefusal(key, refusal);
+    await this.#makingRoom.takeBack(gangs.values());
+    await this.#makingRoom.preempt(refused, () => this.#live(), this.#holes);
     if (more) this.wake();
   }
 
@@ -294,7 +304,9 @@ export class Placing {
   async #tellRefusal(key: string, { reason, message }: Refusal): Promise<void> {
     const vm = this.#world.machines.get(key);
     if (!vm || !waitsFor(vm, this.#world.cluster)) return;
-    const text = `${this.#world.cluster}: ${message}`;
+    const hole = nominatedHost(vm, this.#world.clock.now());
+    const made = hole === undefined ? '' : `. Room is made for it on host ${hole} until ${vm.status?.nominated?.until}`;
+    const text = `${this.#world.cluster}: ${message}${made}`;
     const known = conditionOf(vm, 'Scheduled');
     if (known?.reason === reason && known.message === text) return;
     const nowMs = this.#world.clock.monotonic();

@@ -3,6 +3,7 @@ import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import type { GangRoom, Seat } from './gang-room.ts';
 import { type Gang, gangKeyOf, missingFrom } from './gangs.ts';
+import type { Holes } from './holes.ts';
 import type { Ledger } from './ledger.ts';
 import { memberOf } from './member.ts';
 import type { Placement, PlacementAsk, Refusal } from './placement.ts';
@@ -20,6 +21,8 @@ export interface RoundInput {
   readonly limitOn?: (member: Member) => Refusal | undefined;
   /** Those of which machines wait. */
   readonly gangs?: { readonly waiting: ReadonlyMap<string, Gang>; readonly room: GangRoom };
+  /** Room that is made for some of them. */
+  readonly holes?: Holes;
   /** Machines placed in one go; a gang that is begun is not cut. */
   readonly atOnce: number;
 }
@@ -74,9 +77,18 @@ class Planning {
     const ask = askFor(vm);
     const limit = this.#input.limitOn?.(ask.member);
     if (limit) return void this.#refused.set(keyOf(vm), limit);
-    const hostname = this.#input.isHeld(vm) ? undefined : this.#choose(ask, vm.spec.priority);
+    const hostname = this.#input.isHeld(vm) ? undefined : this.#chooseFor(vm, ask);
     if (hostname === undefined) this.#unplaced.set(keyOf(vm), ask);
     else this.#seat(keyOf(vm), { uid: vm.metadata.uid, hostname, ask });
+  }
+
+  /** With the room that is made for it, if there is any: then it is no matter what those of its kind have found. */
+  #chooseFor(vm: VirtualMachine, ask: PlacementAsk): string | undefined {
+    if (!vm.status?.nominated) return this.#choose(ask, vm.spec.priority);
+    this.#input.holes?.open(vm);
+    const hostname = this.#input.placement.choose(ask);
+    if (hostname === undefined) this.#input.holes?.close(vm);
+    return hostname;
   }
 
   #choose(ask: PlacementAsk, priority: number): string | undefined {

@@ -96,6 +96,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
     load: (vm, run) => load(vm, run.nowMs),
     phases: [
       leaveAttemptAlone,
+      tellPreemption(deps),
       holdFinalizer(deps),
       obeyPolicy,
       resolveConfig,
@@ -133,6 +134,16 @@ function waking(
 
 const leaveAttemptAlone: Phase<Scope> = ({ vm }) =>
   vm.status?.attempt ? wait('Running', 'The cluster server has it') : done;
+
+/** Once for each end: what is judged now was not judged before. */
+const tellPreemption =
+  ({ events }: Deps): Phase<Scope> =>
+  ({ vm: { status }, vm, judgement }) => {
+    const isNews = judgement.restarts?.relaunch !== status?.restarts?.relaunch;
+    const { class: by, reason = '', message = '' } = status?.lastTermination ?? {};
+    if (isNews && by === 'Preempted') events.warning(vm, 'Preempted', `${reason}: ${message}`);
+    return done;
+  };
 
 /** A machine that is to be off, or is over, needs nothing. */
 const obeyPolicy: Phase<Scope> = ({ judgement: { decision } }) =>

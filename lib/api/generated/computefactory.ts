@@ -157,6 +157,8 @@ export interface ComputeFactorySpec {
       };
       /** Higher is placed first. Default: 0. */
       readonly priority: number;
+      /** LowerPriority: where no host has room, machines of its namespace with a lower priority are stopped for it. Never if left out. */
+      readonly preemption?: 'Never' | 'LowerPriority';
       /** Refuse deletion of this machine by name. Default: false. */
       readonly deleteProtection: boolean;
     };

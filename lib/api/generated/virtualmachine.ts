@@ -106,6 +106,8 @@ export interface VirtualMachineSpec {
   };
   /** Higher is placed first. Default: 0. */
   readonly priority: number;
+  /** LowerPriority: where no host has room, machines of its namespace with a lower priority are stopped for it. Never if left out. */
+  readonly preemption?: 'Never' | 'LowerPriority';
   /** Machines that start together or not at all, those of the same namespace that name it. */
   readonly gang?: {
     /** What all of them have in common. */
@@ -158,12 +160,19 @@ export interface VirtualMachineStatus {
     /** It is to leave its host. */
     readonly drain?: {
       /** Why. */
-      readonly reason: 'HostDrain' | 'PartnerReclaim' | 'Preemption';
+      readonly reason: 'HostDrain' | 'PartnerReclaim' | 'Preemption' | 'GangInPart';
       /** Whether it is held back still, or being stopped. */
       readonly state: 'Waiting' | 'Evicting';
       /** When it has to be gone. */
       readonly deadline?: string;
     };
+  };
+  /** Room is being made for it by machines of lower priority. */
+  readonly nominated?: {
+    /** Where. */
+    readonly host: string;
+    /** How long it is kept. */
+    readonly until: string;
   };
   /** The last 5 closed attempts. */
   readonly attempts?: readonly {
