@@ -1,4 +1,5 @@
 /** The index of the system: every controller and loop of factory-controllers. The cluster server, one per Cluster, is in scheduler/. */
+import { clusterController } from './cluster/controller.ts';
 import { computeFactoryController } from './computefactory/controller.ts';
 import { garbageCollector } from './gc/collector.ts';
 import { namespaceController } from './gc/namespace.ts';
@@ -19,6 +20,8 @@ export const controllers: readonly ControllerFactory[] = [
   subnetController,
   // One order to one machine, carried out by the cluster server.
   vmOperationController,
+  // Clusters that nobody speaks for any more.
+  clusterController,
   // The contents of deleted namespaces.
   namespaceController,
 ];

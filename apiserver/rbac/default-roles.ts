@@ -88,7 +88,7 @@ const controllers: readonly PolicyRule[] = [
   on('', ['namespaces/finalize', 'namespaces/status'], ['update', 'patch']),
   on('', ['configmaps'], ['create']),
   inGroup(['vmpools', 'virtualmachines', 'ipleases'], ['create', 'update']),
-  inGroup(statuses, ['update', 'patch']),
+  inGroup([...statuses, 'clusters/status'], ['update', 'patch']),
   { apiGroups: ['*'], resources: ['*'], verbs: [...read, 'patch', 'delete', 'deletecollection'] },
 ];
 

@@ -8,9 +8,10 @@ import { statusPace } from '#controllers/runtime/status-pace.ts';
 import { Cluster, ComputeFactory, InstanceType, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import { controllerOf, keyOf } from '#lib/api/meta.ts';
 import type { Cache } from '#lib/client/cache.ts';
+import { shiftTimes } from './away.ts';
 import { refusedAt, refusedForMs } from './plan-input.ts';
 import { planned, type Surroundings } from './read.ts';
-import type { PoolView, Scope } from './scope.ts';
+import type { Scope } from './scope.ts';
 import { summarize } from './status.ts';
 import { writePools } from './write-pools.ts';
 
@@ -64,7 +65,7 @@ function load(world: World, factory: ComputeFactory, nowMs: number): Scope {
     typeOf: (name) => world.instanceTypes.get(name),
   };
   const read = planned(factory, surroundings, effectiveTarget, nowMs);
-  return { factory, ...read, effectiveTarget, lookAgainMs: nextRefusal(read.pools, nowMs), holdStatus: false };
+  return { factory, ...read, effectiveTarget, lookAgainMs: nextChange(factory, read, nowMs), holdStatus: false };
 }
 
 /** A machine belongs to a pool, and the pool to a factory. */
@@ -84,14 +85,19 @@ const obeyPause: Phase<Scope> = ({ factory }) =>
 
 const refuseInvalid: Phase<Scope> = ({ invalid }) => (invalid ? wait(invalid.reason, invalid.message) : done);
 
-/** A refusal that is old enough to plan anew makes no event. */
+/** A refusal that is old enough to plan anew makes no event, nor does a Cluster that has been away for long enough. */
 const lookAgain: Phase<Scope> = ({ lookAgainMs }, { nowMs }) =>
   lookAgainMs === undefined ? done : wait('Unfulfilled', 'Plans anew what no host has room for', lookAgainMs - nowMs);
 
-function nextRefusal(pools: readonly PoolView[], nowMs: number): number | undefined {
-  const due = pools
+function nextChange(
+  factory: ComputeFactory,
+  { clusters, pools }: Pick<Scope, 'clusters' | 'pools'>,
+  nowMs: number,
+): number | undefined {
+  const { flexible, fixed } = refusedForMs(factory);
+  const refusals = pools
     .flatMap(({ machines }) => machines)
-    .flatMap((vm) => [refusedAt(vm) + refusedForMs.flexible, refusedAt(vm) + refusedForMs.fixed])
-    .filter((ms) => Number.isFinite(ms) && ms > nowMs);
+    .flatMap((vm) => [refusedAt(vm) + flexible, refusedAt(vm) + fixed]);
+  const due = [...refusals, ...shiftTimes(factory, clusters)].filter((ms) => Number.isFinite(ms) && ms > nowMs);
   return due.length > 0 ? due.reduce((a, b) => Math.min(a, b)) : undefined;
 }

@@ -15,12 +15,14 @@ export interface Figures {
   readonly committed: number;
 }
 
-export function figuresOf({ factory, pools, plan }: Scope): Figures {
+export function figuresOf({ factory, pools, away, plan }: Scope): Figures {
   const { unit } = factory.spec.capacity;
   const sum = (machines: (view: PoolView) => readonly VirtualMachine[]) =>
     pools.reduce((total, view) => total + machines(view).length * weightOf(unit, view.size), 0);
   const wanted = (holds: (vm: VirtualMachine) => boolean) =>
-    sum(({ machines }) => machines.filter((vm) => isWanted(vm) && holds(vm)));
+    sum(({ cluster, machines }) => (away.has(cluster) ? [] : machines.filter((vm) => isWanted(vm) && holds(vm))));
+  const isOut = (cluster: string, vm: VirtualMachine) =>
+    isUnreachable(vm) || (away.has(cluster) && vm.status?.attempt !== undefined);
   const planned = plan?.units ?? sum(({ machines }) => machines.filter(isWanted));
   return {
     planned,
@@ -28,7 +30,7 @@ export function figuresOf({ factory, pools, plan }: Scope): Figures {
     running: wanted((vm) => vm.status?.phase === 'Running'),
     ready: wanted((vm) => isTrue(vm, 'Ready')),
     draining: sum(leavingOf),
-    unreachable: sum(({ machines }) => machines.filter(isUnreachable)),
+    unreachable: sum(({ cluster, machines }) => machines.filter((vm) => isOut(cluster, vm))),
     committed: sum(({ machines }) => machines.filter((vm) => !isEnded(vm))),
   };
 }

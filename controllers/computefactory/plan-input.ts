@@ -2,6 +2,7 @@
 import { conditionOf, isTrue } from '#lib/api/conditions.ts';
 import type { Cluster, ComputeFactory, VirtualMachine } from '#lib/api/generated/index.ts';
 import { matchesSelector } from '#lib/api/selectors.ts';
+import { awayClusters, closedClusters, shiftAfterMs } from './away.ts';
 import type { ClusterState, PlanInput, PoolState } from './plan-state.ts';
 import { roomOf } from './room.ts';
 import type { PoolView } from './scope.ts';
@@ -9,9 +10,11 @@ import { isFlexible, type Shape, weightOf } from './sizes.ts';
 
 /**
  * How long the scheduler must have refused a machine before it may be planned anew: longer than a cluster's report of its room lags
- * behind a placement; and for a shape of fixed size, longer than it takes until its preferred place may become free.
+ * behind a placement; and for a shape of fixed size, longer than it takes until its preferred place may become free (spec.shiftAfter).
  */
-export const refusedForMs = { flexible: 5_000, fixed: 120_000 } as const;
+export function refusedForMs(factory: ComputeFactory): { readonly flexible: number; readonly fixed: number } {
+  return { flexible: 5_000, fixed: shiftAfterMs(factory) };
+}
 
 /** Clusters that the placement allows, by name. */
 export function allowedClusters({ spec }: ComputeFactory, clusters: readonly Cluster[]): readonly Cluster[] {
@@ -36,6 +39,15 @@ export function planInput(
   const { capacity, overshoot, template } = factory.spec;
   const weight = (view: PoolView) => weightOf(capacity.unit, view.size);
   const hasFlexible = shapes.some(isFlexible);
+  const away = awayClusters(factory, clusters, nowMs);
+  const closed = closedClusters(factory, clusters, nowMs);
+  const { flexible, fixed } = refusedForMs(factory);
+  const surroundings: Surroundings = {
+    isAway: (cluster) => away.has(cluster),
+    isClosed: (cluster) => closed.has(cluster),
+    refusedForMs: ({ size }) => (hasFlexible && size.instanceType === undefined ? flexible : fixed),
+    nowMs,
+  };
   return {
     unit: capacity.unit,
     target,
@@ -50,35 +62,39 @@ export function planInput(
         room: roomOf(cluster, template.spec.placement),
       }),
     ),
-    pools: pools.map((view) => poolState(view, clusters, hasFlexible, nowMs)),
+    pools: pools.map((view) => poolState(view, surroundings)),
     leaving: pools.reduce((sum, view) => sum + leavingOf(view).length * weight(view), 0),
-    leavingUnreachable: pools.reduce(
-      (sum, view) => sum + leavingOf(view).filter(isUnreachable).length * weight(view),
-      0,
-    ),
+    leavingUnreachable: pools.reduce((sum, view) => {
+      const isOut = (vm: VirtualMachine) => away.has(view.cluster) || isUnreachable(vm);
+      return sum + leavingOf(view).filter(isOut).length * weight(view);
+    }, 0),
   };
 }
 
-function poolState(
-  { pool, cluster, size, machines }: PoolView,
-  clusters: readonly Cluster[],
-  hasFlexible: boolean,
-  nowMs: number,
-): PoolState {
+interface Surroundings {
+  readonly isAway: (cluster: string) => boolean;
+  readonly isClosed: (cluster: string) => boolean;
+  /** How long machines of a pool must have been refused. */
+  readonly refusedForMs: (view: PoolView) => number;
+  readonly nowMs: number;
+}
+
+function poolState(view: PoolView, { isAway, isClosed, refusedForMs, nowMs }: Surroundings): PoolState {
+  const { pool, cluster, size, machines } = view;
   const wanted = machines.filter(isWanted);
   const waiting = wanted.filter((vm) => !vm.status?.attempt);
-  const isFlexibleSize = hasFlexible && size.instanceType === undefined;
-  const forMs = isFlexibleSize ? refusedForMs.flexible : refusedForMs.fixed;
-  const isLost =
-    clusterLostAt(clusters.find(({ metadata }) => metadata.name === cluster)) + refusedForMs.fixed <= nowMs;
+  const placed = wanted.length - waiting.length;
+  const before = nowMs - refusedForMs(view);
   return {
     cluster,
     size,
     // A pool that is being deleted makes no machines; what is left of it is leaving.
     replicas: pool.metadata.deletionTimestamp ? 0 : pool.spec.replicas,
-    placed: wanted.length - waiting.length,
+    placed,
+    away: isAway(cluster) ? placed : 0,
     ready: wanted.filter((vm) => isTrue(vm, 'Ready')).length,
-    refused: waiting.filter((vm) => isLost || refusedAt(vm) + forMs <= nowMs).length,
+    // A cluster server that is away cannot refuse any.
+    refused: waiting.filter((vm) => isClosed(cluster) || refusedAt(vm) <= before).length,
   };
 }
 
@@ -91,12 +107,6 @@ export function refusedAt(vm: VirtualMachine): number {
   const isRefusal =
     vm.status?.phase === 'Scheduling' && scheduled?.status === 'False' && !notForWantOfRoom.has(scheduled.reason);
   return isRefusal && !vm.status.attempt ? Date.parse(scheduled.lastTransitionTime) : Number.POSITIVE_INFINITY;
-}
-
-/** Since when a cluster takes no machines: its own cluster server, if it is away, cannot refuse any. */
-function clusterLostAt(cluster: Cluster | undefined): number {
-  const ready = cluster && conditionOf(cluster, 'Ready');
-  return ready && ready.status !== 'True' ? Date.parse(ready.lastTransitionTime) : Number.POSITIVE_INFINITY;
 }
 
 export const isEnded = (vm: VirtualMachine) => vm.status?.phase === 'Succeeded' || vm.status?.phase === 'Failed';

@@ -65,14 +65,18 @@ describe('plan() follows the published rounding rule', () => {
 test('plan() never makes anything that would bring what is committed above max, whatever there is already', () => {
   const size = fc.integer({ min: 1, max: 48 });
   const pools = fc
-    .uniqueArray(fc.record({ cores: size, replicas: fc.nat(9), placed: fc.nat(9), refused: fc.nat(9) }), {
-      ...{ maxLength: 4, selector: ({ cores }) => cores },
-    })
+    .uniqueArray(
+      fc.record({ cores: size, replicas: fc.nat(9), placed: fc.nat(9), refused: fc.nat(9), away: fc.nat(9) }),
+      {
+        ...{ maxLength: 4, selector: ({ cores }) => cores },
+      },
+    )
     .map((list) =>
-      list.map(({ cores, replicas, placed, refused }): PoolState => {
+      list.map(({ cores, replicas, placed, refused, away }): PoolState => {
         const live = Math.min(placed, replicas);
         const own = { placed: live, ready: live, refused: Math.min(refused, replicas - live) };
-        return { cluster: 'a', size: { cores, memoryMiB: cores * 2048 }, replicas, ...own };
+        const lost = Math.min(away, live);
+        return { cluster: 'a', size: { cores, memoryMiB: cores * 2048 }, replicas, ...own, away: lost };
       }),
     );
   fc.assert(

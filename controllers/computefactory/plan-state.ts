@@ -11,6 +11,8 @@ export interface PoolState {
   /** Of these, with a live attempt on a host: kept where they are. */
   readonly placed: number;
   readonly ready: number;
+  /** Of these, on a Cluster that is away, and has been for long: they are left alone and count no more. */
+  readonly away: number;
   /** Of the others, those that no host had room for, for so long that it is no accident of two reports crossing. */
   readonly refused: number;
 }
@@ -53,10 +55,12 @@ export interface Draft {
   readonly weight: number;
   /** undefined: no shape of the spec, or no cluster that may be used, has it any more. */
   readonly shape: Shape | undefined;
+  /** Without those that are away. */
   replicas: number;
   placed: number;
   ready: number;
   refused: number;
+  away: number;
 }
 
 export interface State {
@@ -69,12 +73,16 @@ export const draftKey = (cluster: string, { cores, memoryMiB, instanceType = '' 
 
 export function stateOf(input: PlanInput): State {
   const state: State = { input, drafts: new Map() };
-  for (const { cluster, size, replicas, placed, ready, refused } of input.pools) {
-    const draft = draftFor(state, cluster, size);
+  for (const pool of input.pools) {
+    const draft = draftFor(state, pool.cluster, pool.size);
+    const away = Math.min(pool.away, pool.replicas);
+    const replicas = pool.replicas - away;
+    const placed = Math.min(pool.placed - away, replicas);
     draft.replicas += replicas;
-    draft.placed += Math.min(placed, replicas);
-    draft.ready += Math.min(ready, replicas);
-    draft.refused += Math.min(refused, replicas - Math.min(placed, replicas));
+    draft.placed += placed;
+    draft.ready += Math.min(pool.ready, placed);
+    draft.refused += Math.min(pool.refused, replicas - placed);
+    draft.away += away;
   }
   return state;
 }
@@ -99,6 +107,7 @@ export function draftFor({ input, drafts }: State, cluster: string, size: Size):
     placed: 0,
     ready: 0,
     refused: 0,
+    away: 0,
   };
   drafts.set(key, draft);
   return draft;

@@ -154,7 +154,7 @@ const world = fc.record({
 function written(given: PlanInput, share: number): PoolState[] {
   return plan(given).pools.map(({ cluster, size, replicas }) => {
     const placed = Math.floor(replicas * share);
-    return { cluster, size, replicas, placed, ready: placed, refused: replicas - placed };
+    return { cluster, size, replicas, placed, ready: placed, refused: replicas - placed, away: 0 };
   });
 }
 const share = fc.constantFrom(0, 0.5, 1);
@@ -165,7 +165,7 @@ function next(given: PlanInput): PlanInput {
     given.pools.find((one) => one.cluster === cluster && sameSize(one.size, size))?.placed ?? 0;
   const pools = plan(given).pools.map(({ cluster, size, replicas }) => {
     const placed = Math.min(placedOf(cluster, size), replicas);
-    return { cluster, size, replicas, placed, ready: placed, refused: replicas - placed };
+    return { cluster, size, replicas, placed, ready: placed, refused: replicas - placed, away: 0 };
   });
   return { ...given, pools };
 }
@@ -240,5 +240,52 @@ describe('plan() keeps its promises', () => {
   test('a million cores are planned in no time', () => {
     const given = input({ target: 1_000_000, clusters: [cluster('a', [20_000, 48])] });
     expect(plan(given).units).toBe(1_000_000);
+  });
+});
+
+describe('plan() when a cluster is away', () => {
+  const lost = { ...cluster('a', [9, 48]), usable: false };
+  const pools = [pool(48, 2, { away: 2 }), { ...pool(48, 2), cluster: 'b' }];
+
+  test('counts what is there no more, leaves it alone, and makes it elsewhere', () => {
+    const given = input({ pools, clusters: [lost, cluster('b', [9, 48])] });
+    expect(text(given)).toBe('a:2x48 b:4x48 b:1x8');
+    expect(plan(given).units).toBe(200);
+  });
+
+  test('stays within max, since it may run on', () => {
+    const given = input({ pools, max: 250, clusters: [lost, cluster('b', [9, 48])] });
+    expect(plan(given)).toMatchObject({ units: 96 + 48 + 8, shortOf: 'MaxReached' });
+    expect(text({ ...given, max: 200 })).toBe('a:2x48 b:2x48 b:1x8');
+  });
+
+  test('lowering the target leaves it alone, too', () => {
+    expect(text(input({ target: 48, pools, clusters: [lost, cluster('b')] }))).toBe('a:2x48 b:1x48');
+    expect(text(input({ target: 0, pools, clusters: [lost, cluster('b')] }))).toBe('a:2x48');
+  });
+
+  test('is back: what is too many goes, those first that are not ready', () => {
+    const both = [cluster('a', [9, 48]), cluster('b', [9, 48])];
+    const back = [pool(48, 2, { ready: 0 }), { ...pool(48, 4), cluster: 'b' }, { ...pool(8, 1), cluster: 'b' }];
+    expect(text(input({ pools: back, clusters: both }))).toBe('b:4x48 b:1x8');
+    const ready = text(input({ pools: [pool(48, 2), ...back.slice(1)], clusters: both }));
+    expect(ready.split(' ').reduce((sum, part) => sum + Number(part.split(':')[1]!.split('x')[0]), 0)).toBe(5);
+  });
+
+  test('goes and comes without end: the plan settles each time', () => {
+    const up = [cluster('a', [4, 48]), cluster('b', [9, 48])];
+    let now: readonly PoolState[] = [];
+    for (const isAway of [false, true, false, true, false]) {
+      for (let round = 0; round < 3; round++) {
+        const given = input({ pools: now, clusters: isAway ? [{ ...up[0]!, usable: false }, up[1]!] : up });
+        now = plan(given).pools.map(({ cluster: name, size, replicas }) => ({
+          ...pool(size.cores, replicas),
+          cluster: name,
+          away: isAway && name === 'a' ? replicas : 0,
+        }));
+      }
+      const counted = now.reduce((sum, one) => sum + (one.replicas - one.away) * one.size.cores, 0);
+      expect(counted).toBe(200);
+    }
   });
 });

@@ -9,6 +9,9 @@
  *   always      what is not proven gone yet counts as committed: it never exceeds max, and while machines are leaving it stays
  *               within D and a quarter. What may not be made now is made when they are gone
  *
+ * What a Cluster that is away has counts no more once it has been away for shiftAfter, and is left as it is. When the Cluster is back it
+ * counts again, and what is too many by then goes in the order of shrink.ts.
+ *
  * Why it does not oscillate. A plan is made of three reports that lag behind each other: our own pools, the machines, and what each
  * cluster says is free. Only the last two are others'. Machines in pools stay where and as they are, whatever the report of room says,
  * with one exception: those that the scheduler itself refused, for a while now, and that the room as reported would not hold, may be
@@ -35,7 +38,7 @@ import { smallestOf, weightOf } from './sizes.ts';
 export interface Plan {
   /** Also those with no replicas left, for as long as they were in the input. */
   readonly pools: readonly PlannedPool[];
-  /** P. */
+  /** P: what counts towards the target; machines that are away do not. */
   readonly units: number;
   /** The part of what is added now that no host has room for, as far as is reported. */
   readonly withoutRoom: number;
@@ -50,7 +53,11 @@ export function plan(input: PlanInput): Plan {
   const additions = fill(kept, rooms);
   for (const addition of additions) apply(kept, addition);
   const cut = keepWithinLimits(kept, additions);
-  const pools = [...kept.drafts.values()].map(({ cluster, size, replicas }) => ({ cluster, size, replicas }));
+  const pools = [...kept.drafts.values()].map(({ cluster, size, replicas, away }) => ({
+    cluster,
+    size,
+    replicas: replicas + away,
+  }));
   const units = unitsOf(kept);
   const waiting = unitsWhere(kept, additions, ({ fits }) => !fits);
   const withoutRoom = Math.max(0, Math.min(waiting, units - unitsOf(stateOf(input))));
@@ -83,7 +90,9 @@ function budgetOf(then: State, now: State, additions: readonly Addition[]): { bu
   const { target, max, leaving, leavingUnreachable } = then.input;
   let removed = 0;
   let removedPlaced = 0;
-  for (const [key, { replicas, placed, weight }] of then.drafts) {
+  let away = 0;
+  for (const [key, { replicas, placed, weight, ...draft }] of then.drafts) {
+    away += draft.away * weight;
     const left = now.drafts.get(key)?.replicas ?? 0;
     removed += Math.max(0, replicas - left) * weight;
     removedPlaced += Math.max(0, placed - left) * weight;
@@ -92,7 +101,8 @@ function budgetOf(then: State, now: State, additions: readonly Addition[]): { bu
   const isHolding = leaving + removedPlaced > 0 && additions.length > 0;
   const soft = isHolding ? target + Math.floor(target / 4) + leavingUnreachable : Number.POSITIVE_INFINITY;
   return {
-    budget: Math.min(max - before, soft - (before - removed + removedPlaced)),
+    // What is away may run on: the hard limit holds for it, too.
+    budget: Math.min(max - before - away, soft - (before - removed + removedPlaced)),
     isLeaving: leaving + removed > 0,
   };
 }

@@ -1,5 +1,6 @@
 /** From the objects around a factory to its plan: for the controller, and for whoever asks what a plan would be. Pure. */
 import type { Cluster, ComputeFactory, InstanceType, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { awayClusters } from './away.ts';
 import { plan } from './plan.ts';
 import { allowedClusters, planInput } from './plan-input.ts';
 import { sizeOfPool } from './pool-draft.ts';
@@ -20,14 +21,15 @@ export function planned(
   { clusters: all, poolsOf, machinesOf, typeOf }: Surroundings,
   target: number,
   nowMs: number,
-): Pick<Scope, 'clusters' | 'pools' | 'plan' | 'invalid'> {
+): Pick<Scope, 'clusters' | 'pools' | 'away' | 'plan' | 'invalid'> {
   const pools = poolsOf(factory).flatMap((pool): PoolView[] => {
     const size = sizeOfPool(pool, typeOf);
     return size ? [{ pool, cluster: poolCluster(pool), size, machines: machinesOf(pool) }] : [];
   });
   const clusters = allowedClusters(factory, all);
+  const away = awayClusters(factory, clusters, nowMs);
   const shapes = shapesOf(factory, typeOf);
-  if ('reason' in shapes) return { clusters, pools, plan: undefined, invalid: shapes };
+  if ('reason' in shapes) return { clusters, pools, away, plan: undefined, invalid: shapes };
   const input = planInput(factory, shapes, clusters, pools, target, nowMs);
-  return { clusters, pools, plan: plan(input), invalid: undefined };
+  return { clusters, pools, away, plan: plan(input), invalid: undefined };
 }

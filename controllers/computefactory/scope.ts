@@ -15,6 +15,8 @@ export interface Scope {
   readonly factory: ComputeFactory;
   readonly clusters: readonly Cluster[];
   readonly pools: readonly PoolView[];
+  /** Names of Clusters whose machines count no more. */
+  readonly away: ReadonlySet<string>;
   /** Target after suspend. */
   readonly effectiveTarget: number;
   /** undefined with `invalid` saying why there is none. */

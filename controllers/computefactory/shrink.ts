@@ -3,7 +3,7 @@
  *
  * AllowLast removes a machine only if the target is still met without it; so lowering the target never adds one. Never removes until
  * the target is not exceeded. Which goes first: sizes that the spec no longer has, machines without a place, the lowest
- * priority, shapes above their minimum, and of these the largest that may go.
+ * priority, machines that are not ready, shapes above their minimum, and of these the largest that may go.
  */
 import { type Draft, type State, unitsOf, unitsOfShape, withdraw } from './plan-state.ts';
 
@@ -27,12 +27,15 @@ function mayGo({ input }: State, { replicas, weight }: Draft, planned: number): 
 /** As many of one pool at once as the rule lets go before another could come first. */
 function howMany({ input }: State, draft: Draft, planned: number): number {
   const surplus = planned - input.target;
-  const alike = hasUnplaced(draft) ? draft.replicas - draft.placed : draft.replicas;
+  const alike = hasUnplaced(draft)
+    ? draft.replicas - draft.placed
+    : draft.replicas - (hasUnready(draft) ? draft.ready : 0);
   const min = draft.shape?.min ?? 0;
   // One by one near a shape's minimum: there the order may change with each.
   return min > 0 ? 1 : Math.max(1, Math.min(alike, Math.floor(surplus / draft.weight)));
 }
 
+const hasUnready = ({ placed, ready }: Draft) => placed > ready;
 const hasUnplaced = ({ replicas, placed }: Draft) => replicas > placed;
 
 function order(state: State): (a: Draft, b: Draft) => number {
@@ -45,6 +48,7 @@ function order(state: State): (a: Draft, b: Draft) => number {
     first(({ replicas, placed, refused }) => replicas > placed && refused > 0),
     first(hasUnplaced),
     (a: Draft, b: Draft) => (a.shape?.priority ?? 0) - (b.shape?.priority ?? 0),
+    first(hasUnready),
     (a: Draft, b: Draft) => b.weight - a.weight,
     (a: Draft, b: Draft) => (`${b.cluster}/${b.size.memoryMiB}` < `${a.cluster}/${a.size.memoryMiB}` ? -1 : 1),
   ];

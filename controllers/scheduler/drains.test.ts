@@ -1,4 +1,4 @@
-/** Hosts are emptied, whoever asks for it, and no machine ever has two lives. */
+/** Hosts are emptied, whoever asks for it, go and come back, and no machine ever has two lives. */
 import { describe, expect, test } from 'vitest';
 import { Host } from '#lib/api/generated/host.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
@@ -198,6 +198,17 @@ describe('what Mesos’ operators do to agents', () => {
     expect(lab.mesos.calls('REACTIVATE_AGENT')).toEqual([]);
   }, 20_000);
 
+  test('an agent that they deactivate: what runs there goes on, and nothing new starts', async () => {
+    const lab = await twoHosts(['a']);
+    const [h1] = lab.mesos.hosts;
+    h1!.deactivated = 'Deactivated';
+    lab.mesos.dropSession();
+    await until(async () => expect(await hostStatus(lab, 'h1')).toMatchObject({ displayStatus: 'Cordoned' }));
+    await lab.want('b', 12);
+    expect((await running(lab, 'b')).status?.attempt?.host).toBe('h2');
+    expect((await lab.machine('a')).status?.attempt).toMatchObject({ number: 1, host: 'h1' });
+  }, 20_000);
+
   test('an agent that they declare gone: nothing is launched in its machines’ place before somebody vouches for the host', async () => {
     const lab = await twoHosts(['a']);
     const [h1] = lab.mesos.hosts;
@@ -220,4 +231,26 @@ describe('what Mesos’ operators do to agents', () => {
     const vm = await running(lab, 'a');
     expect(vm.status?.attempts).toMatchObject([{ proof: 'ConfirmedDead', host: 'h1' }]);
   }, 20_000);
+});
+
+describe('an agent that was not reached', () => {
+  test.each([
+    ['under its old id: the machine was running all the time', false, { number: 1, adopted: false }],
+    ['under another id: the machine is taken over as it is', true, { number: 2, adopted: true }],
+  ])(
+    'comes back %s',
+    async (_name, isAnother, attempt) => {
+      const lab = await twoHosts(['a']);
+      const [h1] = lab.mesos.hosts;
+      lab.mesos.partition(h1!);
+      await until(async () => expect((await lab.machine('a')).status?.phase).toBe('Unreachable'));
+      await until(async () => expect(await hostStatus(lab, 'h1')).toMatchObject({ displayStatus: 'Unreachable' }));
+      lab.mesos.heal(h1!, isAnother);
+      lab.mesos.dropSession();
+      const vm = await running(lab, 'a');
+      expect(vm.status?.attempt).toMatchObject({ ...attempt, host: 'h1', agentID: h1!.agentId });
+      expect(lab.mesos.starts.get(vm.metadata.uid)).toEqual(['h1']);
+    },
+    30_000,
+  );
 });

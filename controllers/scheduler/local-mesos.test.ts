@@ -1,112 +1,19 @@
 /** The cluster server with the local Mesos and real executor processes (imitation hypervisor): what fake-mesos.ts pretends, for real. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
-import { Cluster } from '#lib/api/generated/cluster.ts';
+import { expect, test } from 'vitest';
 import { Host } from '#lib/api/generated/host.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { finalizers } from '#lib/api/names.ts';
-import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
+import type { MemoryApi } from '#lib/client/memory-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
-import { jsonLog, silentLog } from '#lib/std/log.ts';
 import { signalProcess } from '#lib/std/process-identity.ts';
-import { systemRandom } from '#lib/std/random.ts';
 import { stringifyLossless } from '#mesos/json.ts';
-import { startAgent } from '#mesos/local/agent/agent.ts';
-import { startMaster } from '#mesos/local/master/master.ts';
-import { parseAttributes, parseResources } from '#mesos/local/resources.ts';
 import { operatorClient } from '#mesos/operator.ts';
-import { runClusterServer } from './server.ts';
+import { type Lab, lab } from './testing/local-lab.ts';
 
 const api = 'computefactory.io/v1alpha1';
-const executor = join(import.meta.dirname, '../../bin/factory-executor');
-const log = process.env.CF_TEST_LOG ? jsonLog('test') : silentLog;
-const stacks: AsyncDisposableStack[] = [];
-afterEach(async () => {
-  for (const stack of stacks.splice(0)) await stack.disposeAsync();
-});
-
-interface Lab {
-  readonly master: string;
-  readonly client: MemoryApi;
-  readonly imports: string;
-  /** Pids of the supervisors and workers of one host. */
-  executorsOf(hostname: string): number[];
-}
-
-async function lab(hostnames: readonly string[]): Promise<Lab> {
-  const stack = new AsyncDisposableStack();
-  stacks.push(stack);
-  const directory = mkdtempSync(join(tmpdir(), 'cf-scheduler-'));
-  const executorsOf = (hostname: string) => processesIn(join(directory, hostname));
-  stack.defer(() => {
-    for (const hostname of hostnames) for (const pid of executorsOf(hostname)) signalProcess(pid, 'SIGKILL');
-    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
-  });
-  const imports = join(directory, 'imports');
-  const store = join(directory, 'images');
-  for (const path of [imports, store]) mkdirSync(path);
-  const master = stack.use(await startMaster({ port: 0, workDir: join(directory, 'master') }));
-  for (const hostname of hostnames) {
-    const root = join(directory, hostname);
-    mkdirSync(join(root, 'root'), { recursive: true });
-    const config = {
-      hypervisor: 'sim',
-      root: join(root, 'root'),
-      imageStore: store,
-      importDir: imports,
-      sim: { bootMs: 50 },
-    };
-    writeFileSync(join(root, 'executor.json'), JSON.stringify(config));
-    const agent = await startAgent({
-      ...{ port: 0, master: master.url, workDir: join(root, 'agent'), hostname },
-      resources: parseResources('cpus:8.5;mem:16384;disk:100000'),
-      attributes: parseAttributes(`hypervisor:sim;name:${hostname}`),
-      executorEnvironment: { CF_EXECUTOR_CONFIG: join(root, 'executor.json') },
-    });
-    stack.use(agent);
-  }
-  const client = memoryClient();
-  await client.create(Cluster, {
-    ...{ apiVersion: api, kind: 'Cluster', metadata: { name: 'lab' } },
-    spec: {
-      ...{ masters: [master.url], role: 'computefactory', failoverTimeout: '168h', unschedulable: false },
-      executor: { command: executor, cores: '0.5', memory: '512Mi' },
-    },
-  });
-  stack.use(serve(client));
-  return { client, imports, executorsOf, master: master.url };
-}
-
-function processesIn(directory: string): number[] {
-  return readdirSync('/proc')
-    .map(Number)
-    .filter((pid) => Number.isInteger(pid) && environmentOf(pid).includes(`MESOS_SANDBOX=${directory}/`));
-}
-
-/** Empty for a process that ended meanwhile or is not ours to look at. */
-function environmentOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-function serve(client: MemoryApi): AsyncDisposable {
-  const abort = new AbortController();
-  const options = { client, clock: systemClock, random: systemRandom, log };
-  const running = runClusterServer({ ...options, cluster: 'lab', installation: 'installation-1' }, abort.signal);
-  running.catch((error: unknown) => expect.fail(`The cluster server ended: ${String(error)}`));
-  return {
-    async [Symbol.asyncDispose]() {
-      abort.abort();
-      await running;
-    },
-  };
-}
 
 /** As the Image controller would: a row to be imported. Resolves with the digest. */
 async function importImage({ client, imports }: Lab): Promise<string> {

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { factoryKinds } from '#lib/api/generated/index.ts';
+import { factoryKinds, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { annotations } from '#lib/api/names.ts';
 import { type Answer, type LocalCluster, must, placeTinyImage, startLocalCluster } from './local-cluster.ts';
 
 const namespace = 'verbs';
@@ -239,6 +240,37 @@ describe('factoryctl', { timeout: 60_000 }, () => {
       stderr: expect.stringContaining('Only machines'),
     });
   }, 180_000);
+
+  test('cordon, drain, uncordon: a host is emptied, as its machines and their pool allow', async () => {
+    const at = { namespace, name: 'fine-local-1c-0' };
+    const host = async () => `local-${(await cluster.client.get(VirtualMachine, at)).status?.attempt?.host}`;
+    await cluster.client.patch(VMPool, { namespace, name: 'fine-local-1c' }, { spec: { minAvailable: 2 } });
+    const protect = (value: string | null) =>
+      cluster.client.patch(VirtualMachine, at, {
+        metadata: { annotations: { [annotations.scaleInProtection]: value } },
+      });
+    const first = await host();
+    await protect('true');
+    expect(await cluster.factoryctl('drain', first, '--reason=new disks', '--wait=3s')).toMatchObject({
+      code: 3,
+      stdout: `host.computefactory.io/${first} draining\n`,
+      stderr: expect.stringMatching(
+        /The host is drained: new disks. .*fine-local-1c-0: .*scale-in-protection to be removed/,
+      ),
+    });
+    await protect(null);
+    expect(await must(cluster.factoryctl('drain', 'host', first, '--wait=50s'))).toMatch(/ drained\n$/);
+    await done('wait', 'cf/fine', '--for=condition=Ready', '--timeout=30s');
+    expect(await host()).not.toBe(first);
+    expect(await must(cluster.factoryctl('uncordon', `host/${first}`))).toBe(
+      `host.computefactory.io/${first} uncordoned\n`,
+    );
+    await must(cluster.factoryctl('wait', `host/${first}`, '--for=condition=Ready', '--timeout=30s'));
+    await must(cluster.factoryctl('cordon', first));
+    await must(cluster.factoryctl('wait', `host/${first}`, '--for=condition=Ready=False', '--timeout=30s'));
+    await must(cluster.factoryctl('uncordon', first));
+    expect(await cluster.factoryctl('drain', 'vm/fine')).toMatchObject({ code: 2 });
+  });
 
   test('the table of every kind lines up and leaves no cell unreadable', async () => {
     for (const { shortNames, singular, kind } of factoryKinds) {

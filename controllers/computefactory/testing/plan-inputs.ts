@@ -33,6 +33,7 @@ export const pool = (cores: number, replicas: number, more: Partial<PoolState> =
   placed: replicas,
   ready: replicas,
   refused: 0,
+  away: 0,
   ...more,
 });
 export const input = (more: Partial<PlanInput>): PlanInput => ({

@@ -145,15 +145,38 @@ export class FakeMesos implements AsyncDisposable {
 
   /** An operator says that the agent never comes back. */
   markGone(host: FakeHost): void {
+    this.#remove(host, 'TASK_GONE_BY_OPERATOR', 'REASON_SLAVE_REMOVED_BY_OPERATOR');
+  }
+
+  /** The master does not reach the agent any more. All goes on there. */
+  partition(host: FakeHost): void {
+    this.#remove(host, 'TASK_UNREACHABLE', 'REASON_SLAVE_REMOVED');
+  }
+
+  /** The agent is back with all that it had. Under another id it has no tasks and no executors any more: only libvirt goes on. */
+  heal(host: FakeHost, isAnother = false): void {
+    host.registered = true;
+    if (isAnother) {
+      host.agentId = `S${this.#agents++}`;
+      host.executor = undefined;
+      host.tasks.clear();
+    }
+    for (const task of host.tasks.values()) this.#tell(host, task, task.state, 'REASON_SLAVE_REREGISTERED');
+    this.heartbeat(host);
+    this.#makeOffers();
+  }
+
+  #remove(host: FakeHost, state: TaskState, reason: string): void {
     host.registered = false;
     this.#rescind(host);
-    for (const { launch } of host.tasks.values()) {
-      const ids = { task_id: { value: launch.taskId }, agent_id: { value: host.agentId } };
-      const reason = 'REASON_SLAVE_REMOVED_BY_OPERATOR';
-      const status = { ...ids, state: 'TASK_GONE_BY_OPERATOR', source: 'SOURCE_MASTER', reason };
-      this.#send({ type: 'UPDATE', update: { status } });
-    }
+    for (const task of host.tasks.values()) this.#tell(host, task, state, reason);
     this.#send({ type: 'FAILURE', failure: { agent_id: { value: host.agentId } } });
+  }
+
+  /** The master's own word, which is not to be acknowledged. */
+  #tell(host: FakeHost, { launch }: FakeTask, state: TaskState, reason: string): void {
+    const ids = { task_id: { value: launch.taskId }, agent_id: { value: host.agentId } };
+    this.#send({ type: 'UPDATE', update: { status: { ...ids, state, source: 'SOURCE_MASTER', reason } } });
   }
 
   #rescind(host: FakeHost): void {

@@ -25,6 +25,8 @@ export interface ComputeFactorySpec {
   readonly fulfilment: 'BestEffort' | 'AllOrNothing';
   /** With AllOrNothing, how long room is kept for a part of it, and how long it may run in part. Default: "10m". */
   readonly fulfilmentTimeout: string;
+  /** How long a shape of fixed size may find no room, or a Cluster be away, before capacity moves; 120s if it is not said, 30s at least. */
+  readonly shiftAfter?: string;
   /** Sizes of machines to make capacity from; each names exactly one of instanceType, cores with memory, flexible. */
   readonly shapes: readonly {
     /** Name of an InstanceType. */
