@@ -81,6 +81,14 @@ describe('machines', () => {
       { resources: size, placement: { constraints: [{ key: 'rack', operator: 'LIKE', value: '(' }] } },
       /spec.placement.constraints\[0\].value: .*regular expression/,
     ],
+    [
+      'a number that is none',
+      {
+        resources: size,
+        placement: { hostSelector: { matchExpressions: [{ key: 'ram', operator: 'Gt', values: ['x'] }] } },
+      },
+      /spec.placement.hostSelector.matchExpressions\[0\].values: .*Gt takes one number/,
+    ],
     ['no address', { resources: size, networks: [{ subnet: 's', ip: '10.0.0.300' }] }, /networks\[0\].ip/],
   ])('a VirtualMachine with %s is refused', (_, spec, message) => {
     expect(causes('VirtualMachine', { image, ...spec }).join('; ')).toMatch(message);

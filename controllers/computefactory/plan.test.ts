@@ -67,6 +67,13 @@ describe('plan() chooses flexible sizes from what hosts have free', () => {
   });
 });
 
+test('plan() keeps to the machines that one host may take', () => {
+  const room = [{ hosts: 10, cores: 20, memoryMiB: 200_000, takes: 1 }];
+  const given = input({ target: 60, shapes: [fixed(8)], clusters: [{ name: 'a', usable: true, room }] });
+  expect(plan(given).withoutRoom).toBe(0);
+  expect(plan({ ...given, target: 120 }).withoutRoom).toBe(40);
+});
+
 describe('plan() does not split what is to start together', () => {
   const given = (more: Partial<PlanInput> = {}) =>
     input({ isAtomic: true, target: 96, clusters: [cluster('a', [1, 48]), cluster('b', [1, 48])], ...more });

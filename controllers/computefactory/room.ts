@@ -7,17 +7,31 @@ interface Row {
   cores: number;
   memoryMiB: number;
   hosts: number;
+  /** Machines that rules let each of them take; any number if left out. */
+  takes?: number;
 }
 
 export type Room = Row[];
 
-/** Rows of hosts that the placement allows. Which hosts they are is not told, so what asks for hosts by name is left to the scheduler. */
+/**
+ * Rows of hosts that the placement allows. Which hosts they are is not told, so what asks for hosts by name is left to the scheduler; but so many
+ * machines on one host at most is something that a plan can keep to.
+ */
 export function roomOf(cluster: Cluster, placement: PlacementSpec | undefined): Room {
   const constraints = (placement?.constraints ?? []).filter(({ key }) => !isHostKey(key));
   const { allows } = readRules({ ...placement, constraints });
+  const takes = mostPerHost(placement);
   return (cluster.status?.free ?? [])
-    .filter(({ labels = {} }) => allows({ hostname: '', labels }))
-    .map(({ cores = 0, memoryMiB = 0, hosts = 0 }) => ({ cores, memoryMiB, hosts }));
+    .filter(({ labels = {}, taints = [] }) => allows({ hostname: '', labels, taints }))
+    .map(({ cores = 0, memoryMiB = 0, hosts = 0 }) => ({ cores, memoryMiB, hosts, ...takes }));
+}
+
+/** By UNIQUE, MAX_PER and antiAffinity among its own kind. */
+function mostPerHost(placement: PlacementSpec | undefined): Pick<Row, 'takes'> {
+  const limits = readRules(placement).counted.flatMap((rule) =>
+    rule.type === 'Limit' && rule.whom.type === 'Group' && isHostKey(rule.key) ? [rule.below] : [],
+  );
+  return limits.length === 0 ? {} : { takes: Math.min(...limits) };
 }
 
 export const copyRoom = (room: Room): Room => room.map((row) => ({ ...row }));
@@ -42,9 +56,12 @@ export function take(room: Room, size: Size): boolean {
   row.hosts -= 1;
   const cores = row.cores - size.cores;
   const memoryMiB = row.memoryMiB - size.memoryMiB;
-  const same = room.find((other) => other.cores === cores && other.memoryMiB === memoryMiB);
+  const takes = row.takes === undefined ? {} : { takes: row.takes - 1 };
+  if (takes.takes === 0) return true;
+  const isSame = (other: Row) => other.cores === cores && other.memoryMiB === memoryMiB && other.takes === takes.takes;
+  const same = room.find(isSame);
   if (same) same.hosts += 1;
-  else room.push({ cores, memoryMiB, hosts: 1 });
+  else room.push({ cores, memoryMiB, hosts: 1, ...takes });
   return true;
 }
 

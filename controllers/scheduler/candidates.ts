@@ -9,33 +9,38 @@ import type { HostView } from './ledger.ts';
 export interface Part {
   /** Key -> value, for every key that is not the host itself. */
   readonly values: ReadonlyMap<string, string | undefined>;
+  /** How much its hosts are wished for. */
+  readonly score: number;
   readonly index: HostIndex;
   hosts: number;
 }
 
 export class Candidates {
-  readonly #allows: Rules['allows'];
+  readonly #rules: Rules;
   readonly #keys: readonly string[];
   readonly #parts = new Map<string, Part>();
+  /** Forgotten when a part comes or goes. */
+  #sorted: readonly Part[] | undefined;
   readonly #partOf = new Map<string, { readonly id: string; readonly part: Part }>();
   /** Key -> its values, forgotten when a part comes or goes. */
   readonly #values = new Map<string, ReadonlySet<string>>();
   /** Place in the changes up to which this is up to date. */
   upTo = 0;
 
-  constructor({ allows }: Rules, keys: readonly string[]) {
-    this.#allows = allows;
+  constructor(rules: Rules, keys: readonly string[]) {
+    this.#rules = rules;
     this.#keys = keys.filter((key) => !isHostKey(key));
   }
 
   set(hostname: string, view: HostView | undefined): void {
-    const isIn = view?.host.readiness === 'Ready' && !view.isBusy && this.#allows(view.host);
+    const isIn = view?.host.readiness === 'Ready' && !view.isBusy && this.#rules.allows(view.host);
     const values = isIn ? this.#keys.map((key) => hostValue(view.host, key)) : [];
-    const id = isIn ? JSON.stringify(values) : undefined;
+    const score = isIn ? this.#rules.score(view.host) : 0;
+    const id = isIn ? JSON.stringify([score, ...values]) : undefined;
     const old = this.#partOf.get(hostname);
     if (old && old.id !== id) this.#remove(hostname, old);
     if (id === undefined) return;
-    const part = this.#parts.get(id) ?? this.#addPart(id, values);
+    const part = this.#parts.get(id) ?? this.#addPart(id, score, values);
     if (old?.id !== id) {
       this.#partOf.set(hostname, { id, part });
       part.hosts++;
@@ -43,8 +48,10 @@ export class Candidates {
     part.index.set(hostname, view);
   }
 
-  parts(): Iterable<Part> {
-    return this.#parts.values();
+  /** Those that are wished for most come first. */
+  parts(): readonly Part[] {
+    this.#sorted ??= [...this.#parts.values()].sort((a, b) => b.score - a.score);
+    return this.#sorted;
   }
 
   /** Values that a machine could be given for this key, were there room everywhere. */
@@ -56,14 +63,15 @@ export class Candidates {
     return known;
   }
 
-  #addPart(id: string, values: readonly (string | undefined)[]): Part {
+  #addPart(id: string, score: number, values: readonly (string | undefined)[]): Part {
     const part: Part = {
       values: new Map(this.#keys.map((key, index) => [key, values[index]])),
+      score,
       index: new HostIndex(),
       hosts: 0,
     };
     this.#parts.set(id, part);
-    this.#values.clear();
+    this.#forget();
     return part;
   }
 
@@ -73,6 +81,11 @@ export class Candidates {
     part.hosts--;
     if (part.hosts > 0) return;
     this.#parts.delete(id);
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#sorted = undefined;
     this.#values.clear();
   }
 }

@@ -75,13 +75,18 @@ function totals(hosts: readonly HostView[], share: Room): Pick<ClusterStatus, 'c
 
 /** Hosts alike in one row, largest first: what a planner needs to know, whatever the number of hosts. */
 export function freeBuckets(ready: readonly HostView[]): readonly Bucket[] {
-  const rows = new Map<string, Required<Bucket>>();
+  const rows = new Map<
+    string,
+    Omit<Bucket, 'hosts'> & { readonly cores: number; readonly memoryMiB: number; hosts: number }
+  >();
   for (const { host, free } of ready) {
     const { cores, memoryMiB } = guestSizeOf(free);
     if (cores < 1 || memoryMiB < 64) continue;
-    const key = `${cores}/${memoryMiB}/${JSON.stringify(Object.entries(host.labels).sort())}`;
-    const row = rows.get(key);
-    rows.set(key, { cores, memoryMiB, hosts: (row?.hosts ?? 0) + 1, labels: host.labels });
+    const key = `${cores}/${memoryMiB}/${JSON.stringify([Object.entries(host.labels).sort(), host.taints])}`;
+    const { labels, taints } = host;
+    const row = rows.get(key) ?? { cores, memoryMiB, hosts: 0, labels, ...(taints && { taints }) };
+    row.hosts++;
+    rows.set(key, row);
   }
   const largestFirst = [...rows.values()].sort((a, b) => b.cores - a.cores || b.memoryMiB - a.memoryMiB);
   return largestFirst.slice(0, maxBuckets);

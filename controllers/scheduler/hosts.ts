@@ -138,10 +138,12 @@ export class Hosts {
   #ledgerHost(agent: Agent): LedgerHost {
     const { hosts, executors, cluster } = this.#world;
     const foreign = executors.get(agent.hostname)?.inventory?.content.foreign;
+    const host = hosts.get(hostObjectName(cluster, agent.hostname));
     return {
       hostname: agent.hostname,
       agentId: agent.agentId,
-      labels: { ...agent.attributes, ...hosts.get(hostObjectName(cluster, agent.hostname))?.spec.labels },
+      labels: { ...agent.attributes, ...host?.spec.labels },
+      ...(host?.spec.taints && { taints: host.spec.taints }),
       total: agent.total,
       readiness: this.#readiness(agent),
       foreign: foreign ? { cpu: foreign.cores * 1000, mem: foreign.memoryMiB * 1000 } : noRoom,

@@ -5,6 +5,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import type { Taint } from '#lib/api/taints.ts';
 import type { Offer } from '#mesos/types.ts';
 import { HeldOffers } from './held-offers.ts';
 import { type GroupCounts, type Place, Places, type Standing, samePlace } from './places.ts';
@@ -25,6 +26,7 @@ export interface LedgerHost {
   readonly hostname: string;
   readonly agentId: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly taints?: readonly Taint[];
   readonly total: Room;
   /**
    * Unproven: its executor was lost, so that nobody knows what runs there. With machines of ours that is NotInventoried; without, one

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import { timestamp } from '#lib/std/clock.ts';
+import { systemClock, timestamp } from '#lib/std/clock.ts';
 import { open, running, type Story, story, until } from './testing/story.ts';
 
 const at = (name: string) => ({ name, namespace: 'default' });
@@ -9,10 +9,9 @@ const at = (name: string) => ({ name, namespace: 'default' });
 async function urgent(lab: Story, cores: number): Promise<void> {
   await lab.want('urgent', cores);
   await lab.api.patch(VirtualMachine, at('urgent'), { spec: { priority: 10, preemption: 'LowerPriority' } });
-  const vm = await lab.machine('urgent');
   const refused = { type: 'Scheduled', status: 'False', reason: 'InsufficientCores', message: '' } as const;
-  const conditions = [{ ...refused, lastTransitionTime: timestamp(Date.now() - 10_000) }];
-  await lab.api.updateStatus(VirtualMachine, { ...vm, status: { ...vm.status, conditions } });
+  const conditions = [{ ...refused, lastTransitionTime: timestamp(systemClock.now() - 10_000) }];
+  await lab.api.patchStatus(VirtualMachine, at('urgent'), { status: { conditions } });
 }
 
 describe('preemption', () => {
@@ -59,7 +58,7 @@ describe('preemption', () => {
     await first[Symbol.asyncDispose]();
     await urgent(lab, 4);
     const vm = await lab.machine('urgent');
-    const nominated = { host: 'h1', until: timestamp(Date.now() + 60_000) };
+    const nominated = { host: 'h1', until: timestamp(systemClock.now() + 60_000) };
     await lab.api.updateStatus(VirtualMachine, { ...vm, status: { ...vm.status, nominated } });
     lab.serve();
     await running(lab, 'urgent');

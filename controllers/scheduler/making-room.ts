@@ -26,6 +26,8 @@ const proofMs = 2 * 60_000;
 const pauseMs = 5 * 60_000;
 /** Machines that room is made for at once. */
 const atOnce = 10;
+/** Between two looks for one machine: each tries hosts, and rounds follow each other fast. */
+const lookMs = 2_000;
 
 /** Refusals that more room would do something about. */
 const forWantOfRoom = new Set<Refusal['reason']>(['InsufficientCores', 'InsufficientMemory', 'NoMatchingHost']);
@@ -33,6 +35,8 @@ const forWantOfRoom = new Set<Refusal['reason']>(['InsufficientCores', 'Insuffic
 export class MakingRoom {
   readonly #world: World;
   readonly #due: (key: string) => void;
+  /** Monotonic: when it was last looked for room for a machine that may preempt. */
+  readonly #lookedMs = new Map<string, number>();
 
   constructor(world: World, due: (key: string) => void) {
     this.#world = world;
@@ -59,11 +63,21 @@ export class MakingRoom {
       const vm = this.#world.machines.get(key);
       return vm && forWantOfRoom.has(reason) && mayPreempt(vm, nowMs) ? [vm] : [];
     });
-    if (asking.length === 0) return;
+    const keys = new Set(asking.map(keyOf));
+    for (const key of this.#lookedMs.keys()) if (!keys.has(key)) this.#lookedMs.delete(key);
+    const due = asking.filter((vm) => this.#isDue(keyOf(vm)));
+    if (due.length === 0) return;
     const liveOn = Map.groupBy(live(), ({ status }) => status?.attempt?.host ?? '');
     const isBegun = (vm: VirtualMachine) => nominatedHost(vm, nowMs) !== undefined;
-    const next = [...asking.filter(isBegun), ...asking.filter((vm) => !isBegun(vm))].slice(0, atOnce);
-    for (const vm of next) await this.#preemptFor(vm, liveOn, holes);
+    const next = [...due.filter(isBegun), ...due.filter((vm) => !isBegun(vm))].slice(0, atOnce);
+    for (const vm of next) {
+      this.#lookedMs.set(keyOf(vm), this.#world.clock.monotonic());
+      await this.#preemptFor(vm, liveOn, holes);
+    }
+  }
+
+  #isDue(key: string): boolean {
+    return this.#world.clock.monotonic() - (this.#lookedMs.get(key) ?? Number.NEGATIVE_INFINITY) >= lookMs;
   }
 
   async #preemptFor(vm: VirtualMachine, liveOn: PreemptionInput['liveOn'], holes: Holes): Promise<void> {

@@ -106,6 +106,34 @@ describe('explain', () => {
   });
 });
 
+describe('taints', () => {
+  const taint = (effect: 'NoSchedule' | 'PreferNoSchedule', value?: string) => ({
+    taints: [{ key: 'gpu', effect, ...(value === undefined ? {} : { value }) }],
+  });
+
+  test('NoSchedule keeps away who does not tolerate it, and is told', () => {
+    const { placement, add } = cluster();
+    add('h', 8.5, 65_536, taint('NoSchedule', 'a100'));
+    expect(placement.choose(one({}))).toBeUndefined();
+    expect(placement.explain(one({})).message).toBe('1 host: 1 with a taint that it does not tolerate');
+    const tolerating = (toleration: object) => placement.choose(one({ tolerations: [toleration] }));
+    expect(tolerating({ key: 'gpu', value: 'a100' })).toBe('h');
+    expect(tolerating({ operator: 'Exists' })).toBe('h');
+    expect(tolerating({ key: 'gpu', value: 'h100' })).toBeUndefined();
+    expect(tolerating({ key: 'gpu', operator: 'Exists', effect: 'PreferNoSchedule' })).toBeUndefined();
+  });
+
+  test('PreferNoSchedule comes last', () => {
+    const { ledger, placement, add } = cluster();
+    add('small', 1.5, 65_536, taint('PreferNoSchedule'));
+    add('large', 1.5, 65_536);
+    const first = placement.choose(one({}))!;
+    expect(first).toBe('large');
+    ledger.occupy('vm-1', first, one({}).room);
+    expect(placement.choose(one({}))).toBe('small');
+  });
+});
+
 describe('a host where many machines start', () => {
   test('takes one more when one of them is up', () => {
     const { ledger, placement, add } = cluster({ startingMax: 2 });
@@ -167,6 +195,26 @@ describe('rules', () => {
     ['UNLIKE takes hosts without the label', constraint('rack', 'UNLIKE', '[ab]'), 'x1 x1 x1 x1'],
     ['LIKE that cannot be read', constraint('rack', 'LIKE', '('), ''],
     ['MAX_PER that cannot be read', constraint('rack', 'MAX_PER', 'many'), ''],
+    [
+      'Gt compares numbers',
+      one({ hostSelector: { matchExpressions: [{ key: 'slot', operator: 'Gt', values: ['1.4'] }] } }),
+      'a1 a1 a1 a1 a2 a2 a2 a2 b1 b1',
+    ],
+    [
+      'Lt compares numbers',
+      one({ hostSelector: { matchExpressions: [{ key: 'slot', operator: 'Lt', values: ['1.5'] }] } }),
+      '',
+    ],
+    [
+      'preferred hosts first, those that fulfil more before others',
+      one({
+        preferredHosts: [
+          { weight: 1, matchLabels: { rack: 'b' } },
+          { weight: 5, matchExpressions: [{ key: 'rack', operator: 'DoesNotExist' }] },
+        ],
+      }),
+      'x1 x1 x1 x1 b1 b1 b1 b1 a1 a1',
+    ],
     ['antiAffinity among its own', one({ antiAffinity: [{ key: 'rack' }] }), 'a1 b1 x1 x1 x1 x1'],
     [
       'spread that must hold',
@@ -233,7 +281,7 @@ describe('rules', () => {
     add('h', 8.5, 65_536);
     expect(placement.explain(constraint('rack', 'GROUP_BY', 'x'))).toEqual({
       reason: 'NoMatchingHost',
-      message: 'spec.placement.constraints: GROUP_BY takes a whole number, not "x"',
+      message: 'spec.placement: GROUP_BY takes a whole number, not "x"',
     });
   });
 });

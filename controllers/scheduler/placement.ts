@@ -124,7 +124,7 @@ export class Placement {
 
 const without = (judged: readonly Judged[], some: readonly Judged[]) => judged.filter((one) => !some.includes(one));
 
-/** Parts with fewer machines of the same kind first, where a spread is asked for; in each the best fit. */
+/** Parts with fewer machines of the same kind first, where a spread is asked for; then those that are wished for; in each the best fit. */
 function bestIn({ room, candidates }: Question, judged: readonly Judged[]): HostView | undefined {
   const ofHosts = judged.filter(({ isHost }) => isHost);
   const accept =
@@ -150,11 +150,19 @@ function* openParts(candidates: Candidates, judged: readonly Judged[]): Iterable
   }
 }
 
-type Cause = Exclude<Readiness, 'Ready'> | CountedRule['type'] | 'Selector' | 'Cores' | 'Memory' | 'Busy' | 'Offer';
+type Cause =
+  | Exclude<Readiness, 'Ready'>
+  | CountedRule['type']
+  | 'Selector'
+  | 'Taint'
+  | 'Cores'
+  | 'Memory'
+  | 'Busy'
+  | 'Offer';
 
 /** The first thing that stands against a host, in this order, or undefined. */
 function causeAgainst({ host, free, offered, isBusy }: HostView, { room, rules, judged }: Question): Cause | undefined {
-  if (!rules.allows(host)) return 'Selector';
+  if (!rules.allows(host)) return rules.tolerates(host) ? 'Selector' : 'Taint';
   if (host.readiness !== 'Ready') return host.readiness;
   const broken = judged.find(({ key, isSoft, allows }) => !isSoft && !allows(hostValue(host, key)));
   if (broken) return broken.rule.type;
@@ -167,8 +175,7 @@ function causeAgainst({ host, free, offered, isBusy }: HostView, { room, rules, 
 /** "5 hosts: 3 short of cores (largest free 8), 2 cordoned". */
 function countRefusals(views: readonly HostView[], question: Question): Refusal {
   const { problems } = question.rules;
-  if (problems.length > 0)
-    return { reason: 'NoMatchingHost', message: `spec.placement.constraints: ${problems.join('; ')}` };
+  if (problems.length > 0) return { reason: 'NoMatchingHost', message: `spec.placement: ${problems.join('; ')}` };
   const counts = new Map<Cause, number>();
   let largestCores = 0;
   let largestMiB = 0;
@@ -194,6 +201,7 @@ function countRefusals(views: readonly HostView[], question: Question): Refusal 
     Maintenance: 'soon to be in maintenance',
     Draining: 'draining',
     Cordoned: 'cordoned',
+    Taint: 'with a taint that it does not tolerate',
     Selector: 'without the labels asked for',
   };
   const order = Object.keys(texts) as Cause[];

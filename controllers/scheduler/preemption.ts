@@ -8,8 +8,9 @@ import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { annotations } from '#lib/api/names.ts';
 import type { Ledger } from './ledger.ts';
 import type { Placement, PlacementAsk } from './placement.ts';
+import { fits, plus } from './room.ts';
 
-/** Hosts looked at for one machine. */
+/** Hosts of which it is tried for one machine, of those that could have the room. */
 const hostsMax = 100;
 
 export interface Preemption {
@@ -33,16 +34,27 @@ export const isLeaving = ({ metadata, status }: VirtualMachine) =>
 /** The host where the least is lost: the lowest priorities, then the fewest machines, then the fewest cores. */
 export function preemption(input: PreemptionInput): Preemption | undefined {
   let best: Preemption | undefined;
-  let looked = 0;
-  for (const host of input.liveOn.keys()) {
-    if (looked === hostsMax) break;
+  for (const host of hopeful(input)) {
     const found = preemptionOn(input, host);
     if (!found) continue;
-    looked++;
     if (found.victims.length === 0) return found;
     if (!best || comparePreemptions(found, best) < 0) best = found;
   }
   return best;
+}
+
+/** Hosts that would have the room if all went that may, without trying it: what they take is added up. */
+function hopeful({ vm, ask, liveOn, ledger }: PreemptionInput): readonly string[] {
+  const hosts: string[] = [];
+  for (const [host, live] of liveOn) {
+    const going = live.filter((one) => isLeaving(one) || mayBePreempted(one, vm));
+    const view = going.length > 0 ? ledger.view(host) : undefined;
+    if (view?.host.readiness !== 'Ready') continue;
+    const freed = going.flatMap(({ metadata }) => ledger.placeOf(metadata.uid)?.ask ?? []).reduce(plus, view.free);
+    if (fits(ask.room, freed)) hosts.push(host);
+    if (hosts.length === hostsMax) break;
+  }
+  return hosts;
 }
 
 function comparePreemptions(a: Preemption, b: Preemption): number {

@@ -1,6 +1,7 @@
 /**
  * Where a machine may run, read from its spec: hostSelector, constraints (Marathon's seven operators), antiAffinity and spread, made into
- * two things: what a host alone decides, and rules that count the machines that are placed already. Pure.
+ * two things: what a host alone decides (also its taints, and how much it is wished for), and rules that count the machines that are placed
+ * already. Pure.
  *
  * A key names a host label; `host` and `hostname` name the host itself, and Marathon's `@zone` is the label zone. A host without the label
  * is out, save for UNLIKE and antiAffinity, and for a spread that is only wished for. Changed rules move no machine that has a place.
@@ -9,7 +10,9 @@
 import { messageOf } from '#lib/std/errors.ts';
 import { compilePattern } from '#lib/std/pattern.ts';
 import type { VirtualMachine } from './generated/virtualmachine.ts';
-import { type LabelSelector, matchesSelector } from './selectors.ts';
+import { isNumber, matchesHost, selectorProblems } from './host-selectors.ts';
+import type { LabelSelector } from './selectors.ts';
+import { type Taint, untolerated } from './taints.ts';
 
 export type PlacementSpec = NonNullable<VirtualMachine['spec']['placement']>;
 type Constraint = NonNullable<PlacementSpec['constraints']>[number];
@@ -17,6 +20,7 @@ type Constraint = NonNullable<PlacementSpec['constraints']>[number];
 export interface HostFacts {
   readonly hostname: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly taints?: readonly Taint[];
 }
 
 /** Whose machines a rule counts, of those in the same namespace. */
@@ -54,6 +58,10 @@ export interface Rules {
   readonly text: string;
   /** What the host alone decides. */
   readonly allows: (host: HostFacts) => boolean;
+  /** A part of that: no taint of the host keeps it away. */
+  readonly tolerates: (host: HostFacts) => boolean;
+  /** How much the host is wished for: hosts with more come first. */
+  readonly score: (host: HostFacts) => number;
   readonly counted: readonly CountedRule[];
   /** Of its antiAffinity what names other machines: they are kept away from it, too. */
   readonly averse: readonly Aversion[];
@@ -113,7 +121,6 @@ function is(key: string, wanted: string): Test {
   };
 }
 
-const isNumber = (text: string) => /^-?\d+(\.\d+)?$/.test(text);
 const sameScalar = (a: string, b: string) => Math.round(Number(a) * 1000) === Math.round(Number(b) * 1000);
 
 /** The whole value has to match; undefined: there is none. */
@@ -126,20 +133,41 @@ function like(source: string, test: (matches: (value: string | undefined) => boo
   }
 }
 
+/** Of a taint that says PreferNoSchedule: as much as the largest wish. */
+const taintWeight = 100;
+
 export function readRules(placement: PlacementSpec | undefined): Rules {
-  const { hostSelector, constraints = [], antiAffinity = [], spread = [] } = placement ?? {};
+  const {
+    hostSelector,
+    preferredHosts = [],
+    tolerations = [],
+    constraints = [],
+    antiAffinity = [],
+    spread = [],
+  } = placement ?? {};
   const readings = constraints.map(({ key, operator, value = '' }) => readers[operator](key, value));
-  const problems = readings.filter((reading) => typeof reading === 'string');
+  const problems = [
+    ...[hostSelector, ...preferredHosts].flatMap(selectorProblems),
+    ...readings.filter((reading) => typeof reading === 'string'),
+  ];
   const read = readings.filter((reading) => typeof reading !== 'string');
   const needed = spread.filter(({ whenUnsatisfiable }) => whenUnsatisfiable === 'DoNotSchedule');
+  const against = ({ taints = [] }: HostFacts, effect: Taint['effect']) =>
+    untolerated(taints, tolerations).filter((taint) => taint.effect === effect).length;
+  const tolerates: Test = (host) => against(host, 'NoSchedule') === 0;
   const tests: readonly Test[] = [
-    ({ labels }) => matchesSelector(hostSelector, labels),
+    tolerates,
+    ({ labels }) => matchesHost(hostSelector, labels),
     ...read.flatMap(({ test }) => test ?? []),
     ...needed.map(({ key }) => has(key)),
   ];
   return {
-    text: JSON.stringify([hostSelector ?? {}, constraints, antiAffinity, spread]),
+    text: JSON.stringify([hostSelector ?? {}, preferredHosts, tolerations, constraints, antiAffinity, spread]),
     allows: (host) => problems.length === 0 && tests.every((test) => test(host)),
+    tolerates,
+    score: (host) =>
+      preferredHosts.reduce((sum, wish) => sum + (matchesHost(wish, host.labels) ? wish.weight : 0), 0) -
+      taintWeight * against(host, 'PreferNoSchedule'),
     counted: [
       ...read.flatMap(({ counted }) => counted ?? []),
       ...antiAffinity.map(

@@ -424,6 +424,8 @@ export class FakeMesos implements AsyncDisposable {
   #end(host: FakeHost, task: FakeTask, state: TaskState, termination: Termination, reason?: string): void {
     this.#update(host, task, { state, data: encodeData(termination), ...(reason === undefined ? {} : { reason }) });
     host.tasks.delete(task.launch.taskId);
+    // A master offers what has become free beside what is held; here a host has one offer.
+    this.#rescind(host);
     this.#makeOffers();
   }
 

@@ -1,7 +1,7 @@
 /** The baseline: every machine looks at every host object, filters, scores, takes the best. What one would write first. */
 import type { Room } from '#controllers/scheduler/room.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import { matchesSelector } from '#lib/api/selectors.ts';
+import { matchesHost } from '#lib/api/host-selectors.ts';
 import { type BenchHost, poolOf, roomFor } from './mixes.ts';
 
 interface Seat {
@@ -49,7 +49,7 @@ function filtersOf(vm: VirtualMachine, ask: Room, seats: readonly Seat[], counts
     return (seat) => count(seat) - least < maxSkew;
   });
   return [
-    ...(hostSelector ? [({ host }: Seat) => matchesSelector(hostSelector, host.labels)] : []),
+    ...(hostSelector ? [({ host }: Seat) => matchesHost(hostSelector, host.labels)] : []),
     ({ free }: Seat) => free.cpu >= ask.cpu && free.mem >= ask.mem,
     ...antiAffinity.map(
       ({ key }): Filter =>

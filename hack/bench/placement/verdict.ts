@@ -1,6 +1,6 @@
 /** Whether a placement broke a rule, looked at anew from the outside: throws for the first that it did. */
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import { matchesSelector } from '#lib/api/selectors.ts';
+import { matchesHost } from '#lib/api/host-selectors.ts';
 import { type BenchHost, poolOf, roomFor } from './mixes.ts';
 
 export function checkPlaced(
@@ -22,7 +22,7 @@ export function checkPlaced(
     const sum = used.get(host.hostname) ?? { cpu: 0, mem: 0 };
     const ask = roomFor(vm);
     used.set(host.hostname, { cpu: sum.cpu + ask.cpu, mem: sum.mem + ask.mem });
-    if (!matchesSelector(vm.spec.placement?.hostSelector, host.labels))
+    if (!matchesHost(vm.spec.placement?.hostSelector, host.labels))
       throw new Error(`${vm.metadata.name} is on ${host.hostname}, which its selector does not allow`);
   }
   for (const { vm, on } of pools.values()) checkPool(vm, on, hosts);

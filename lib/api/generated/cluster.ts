@@ -83,6 +83,15 @@ export interface ClusterStatus {
     readonly hosts?: number;
     /** Labels of these hosts that selectors may ask for. */
     readonly labels?: Readonly<Record<string, string>>;
+    /** Taints of these hosts. */
+    readonly taints?: readonly {
+      /** What it is about. */
+      readonly key: string;
+      /** More about it. */
+      readonly value?: string;
+      /** Whether such machines stay away, or come last. */
+      readonly effect: 'NoSchedule' | 'PreferNoSchedule';
+    }[];
   }[];
   /** Offers. */
   readonly offers?: {

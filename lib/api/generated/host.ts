@@ -16,6 +16,15 @@ export interface HostSpec {
   readonly unschedulable: boolean;
   /** Labels for hostSelector, added to the Mesos attributes. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** Keep machines away that do not tolerate them; those that are there stay. */
+  readonly taints?: readonly {
+    /** What it is about. */
+    readonly key: string;
+    /** More about it. */
+    readonly value?: string;
+    /** Whether such machines stay away, or come last. */
+    readonly effect: 'NoSchedule' | 'PreferNoSchedule';
+  }[];
   /** While this is here the host is emptied: machines are stopped with their grace and run elsewhere as their runPolicy says. */
   readonly drain?: {
     /** When it has to be empty. Budgets and protection hold machines back until then, and without it for as long as they like. */

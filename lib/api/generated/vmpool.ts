@@ -74,11 +74,38 @@ export interface VMPoolSpec {
             /** Label key. */
             readonly key: string;
             /** How values are compared. */
-            readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
-            /** Values for In and NotIn. */
+            readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+            /** Values for In and NotIn; one number for Gt and Lt. */
             readonly values?: readonly string[];
           }[];
         };
+        /** Hosts that come first; of those with as much weight the best fit. */
+        readonly preferredHosts?: readonly {
+          /** Added up over all wishes that a host fulfils. */
+          readonly weight: number;
+          /** Exact matches. */
+          readonly matchLabels?: Readonly<Record<string, string>>;
+          /** Set requirements. */
+          readonly matchExpressions?: readonly {
+            /** Label key. */
+            readonly key: string;
+            /** How values are compared. */
+            readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+            /** Values for In and NotIn; one number for Gt and Lt. */
+            readonly values?: readonly string[];
+          }[];
+        }[];
+        /** Taints of hosts that do not keep it away. */
+        readonly tolerations?: readonly {
+          /** Key of the taint; every taint if left out, with Exists. */
+          readonly key?: string;
+          /** Whether the value counts. Equal if left out. */
+          readonly operator?: 'Equal' | 'Exists';
+          /** Value of the taint, with Equal. */
+          readonly value?: string;
+          /** Effect of the taint; every effect if left out. */
+          readonly effect?: 'NoSchedule' | 'PreferNoSchedule';
+        }[];
         /** Marathon's constraints. Those that count, count machines of the same factory, else of the same pool. */
         readonly constraints?: readonly {
           /** Label of the host; host or hostname for the host itself. */
