@@ -126,10 +126,10 @@ export class SchedulerConnection {
   async call(call: FrameworkCall): Promise<boolean> {
     const session = this.#session;
     if (!session?.open) return false;
-    const framework_id = this.#options.framework.id;
-    check('schedulerCall', { ...call, framework_id });
+    const whole = { ...call, framework_id: this.#options.framework.id };
+    check('schedulerCall', whole);
     try {
-      await session.calls.send({ ...call, framework_id }, session.headers);
+      await session.calls.send(whole, session.headers);
       return true;
     } catch (error) {
       if (error instanceof MesosHttpError && !endsSession(error)) throw error;

@@ -51,8 +51,8 @@ export class Hosts {
   /** Since when figures have waited to be written. */
   readonly #figuresSinceMs = new Map<string, number>();
   readonly #secrets = new Map<string, string>();
-  /** Hosts whose objects may read differently now. */
-  readonly #dirty = new Set<string>();
+  /** Hosts whose objects may read differently now; monotonic: those that were looked at may wait until then. */
+  readonly #dirty = new Map<string, number>();
   readonly #onTouched: () => void;
   #isScheduleRead = true;
   #refreshing: Promise<void> | undefined;
@@ -104,7 +104,7 @@ export class Hosts {
 
   /** The object of this host is to be looked at by the next `write`. */
   touch(hostname: string): void {
-    this.#dirty.add(hostname);
+    this.#dirty.set(hostname, Number.NEGATIVE_INFINITY);
     this.#onTouched();
   }
 
@@ -166,8 +166,9 @@ export class Hosts {
 
   /** Writes the Host objects that were touched and read differently. To be called every second or so. */
   async write({ strays, refusal }: Told): Promise<void> {
-    const names = [...this.#dirty];
-    this.#dirty.clear();
+    const nowMs = this.#world.clock.monotonic();
+    const names = [...this.#dirty].filter(([, dueMs]) => dueMs <= nowMs).map(([hostname]) => hostname);
+    for (const hostname of names) this.#dirty.delete(hostname);
     await Promise.all(names.map((hostname) => this.#writeOne(hostname, strays(hostname), refusal(hostname))));
   }
 
@@ -218,7 +219,8 @@ export class Hosts {
     const { lastHeartbeat: _was, ...was } = host.status ?? {};
     // A heartbeat alone is not stored: that it comes is what the conditions say, and its end is news.
     if (isDeepStrictEqual(is, was)) return void this.#figuresSinceMs.delete(hostname);
-    if (monotonicMs < this.#dueMs(hostname, isNews(status, host.status), monotonicMs)) return this.touch(hostname);
+    const dueMs = this.#dueMs(hostname, isNews(status, host.status), monotonicMs);
+    if (monotonicMs < dueMs) return void this.#dirty.set(hostname, dueMs);
     this.#world.hosts.wrote(await client.updateStatus(Host, { ...host, status }));
     this.#writtenMs.set(hostname, monotonicMs);
     this.#figuresSinceMs.delete(hostname);

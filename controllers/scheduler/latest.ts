@@ -31,10 +31,11 @@ export function latest<T extends KubeObject>(
   const own = new Map<string, T>();
   /** By uid: another object may come under the same name. */
   const moving = new Map<string, { readonly object: T; readonly untilMs: number }>();
-  const onTheMove = () => moving.values().map(({ object }) => object);
+  /** Key -> uid of the last one that moved under it. */
+  const movingUids = new Map<string, string>();
 
   function newest(key: string, cached: T | undefined): T | undefined {
-    if (cached === undefined) return onTheMove().find((object) => keyOf(object) === key);
+    if (cached === undefined) return moving.get(movingUids.get(key) ?? '')?.object;
     const mine = own.get(key);
     return mine?.metadata.uid === cached.metadata.uid && isNewer(mine, cached) ? mine : cached;
   }
@@ -42,8 +43,15 @@ export function latest<T extends KubeObject>(
   /** The cache does not have it, or not any more. */
   function keep(object: T): void {
     own.delete(keyOf(object));
-    if (stays(object)) moving.set(object.metadata.uid, { object, untilMs: clock.monotonic() + movingMs });
-    else moving.delete(object.metadata.uid);
+    arrived(object);
+    if (!stays(object)) return;
+    moving.set(object.metadata.uid, { object, untilMs: clock.monotonic() + movingMs });
+    movingUids.set(keyOf(object), object.metadata.uid);
+  }
+
+  function arrived(object: T): void {
+    moving.delete(object.metadata.uid);
+    if (movingUids.get(keyOf(object)) === object.metadata.uid) movingUids.delete(keyOf(object));
   }
 
   return {
@@ -52,14 +60,17 @@ export function latest<T extends KubeObject>(
       const cached = cache.byUid(uid);
       return cached ? newest(keyOf(cached), cached) : moving.get(uid)?.object;
     },
-    list: () => [...cache.list().map((object) => newest(keyOf(object), object)!), ...onTheMove()],
+    list: () => [
+      ...cache.list().map((object) => newest(keyOf(object), object)!),
+      ...moving.values().map(({ object }) => object),
+    ],
     wrote(object) {
       if (cache.byUid(object.metadata.uid)) own.set(keyOf(object), object);
       else keep(object);
     },
     heard(object) {
       const mine = own.get(keyOf(object)) ?? moving.get(object.metadata.uid)?.object;
-      moving.delete(object.metadata.uid);
+      arrived(object);
       if (mine && isNewer(mine, object)) own.set(keyOf(object), mine);
       else own.delete(keyOf(object));
     },
@@ -73,7 +84,7 @@ export function latest<T extends KubeObject>(
     },
     settled() {
       const gone = [...moving.values()].filter(({ untilMs }) => untilMs <= clock.monotonic());
-      for (const { object } of gone) moving.delete(object.metadata.uid);
+      for (const { object } of gone) arrived(object);
       return gone.map(({ object }) => object);
     },
   };

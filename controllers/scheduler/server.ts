@@ -206,7 +206,7 @@ class ClusterServer {
       executor,
       cluster: name,
       startedMs: clock.monotonic(),
-      clusters: this.#follow(Cluster, [clusterNamed(name)], () => this.#allHostsChanged()),
+      clusters: this.#follow(Cluster, [clusterNamed(name)], (_key, now, old) => this.#clusterChanged(now, old)),
       machines: this.#follow(VirtualMachine, machinesFor(name), (key, vm) => this.#machineChanged(key, vm), isOurs),
       hosts: this.#follow(Host, [hostsOf(name)], (_key, host, old) => this.#hostObjectChanged(host, old)),
       // Every image has a row for every cluster.
@@ -391,7 +391,9 @@ class ClusterServer {
     this.#machines.dueOnHost(hostname);
   }
 
-  #allHostsChanged(): void {
+  /** Its status is our own doing, every second while anything goes on. */
+  #clusterChanged({ metadata }: Cluster, old: Cluster | undefined): void {
+    if (old?.metadata.generation === metadata.generation) return;
     for (const { hostname } of this.#world.agents.all()) this.#updateHost(hostname);
   }
 

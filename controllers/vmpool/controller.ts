@@ -11,10 +11,10 @@ import { Host, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import type { Cache } from '#lib/client/cache.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { alignGangs } from './align-gangs.ts';
-import { ordinalIn, revisionOf } from './draft-machine.ts';
+import { machineName, revisionOf } from './draft-machine.ts';
 import { factsOf } from './facts.ts';
 import { grantDrains, remembered } from './grant-drains.ts';
-import { planPool } from './plan.ts';
+import { planPool, type TakenOrdinals } from './plan.ts';
 import { recentDeletes } from './recent-deletes.ts';
 import { createMachines, removeMachines } from './scale.ts';
 import type { Scope } from './scope.ts';
@@ -64,9 +64,9 @@ export function vmPoolController(deps: Deps): Controller<VMPool, Scope> {
   };
 }
 
-function takenOrdinals(machines: Cache<VirtualMachine>, pool: VMPool): ReadonlySet<number> {
-  const names = machines.list(pool.metadata.namespace).map(({ metadata }) => ordinalIn(pool, metadata.name));
-  return new Set(names.filter((ordinal) => ordinal !== undefined));
+function takenOrdinals(machines: Cache<VirtualMachine>, pool: VMPool): TakenOrdinals {
+  const { namespace } = pool.metadata;
+  return { has: (ordinal) => machines.get(`${namespace}/${machineName(pool, ordinal)}`) !== undefined };
 }
 
 const obeyPause: Phase<Scope> = ({ pool }) =>

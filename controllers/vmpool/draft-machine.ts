@@ -24,12 +24,6 @@ export function poolLabel(pool: string): string {
 
 export const machineName = (pool: VMPool, ordinal: number) => `${pool.metadata.name}-${ordinal}`;
 
-/** The ordinal in a machine's name, if it is one that this pool would give. */
-export function ordinalIn(pool: VMPool, name: string): number | undefined {
-  const rest = name.startsWith(`${pool.metadata.name}-`) ? name.slice(pool.metadata.name.length + 1) : '';
-  return /^(0|[1-9]\d{0,8})$/.test(rest) ? Number(rest) : undefined;
-}
-
 /** The finalizer and all labels are on it from its first moment: nothing has to be added by a second write. */
 export function draftMachine(pool: VMPool, ordinal: number, revision: string): Draft<VirtualMachine> {
   const { template, cluster } = pool.spec;

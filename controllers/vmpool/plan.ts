@@ -31,11 +31,13 @@ export interface PoolPlan {
   readonly more: boolean;
 }
 
-/** `takenOrdinals`: numbers whose name is in use by any object, ours or not. */
+/** Numbers whose name is in use by any object, ours or not. */
+export type TakenOrdinals = Pick<ReadonlySet<number>, 'has'>;
+
 export function planPool(
   spec: VMPool['spec'],
   machines: readonly Facts[],
-  takenOrdinals: ReadonlySet<number>,
+  takenOrdinals: TakenOrdinals,
   nowMs: number,
 ): PoolPlan {
   const members = membersOf(spec, machines);
@@ -111,7 +113,7 @@ function failedAtMs({ vm, createdMs }: Facts): number {
   return failed ? Date.parse(failed) : createdMs;
 }
 
-function lowestFree(taken: ReadonlySet<number>, count: number): readonly number[] {
+function lowestFree(taken: TakenOrdinals, count: number): readonly number[] {
   const free: number[] = [];
   for (let ordinal = 0; free.length < count; ordinal++) if (!taken.has(ordinal)) free.push(ordinal);
   return free;

@@ -1,11 +1,13 @@
 /**
  * P3: what a decision of the cluster server costs: 10,000 machines on 500 to 5,000 hosts, in mixes, against a scheduler that looks at every
- * host for every machine. In memory, without storing anything. Every run ends with a look at each rule.
+ * host for every machine, and against the same greedy choice over bare arrays. In memory, without storing anything. Every run ends with a look
+ * at each rule.
  */
 import { compare, growthExponent, median } from './compare.ts';
 import { benchHosts, benchMachines, type Mix, mixes } from './placement/mixes.ts';
 import { placeNaively } from './placement/naive.ts';
 import { ourPlacing } from './placement/ours.ts';
+import { placeInArrays } from './placement/typed.ts';
 import { checkPlaced } from './placement/verdict.ts';
 
 const machineCount = 10_000;
@@ -18,7 +20,22 @@ const repeats = 3;
 export async function placements(): Promise<readonly string[]> {
   const lines: string[] = [];
   for (const mix of mixes) lines.push(await measure(mix));
-  return lines;
+  return [...lines, await againstArrays()];
+}
+
+/** What all that is more than room costs: rules, offers, books. */
+async function againstArrays(): Promise<string> {
+  const [mix, most] = [mixes[0]!, hostCounts.at(-1)!];
+  const hosts = benchHosts(most);
+  const machines = benchMachines(mix, machineCount);
+  const arrays = () => {
+    const { placed, tookMs } = timed(() => placeInArrays(machines, hosts));
+    checkPlaced(placed, machines, hosts, machineCount);
+    return rateOf(machineCount, tookMs);
+  };
+  const ours = async () => rateOf(machineCount, timeOurs(mix, most));
+  const { ratio, low, high } = await compare(pairs, ours, async () => arrays());
+  return `P3 mix=${mix.name} ratioToBareArrays=${ratio.toFixed(2)} interval=${low.toFixed(2)}..${high.toFixed(2)} hosts=${most} machines=${machineCount}`;
 }
 
 async function measure(mix: Mix): Promise<string> {
