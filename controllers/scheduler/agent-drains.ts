@@ -18,6 +18,8 @@ export interface AgentDrainsOptions {
   readonly operator: OperatorClient;
   /** Mesos has done something: agents are to be read again. */
   readonly onDone: () => void;
+  /** Another refusal than before, or none any more. */
+  readonly onRefusal: (hostname: string) => void;
 }
 
 type Call = { readonly type: 'DRAIN_AGENT' | 'REACTIVATE_AGENT'; readonly [key: string]: unknown };
@@ -42,13 +44,13 @@ export class AgentDrains {
     for (const host of world.hosts.list()) {
       const agent = world.agents.get(host.spec.hostname);
       const call = agent && nextCall(world, host, agent);
-      if (!call) this.#refused.delete(host.spec.hostname);
+      if (!call) this.#agreed(host.spec.hostname);
       else await this.#send(host, call);
     }
   }
 
   async #send(host: Host, call: Call): Promise<void> {
-    const { world, operator, onDone } = this.#options;
+    const { world, operator, onDone, onRefusal } = this.#options;
     const { hostname } = host.spec;
     const nowMs = world.clock.monotonic();
     if (nowMs - (this.#refused.get(hostname)?.atMs ?? Number.NEGATIVE_INFINITY) < refusedForMs) return;
@@ -59,15 +61,20 @@ export class AgentDrains {
         world.hosts.wrote(await world.client.updateStatus(Host, { ...host, status }));
       }
       await operator.call(call);
-      this.#refused.delete(hostname);
+      this.#agreed(hostname);
       world.log.info('Mesos was told', { host: hostname, call: call.type });
       onDone();
     } catch (error) {
       if (isCode(error, 'Conflict', 'NotFound')) return;
       const message = error instanceof MesosHttpError ? error.body.trim() || messageOf(error) : messageOf(error);
       this.#refused.set(hostname, { message, atMs: nowMs });
+      onRefusal(hostname);
       world.log.warn('Mesos did not', { host: hostname, call: call.type, reason: message });
     }
+  }
+
+  #agreed(hostname: string): void {
+    if (this.#refused.delete(hostname)) this.#options.onRefusal(hostname);
   }
 }
 

@@ -165,7 +165,12 @@ class ClusterServer {
       onDrain: (hostname) => this.#machines.dueOnHost(hostname),
       onTouched: () => this.#ticker.stir(),
     });
-    this.#agentDrains = new AgentDrains({ world, operator, onDone: () => this.#refreshAgents() });
+    this.#agentDrains = new AgentDrains({
+      world,
+      operator,
+      onDone: () => this.#refreshAgents(),
+      onRefusal: (hostname) => this.#hosts.touch(hostname),
+    });
     this.#orphans = new Orphans(world, options.orphans ?? defaultOrphanOptions);
     this.#offers = offerKeeper({
       world,
