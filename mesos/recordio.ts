@@ -21,7 +21,12 @@ export class RecordError extends Error {
 
 /** One record holding `value` as JSON. */
 export function encodeRecord(value: unknown): Buffer {
-  const body = Buffer.from(stringifyLossless(value), 'utf8');
+  return recordOf(stringifyLossless(value));
+}
+
+/** One record holding this text. */
+export function recordOf(text: string): Buffer {
+  const body = Buffer.from(text, 'utf8');
   return Buffer.concat([Buffer.from(`${body.length}\n`, 'latin1'), body]);
 }
 

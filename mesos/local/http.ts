@@ -2,9 +2,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { parseLossless, stringifyLossless } from '#mesos/json.ts';
-import { encodeRecord } from '#mesos/recordio.ts';
+import { parseLossless } from '#mesos/json.ts';
+import { recordOf } from '#mesos/recordio.ts';
 import { readTls, type TlsFiles, tlsFromEnvironment } from '#mesos/tls.ts';
+import { mesosJson } from './json.ts';
 
 /** Ends a request with this status and this plain text, in Mesos' own words. */
 export class HttpError extends Error {
@@ -38,7 +39,7 @@ export function replyText(response: ServerResponse, status: number, text: string
 }
 
 export function replyJson(response: ServerResponse, value: unknown): void {
-  const body = Buffer.from(stringifyLossless(value));
+  const body = Buffer.from(mesosJson(value));
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
 }
 
@@ -76,7 +77,7 @@ export function openStream<T extends object>(
     },
     send(record) {
       if (!open) return;
-      response.write(encodeRecord(record));
+      response.write(recordOf(mesosJson(record)));
       if (response.writableLength > maxUnsentBytes) response.destroy();
     },
     end() {
