@@ -1,4 +1,6 @@
 /** Reading calls as Mesos does: required fields of the protobuf messages, UUIDs, ids. Unknown fields are ignored everywhere. */
+import type { ApiName } from '#mesos/schema/apis.ts';
+import { read } from '#mesos/schema/codec.ts';
 import { HttpError } from './http.ts';
 
 type Json = { readonly [key: string]: unknown };
@@ -38,6 +40,16 @@ export function requireFields(body: Json, paths: readonly string[]): void {
   const absent = paths.flatMap((path) => missing(body, path.split('.')));
   if (absent.length === 0) return;
   throw new HttpError(400, `Failed to convert JSON into Call protobuf: Missing required fields: ${absent.join(', ')}`);
+}
+
+/** A call with numbers where they were written as text, and without nulls, in place. HttpError 400 for what is no message. */
+export function converted<T extends object>(api: ApiName, call: T): T {
+  try {
+    read(api, call);
+    return call;
+  } catch (error) {
+    throw new HttpError(400, `Failed to convert JSON into Call protobuf: ${(error as Error).message}`);
+  }
 }
 
 /** Throws the answer that Mesos gives to a field of another JSON kind than the protobuf message has. */

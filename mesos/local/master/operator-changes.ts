@@ -1,5 +1,5 @@
 /** What operators may change, by call: the body it must have, what is required in it, and what it does. */
-import { refuseWrongKind, requireFields } from '../calls.ts';
+import { converted, refuseWrongKind, requireFields } from '../calls.ts';
 import { HttpError } from '../http.ts';
 import { markGone } from './agent-loss.ts';
 import { applyByOperator } from './apply.ts';
@@ -13,6 +13,8 @@ type Json = { readonly [key: string]: unknown };
 
 interface Change {
   readonly required: readonly string[];
+  /** Fields that hold a message, which people take for a text. */
+  readonly messages?: readonly string[];
   readonly status: 200 | 202;
   // biome-ignore lint/suspicious/noExplicitAny: each body has its own shape, checked by `required` as far as it is relied on.
   readonly perform: (master: Master, body: any, principal: string | undefined) => void;
@@ -88,9 +90,9 @@ export const changes: Readonly<Record<string, Change>> = {
   },
   DRAIN_AGENT: {
     required: agent,
+    messages: ['max_grace_period'],
     status: 200,
     perform(master, body) {
-      refuseWrongKind(body, 'max_grace_period', 'object');
       const { agent_id, max_grace_period: grace, mark_gone = false } = body;
       const nanoseconds = grace && (grace.seconds ?? 0) * 1e9 + (grace.nanos ?? 0);
       drainAgent(master, agent_id.value, { ...(grace && { max_grace_period: { nanoseconds } }), mark_gone });
@@ -120,7 +122,7 @@ export const changes: Readonly<Record<string, Change>> = {
 
 /** Carries out a change and gives the status of its answer. HttpError where Mesos refuses. */
 export function change(master: Master, call: Json & { readonly type: string }, principal: string | undefined): number {
-  const { required, status, perform } = changes[call.type]!;
+  const { required, messages = [], status, perform } = changes[call.type]!;
   const name = call.type.toLowerCase();
   requireFields(
     call,
@@ -129,6 +131,8 @@ export function change(master: Master, call: Json & { readonly type: string }, p
   const body = call[name] ?? undefined;
   if (body === undefined)
     throw new HttpError(400, `Failed to validate master::Call: Expecting '${name}' to be present`);
+  for (const field of messages) refuseWrongKind(body as Json, field, 'object');
+  converted('masterCall', call);
   perform(master, body, principal);
   return status;
 }

@@ -1,7 +1,7 @@
 /** POST /api/v1/scheduler: the checks of Master::Http::scheduler in their order, then the call. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SchedulerCall, SchedulerEvent } from '#mesos/types.ts';
-import { checkUuid, requireFields, typedCall } from '../calls.ts';
+import { checkUuid, converted, requireFields, typedCall } from '../calls.ts';
 import { checkAccept, HttpError, openStream, readCall, replyEmpty } from '../http.ts';
 import { authenticated } from './authentication.ts';
 import { dispatch, type OtherCall } from './calls/dispatch.ts';
@@ -74,7 +74,7 @@ function validated(body: unknown): SchedulerCall {
   if (call.type !== 'SUBSCRIBE' && (call.framework_id ?? undefined) === undefined) {
     throw new HttpError(400, `Failed to validate ${api}: Expecting 'framework_id' to be present`);
   }
-  return call as unknown as SchedulerCall;
+  return converted('schedulerCall', call) as unknown as SchedulerCall;
 }
 
 export async function schedulerApi(master: Master, request: IncomingMessage, response: ServerResponse): Promise<void> {
