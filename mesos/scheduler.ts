@@ -13,7 +13,7 @@ import { CallQueue, type Connect, type EventStream, MesosHttpError, openStream, 
 import { chooseMaster, type MasterChoice } from './leader.ts';
 import { check, read } from './schema/codec.ts';
 import type { TlsFiles } from './tls.ts';
-import type { FrameworkInfo, SchedulerCall, SchedulerEvent } from './types.ts';
+import type { FrameworkInfo, OfferConstraints, SchedulerCall, SchedulerEvent } from './types.ts';
 import { startWatchdog } from './watchdog.ts';
 
 const path = '/api/v1/scheduler';
@@ -37,6 +37,8 @@ export interface SchedulerOptions {
   readonly masters: readonly string[];
   /** With `id`: chosen and stored before first contact. A master accepts an id that it never issued. */
   readonly framework: FrameworkInfo & { readonly id: { readonly value: string } };
+  /** Keeps agents that would be declined from being offered; for masters of 1.11 and later. */
+  readonly offerConstraints?: OfferConstraints;
   readonly authentication?: Authentication;
   readonly tls?: TlsFiles;
   /** Instead of the network. */
@@ -177,11 +179,14 @@ export class SchedulerConnection {
   }
 
   async #open(target: Target, signal: AbortSignal): Promise<EventStream> {
-    const { framework } = this.#options;
+    const { framework, offerConstraints } = this.#options;
     const call: SchedulerCall = {
       type: 'SUBSCRIBE',
       framework_id: framework.id,
-      subscribe: { framework_info: framework },
+      subscribe: {
+        framework_info: framework,
+        ...(offerConstraints && { offer_constraints: offerConstraints }),
+      },
     };
     try {
       const stream = await openStream(target, path, call, { signal });

@@ -61,6 +61,11 @@ export interface CommandInfo {
   readonly uris?: readonly { readonly value: string; readonly executable?: boolean; readonly extract?: boolean }[];
 }
 
+/** Amounts of scalars by name, all of which are meant. */
+export interface Quantities {
+  readonly quantities?: Readonly<Record<string, { readonly value: number }>>;
+}
+
 export interface FrameworkInfo {
   readonly user: string;
   readonly name: string;
@@ -72,6 +77,10 @@ export interface FrameworkInfo {
   readonly roles?: readonly string[];
   readonly capabilities?: readonly { readonly type: string }[];
   readonly labels?: Labels;
+  /** By role: offers with less than one of these are not made. */
+  readonly offer_filters?: Readonly<
+    Record<string, { readonly min_allocatable_resources?: { readonly quantities?: readonly Quantities[] } }>
+  >;
 }
 
 export interface ExecutorInfo {
@@ -219,12 +228,41 @@ export type Operation =
       readonly [key: string]: unknown;
     };
 
+/** Holds for agents of which it is true: exactly one field is set. `regex` is RE2's, over the whole text. */
+export interface AttributePredicate {
+  readonly exists?: Readonly<Record<string, never>>;
+  readonly not_exists?: Readonly<Record<string, never>>;
+  readonly text_equals?: { readonly value: string };
+  readonly text_not_equals?: { readonly value: string };
+  readonly text_matches?: { readonly regex: string };
+  readonly text_not_matches?: { readonly regex: string };
+}
+
+export interface AttributeConstraint {
+  readonly selector: {
+    readonly attribute_name?: string;
+    readonly pseudoattribute_type?: 'HOSTNAME' | 'REGION' | 'ZONE';
+  };
+  readonly predicate: AttributePredicate;
+}
+
+/** Of which agents a framework wants offers, by role: those for which all constraints of one group hold. Mesos 1.11. */
+export interface OfferConstraints {
+  readonly role_constraints?: Readonly<
+    Record<string, { readonly groups?: readonly { readonly attribute_constraints?: readonly AttributeConstraint[] }[] }>
+  >;
+}
+
 /** POST /api/v1/scheduler */
 export type SchedulerCall =
   | {
       readonly type: 'SUBSCRIBE';
       readonly framework_id?: Id;
-      readonly subscribe: { readonly framework_info: FrameworkInfo; readonly suppressed_roles?: readonly string[] };
+      readonly subscribe: {
+        readonly framework_info: FrameworkInfo;
+        readonly suppressed_roles?: readonly string[];
+        readonly offer_constraints?: OfferConstraints;
+      };
     }
   | { readonly type: 'TEARDOWN'; readonly framework_id: Id }
   | {
@@ -312,6 +350,7 @@ export type SchedulerCall =
       readonly update_framework: {
         readonly framework_info: FrameworkInfo;
         readonly suppressed_roles?: readonly string[];
+        readonly offer_constraints?: OfferConstraints;
       };
     };
 

@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Resource } from '#mesos/types.ts';
-import { dominantShare } from './master/allocator.ts';
 import { totalOf } from './master/apply.ts';
 import { withinQuota } from './master/quota.ts';
 import { conversionsOf, convert, operationProblem } from './operations.ts';
-import { bagOf, isAllocatable, parseResources, scalarsOf, describe as words } from './resources.ts';
+import { bagOf, isAllocatable, parseResources, describe as words } from './resources.ts';
 
 const bag = (text: string) => bagOf(parseResources(text));
 const cpus = (value: number, ...roles: string[]): Resource => ({
@@ -57,10 +56,6 @@ test.each([
   ['ports:[1-9]', false],
 ])('%s is worth an offer: %s', (text, expected) => {
   expect(isAllocatable(bag(text))).toBe(expected);
-});
-
-test('a share is the largest part of any scalar', () => {
-  expect(dominantShare(bag('cpus:1;mem:50'), scalarsOf(bag('cpus:10;mem:100')))).toBe(0.5);
 });
 
 test('a limit cuts what is offered to what is left of it, and leaves the rest alone', () => {

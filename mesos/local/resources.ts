@@ -3,7 +3,7 @@
  * Scalars are counted in whole thousandths, as Mesos does (src/common/values.cpp): 0.1 + 0.2 is 0.3 here. Bags are never changed
  * in place, so that offers, filters and books may share them.
  */
-import type { Attribute, Resource } from '#mesos/types.ts';
+import type { Attribute, Quantities, Resource } from '#mesos/types.ts';
 
 type Range = readonly [begin: number, end: number];
 export type Reservation = NonNullable<Resource['reservations']>[number];
@@ -189,9 +189,23 @@ export function scalarsOf(bag: Bag): Map<string, number> {
   return totals;
 }
 
-/** Mesos' rule for what is worth offering: 0.01 cpus or 32 MB of memory. */
-export function isAllocatable(bag: Bag): boolean {
-  return milliOf(bag, 'cpus') >= 10 || milliOf(bag, 'mem') >= 32_000;
+const worthOffering: readonly Quantities[] = [
+  { quantities: { cpus: { value: 0.01 } } },
+  { quantities: { mem: { value: 32 } } },
+];
+
+/** Whether a bag is worth an offer: it holds one of these, which are Mesos' unless a framework has its own. Empty: anything is. */
+export function isAllocatable(bag: Bag, minimum: readonly Quantities[] = worthOffering): boolean {
+  if (bag.size === 0) return false;
+  const holds = ({ quantities = {} }: Quantities) =>
+    Object.entries(quantities).every(([name, { value }]) => milliOf(bag, name) >= Math.round(value * 1000));
+  return minimum.length === 0 || minimum.some(holds);
+}
+
+/** A bag as those see it who know of one reservation at most. */
+export function withoutRefined(bag: Bag): Bag {
+  const plain = [...bag].filter(([, { kind }]) => (kind.reservations?.length ?? 0) < 2);
+  return plain.length === bag.size ? bag : new Map(plain);
 }
 
 function rendered(amount: Amount, options: RenderOptions): Resource {

@@ -1,14 +1,23 @@
 /**
  * Dominant resource fairness, as in Mesos' hierarchical allocator: an agent's free resources go as a whole to the role with the
  * smallest dominant share, and in it to the framework with the smallest. Runs over all agents every interval, and soon after an event
- * that makes room or demand.
- *
- * One knowing difference: resources freed by tasks and executors that ended are offered within the delay of a batch, where Mesos waits
- * for the next interval. Declined resources wait for the interval as in Mesos, or DECLINE with refuse_seconds 0 would spin.
+ * that brings an agent or a demand. What was freed or declined waits for the interval.
  */
 import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
-import { add, availableTo, type Bag, contains, emptyBag, isAllocatable, scalarsOf, subtract } from '../resources.ts';
+import {
+  add,
+  availableTo,
+  type Bag,
+  contains,
+  emptyBag,
+  isAllocatable,
+  milliOf,
+  scalarsOf,
+  subtract,
+  withoutRefined,
+} from '../resources.ts';
+import { orderRoles, type Standing, sorted } from './fair-order.ts';
 import { withinQuota } from './quota.ts';
 import type { QuotaConfig } from './registry.ts';
 import { type Agent, allocatedOf, type Framework } from './state.ts';
@@ -38,7 +47,8 @@ export class Allocator implements Disposable {
   readonly #grant: Grant;
   /** Called after each run: what was granted can be sent together. */
   readonly #flush: () => void;
-  readonly #roles = new Map<string, Bag>();
+  /** By role: what it has, and how often it was given something. */
+  readonly #roles = new Map<string, Standing>();
   /** All of the cluster's scalars, in thousandths. */
   #total: Bag = emptyBag;
   readonly #dirty = new Set<string>();
@@ -67,14 +77,16 @@ export class Allocator implements Disposable {
   }
 
   addToRole(role: string, bag: Bag): void {
-    this.#roles.set(role, add(this.#roles.get(role) ?? emptyBag, bag));
+    const { allocated, count } = this.#standing(role);
+    this.#roles.set(role, { allocated: add(allocated, bag), count });
   }
 
   removeFromRole(role: string, bag: Bag): void {
-    this.#roles.set(role, subtract(this.#roles.get(role) ?? emptyBag, bag));
+    const { allocated, count } = this.#standing(role);
+    this.#roles.set(role, { allocated: subtract(allocated, bag), count });
   }
 
-  /** Asks for an allocation soon: of one agent that has room, or of all when somebody began to want. */
+  /** Asks for an allocation soon: of one agent that came, or of all when somebody began to want. */
   request(agent?: Agent): void {
     for (const id of agent === undefined ? this.#view.agents.keys() : [agent.id]) this.#dirty.add(id);
     this.#soon ??= this.#timing.clock.timeout(() => {
@@ -95,7 +107,7 @@ export class Allocator implements Disposable {
     this.#dirty.clear();
     const now = this.#timing.clock.monotonic();
     for (const agent of shuffle(agents, this.#timing.random)) {
-      if (agent.session === undefined || !isAllocatable(agent.free) || !this.#view.mayOffer(agent)) continue;
+      if (agent.session === undefined || agent.free.size === 0 || !this.#view.mayOffer(agent)) continue;
       this.#allocateAgent(agent, now);
     }
     this.#flush();
@@ -104,12 +116,15 @@ export class Allocator implements Disposable {
   #allocateAgent(agent: Agent, now: number): void {
     for (const [role, frameworks] of this.#wanting()) {
       const limits = this.#view.quota.get(role)?.limits;
-      const bag = withinQuota(limits, this.#roles.get(role) ?? emptyBag, availableTo(agent.free, role));
-      if (!isAllocatable(bag)) continue;
-      const taker = this.#byShare(frameworks, (framework) => allocatedOf(framework, role)).find(
-        (framework) => !isFiltered(framework, role, agent.id, bag, now),
-      );
-      if (taker !== undefined) this.#grant(taker, agent, role, bag);
+      const bag = withinQuota(limits, this.#standing(role).allocated, availableTo(agent.free, role));
+      if (bag.size === 0) continue;
+      for (const framework of this.#inNeed(role, frameworks)) {
+        const offered = offerable(framework, agent, role, bag);
+        if (offered === undefined || isFiltered(framework, role, agent.id, offered, now)) continue;
+        this.#count(role, framework);
+        this.#grant(framework, agent, role, offered);
+        break;
+      }
     }
   }
 
@@ -125,28 +140,41 @@ export class Allocator implements Disposable {
         else list.push(framework);
       }
     }
-    const weightOf = ([role]: [string, Framework[]]) => this.#view.weights.get(role) ?? 1;
-    return this.#byShare([...wanting], ([role]) => this.#roles.get(role) ?? emptyBag, weightOf);
+    const weightOf = (path: string) => this.#view.weights.get(path) ?? 1;
+    const order = orderRoles([...wanting.keys()], this.#roles, { totals: scalarsOf(this.#total), weightOf });
+    return order.map((role) => [role, wanting.get(role)!]);
   }
 
-  #byShare<T>(items: readonly T[], bagOf: (item: T) => Bag, weightOf: (item: T) => number = () => 1): T[] {
-    if (items.length < 2) return [...items];
-    const totals = scalarsOf(this.#total);
-    return items
-      .map((item) => ({ item, share: dominantShare(bagOf(item), totals) / weightOf(item) }))
-      .sort((a, b) => a.share - b.share)
-      .map(({ item }) => item);
+  #inNeed(role: string, frameworks: readonly Framework[]): readonly Framework[] {
+    if (frameworks.length < 2) return frameworks;
+    const byId = new Map(frameworks.map((framework) => [framework.id, framework]));
+    const standingOf = (id: string) => ({
+      allocated: allocatedOf(byId.get(id)!, role),
+      count: byId.get(id)!.grants.get(role) ?? 0,
+    });
+    const measures = { totals: scalarsOf(this.#total), weightOf: () => 1 };
+    return sorted([...byId.keys()], standingOf, measures).map((id) => byId.get(id)!);
+  }
+
+  #standing(role: string): Standing {
+    return this.#roles.get(role) ?? { allocated: emptyBag, count: 0 };
+  }
+
+  #count(role: string, { grants }: Framework): void {
+    const { allocated, count } = this.#standing(role);
+    this.#roles.set(role, { allocated, count: count + 1 });
+    grants.set(role, (grants.get(role) ?? 0) + 1);
   }
 }
 
-/** The largest part that a bag is of any of the cluster's scalars, 0 to 1. */
-export function dominantShare(bag: Bag, totals: ReadonlyMap<string, number>): number {
-  let share = 0;
-  for (const [name, milli] of scalarsOf(bag)) {
-    const total = totals.get(name) ?? 0;
-    if (total > 0) share = Math.max(share, milli / total);
-  }
-  return share;
+/** What the framework can understand of `bag` and finds worth an offer; undefined if nothing. */
+export function offerable(framework: Framework, agent: Agent, role: string, bag: Bag): Bag | undefined {
+  const { capabilities, constraints, info } = framework;
+  // Machines with GPUs are kept for those who know them (--filter_gpu_resources).
+  if (milliOf(agent.total, 'gpus') > 0 && !capabilities.has('GPU_RESOURCES')) return undefined;
+  if (constraints.get(role)?.(agent) === false) return undefined;
+  const known = capabilities.has('RESERVATION_REFINEMENT') ? bag : withoutRefined(bag);
+  return isAllocatable(known, info.offer_filters?.[role]?.min_allocatable_resources?.quantities) ? known : undefined;
 }
 
 export function filterKey(role: string, agentId: string): string {

@@ -28,6 +28,5 @@ export function releaseExecutor(master: Master, frameworkId: string, agent: Agen
   const framework = master.frameworks.get(frameworkId);
   if (executor === undefined || framework === undefined) return false;
   recover(master, framework, agent, roleOf(executor.resources), bagOf(executor.resources));
-  master.allocator.request(agent);
   return true;
 }

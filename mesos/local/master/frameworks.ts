@@ -141,5 +141,4 @@ export function removeFramework(master: Master, framework: Framework): void {
   const [oldest] = master.completed.keys();
   if (master.completed.size > maxCompletedFrameworks && oldest !== undefined) master.completed.delete(oldest);
   announce(master, 'FRAMEWORK_REMOVED', framework);
-  master.allocator.request();
 }

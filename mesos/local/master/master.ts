@@ -74,6 +74,7 @@ function stopTimers(master: Master): void {
   master.allocator[Symbol.dispose]();
   for (const agent of master.agents.values()) agent.pinger[Symbol.dispose]();
   for (const { timer } of master.recovered.values()) timer[Symbol.dispose]();
+  for (const offer of master.offers.values()) offer.timeout?.[Symbol.dispose]();
   for (const framework of master.frameworks.values()) {
     framework.failover?.[Symbol.dispose]();
     framework.session?.heartbeat[Symbol.dispose]();

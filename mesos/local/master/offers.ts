@@ -13,7 +13,10 @@ const maxFilters = 20;
 
 export function makeOffer(master: Master, framework: Framework, agent: Agent, role: string, bag: Bag): Offer {
   allocate(master, framework, agent, role, bag);
-  const offer: Offer = { id: `${master.id}-O${master.nextOffer++}`, framework, agent, role, bag };
+  const offer: Offer = { id: `${master.id}-O${master.nextOffer++}`, framework, agent, role, bag, timeout: undefined };
+  const { clock, offerTimeoutMs } = master.options;
+  // Held for too long it is taken back (--offer_timeout).
+  if (offerTimeoutMs !== undefined) offer.timeout = clock.timeout(() => rescindOffer(master, offer), offerTimeoutMs);
   master.offers.set(offer.id, offer);
   framework.offers.add(offer);
   agent.offers.add(offer);
@@ -26,6 +29,8 @@ export function agentUrl({ info: { hostname, port = 5051 } }: Agent): object {
 
 export function offerMessage(master: Master, offer: Offer): OfferMessage {
   const { framework, agent, role } = offer;
+  // Older frameworks have one role and are not told for which they were chosen.
+  const allocatedTo = framework.capabilities.has('MULTI_ROLE') ? role : undefined;
   const unavailability = unavailabilityOf(master, agent);
   const executors = [...(agent.executors.get(framework.id)?.keys() ?? [])];
   return {
@@ -35,14 +40,14 @@ export function offerMessage(master: Master, offer: Offer): OfferMessage {
     hostname: agent.info.hostname,
     url: agentUrl(agent),
     resources: render(offer.bag, {
-      allocatedTo: role,
+      ...(allocatedTo !== undefined && { allocatedTo }),
       withRole: !framework.capabilities.has('RESERVATION_REFINEMENT'),
       withoutStack: !framework.capabilities.has('RESERVATION_REFINEMENT'),
     }),
     ...(agent.info.attributes && agent.info.attributes.length > 0 && { attributes: agent.info.attributes }),
     ...(executors.length > 0 && { executor_ids: executors.map((value) => ({ value })) }),
     ...(unavailability && { unavailability }),
-    allocation_info: { role },
+    ...(allocatedTo !== undefined && { allocation_info: { role } }),
   };
 }
 
@@ -64,6 +69,7 @@ export class OfferBatch {
 
 /** Forgets the offer; its resources are the caller's to give out or to recover. */
 export function consumeOffer(master: Master, offer: Offer): void {
+  offer.timeout?.[Symbol.dispose]();
   master.offers.delete(offer.id);
   offer.framework.offers.delete(offer);
   offer.agent.offers.delete(offer);

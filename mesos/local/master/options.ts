@@ -15,6 +15,10 @@ export interface MasterOptions {
   readonly allocationIntervalMs: number;
   /** Events that call for an allocation are gathered for this long. */
   readonly allocationDelayMs: number;
+  /** An offer that is held for longer is taken back; undefined: none is. */
+  readonly offerTimeoutMs: number | undefined;
+  /** Who may run tasks as which user; undefined: everybody as anybody. */
+  readonly mayRun: ((principal: string | undefined, user: string) => boolean) | undefined;
   readonly heartbeatIntervalMs: number;
   readonly agentPingTimeoutMs: number;
   readonly maxAgentPingTimeouts: number;
@@ -46,6 +50,8 @@ export const masterDefaults = {
   port: 5050,
   allocationIntervalMs: 1000,
   allocationDelayMs: 20,
+  offerTimeoutMs: undefined,
+  mayRun: undefined,
   heartbeatIntervalMs: 15_000,
   agentPingTimeoutMs: 15_000,
   maxAgentPingTimeouts: 5,

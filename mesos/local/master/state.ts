@@ -15,6 +15,7 @@ import type { MasterMessage, Task } from '../protocol.ts';
 import { type Bag, emptyBag } from '../resources.ts';
 import type { Allocator } from './allocator.ts';
 import type { Leadership } from './leadership.ts';
+import type { Wants } from './offer-constraints.ts';
 import type { OperatorFeed } from './operator-feed.ts';
 import type { MasterOptions } from './options.ts';
 import type { Registry } from './registry.ts';
@@ -39,6 +40,7 @@ export interface Offer {
   readonly agent: Agent;
   readonly role: string;
   readonly bag: Bag;
+  timeout: Disposable | undefined;
 }
 
 export interface Framework {
@@ -47,6 +49,10 @@ export interface Framework {
   capabilities: ReadonlySet<string>;
   roles: readonly string[];
   suppressed: Set<string>;
+  /** By role: of which agents it wants offers at all. */
+  constraints: ReadonlyMap<string, Wants>;
+  /** By role: how often the allocator gave it something. */
+  readonly grants: Map<string, number>;
   /** Undefined: not connected. */
   session: SchedulerSession | undefined;
   /** True: known from an agent only, since this master started. */
@@ -136,6 +142,8 @@ export function newFramework(id: string, info: FrameworkInfo, now: number): Fram
     capabilities: new Set((info.capabilities ?? []).map((capability) => capability.type)),
     roles: rolesOf(info),
     suppressed: new Set(),
+    constraints: new Map(),
+    grants: new Map(),
     session: undefined,
     recovered: false,
     registeredAt: now,

@@ -31,7 +31,6 @@ function enterState(master: Master, framework: Framework, agent: Agent, task: Ta
   if (!ends) return;
   removeWithin(agent.kills, framework.id, task.task_id.value);
   recover(master, framework, agent, roleOf(task.resources), bagOf(task.resources));
-  master.allocator.request(agent);
 }
 
 function announce(master: Master, framework: Framework, state: TaskState, status: TaskStatus): void {

@@ -57,7 +57,7 @@ export function dispatch(master: Master, framework: Framework, call: OtherCall):
       });
       return 202;
     case 'UPDATE_FRAMEWORK':
-      updateFramework(master, framework, call.update_framework.framework_info, call.update_framework.suppressed_roles);
+      update(master, framework, call.update_framework);
       return 200;
     case 'ACCEPT_INVERSE_OFFERS': {
       const { inverse_offer_ids, filters } = call.accept_inverse_offers;
@@ -80,6 +80,18 @@ export function dispatch(master: Master, framework: Framework, call: OtherCall):
     case 'REQUEST':
       return 202; // Mesos' allocator ignores it too.
   }
+}
+
+function update(
+  master: Master,
+  framework: Framework,
+  {
+    framework_info,
+    suppressed_roles,
+    offer_constraints,
+  }: (OtherCall & { type: 'UPDATE_FRAMEWORK' })['update_framework'],
+): void {
+  updateFramework(master, framework, framework_info, suppressed_roles, offer_constraints);
 }
 
 function valuesOf(ids: readonly Id[] | undefined): string[] {

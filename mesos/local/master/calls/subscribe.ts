@@ -1,7 +1,8 @@
 /** SUBSCRIBE and UPDATE_FRAMEWORK: who may be a framework, and what may change about it. */
-import type { FrameworkInfo, SchedulerCall, SchedulerEvent } from '#mesos/types.ts';
+import type { FrameworkInfo, OfferConstraints, SchedulerCall, SchedulerEvent } from '#mesos/types.ts';
 import { HttpError, type RecordStream } from '../../http.ts';
 import { announce, connectFramework } from '../frameworks.ts';
+import { constraintsOf } from '../offer-constraints.ts';
 import { type Framework, type Master, newFramework, rolesOf, type SchedulerSession } from '../state.ts';
 
 type Subscribe = SchedulerCall & { type: 'SUBSCRIBE' };
@@ -45,6 +46,8 @@ function subscribeProblem(master: Master, call: Subscribe): string | undefined {
   const problem = rolesProblem(info);
   if (problem !== undefined) return problem;
   const roles = rolesOf(info);
+  const constrained = constraintsProblem(call.subscribe.offer_constraints, roles);
+  if (constrained !== undefined) return constrained;
   const stray = suppressed.find((role) => !roles.includes(role));
   if (stray !== undefined) return `Suppressed role '${stray}' is not contained in the list of roles`;
   if (info.id !== undefined && master.completed.has(info.id.value)) return 'Framework has been removed';
@@ -53,6 +56,16 @@ function subscribeProblem(master: Master, call: Subscribe): string | undefined {
     return `Changing framework's principal is not allowed.`;
   }
   return undefined;
+}
+
+function constraintsProblem(constraints: OfferConstraints | undefined, roles: readonly string[]): string | undefined {
+  try {
+    const stray = [...constraintsOf(constraints ?? {}).keys()].find((role) => !roles.includes(role));
+    if (stray === undefined) return undefined;
+    return `Offer constraints specify \`role_constraints\` for a role '${stray}', which is not contained in the list of roles`;
+  } catch (error) {
+    return `Offer constraints are not valid: ${(error as Error).message}`;
+  }
 }
 
 /** What a framework may not change keeps its first value, without a word. */
@@ -107,6 +120,7 @@ function admit(master: Master, call: Subscribe): Framework {
     applyInfo(known, withDefaults(preserved(known, info), id), suppressed);
   }
   framework.suppressed = new Set(suppressed);
+  framework.constraints = constraintsOf(call.subscribe.offer_constraints ?? {});
   master.frameworks.set(id, framework);
   announce(master, known === undefined ? 'FRAMEWORK_ADDED' : 'FRAMEWORK_UPDATED', framework);
   return framework;
@@ -125,6 +139,7 @@ export function updateFramework(
   framework: Framework,
   info: FrameworkInfo,
   suppressed: readonly string[] = [],
+  constraints: OfferConstraints = {},
 ): void {
   const prefix = 'FrameworkInfo update is not valid: ';
   for (const field of ['principal', 'user', 'checkpoint'] as const) {
@@ -136,9 +151,10 @@ export function updateFramework(
       );
     }
   }
-  const problem = rolesProblem(info);
+  const problem = rolesProblem(info) ?? constraintsProblem(constraints, rolesOf(info));
   if (problem !== undefined) throw new HttpError(400, `${prefix}${problem}`);
   applyInfo(framework, withDefaults(info, framework.id), suppressed);
+  framework.constraints = constraintsOf(constraints);
   announce(master, 'FRAMEWORK_UPDATED', framework);
   master.allocator.request();
 }
