@@ -79,6 +79,13 @@ export type MasterMessage =
       readonly launch_executor: boolean;
     }
   | {
+      readonly type: 'RUN_TASK_GROUP';
+      readonly framework: FrameworkInfo;
+      readonly executor: ExecutorInfo;
+      readonly tasks: readonly TaskInfo[];
+      readonly launch_executor: boolean;
+    }
+  | {
       readonly type: 'KILL_TASK';
       readonly framework_id: Id;
       readonly task_id: Id;

@@ -9,13 +9,13 @@ import { replyEmpty, replyText } from '../http.ts';
 import type { MasterMessage, Registration } from '../protocol.ts';
 import { bagOf, contains } from '../resources.ts';
 import { executorApi } from './executor-api.ts';
-import { recoverExecutor, shutdownExecutor, shutdownFramework } from './executors.ts';
+import { forgetIfSettled, recoverExecutor, shutdownExecutor, shutdownFramework } from './executors.ts';
 import { Journal } from './journal.ts';
 import { MasterLink } from './link.ts';
 import { operatorApi } from './operator-api.ts';
 import { type AgentOptions, agentDefaults } from './options.ts';
 import type { Agent } from './state.ts';
-import { drain, dropMissing, killTask, passMessage, runTask, shutdownByScheduler } from './tasks.ts';
+import { drain, dropMissing, killTask, passMessage, runTask, runTaskGroup, shutdownByScheduler } from './tasks.ts';
 import { acknowledge, forwardAll, stopForwarding } from './updates.ts';
 
 export interface RunningAgent extends AsyncDisposable {
@@ -128,7 +128,8 @@ function connect(agent: Agent, signal: AbortSignal): MasterLink | undefined {
 function registration(agent: Agent): Registration {
   const { state } = agent.journal;
   const executors = [...agent.executors.values()].filter(
-    (executor) => !executor.record.isCommand && state.frameworks.has(executor.frameworkId),
+    (executor) =>
+      !executor.record.isCommand && executor.state !== 'TERMINATED' && state.frameworks.has(executor.frameworkId),
   );
   return {
     agent: agent.info,
@@ -150,11 +151,15 @@ function receive(agent: Agent, message: MasterMessage): void {
     case 'RUN_TASK':
       runTask(agent, message);
       break;
+    case 'RUN_TASK_GROUP':
+      runTaskGroup(agent, message);
+      break;
     case 'KILL_TASK':
       killTask(agent, message);
       break;
     case 'ACKNOWLEDGE':
       acknowledge(agent, message.framework_id.value, message.task_id.value, message.uuid);
+      for (const executor of agent.executors.values()) forgetIfSettled(agent, executor);
       break;
     case 'MESSAGE':
       passMessage(agent, message);

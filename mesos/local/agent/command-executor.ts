@@ -1,8 +1,8 @@
 /**
- * The executor of tasks that have a command and no executor of their own: runs it, reports how it ended, ends with it. A program of its
- * own that speaks the v1 executor API like any other; the words of its updates are those of Mesos' command executor, as recorded.
+ * The agent's own executor: of a task that has a command and no executor (Mesos' command executor), and of task groups (its default
+ * executor). Runs commands, reports how they ended, ends with the last of them. A program of its own that speaks the v1 executor API like
+ * any other; the words of its updates are those that were recorded.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { systemClock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import { jsonLog } from '#lib/std/log.ts';
@@ -11,6 +11,19 @@ import { ExecutorConnection } from '#mesos/executor.ts';
 import { readExecutorEnvironment } from '#mesos/executor-environment.ts';
 import type { ExecutorEvent, FrameworkInfo, TaskInfo, TaskState, TaskStatus } from '#mesos/types.ts';
 import { uuidBytes } from '../calls.ts';
+import { type RunningCommand, runCommand } from './running-command.ts';
+
+interface Task {
+  readonly info: TaskInfo;
+  /** Those it was launched with, itself included: when one of them fails or is killed, all end. */
+  readonly group: readonly TaskInfo[];
+  /** Of a task in a group; the container of a single command is the executor's own. */
+  readonly container: object | undefined;
+  command: RunningCommand | undefined;
+  isAcknowledged: boolean;
+  killed: boolean;
+  ended: boolean;
+}
 
 const environment = readExecutorEnvironment(process.env);
 const log = jsonLog('mesos-local-command-executor', 'warn');
@@ -18,107 +31,112 @@ const connection = new ExecutorConnection({ environment, clock: systemClock, log
 const defaultGraceMs = 3000;
 
 let framework: FrameworkInfo | undefined;
-let task: TaskInfo | undefined;
-let command: ChildProcess | undefined;
-let isAcknowledged = true;
+let containerId = '';
+const tasks = new Map<string, Task>();
 /** Updates that the agent has not said to have, oldest first. */
 let unacknowledged: TaskStatus[] = [];
-let ended = false;
-let killed = false;
+let isShuttingDown = false;
 
 /** Kept until the agent acknowledges it: if it cannot be sent, the next SUBSCRIBE carries it. */
-async function update(state: TaskState, message?: string): Promise<void> {
+async function update(task: Task, state: TaskState, message?: string): Promise<void> {
+  const pid = task.command?.pid;
   const status: TaskStatus = {
-    task_id: task!.task_id,
+    task_id: task.info.task_id,
     executor_id: { value: environment.executorId },
     source: 'SOURCE_EXECUTOR',
     state,
     timestamp: systemClock.now() / 1000,
     uuid: uuidBytes(systemRandom.uuid()),
     ...(message !== undefined && { message }),
+    ...(task.container && {
+      container_status: { container_id: task.container, ...(pid !== undefined && { executor_pid: pid }) },
+    }),
   };
   unacknowledged.push(status);
   await connection.update(status);
 }
 
-const signalNames: Readonly<Record<string, string>> = { SIGTERM: 'Terminated', SIGKILL: 'Killed', SIGINT: 'Interrupt' };
+function enter(group: readonly TaskInfo[], isGroup: boolean): Task[] {
+  return group.map((info) => {
+    const container = isGroup ? { value: systemRandom.uuid(), parent: { value: containerId } } : undefined;
+    const flags = { isAcknowledged: false, killed: false, ended: false };
+    const task: Task = { info, group, container, command: undefined, ...flags };
+    tasks.set(info.task_id.value, task);
+    return task;
+  });
+}
 
-async function finish(code: number | null, signal: NodeJS.Signals | null): Promise<void> {
-  const how =
-    code === null
-      ? `Command terminated with signal ${signalNames[signal!] ?? signal}`
-      : `Command exited with status ${code}`;
-  const state = code === 0 && !killed ? 'TASK_FINISHED' : killed ? 'TASK_KILLED' : 'TASK_FAILED';
-  await update(state, how);
-  ended = true;
+async function launch(group: readonly TaskInfo[], isGroup: boolean): Promise<void> {
+  const entered = enter(group, isGroup);
+  for (const task of entered) await update(task, 'TASK_STARTING');
+  for (const task of entered) {
+    task.command = runCommand(task.info.command ?? {});
+    await update(task, 'TASK_RUNNING');
+    void task.command.ended.then((end) => finish(task, end));
+  }
+}
+
+async function finish(task: Task, { code, how }: { code: number | null; how: string }): Promise<void> {
+  task.ended = true;
+  const state = task.killed ? 'TASK_KILLED' : code === 0 ? 'TASK_FINISHED' : 'TASK_FAILED';
+  await update(task, state, how);
+  if (state !== 'TASK_FINISHED')
+    for (const { task_id } of task.group) await kill(tasks.get(task_id.value), defaultGraceMs);
   endIfDone();
 }
 
-async function launch(info: TaskInfo): Promise<void> {
-  task = info;
-  isAcknowledged = false;
-  await update('TASK_STARTING');
-  const { value = '', shell = true, arguments: argv = [] } = info.command ?? {};
-  command = shell
-    ? spawn('/bin/sh', ['-c', value], { stdio: ['ignore', 'inherit', 'inherit'], detached: true })
-    : spawn(value, argv.slice(1), { argv0: argv[0] ?? value, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
-  command.once('error', () => void finish(127, null));
-  command.once('exit', (code, signal) => void finish(code, signal));
-  await update('TASK_RUNNING');
-}
-
-function signalCommand(signal: NodeJS.Signals): void {
-  try {
-    if (command?.pid !== undefined) process.kill(-command.pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
-
-async function kill(graceMs: number): Promise<void> {
-  if (killed || ended || command === undefined) return;
-  killed = true;
-  if (framework?.capabilities?.some((capability) => capability.type === 'TASK_KILLING_STATE')) {
-    await update('TASK_KILLING');
-  }
-  signalCommand('SIGTERM');
-  systemClock.timeout(() => signalCommand('SIGKILL'), graceMs);
+async function kill(task: Task | undefined, graceMs: number): Promise<void> {
+  if (task?.command === undefined || task.killed || task.ended) return;
+  task.killed = true;
+  if (framework?.capabilities?.some((capability) => capability.type === 'TASK_KILLING_STATE'))
+    await update(task, 'TASK_KILLING');
+  task.command.signal('SIGTERM');
+  systemClock.timeout(() => task.command?.signal('SIGKILL'), graceMs);
 }
 
 function endIfDone(): void {
-  if (ended && unacknowledged.length === 0) process.exit(0);
+  const isDone = [...tasks.values()].every(({ ended }) => ended) && unacknowledged.length === 0;
+  if (isDone && (tasks.size > 0 || isShuttingDown)) process.exit(0);
 }
 
 async function handle(event: ExecutorEvent): Promise<void> {
-  if (event.type === 'SUBSCRIBED') framework = event.subscribed.framework_info;
-  if (event.type === 'LAUNCH') await launch(event.launch.task);
+  if (event.type === 'SUBSCRIBED') {
+    framework = event.subscribed.framework_info;
+    containerId = event.subscribed.container_id?.value ?? '';
+  }
+  if (event.type === 'LAUNCH') await launch([event.launch.task], false);
+  if (event.type === 'LAUNCH_GROUP') await launch(event.launch_group.task_group.tasks, true);
   if (event.type === 'KILL') {
-    const policy = event.kill.kill_policy ?? task?.kill_policy;
+    const task = tasks.get(event.kill.task_id.value);
+    const policy = event.kill.kill_policy ?? task?.info.kill_policy;
     const nanoseconds = policy?.grace_period?.nanoseconds;
-    await kill(nanoseconds === undefined ? defaultGraceMs : nanoseconds / 1e6);
+    await kill(task, nanoseconds === undefined ? defaultGraceMs : nanoseconds / 1e6);
   }
   if (event.type === 'SHUTDOWN') {
-    // Ends with the command; the agent ends both when that takes too long.
-    if (command === undefined || ended) process.exit(0);
-    await kill(defaultGraceMs);
+    // Ends with the commands; the agent ends all of it when that takes too long.
+    isShuttingDown = true;
+    for (const task of tasks.values()) await kill(task, defaultGraceMs);
+    if ([...tasks.values()].every(({ ended }) => ended)) process.exit(0);
   }
   if (event.type === 'ACKNOWLEDGED') {
-    isAcknowledged = true;
-    unacknowledged = unacknowledged.filter((status) => status.uuid !== event.acknowledged.uuid);
+    const { task_id, uuid } = event.acknowledged;
+    const task = tasks.get(task_id.value);
+    if (task) task.isAcknowledged = true;
+    unacknowledged = unacknowledged.filter((status) => status.uuid !== uuid);
     endIfDone();
   }
 }
 
 const unacknowledgedNow = () => ({
-  tasks: task !== undefined && !isAcknowledged ? [task] : [],
+  tasks: [...tasks.values()].filter(({ isAcknowledged }) => !isAcknowledged).map(({ info }) => info),
   updates: unacknowledged,
 });
 
 try {
   await connection.run({ unacknowledged: unacknowledgedNow, onEvent: handle }, new AbortController().signal);
 } catch (error) {
-  // The agent has been away for longer than it said: Mesos takes the task for lost by now.
+  // The agent has been away for longer than it said: Mesos takes the tasks for lost by now.
   process.stderr.write(`${messageOf(error)}\n`);
 }
-signalCommand('SIGKILL');
+for (const { command } of tasks.values()) command?.signal('SIGKILL');
 process.exit(1);

@@ -26,13 +26,17 @@ export function sandboxOf(agent: Agent, frameworkId: string, executorId: string,
   return join(workDir, ...path);
 }
 
-/** The executor that runs a task's command: the agent's own, with the id of the task. */
+/** The agent's own executor: that of commands, and the default one of task groups. */
+export const ownCommand: CommandInfo = {
+  shell: false,
+  value: process.execPath,
+  arguments: [process.execPath, join(import.meta.dirname, 'command-executor.ts')],
+};
+
+/** The executor that runs a task's command, with the id of the task. */
 export function commandExecutor(task: TaskInfo, frameworkId: string): ExecutorInfo {
-  const program = join(import.meta.dirname, 'command-executor.ts');
   const command: CommandInfo = {
-    shell: false,
-    value: process.execPath,
-    arguments: [process.execPath, program],
+    ...ownCommand,
     ...(task.command?.environment && { environment: task.command.environment }),
   };
   return {

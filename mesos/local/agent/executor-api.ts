@@ -1,15 +1,16 @@
 /** POST /api/v1/executor: calls of executors, checked and answered as recorded. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ExecutorCall, ExecutorEvent, TaskStatus } from '#mesos/types.ts';
-import { checkUuid, requireFields, typedCall } from '../calls.ts';
+import type { ExecutorCall, ExecutorEvent } from '#mesos/types.ts';
+import { checkUuid, converted, requireFields, typedCall } from '../calls.ts';
 import { checkAccept, HttpError, openStream, type RecordStream, readCall, replyEmpty } from '../http.ts';
 import { keyOf } from './checkpoint.ts';
 import { liveTasks, shutdownIfUseless } from './executors.ts';
-import { type Agent, type Executor, noTimer } from './state.ts';
+import { type Agent, type Executor, eventOf, noTimer } from './state.ts';
 import { updateFromAgent, updateFromExecutor } from './updates.ts';
 
 const api = 'Executor::Call';
 type Subscribe = (ExecutorCall & { type: 'SUBSCRIBE' })['subscribe'];
+type Update = ExecutorCall & { type: 'UPDATE' };
 
 const bodies: Readonly<Record<ExecutorCall['type'], string | undefined>> = {
   SUBSCRIBE: 'subscribe',
@@ -34,17 +35,20 @@ function validated(body: unknown): ExecutorCall {
   if (name !== undefined && (call[name] ?? undefined) === undefined) {
     throw new HttpError(400, `Failed to validate ${api}: Expecting '${name}' to be present`);
   }
-  return call as unknown as ExecutorCall;
+  // Mesos finds its own words for what an update must have beyond its message: they come before the schema's.
+  if (call.type === 'UPDATE') checkStatus(call as unknown as Update);
+  return converted('executorCall', call) as unknown as ExecutorCall;
 }
 
-function checkStatus(call: ExecutorCall, status: TaskStatus): void {
+function checkStatus(call: Update): void {
+  const { status } = call.update;
   const executorId = call.executor_id.value;
   const refuse = (why: string) => new HttpError(400, `Failed to validate ${api}: ${why}`);
-  if (status.uuid === undefined) throw refuse(`Expecting 'uuid' to be present`);
+  if ((status.uuid ?? undefined) === undefined) throw refuse(`Expecting 'uuid' to be present`);
   checkUuid(status.uuid, api);
-  if (status.executor_id !== undefined && status.executor_id.value !== executorId) {
+  if ((status.executor_id ?? undefined) !== undefined && status.executor_id?.value !== executorId) {
     throw refuse(
-      `ExecutorID in Call: ${executorId} does not match ExecutorID in TaskStatus: ${status.executor_id.value}`,
+      `ExecutorID in Call: ${executorId} does not match ExecutorID in TaskStatus: ${status.executor_id?.value}`,
     );
   }
   const from = `from executor ${executorId} of framework ${call.framework_id.value}`;
@@ -56,7 +60,6 @@ function checkStatus(call: ExecutorCall, status: TaskStatus): void {
 
 export async function executorApi(agent: Agent, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const call = validated(await readCall(request, response));
-  if (call.type === 'UPDATE') checkStatus(call, call.update.status);
   const executor = find(agent, call);
   if (call.type === 'SUBSCRIBE') {
     checkAccept(request);
@@ -77,7 +80,7 @@ export async function executorApi(agent: Agent, request: IncomingMessage, respon
 
 function find(agent: Agent, call: ExecutorCall): Executor {
   const executor = agent.executors.get(keyOf(call.framework_id.value, call.executor_id.value));
-  if (executor !== undefined) return executor;
+  if (executor !== undefined && executor.state !== 'TERMINATED') return executor;
   const isKnown = agent.journal.state.frameworks.has(call.framework_id.value);
   throw new HttpError(400, isKnown ? 'Executor cannot be found' : 'Framework cannot be found');
 }
@@ -109,14 +112,14 @@ function subscribe(agent: Agent, executor: Executor, call: Subscribe, response: 
   });
   for (const { status } of call.unacknowledged_updates ?? []) updateFromExecutor(agent, executor, status);
   dropUnknownToExecutor(agent, executor, call);
-  for (const task of executor.queued.splice(0)) stream.send({ type: 'LAUNCH', launch: { task } });
+  for (const work of executor.queued.splice(0)) stream.send(eventOf(work));
   shutdownIfUseless(agent, executor);
 }
 
 /** A task that was handed over and that the executor does not name never reached it: the agent or the connection broke first. */
 function dropUnknownToExecutor(agent: Agent, executor: Executor, call: Subscribe): void {
   const named = new Set((call.unacknowledged_tasks ?? []).map((task) => task.task_id.value));
-  for (const task of executor.queued) named.add(task.task_id.value);
+  for (const task of executor.queued.flatMap(({ tasks }) => tasks)) named.add(task.task_id.value);
   for (const { task } of liveTasks(agent, executor)) {
     if (task.state !== 'TASK_STAGING' || named.has(task.task_id.value)) continue;
     const isAware = agent.journal.state.frameworks

@@ -8,13 +8,13 @@
  *
  * Only the end of the process ends an executor; a closed connection alone means nothing, as in Mesos.
  */
-import { type FrameworkInfo, isTerminal, type TaskInfo, type TaskState } from '#mesos/types.ts';
+import { type FrameworkInfo, isTerminal, type TaskState } from '#mesos/types.ts';
 import { durationText } from '../version.ts';
 import { type ExecutorRecord, keyOf, type TaskRecord } from './checkpoint.ts';
-import { environmentOf, gracePeriodMs } from './environment.ts';
+import { environmentOf, gracePeriodMs, ownCommand } from './environment.ts';
 import type { Handle } from './launcher.ts';
 import { LaunchError, prepareSandbox } from './sandbox.ts';
-import { type Agent, type Executor, noTimer } from './state.ts';
+import { type Agent, type Executor, noTimer, type Work } from './state.ts';
 import { stopForwarding, updateFromAgent } from './updates.ts';
 
 type Verdict = NonNullable<Executor['verdict']>;
@@ -43,7 +43,7 @@ export function liveTasks(agent: Agent, executor: Executor): TaskRecord[] {
 }
 
 /** Starts an executor whose record is in the journal. Its tasks wait until it subscribes. */
-export function startExecutor(agent: Agent, record: ExecutorRecord, framework: FrameworkInfo, first: TaskInfo): void {
+export function startExecutor(agent: Agent, record: ExecutorRecord, framework: FrameworkInfo, first: Work): void {
   const executor = newExecutor(record);
   executor.queued.push(first);
   agent.executors.set(keyOf(executor.frameworkId, executor.id), executor);
@@ -51,7 +51,7 @@ export function startExecutor(agent: Agent, record: ExecutorRecord, framework: F
   try {
     prepareSandbox(record.sandbox, record.info.command, record.containerId);
     handle = agent.options.launcher.launch(
-      record.info.command ?? {},
+      record.info.command ?? ownCommand,
       environmentOf(agent, record, framework),
       record.sandbox,
     );
@@ -139,8 +139,7 @@ function executorExited(agent: Agent, executor: Executor, status: number): void 
   agent.options.log.info('Executor ended', { executor: id, framework: frameworkId, status });
   // What it left in its process group goes with it, as with Mesos' containers.
   executor.handle?.kill();
-  const ids = { framework_id: { value: frameworkId }, executor_id: { value: id } };
-  agent.link.send({ type: 'EXITED_EXECUTOR', ...ids, status });
+  sendExited(agent, frameworkId, id, status);
   const { state, reason, message } = executor.verdict ?? {
     state: 'TASK_FAILED' as TaskState,
     reason: 'REASON_EXECUTOR_TERMINATED',
@@ -150,8 +149,22 @@ function executorExited(agent: Agent, executor: Executor, status: number): void 
     updateFromAgent(agent, frameworkId, id, task.task_id.value, { state, reason, message });
   }
   agent.journal.append({ type: 'exited', frameworkId, executorId: id });
-  agent.executors.delete(keyOf(frameworkId, id));
   executor.settled.resolve();
+  forgetIfSettled(agent, executor);
+}
+
+export function sendExited(agent: Agent, frameworkId: string, executorId: string, status: number): void {
+  const ids = { framework_id: { value: frameworkId }, executor_id: { value: executorId } };
+  agent.link.send({ type: 'EXITED_EXECUTOR', ...ids, status });
+}
+
+/** An executor that ended is remembered until the scheduler has all news of its tasks: no other can take its id before. */
+export function forgetIfSettled(agent: Agent, executor: Executor): void {
+  if (executor.state !== 'TERMINATED') return;
+  const { frameworkId, id } = executor;
+  for (const { task, executorId } of agent.journal.state.tasks.values())
+    if (executorId === id && task.framework_id.value === frameworkId) return;
+  agent.executors.delete(keyOf(frameworkId, id));
 }
 
 /** An executor that never got a task and will get none has no reason to stay (MESOS-8411). */
@@ -175,4 +188,5 @@ export function shutdownFramework(agent: Agent, frameworkId: string): void {
   }
   stopForwarding(agent, frameworkId);
   agent.journal.append({ type: 'forgotten', frameworkId });
+  for (const executor of [...agent.executors.values()]) forgetIfSettled(agent, executor);
 }

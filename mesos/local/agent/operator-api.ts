@@ -4,14 +4,14 @@ import { isTerminal } from '#mesos/types.ts';
 import { typedCall } from '../calls.ts';
 import { checkAccept, readCall, replyJson, replyText } from '../http.ts';
 import { buildInfo } from '../version.ts';
-import type { Agent } from './state.ts';
+import type { Agent, Executor } from './state.ts';
 
 const readers: Readonly<Record<string, (agent: Agent) => object>> = {
   GET_HEALTH: () => ({ healthy: true }),
   GET_VERSION: () => ({ version_info: buildInfo }),
   GET_AGENT: (agent) => ({ agent_info: agent.info }),
   GET_EXECUTORS: (agent) => ({
-    executors: [...agent.executors.values()].map((executor) => ({ executor_info: executor.record.info })),
+    executors: running(agent).map((executor) => ({ executor_info: executor.record.info })),
   }),
   GET_TASKS: (agent) => {
     const tasks = [...agent.journal.state.tasks.values()].map(({ task }) => task);
@@ -21,7 +21,7 @@ const readers: Readonly<Record<string, (agent: Agent) => object>> = {
     };
   },
   GET_CONTAINERS: (agent) => ({
-    containers: [...agent.executors.values()].map((executor) => ({
+    containers: running(agent).map((executor) => ({
       framework_id: { value: executor.frameworkId },
       executor_id: { value: executor.id },
       executor_name: executor.record.info.name ?? '',
@@ -33,6 +33,10 @@ const readers: Readonly<Record<string, (agent: Agent) => object>> = {
     })),
   }),
 };
+
+function running(agent: Agent): readonly Executor[] {
+  return [...agent.executors.values()].filter(({ state }) => state !== 'TERMINATED');
+}
 
 /** No file is attached for reading: what Mesos says of one that is not there. */
 const files = ['LIST_FILES', 'READ_FILE'];

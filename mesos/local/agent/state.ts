@@ -7,6 +7,18 @@ import type { Journal } from './journal.ts';
 import type { Handle } from './launcher.ts';
 import type { AgentOptions } from './options.ts';
 
+/** What an executor is handed at once: a task, or a group of them. */
+export interface Work {
+  readonly tasks: readonly TaskInfo[];
+  readonly isGroup: boolean;
+}
+
+export function eventOf({ tasks, isGroup }: Work): ExecutorEvent {
+  return isGroup
+    ? { type: 'LAUNCH_GROUP', launch_group: { task_group: { tasks } } }
+    : { type: 'LAUNCH', launch: { task: tasks[0]! } };
+}
+
 export interface Executor {
   readonly record: ExecutorRecord;
   readonly id: string;
@@ -14,8 +26,8 @@ export interface Executor {
   state: 'REGISTERING' | 'RUNNING' | 'TERMINATING' | 'TERMINATED';
   stream: RecordStream<ExecutorEvent> | undefined;
   handle: Handle | undefined;
-  /** Tasks that wait for the executor to subscribe. */
-  queued: TaskInfo[];
+  /** What waits for the executor to subscribe. */
+  queued: Work[];
   /** Registration, re-registration or shutdown: an executor waits for one thing at a time. */
   timer: Disposable;
   /** What its tasks become when it ends, if that was decided before it ended. */

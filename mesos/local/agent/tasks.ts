@@ -1,84 +1,109 @@
 /** What the master orders: launch, kill, shut down, pass on a message. */
-import { isTerminal, type TaskInfo } from '#mesos/types.ts';
+import { type ExecutorInfo, type FrameworkInfo, isTerminal, type TaskInfo } from '#mesos/types.ts';
 import type { MasterMessage, Task, TaskRef } from '../protocol.ts';
 import { type ExecutorRecord, keyOf } from './checkpoint.ts';
 import { commandExecutor, sandboxOf } from './environment.ts';
-import { shutdownExecutor, shutdownIfUseless, startExecutor } from './executors.ts';
-import type { Agent, Executor } from './state.ts';
+import { sendExited, shutdownExecutor, shutdownIfUseless, startExecutor } from './executors.ts';
+import { type Agent, type Executor, eventOf, type Work } from './state.ts';
 import { updateFromAgent } from './updates.ts';
 
-type RunTask = MasterMessage & { type: 'RUN_TASK' };
+/** An order to run something, whether one task or a group. */
+interface Order extends Work {
+  readonly framework: FrameworkInfo;
+  readonly executor: ExecutorInfo;
+  /** The executor is the agent's own, made for one command. */
+  readonly isCommand: boolean;
+  readonly launchExecutor: boolean;
+}
 
-function drop(agent: Agent, message: RunTask, executorId: string, why: string): void {
-  const isAware = message.framework.capabilities?.some((capability) => capability.type === 'PARTITION_AWARE');
-  updateFromAgent(agent, message.framework.id!.value, executorId, message.task.task_id.value, {
-    state: isAware ? 'TASK_DROPPED' : 'TASK_LOST',
-    reason: 'REASON_EXECUTOR_TERMINATED',
-    message: why,
-  });
+function drop(agent: Agent, order: Order, why: string): void {
+  const isAware = order.framework.capabilities?.some((capability) => capability.type === 'PARTITION_AWARE');
+  for (const task of order.tasks)
+    updateFromAgent(agent, order.framework.id!.value, order.executor.executor_id.value, task.task_id.value, {
+      state: isAware ? 'TASK_DROPPED' : 'TASK_LOST',
+      reason: 'REASON_EXECUTOR_TERMINATED',
+      message: why,
+    });
+}
+
+export function runTask(agent: Agent, message: MasterMessage & { type: 'RUN_TASK' }): void {
+  const { framework, task } = message;
+  const isCommand = task.executor === undefined;
+  const executor = task.executor ?? commandExecutor(task, framework.id!.value);
+  const what = { tasks: [task], isGroup: false, isCommand };
+  run(agent, { framework, executor, ...what, launchExecutor: message.launch_executor });
+}
+
+export function runTaskGroup(agent: Agent, message: MasterMessage & { type: 'RUN_TASK_GROUP' }): void {
+  const { framework, executor, tasks } = message;
+  const what = { tasks, isGroup: true, isCommand: false };
+  run(agent, { framework, executor, ...what, launchExecutor: message.launch_executor });
 }
 
 /**
- * Runs a task on its executor, which is started if need be. Whether it is to be started was decided by the master when it took the
- * ACCEPT; if the executor ended or appeared meanwhile, the task is dropped.
+ * Runs tasks on their executor, which is started if need be. Whether it is to be started was decided by the master when it took the
+ * ACCEPT; if the executor ended or appeared meanwhile, the tasks are dropped.
  */
-export function runTask(agent: Agent, message: RunTask): void {
-  const { framework, task } = message;
-  const frameworkId = framework.id!.value;
+function run(agent: Agent, order: Order): void {
+  const { framework, executor: info } = order;
+  const [frameworkId, executorId] = [framework.id!.value, info.executor_id.value];
   agent.journal.append({ type: 'framework', info: framework });
-  const info = task.executor ?? commandExecutor(task, frameworkId);
-  const executorId = info.executor_id.value;
   const executor = agent.executors.get(keyOf(frameworkId, executorId));
-  if (executor !== undefined && message.launch_executor) {
-    drop(agent, message, executorId, 'Master wants to launch executor, but one already exists');
-    return;
-  }
-  if (executor === undefined && !message.launch_executor) {
-    drop(agent, message, executorId, 'No executor is expected to launch and there is none running');
-    return;
-  }
-  if (executor?.state === 'TERMINATING') {
-    drop(agent, message, executorId, 'Executor terminating');
+  const problem = mismatch(executor, order.launchExecutor);
+  if (problem !== undefined) {
+    drop(agent, order, problem);
+    // The master has entered an executor that there is not: it must forget it again.
+    if (order.launchExecutor && executor?.state === 'TERMINATED') sendExited(agent, frameworkId, executorId, -1);
     return;
   }
   if (executor !== undefined) {
-    enterTask(agent, frameworkId, executorId, task);
-    hand(executor, task);
+    for (const task of order.tasks) enterTask(agent, frameworkId, info, order.isCommand, task);
+    hand(executor, order);
     return;
   }
   const containerId = agent.options.random.uuid();
-  const record: ExecutorRecord = {
-    frameworkId,
-    info,
-    containerId,
-    sandbox: sandboxOf(agent, frameworkId, executorId, containerId),
-    isCommand: task.executor === undefined,
-  };
+  const { isCommand } = order;
+  const sandbox = sandboxOf(agent, frameworkId, executorId, containerId);
+  const record: ExecutorRecord = { frameworkId, info, containerId, sandbox, isCommand };
   agent.journal.append({ type: 'executor', record });
-  enterTask(agent, frameworkId, executorId, task);
-  startExecutor(agent, record, framework, task);
+  for (const task of order.tasks) enterTask(agent, frameworkId, info, isCommand, task);
+  startExecutor(agent, record, framework, order);
 }
 
-function enterTask(agent: Agent, frameworkId: string, executorId: string, info: TaskInfo): void {
+/** Why master and agent do not agree about the executor, in Mesos' words; undefined if they do. */
+function mismatch(executor: Executor | undefined, launchExecutor: boolean): string | undefined {
+  if (launchExecutor) return executor && 'Master wants to launch executor, but one already exists';
+  if (executor === undefined) return 'No executor is expected to launch and there is none running';
+  if (executor.state === 'TERMINATING') return 'Executor terminating';
+  return executor.state === 'TERMINATED' ? 'Executor terminated' : undefined;
+}
+
+function enterTask(
+  agent: Agent,
+  frameworkId: string,
+  executor: ExecutorInfo,
+  isCommand: boolean,
+  info: TaskInfo,
+): void {
   const task: Task = {
     name: info.name,
     task_id: info.task_id,
     framework_id: { value: frameworkId },
     agent_id: agent.info.id!,
-    ...(info.executor && { executor_id: info.executor.executor_id }),
+    ...(!isCommand && { executor_id: executor.executor_id }),
     resources: info.resources ?? [],
     ...(info.labels && { labels: info.labels }),
     ...(info.kill_policy && { kill_policy: info.kill_policy }),
     state: 'TASK_STAGING',
     statuses: [],
   };
-  agent.journal.append({ type: 'task', task, executorId });
+  agent.journal.append({ type: 'task', task, executorId: executor.executor_id.value });
 }
 
 /** To an executor that is not connected a LAUNCH is lost, as in Mesos: its next SUBSCRIBE shows that it does not have the task. */
-function hand(executor: Executor, task: TaskInfo): void {
-  if (executor.state === 'REGISTERING') executor.queued.push(task);
-  else executor.stream?.send({ type: 'LAUNCH', launch: { task } });
+function hand(executor: Executor, work: Work): void {
+  if (executor.state === 'REGISTERING') executor.queued.push(work);
+  else executor.stream?.send(eventOf(work));
 }
 
 function executorOf(agent: Agent, frameworkId: string, taskId: string): Executor | undefined {
@@ -93,12 +118,13 @@ export function killTask(agent: Agent, message: MasterMessage & { type: 'KILL_TA
   const known = agent.journal.state.tasks.get(key);
   if (known && isTerminal(known.task.state)) return; // Its end is on the way to the scheduler.
   const executor = executorOf(agent, frameworkId, taskId);
-  if (executor === undefined) {
+  if (executor === undefined || executor.state === 'TERMINATED') {
     dropUnknown(agent, message, 'Cannot find executor', 'REASON_EXECUTOR_TERMINATED');
     return;
   }
-  if (executor.queued.some((task) => task.task_id.value === taskId)) {
-    killQueued(agent, executor, taskId);
+  const queued = executor.queued.find(({ tasks }) => tasks.some((task) => task.task_id.value === taskId));
+  if (queued !== undefined) {
+    killQueued(agent, executor, queued);
     return;
   }
   executor.stream?.send({
@@ -107,13 +133,15 @@ export function killTask(agent: Agent, message: MasterMessage & { type: 'KILL_TA
   });
 }
 
-function killQueued(agent: Agent, executor: Executor, taskId: string): void {
-  executor.queued = executor.queued.filter((task) => task.task_id.value !== taskId);
-  updateFromAgent(agent, executor.frameworkId, executor.id, taskId, {
-    state: 'TASK_KILLED',
-    reason: 'REASON_TASK_KILLED_DURING_LAUNCH',
-    message: 'Killed before delivery to the executor',
-  });
+/** Of a group that the executor has not got, killing one is killing all. */
+function killQueued(agent: Agent, executor: Executor, work: Work): void {
+  executor.queued = executor.queued.filter((other) => other !== work);
+  for (const { task_id } of work.tasks)
+    updateFromAgent(agent, executor.frameworkId, executor.id, task_id.value, {
+      state: 'TASK_KILLED',
+      reason: 'REASON_TASK_KILLED_DURING_LAUNCH',
+      message: 'Killed before delivery to the executor',
+    });
   shutdownIfUseless(agent, executor);
 }
 

@@ -25,7 +25,12 @@ export function updateFromExecutor(agent: Agent, executor: Executor, status: Tas
 function completed(agent: Agent, executor: Executor, key: string, status: TaskStatus): TaskStatus {
   const task = agent.journal.state.tasks.get(key)?.task;
   const { handle, record } = executor;
-  const given = (status.container_status ?? {}) as { readonly network_infos?: readonly object[] };
+  const given = (status.container_status ?? {}) as {
+    readonly network_infos?: readonly object[];
+    readonly container_id?: object;
+    readonly executor_pid?: number;
+  };
+  const pid = given.executor_pid ?? handle?.pid;
   const isDrained = agent.draining !== undefined && ['TASK_KILLING', 'TASK_KILLED'].includes(status.state);
   const ip = [{ ip_addresses: [{ protocol: 'IPv4', ip_address: agent.options.host }] }];
   return {
@@ -39,9 +44,9 @@ function completed(agent: Agent, executor: Executor, key: string, status: TaskSt
       !isTerminal(task.state) && {
         container_status: {
           ...given,
-          container_id: { value: record.containerId },
+          container_id: given.container_id ?? { value: record.containerId },
           network_infos: given.network_infos ?? ip,
-          ...(handle?.pid !== undefined && { executor_pid: handle.pid }),
+          ...(pid !== undefined && { executor_pid: pid }),
         },
       }),
   };

@@ -17,7 +17,7 @@ import {
   within,
 } from '../state.ts';
 import { masterStatus, sendUpdate } from '../updates.ts';
-import { judge, normalizedTask } from './task-validation.ts';
+import { judge, judgeGroup, type LaunchContext, normalizedExecutor, normalizedTask } from './task-validation.ts';
 
 type Accept = (SchedulerCall & { type: 'ACCEPT' })['accept'];
 
@@ -42,9 +42,9 @@ function ownOffers(master: Master, framework: Framework, ids: readonly string[])
 }
 
 function launchedBy(operation: Operation): readonly TaskInfo[] {
-  if (operation.type === 'LAUNCH') return (operation.launch as { task_infos?: readonly TaskInfo[] }).task_infos ?? [];
+  if (operation.type === 'LAUNCH') return operation.launch.task_infos ?? [];
   if (operation.type === 'LAUNCH_GROUP') {
-    return (operation.launch_group as { task_group: { tasks: readonly TaskInfo[] } }).task_group.tasks;
+    return operation.launch_group.task_group.tasks;
   }
   return [];
 }
@@ -96,16 +96,8 @@ function perform(
   if (operation.type === 'LAUNCH') {
     return launchedBy(operation).reduce((bag, task) => launch(master, framework, agent, role, bag, task), left);
   }
-  if (operation.type === 'LAUNCH_GROUP') {
-    for (const task of launchedBy(operation)) {
-      refuseTask(master, framework, task, {
-        state: 'TASK_ERROR',
-        reason: 'REASON_TASK_GROUP_INVALID',
-        message: 'This local Mesos has no default executor: use LAUNCH with a custom executor',
-      });
-    }
-    return left;
-  }
+  if (operation.type === 'LAUNCH_GROUP')
+    return launchGroup(master, framework, agent, role, left, operation.launch_group);
   if (isConversion(operation)) return convertOffer(master, framework, agent, role, left, operation);
   // The rest needs resource providers, which a local Mesos does not have.
   const { type, id } = operation as { readonly type: string; readonly id?: Id };
@@ -145,24 +137,25 @@ function refuseTask(
 }
 
 function launch(master: Master, framework: Framework, agent: Agent, role: string, left: Bag, info: TaskInfo): Bag {
+  const forbidden = authorizationProblem(master, framework, info, info.executor);
+  if (forbidden !== undefined) {
+    refuseTask(master, framework, info, {
+      state: 'TASK_ERROR',
+      reason: 'REASON_TASK_UNAUTHORIZED',
+      message: forbidden,
+    });
+    return left;
+  }
   const task = normalizedTask(info, role, framework.id);
-  const executorId = task.executor?.executor_id.value;
-  const known = executorId === undefined ? undefined : agent.executors.get(framework.id)?.get(executorId);
-  const verdict = judge(task, {
-    frameworkId: framework.id,
-    agentId: agent.id,
-    role,
-    available: left,
-    executor: known,
-    isRunning: (id) => framework.tasks.has(id),
-    isUnreachable: (id) => framework.unreachable.has(id),
-  });
+  const context = contextOf(framework, agent, role, left, task.executor);
+  const known = context.executor;
+  const verdict = judge(task, context);
   if ('problem' in verdict) {
     const message = verdict.problem;
     refuseTask(master, framework, info, { state: 'TASK_ERROR', reason: 'REASON_TASK_INVALID', message });
     return left;
   }
-  enterTask(master, framework, agent, task);
+  enterTask(master, framework, agent, task, task.executor);
   if (task.executor && known === undefined) enterExecutor(agent, framework, task.executor);
   sendToAgent(agent, {
     type: 'RUN_TASK',
@@ -173,16 +166,81 @@ function launch(master: Master, framework: Framework, agent: Agent, role: string
   return subtract(left, verdict.needed);
 }
 
+/** All of a group or none of it: what is wrong with one task is told of each. */
+function launchGroup(
+  master: Master,
+  framework: Framework,
+  agent: Agent,
+  role: string,
+  left: Bag,
+  group: (Operation & { type: 'LAUNCH_GROUP' })['launch_group'],
+): Bag {
+  const executor = normalizedExecutor(group.executor, role, framework.id);
+  const tasks = group.task_group.tasks.map((info) => normalizedTask(info, role, framework.id));
+  const refuseAll = (reason: string, message: string) => {
+    for (const task of tasks) refuseTask(master, framework, task, { state: 'TASK_ERROR', reason, message });
+    return left;
+  };
+  const forbidden = tasks.map((task) => authorizationProblem(master, framework, task, executor)).find(Boolean);
+  if (forbidden !== undefined) return refuseAll('REASON_TASK_GROUP_UNAUTHORIZED', forbidden);
+  const context = contextOf(framework, agent, role, left, executor);
+  const verdict = judgeGroup(tasks, executor, context);
+  if ('problem' in verdict) return refuseAll('REASON_TASK_GROUP_INVALID', verdict.problem);
+  for (const task of tasks) enterTask(master, framework, agent, task, executor);
+  if (context.executor === undefined) enterExecutor(agent, framework, executor);
+  const launch_executor = context.executor === undefined;
+  sendToAgent(agent, { type: 'RUN_TASK_GROUP', framework: framework.info, executor, tasks, launch_executor });
+  return subtract(left, verdict.needed);
+}
+
+function contextOf(
+  framework: Framework,
+  agent: Agent,
+  role: string,
+  available: Bag,
+  executor: ExecutorInfo | undefined,
+): LaunchContext {
+  const id = executor?.executor_id.value;
+  return {
+    frameworkId: framework.id,
+    agentId: agent.id,
+    role,
+    available,
+    executor: id === undefined ? undefined : agent.executors.get(framework.id)?.get(id),
+    isRunning: (taskId) => framework.tasks.has(taskId),
+    isUnreachable: (taskId) => framework.unreachable.has(taskId),
+  };
+}
+
+/** Asked of the user that the task would run as: its own, its executor's or the framework's. */
+function authorizationProblem(
+  master: Master,
+  framework: Framework,
+  task: TaskInfo,
+  executor: ExecutorInfo | undefined,
+): string | undefined {
+  const user = task.command?.user ?? executor?.command?.user ?? framework.info.user;
+  const { mayRun } = master.options;
+  if (mayRun === undefined || mayRun(framework.info.principal, user)) return undefined;
+  return `Not authorized to launch as user '${user}'`;
+}
+
 function enterExecutor(agent: Agent, framework: Framework, executor: ExecutorInfo): void {
   within(agent.executors, framework.id).set(executor.executor_id.value, executor);
 }
 
-function enterTask(master: Master, framework: Framework, agent: Agent, info: TaskInfo): void {
+function enterTask(
+  master: Master,
+  framework: Framework,
+  agent: Agent,
+  info: TaskInfo,
+  executor: ExecutorInfo | undefined,
+): void {
   const task: Task = {
     name: info.name,
     task_id: info.task_id,
     framework_id: { value: framework.id },
-    ...(info.executor && { executor_id: info.executor.executor_id }),
+    ...(executor && { executor_id: executor.executor_id }),
     agent_id: { value: agent.id },
     state: 'TASK_STAGING',
     resources: info.resources ?? [],

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ExecutorInfo, Resource, TaskInfo } from '#mesos/types.ts';
 import { idProblem } from '../../calls.ts';
-import { add, type Bag, bagOf, contains, describe } from '../../resources.ts';
+import { add, type Bag, bagOf, contains, describe, milliOf, sum } from '../../resources.ts';
 
 export interface LaunchContext {
   readonly frameworkId: string;
@@ -22,7 +22,7 @@ function allocated(resources: readonly Resource[] | undefined, role: string): Re
   return resources?.map((resource) => ({ ...resource, allocation_info: resource.allocation_info ?? { role } }));
 }
 
-function normalizedExecutor(executor: ExecutorInfo, role: string, frameworkId: string): ExecutorInfo {
+export function normalizedExecutor(executor: ExecutorInfo, role: string, frameworkId: string): ExecutorInfo {
   const resources = allocated(executor.resources, role);
   const command = executor.command && {
     ...executor.command,
@@ -72,6 +72,16 @@ export function isSameExecutor(a: ExecutorInfo, b: ExecutorInfo): boolean {
 }
 
 function taskProblem(task: TaskInfo, context: LaunchContext): string | undefined {
+  const problem = commonProblem(task, context);
+  if (problem !== undefined) return problem;
+  if ((task.executor === undefined) === (task.command === undefined)) {
+    return 'Task should have at least one (but not both) of CommandInfo or ExecutorInfo present';
+  }
+  return task.executor && executorProblem(task.executor, context);
+}
+
+/** What may be wrong with a task alone or in a group. */
+function commonProblem(task: TaskInfo, context: LaunchContext): string | undefined {
   const id = task.task_id.value;
   const badId = idProblem(id);
   if (badId !== undefined) return badId;
@@ -82,11 +92,7 @@ function taskProblem(task: TaskInfo, context: LaunchContext): string | undefined
   }
   if (bagOf(task.resources).size === 0) return 'Task uses no resources';
   const foreign = task.resources?.find((resource) => resource.allocation_info?.role !== context.role);
-  if (foreign) return `Resource '${foreign.name}' is not allocated to role '${context.role}'`;
-  if ((task.executor === undefined) === (task.command === undefined)) {
-    return 'Task should have at least one (but not both) of CommandInfo or ExecutorInfo present';
-  }
-  return task.executor && executorProblem(task.executor, context);
+  return foreign && `Resource '${foreign.name}' is not allocated to role '${context.role}'`;
 }
 
 function executorProblem(executor: ExecutorInfo, context: LaunchContext): string | undefined {
@@ -95,8 +101,9 @@ function executorProblem(executor: ExecutorInfo, context: LaunchContext): string
   if (executor.framework_id?.value !== context.frameworkId) {
     return `ExecutorInfo has an invalid FrameworkID (Actual: ${executor.framework_id?.value} vs Expected: ${context.frameworkId})`;
   }
-  if (executor.type === 'DEFAULT') return `The 'DEFAULT' executor is launched with LAUNCH_GROUP only`;
-  if (executor.command === undefined) return `'ExecutorInfo.command' must be set for 'CUSTOM' executor`;
+  if (executor.type === 'DEFAULT') {
+    if (executor.command !== undefined) return `'ExecutorInfo.command' must not be set for 'DEFAULT' executor`;
+  } else if (executor.command === undefined) return `'ExecutorInfo.command' must be set for 'CUSTOM' executor`;
   if (context.executor !== undefined && !isSameExecutor(executor, context.executor)) {
     const rule = '-'.repeat(60);
     return (
@@ -120,4 +127,40 @@ export function judge(task: TaskInfo, context: LaunchContext): Verdict {
       `Total resources ${describe(needed, context.role)} required by task and its executor ` +
       `is more than available ${describe(context.available, context.role)}`,
   };
+}
+
+const leastOfExecutor = { cpus: 10, mem: 32_000, disk: 1 } as const;
+
+/** Judges the normalized tasks of a LAUNCH_GROUP together. Unlike with LAUNCH, its executor must have something of its own. */
+export function judgeGroup(tasks: readonly TaskInfo[], executor: ExecutorInfo, context: LaunchContext): Verdict {
+  const problem = groupProblem(tasks, executor, context);
+  if (problem !== undefined) return { problem };
+  const own = context.executor === undefined ? bagOf(executor.resources) : bagOf([]);
+  const needed = sum([own, ...tasks.map((task) => bagOf(task.resources))]);
+  if (contains(context.available, needed)) return { needed };
+  return {
+    problem:
+      `Total resources ${describe(needed, context.role)} required by task group and its executor ` +
+      `are more than available ${describe(context.available, context.role)}`,
+  };
+}
+
+function groupProblem(tasks: readonly TaskInfo[], executor: ExecutorInfo, context: LaunchContext): string | undefined {
+  if (tasks.length === 0) return 'Task group cannot be empty';
+  const id = executor.executor_id.value;
+  for (const task of tasks) {
+    const twice = tasks.filter((other) => other.task_id.value === task.task_id.value).length > 1;
+    const problem = twice
+      ? `Task has duplicate ID: ${task.task_id.value}`
+      : task.executor
+        ? `'TaskInfo.executor' must not be set`
+        : commonProblem(task, context);
+    if (problem !== undefined) return `Task '${task.task_id.value}' is invalid: ${problem}`;
+  }
+  if (executor.type === undefined) return `'ExecutorInfo.type' must be set`;
+  const has = bagOf(executor.resources);
+  for (const [name, least] of Object.entries(leastOfExecutor))
+    if (milliOf(has, name) < least)
+      return `Executor '${id}' uses less ${name} (${milliOf(has, name) / 1000}) than the minimum required (${least / 1000})`;
+  return executorProblem(executor, context);
 }
