@@ -54,14 +54,14 @@ export class World implements AsyncDisposable {
     return { ...labFramework, name: this.role, roles: [this.role], ...more };
   }
 
-  /** A subscribed scheduler; torn down at the end. */
-  async scheduler(more: Partial<FrameworkInfo> = {}): Promise<TestScheduler> {
+  /** A subscribed scheduler; torn down at the end. `subscribe`: more of the call's body. */
+  async scheduler(more: Partial<FrameworkInfo> = {}, subscribe: object = {}): Promise<TestScheduler> {
     const scheduler = new TestScheduler(this.url);
     this.defer(async () => {
       await scheduler.post({ type: 'TEARDOWN' }).catch(() => undefined);
       await scheduler[Symbol.asyncDispose]();
     });
-    await scheduler.subscribe(this.info(more));
+    await scheduler.subscribe(this.info(more), subscribe);
     return scheduler;
   }
 

@@ -16,6 +16,8 @@ import { freePort, startAgentProgram } from '../local/testing/programs.ts';
 export interface ControlledAgent {
   readonly hostname: string;
   readonly url: string;
+  /** Starts its process, and does not wait for anything. */
+  launch(): Promise<void>;
   /** Resolves when a master counts it among its agents. */
   start(): Promise<string>;
   /** kill -9; executors go on running. */
@@ -65,11 +67,15 @@ function controlled(
     const workDir = join(directory.path, hostname);
     mkdirSync(workDir, { recursive: true });
     let running: Process | undefined;
+    const launchHere = async () => {
+      running = await launch(port, workDir, hostname);
+    };
     return {
       hostname,
       url: `http://127.0.0.1:${port}`,
+      launch: launchHere,
       async start() {
-        running = await launch(port, workDir, hostname);
+        await launchHere();
         return eventually(`agent ${hostname}`, () => idOf(master(), hostname), patienceMs);
       },
       async kill() {

@@ -29,9 +29,10 @@ function testOf(where: string): readonly [file: string, words: string] {
   return [where.startsWith('C ') ? `../conformance/scenarios/${file}` : file, words];
 }
 
-test('every behaviour that matters has a row', () => {
+test('every behaviour that matters has a row, and is tested', () => {
   const listed = new Set(rows.map(({ id }) => id));
   expect(musts.filter((id) => !listed.has(id))).toEqual([]);
+  expect(rows.filter(({ id, status }) => musts.includes(id) && status !== 'tested')).toEqual([]);
 });
 
 test.each(rows.filter(({ where }) => where !== 'none'))('$id: the test that is named exists', ({ where }) => {

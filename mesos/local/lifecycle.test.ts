@@ -107,6 +107,24 @@ test('kill -9 of the agent leaves the executor, which the next agent takes up', 
   await eventually('the end of the executor', () => !isAlive(pid) || undefined);
 });
 
+test('a KILL for a task whose agent is away is told to the agent when it is back', { timeout }, async () => {
+  using directory = temporaryDirectory();
+  const agentPort = await freePort();
+  await using cluster = await startCluster({ ...oneHost, hosts: [] });
+  const flags = ['--executor-reregistration-timeout', '15'];
+  await using first = await startAgentProgram(agentPort, join(directory.path, 'a'), cluster.url, flags);
+  await using scheduler = new TestScheduler(cluster.url);
+  await scheduler.subscribe();
+  const agent_id = { value: await scheduler.launch('vm-1', 'ex-1') };
+  await scheduler.status('vm-1', 'TASK_RUNNING');
+  await allAcknowledged(first.url);
+  await first.kill();
+  await scheduler.call({ type: 'KILL', kill: { task_id: { value: 'vm-1' }, agent_id } });
+  expect(scheduler.statuses('vm-1').at(-1)?.state).toBe('TASK_RUNNING');
+  await using _second = await startAgentProgram(agentPort, join(directory.path, 'a'), cluster.url, flags);
+  await scheduler.status('vm-1', 'TASK_KILLED');
+});
+
 test('an executor that died with its agent ends its tasks when the agent is back', { timeout }, async () => {
   using directory = temporaryDirectory();
   const agentPort = await freePort();

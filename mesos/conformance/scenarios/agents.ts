@@ -1,4 +1,5 @@
 /** Agents and executors that die and return: recordings 04, 14, 15, 16, 18, 31, 37, 21. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import type { Offer } from '#mesos/types.ts';
 import { executorOf, labCommand, type TestScheduler, taskOn } from '../../local/testing/scheduler.ts';
@@ -15,6 +16,28 @@ async function launchOn(
   const offer = await world.offer(scheduler, agent);
   await world.accept(scheduler, offer, [taskOn(offer, task, executorOf(`${task}-ex`, command))]);
   return offer;
+}
+
+interface FrameworkView {
+  readonly framework_info: { readonly id: { readonly value: string } };
+  readonly offers?: readonly object[];
+}
+
+/** The processes of the session of `leader`, as far as they are no zombies. */
+function sessionOf(leader: number): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid) && isOf(pid, leader));
+}
+
+function isOf(pid: number, leader: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const [state, , , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(session) === leader && state !== 'Z' && state !== 'X';
+  } catch {
+    return false; // Ended meanwhile.
+  }
 }
 
 const drained = (text: string) => text.includes('"state":"DRAINED"') || undefined;
@@ -73,6 +96,28 @@ export const agents: readonly Scenario[] = [
     },
   },
   {
+    name: 'an executor that does not heed SHUTDOWN is killed with all its processes when its grace is over',
+    needs: 'agents',
+    async run(world) {
+      const [scheduler, agent] = [await world.scheduler(), await world.agent()];
+      const task = `${world.role}-t`;
+      const offer = await world.offer(scheduler, agent.id);
+      const shutdown_grace_period = { nanoseconds: 1e9 };
+      const executor = { ...executorOf(`${task}-ex`, `sleep 1234 & ${labCommand}`), shutdown_grace_period };
+      await world.accept(scheduler, offer, [taskOn(offer, task, executor)]);
+      const running = await world.status(scheduler, task, 'TASK_RUNNING');
+      const { executor_pid } = running.container_status as { executor_pid: number };
+      const members = () => sessionOf(executor_pid);
+      expect(members().length).toBeGreaterThan(1);
+      // Stopped, it heeds nothing; a killed process that is stopped dies all the same.
+      for (const pid of members()) process.kill(pid, 'SIGSTOP');
+      const shutdown = { executor_id: executor.executor_id, agent_id: offer.agent_id };
+      await scheduler.call({ type: 'SHUTDOWN', shutdown });
+      await world.until('the end of the task', () => world.hasEnded(scheduler, task) || undefined);
+      await world.until('the end of its processes', () => members().length === 0 || undefined);
+    },
+  },
+  {
     name: 'a silent agent is unreachable, and so are its tasks until it returns',
     needs: 'agents',
     async run(world) {
@@ -123,6 +168,10 @@ export const agents: readonly Scenario[] = [
         message: 'Reconciliation: Task is gone',
       });
       expect(await gone({ value: 'zz' })).toEqual({ status: 404, text: `Agent 'zz' not found` });
+      // Started again on what it remembers it is told to end once more, and is no agent of the cluster.
+      await agent.launch();
+      await world.until('the end of the agent that came back', () => !agent.isRunning() || undefined);
+      expect((await world.operatorStatus({ type: 'GET_AGENTS' })).text).not.toContain(agent.id);
     },
   },
   {
@@ -192,6 +241,34 @@ export const agents: readonly Scenario[] = [
       await world.until('an offer of it', () =>
         scheduler.offers.find((offer) => offer.resources?.some((one) => one.reservations?.[0]?.role === world.role)),
       );
+    },
+  },
+  {
+    name: 'a framework that a restarted master knows from its agents only is offered nothing until it subscribes',
+    needs: 'master restart',
+    async run(world) {
+      const [scheduler, agent] = [await world.scheduler(), await world.agent()];
+      const task = `${world.role}-t`;
+      await launchOn(world, scheduler, agent.id, task);
+      await world.status(scheduler, task, 'TASK_RUNNING');
+      await world.aWhile();
+      await world.subject.restartMaster!();
+      const own = async () => {
+        type Frameworks = { get_frameworks: { frameworks?: FrameworkView[] } };
+        const { get_frameworks } = await world.operator<Frameworks>({ type: 'GET_FRAMEWORKS' });
+        return get_frameworks.frameworks?.find(
+          ({ framework_info }) => framework_info.id.value === scheduler.frameworkId,
+        );
+      };
+      await world.until('the framework', () => own().catch(() => undefined));
+      await world.aWhile();
+      const known = await own();
+      expect(known).toMatchObject({ recovered: true, connected: false, active: false });
+      expect(known?.offers ?? []).toEqual([]);
+      scheduler.offers.length = 0;
+      await scheduler.subscribe(world.info());
+      await world.offer(scheduler, agent.id);
+      expect(await own()).toMatchObject({ recovered: false, connected: true });
     },
   },
   {

@@ -28,6 +28,62 @@ export const offers: readonly Scenario[] = [
     },
   },
   {
+    name: 'a framework that is not MULTI_ROLE is not told for which role an offer is',
+    async run(world) {
+      const { roles: _, ...info } = world.info();
+      const old = { ...info, role: world.role, capabilities: [{ type: 'PARTITION_AWARE' }] };
+      const scheduler = await world.scheduler({ ...old, roles: undefined as never });
+      const offer = await world.offer(scheduler);
+      expect(offer.allocation_info).toBeUndefined();
+      for (const resource of offer.resources ?? []) expect(resource.allocation_info).toBeUndefined();
+      const task = `${world.role}-t`;
+      await world.accept(scheduler, offer, [world.task(offer, task)]);
+      await world.status(scheduler, task, 'TASK_RUNNING');
+    },
+  },
+  {
+    name: 'a framework that wants much or nothing is not offered less',
+    async run(world) {
+      const wanting = (cpus: number) => ({
+        offer_filters: {
+          [world.role]: { min_allocatable_resources: { quantities: [{ quantities: { cpus: { value: cpus } } }] } },
+        },
+      });
+      const scheduler = await world.scheduler(wanting(100_000));
+      await world.aWhile();
+      expect(scheduler.offers).toEqual([]);
+      const framework_info = { ...world.info(wanting(1)), id: { value: scheduler.frameworkId! } };
+      const update = { type: 'UPDATE_FRAMEWORK', update_framework: { framework_info } };
+      expect(await scheduler.post(update)).toMatchObject({ status: 200 });
+      await world.offer(scheduler);
+    },
+  },
+  {
+    name: 'offer constraints: only agents that match are offered, by host name or attribute',
+    async run(world) {
+      const first = await world.scheduler();
+      const { hostname } = await world.offer(first);
+      await first.call({ type: 'TEARDOWN' });
+      const pseudo = { pseudoattribute_type: 'HOSTNAME' };
+      const only = (predicate: object, selector: object = pseudo) => {
+        const groups = [{ attribute_constraints: [{ selector, predicate }] }];
+        return { offer_constraints: { role_constraints: { [world.role]: { groups } } } };
+      };
+      for (const constraints of [
+        only({ text_equals: { value: 'no-such-host' } }),
+        only({ exists: {} }, { attribute_name: 'no-such-attribute' }),
+        only({ text_not_matches: { regex: '.*' } }),
+      ]) {
+        const nothing = await world.scheduler({}, constraints);
+        await world.aWhile();
+        expect(nothing.offers, JSON.stringify(constraints)).toEqual([]);
+      }
+      const regex = hostname.replaceAll('.', '[.]');
+      const matching = await world.scheduler({}, only({ text_matches: { regex } }));
+      expect((await world.offer(matching)).hostname).toBe(hostname);
+    },
+  },
+  {
     name: 'what was declined is not offered again until its filter ends or REVIVE',
     async run(world) {
       const scheduler = await world.scheduler();

@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import type { ApiName } from '#mesos/schema/apis.ts';
 import { read } from '#mesos/schema/codec.ts';
+import type { Resource } from '#mesos/types.ts';
 import { decodeRecords } from '../../recordio.ts';
 import { type Scenario, scalar, type World } from '../scenario.ts';
 
@@ -100,6 +101,37 @@ export const operators: readonly Scenario[] = [
       const next = await world.offer(scheduler, agent_id.value);
       expect(next.resources).toContainEqual({ ...resources[0], allocation_info: { role: world.role } });
       expect(await world.operatorStatus(unreserve)).toEqual({ status: 202, text: '' });
+    },
+  },
+  {
+    name: 'a refined reservation is offered to who knows of such, and to nobody else',
+    async run(world) {
+      const first = await world.scheduler();
+      const { agent_id } = await world.offer(first);
+      await first.call({ type: 'TEARDOWN' });
+      const child = `${world.role}/child`;
+      const below = { type: 'DYNAMIC', role: world.role };
+      const amount = (...reservations: object[]) => [{ ...scalar('cpus', 1), reservations }];
+      const call = (type: string, resources: object[]) =>
+        world.operatorStatus({ type, [type.toLowerCase()]: { agent_id, resources } });
+      const stack = [below, { type: 'DYNAMIC', role: child }];
+      expect(await call('RESERVE_RESOURCES', amount(below))).toMatchObject({ status: 202 });
+      expect(await call('RESERVE_RESOURCES', amount(...stack))).toMatchObject({ status: 202 });
+      world.defer(async () => {
+        await call('UNRESERVE_RESOURCES', amount(...stack));
+        await call('UNRESERVE_RESOURCES', amount(below));
+      });
+      const isRefined = ({ reservations = [] }: Resource) => reservations.length > 1;
+      const older = await world.scheduler({ roles: [child], capabilities: [{ type: 'MULTI_ROLE' }] });
+      const offer = await world.offer(older, agent_id.value);
+      expect(offer.resources?.filter((one) => one.role === child)).toEqual([]);
+      await older.call({ type: 'TEARDOWN' });
+      const newer = await world.scheduler({ roles: [child] });
+      expect((await world.offer(newer, agent_id.value)).resources?.filter(isRefined)).toMatchObject([
+        { name: 'cpus', scalar: { value: 1 }, reservations: stack },
+      ]);
+      await newer.call({ type: 'TEARDOWN' });
+      await world.aWhile();
     },
   },
   {

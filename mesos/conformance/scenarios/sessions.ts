@@ -1,6 +1,7 @@
 /** Subscribing, failing over, being refused, and ending: recordings 01, 06, 08, 33. */
 import { expect } from 'vitest';
 import { TestScheduler } from '../../local/testing/scheduler.ts';
+import { decodeRecords } from '../../recordio.ts';
 import type { Scenario } from '../scenario.ts';
 
 /** Sends a request as it is. */
@@ -175,6 +176,36 @@ export const sessions: readonly Scenario[] = [
       const known = { ...json, ...stream };
       const odd = `{${id},"type":"REVIVE","no_such_field":1,"revive":{"rolez":["x"]}}`;
       expect((await raw(`${world.url}/api/v1/scheduler`, { headers: known, body: odd })).status).toBe(202);
+    },
+  },
+  {
+    name: 'numbers may be written as text, and null is nothing',
+    async run(world) {
+      const scheduler = await world.scheduler({ failover_timeout: '3600' as never, hostname: null as never });
+      const { id, agent_id } = await world.offer(scheduler);
+      const filters = { refuse_seconds: '1000' };
+      await scheduler.call({ type: 'DECLINE', decline: { offer_ids: [id], filters }, kill: null });
+      await world.aWhile();
+      expect(scheduler.offers.filter((offer) => offer.agent_id.value === agent_id.value)).toEqual([]);
+      expect(await scheduler.post({ type: 'DECLINE', decline: { filters: { refuse_seconds: 'soon' } } })).toMatchObject(
+        { status: 400, text: expect.stringContaining('Failed to convert JSON into Call protobuf') },
+      );
+    },
+  },
+  {
+    name: 'a stream is chunks of RecordIO, never compressed, whatever the client would take',
+    async run(world) {
+      const headers = { 'content-type': 'application/json', accept: 'application/json', 'accept-encoding': 'gzip' };
+      const body = JSON.stringify({ type: 'SUBSCRIBE' });
+      const end = new AbortController();
+      world.defer(async () => end.abort());
+      const response = await fetch(`${world.url}/api/v1`, { method: 'POST', headers, body, signal: end.signal });
+      expect(response.headers.get('content-encoding')).toBeNull();
+      expect(response.headers.get('content-length')).toBeNull();
+      for await (const event of decodeRecords(response.body!)) {
+        expect(event).toMatchObject({ type: 'SUBSCRIBED' });
+        break;
+      }
     },
   },
   {

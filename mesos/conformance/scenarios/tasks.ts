@@ -1,8 +1,29 @@
 /** Launching, acknowledging, killing: recordings 03, 05, 07, 34. */
 import { expect } from 'vitest';
-import type { Scenario } from '../scenario.ts';
+import type { Offer, TaskInfo } from '#mesos/types.ts';
+import type { TestScheduler } from '../../local/testing/scheduler.ts';
+import { type Scenario, scalar, type World } from '../scenario.ts';
 
 const states = (statuses: readonly { readonly state: string }[]) => statuses.map(({ state }) => state);
+
+/** Tasks that sleep, in a group of the default executor. */
+function launchGroup(
+  world: World,
+  scheduler: TestScheduler,
+  offer: Offer,
+  ids: readonly string[],
+  change: (task: TaskInfo) => TaskInfo = (task) => task,
+): Promise<void> {
+  const executor = {
+    type: 'DEFAULT',
+    executor_id: { value: `${world.role}-pod` },
+    framework_id: { value: scheduler.frameworkId },
+    resources: [scalar('cpus', 0.1), scalar('mem', 32), scalar('disk', 32)],
+  };
+  const tasks = ids.map((id) => change(world.task(offer, id)));
+  const operations = [{ type: 'LAUNCH_GROUP', launch_group: { executor, task_group: { tasks } } }];
+  return scheduler.call({ type: 'ACCEPT', accept: { offer_ids: [offer.id], operations } });
+}
 
 export const tasks: readonly Scenario[] = [
   {
@@ -48,6 +69,47 @@ export const tasks: readonly Scenario[] = [
       scheduler.acknowledges = true;
       await scheduler.acknowledge(first);
       await world.status(scheduler, task, 'TASK_FINISHED');
+    },
+  },
+  {
+    name: 'a task group starts together, and ends together when one of it is killed',
+    async run(world) {
+      const scheduler = await world.scheduler();
+      const offer = await world.offer(scheduler);
+      const ids = [`${world.role}-a`, `${world.role}-b`];
+      await launchGroup(world, scheduler, offer, ids);
+      for (const id of ids) await world.status(scheduler, id, 'TASK_RUNNING');
+      const executor_id = { value: `${world.role}-pod` };
+      expect(scheduler.statuses(ids[0]!)[0]).toMatchObject({ executor_id, source: 'SOURCE_EXECUTOR' });
+      const { agent_id } = offer;
+      await scheduler.call({ type: 'KILL', kill: { task_id: { value: ids[0]! }, agent_id } });
+      for (const id of ids) {
+        await world.status(scheduler, id, 'TASK_KILLED');
+        const all = ['TASK_STARTING', 'TASK_RUNNING', 'TASK_KILLING', 'TASK_KILLED'];
+        expect(states(scheduler.statuses(id))).toEqual(all);
+      }
+      const failure = await world.until('FAILURE', () =>
+        scheduler.events.find((event) => event.type === 'FAILURE' && event.failure.executor_id !== undefined),
+      );
+      expect(failure).toMatchObject({ failure: { executor_id, agent_id, status: 0 } });
+    },
+  },
+  {
+    name: 'a task group of which one task is wrong is refused as a whole',
+    async run(world) {
+      const scheduler = await world.scheduler();
+      const offer = await world.offer(scheduler);
+      const [good, bad] = [`${world.role}-good`, `${world.role}-bad`];
+      const other = { agent_id: { value: 'other-S9' } };
+      await launchGroup(world, scheduler, offer, [good, bad], (task) =>
+        task.name === bad ? { ...task, ...other } : task,
+      );
+      for (const id of [good, bad]) {
+        const status = await world.status(scheduler, id, 'TASK_ERROR');
+        expect(status).toMatchObject({ reason: 'REASON_TASK_GROUP_INVALID', source: 'SOURCE_MASTER' });
+        expect(status.message).toContain(bad);
+        expect(status.uuid).toBeUndefined();
+      }
     },
   },
   {

@@ -42,7 +42,7 @@ export class TestScheduler implements AsyncDisposable {
   }
 
   /** Subscribes anew, with the framework id of the last time if there was one. */
-  async subscribe(info: FrameworkInfo = labFramework): Promise<void> {
+  async subscribe(info: FrameworkInfo = labFramework, more: object = {}): Promise<void> {
     this.#end.abort();
     this.#end = new AbortController();
     this.offers.length = 0;
@@ -53,7 +53,7 @@ export class TestScheduler implements AsyncDisposable {
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify({
         type: 'SUBSCRIBE',
-        subscribe: { framework_info: { ...info, ...id } },
+        subscribe: { framework_info: { ...info, ...id }, ...more },
         ...('id' in id && { framework_id: id.id }),
       }),
       signal: this.#end.signal,
