@@ -202,15 +202,20 @@ export class Replay {
 
   async #compareOffers(stream: Stream, event: Event): Promise<void> {
     for (const recorded of (event.offers as { offers: OfferLike[] }).offers) {
-      const find = () => stream.offers.findIndex((offer) => offer.hostname === recorded.hostname);
+      const wanted = offerShape(recorded as never);
+      const find = (isIt: (offer: OfferLike) => boolean) =>
+        stream.offers.findIndex((offer) => offer.hostname === recorded.hostname && isIt(offer));
+      // What was free when an offer was made differs: another one of the host may be the one that was recorded.
+      const isSame = (offer: OfferLike) => offerShape(offer as never) === wanted;
       const what = `an offer of ${recorded.hostname}`;
-      await eventually(what, () => find() >= 0 || undefined, this.#withinMs).catch(() => undefined);
-      const [ours] = find() < 0 ? [] : stream.offers.splice(find(), 1);
+      await eventually(what, () => find(isSame) >= 0 || undefined, this.#withinMs).catch(() => undefined);
+      const index = find(isSame) < 0 ? find(() => true) : find(isSame);
+      const [ours] = index < 0 ? [] : stream.offers.splice(index, 1);
       if (ours !== undefined) {
         this.#ids.set(recorded.id.value, ours.id.value);
         this.#ids.set(recorded.agent_id.value, ours.agent_id.value);
       }
-      this.#note(offerShape(recorded as never), ours && offerShape(ours as never));
+      this.#note(wanted, ours && offerShape(ours as never));
     }
   }
 
