@@ -4,6 +4,7 @@
  */
 import { buildConnector, Client } from 'undici';
 import type { Authentication } from './authentication.ts';
+import type { CallRate } from './call-rate.ts';
 import { stringifyLossless } from './json.ts';
 import { decodeRecords } from './recordio.ts';
 import { readTls, type TlsFiles } from './tls.ts';
@@ -174,15 +175,18 @@ export class CallQueue implements AsyncDisposable {
   readonly #path: string;
   readonly #authentication: Authentication | undefined;
   readonly #timeoutMs: number;
+  readonly #rate: CallRate | undefined;
+  readonly #closed = new AbortController();
   #waiting = 0;
   /** Settled when the call before was answered: one whose credentials had to be renewed must not be overtaken. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(target: Target, path: string, options: { readonly timeoutMs?: number } = {}) {
+  constructor(target: Target, path: string, options: { readonly timeoutMs?: number; readonly rate?: CallRate } = {}) {
     this.#client = connect(target);
     this.#path = path;
     this.#authentication = target.authentication;
     this.#timeoutMs = options.timeoutMs ?? 10_000;
+    this.#rate = options.rate;
   }
 
   /**
@@ -208,6 +212,7 @@ export class CallQueue implements AsyncDisposable {
   }
 
   async #post(call: object, headers: Readonly<Record<string, string>>): Promise<Answer> {
+    await this.#rate?.take(this.#closed.signal);
     const {
       statusCode,
       headers: received,
@@ -226,6 +231,7 @@ export class CallQueue implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed.abort(new Error('The connection was closed'));
     await this.#client.destroy();
   }
 }

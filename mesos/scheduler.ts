@@ -9,6 +9,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { Authentication } from './authentication.ts';
+import { CallRate } from './call-rate.ts';
 import { CallQueue, type Connect, type EventStream, MesosHttpError, openStream, type Target } from './http.ts';
 import { chooseMaster, type MasterChoice } from './leader.ts';
 import { check, read } from './schema/codec.ts';
@@ -20,6 +21,8 @@ const path = '/api/v1/scheduler';
 const missedHeartbeats = 5;
 const subscribeTimeoutMs = 30_000;
 const retry = { firstMs: 500, maxMs: 15_000 } as const;
+/** Several times what thousands of launches at once need. */
+const callLimit = { perSecond: 1_000, burst: 5_000 };
 
 type WithoutId<C> = C extends SchedulerCall ? Omit<C, 'framework_id'> : never;
 /** Any call but SUBSCRIBE; the connection adds the framework's id. */
@@ -152,7 +155,7 @@ export class SchedulerConnection {
       ...(connect && { connect }),
     };
     await using stream = await this.#open(target, signal);
-    await using calls = new CallQueue(target, path);
+    await using calls = new CallQueue(target, path, { rate: new CallRate(this.#options.clock, callLimit) });
     const headers: Record<string, string> = stream.streamId ? { 'mesos-stream-id': stream.streamId } : {};
     const session: Session = { stream, calls, headers, open: false };
     this.#session = session;
