@@ -244,7 +244,7 @@ describe('factoryctl', { timeout: 60_000 }, () => {
   test('cordon, drain, uncordon: a host is emptied, as its machines and their pool allow', async () => {
     const at = { namespace, name: 'fine-local-1c-0' };
     const host = async () => `local-${(await cluster.client.get(VirtualMachine, at)).status?.attempt?.host}`;
-    await cluster.client.patch(VMPool, { namespace, name: 'fine-local-1c' }, { spec: { minAvailable: 2 } });
+    await cluster.client.patch(VMPool, { namespace, name: 'fine-local-1c' }, { spec: { minAvailable: 1 } });
     const protect = (value: string | null) =>
       cluster.client.patch(VirtualMachine, at, {
         metadata: { annotations: { [annotations.scaleInProtection]: value } },
@@ -270,7 +270,7 @@ describe('factoryctl', { timeout: 60_000 }, () => {
     await must(cluster.factoryctl('wait', `host/${first}`, '--for=condition=Ready=False', '--timeout=30s'));
     await must(cluster.factoryctl('uncordon', first));
     expect(await cluster.factoryctl('drain', 'vm/fine')).toMatchObject({ code: 2 });
-  });
+  }, 120_000);
 
   test('the table of every kind lines up and leaves no cell unreadable', async () => {
     for (const { shortNames, singular, kind } of factoryKinds) {
