@@ -29,6 +29,11 @@ export class Imports {
     return this.#running().map(({ row }) => ({ taskId: row.taskID!, agentId: row.agentID ?? '' }));
   }
 
+  /** It is the task of an import that has not ended yet. */
+  owns(taskId: string): boolean {
+    return this.#running().some(({ row }) => row.taskID === taskId);
+  }
+
   /** To be called every second or so, when an image changes, and when an import's task is heard of. */
   async look(): Promise<void> {
     if (this.#looking) return;

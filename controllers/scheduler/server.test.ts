@@ -274,9 +274,7 @@ describe('what belongs to no machine', () => {
 });
 
 describe('images', () => {
-  test('an image is imported by a task, and its row says what came of it', async () => {
-    const lab = await story();
-    lab.mesos.addHost('h1', 16, 65_536);
+  async function wantImage(lab: Story): Promise<void> {
     const image = await lab.api.create(Image, {
       ...{ apiVersion: api, kind: 'Image', metadata: { name: 'debian', namespace: 'default' } },
       spec: {
@@ -286,16 +284,36 @@ describe('images', () => {
       },
     });
     await lab.api.updateStatus(Image, { ...image, status: { clusters: [{ name: 'lab', phase: 'Pending' }] } });
-    lab.serve();
+  }
+
+  async function imported(lab: Story): Promise<void> {
+    const ready = { phase: 'Ready', format: 'qcow2', virtualSize: 2 ** 30, attempts: 1 };
     await until(async () => {
       const { status } = await lab.api.get(Image, { name: 'debian', namespace: 'default' });
-      expect(status?.clusters?.[0]).toMatchObject({
-        phase: 'Ready',
-        format: 'qcow2',
-        virtualSize: 2 ** 30,
-        attempts: 1,
-      });
+      expect(status?.clusters?.[0]).toMatchObject(ready);
     });
+  }
+
+  test('an image is imported by a task, and its row says what came of it', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 16, 65_536);
+    await wantImage(lab);
+    lab.serve();
+    await imported(lab);
+  });
+
+  test('the end of an import is acknowledged again when the first acknowledgement was lost', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 16, 65_536);
+    lab.mesos.loseAcknowledgements = true;
+    await wantImage(lab);
+    lab.serve();
+    await imported(lab);
+    await until(() => expect(lab.mesos.calls('ACKNOWLEDGE')).toHaveLength(1));
+    lab.mesos.loseAcknowledgements = false;
+    expect(lab.mesos.sendAgain()).toBe(1);
+    await until(() => expect(lab.mesos.calls('ACKNOWLEDGE')).toHaveLength(2));
+    expect(lab.mesos.sendAgain()).toBe(0);
   });
 });
 

@@ -89,13 +89,13 @@ function onUpdate(options: SessionOptions, status: TaskStatus): void {
   reconciliation.heard(taskId);
   if (!reconciliation.done) void reconciliation.look();
   const parsed = parseTaskId(taskId);
-  if (parsed?.type === 'image') return void imports.look();
+  if (imports.owns(taskId)) return void imports.look();
   const vm = parsed && world.machines.byUid(parsed.uid);
   if (vm?.status?.attempt?.taskID === taskId) {
     machines.due(keyOf(vm));
     return;
   }
-  // Of no living attempt: there is nothing to store. Not acknowledging it would only bring it back.
+  // Of no living attempt and no import that goes on: there is nothing to store. Not acknowledging it would only bring it back.
   const acks = world.tasks.pendingAcks(taskId);
   for (const { agentId, uuid } of acks) {
     const acknowledge = { agent_id: { value: agentId }, task_id: { value: taskId }, uuid };

@@ -62,6 +62,8 @@ export class FakeMesos implements AsyncDisposable {
   loseAccepts = false;
   /** DRAIN_AGENT is answered 403. */
   refuseDrains = false;
+  /** ACKNOWLEDGEs are swallowed while this is set. */
+  loseAcknowledgements = false;
   /** KILLs are swallowed while this is set. */
   loseKills = false;
   #server!: ScriptedServer;
@@ -264,7 +266,7 @@ export class FakeMesos implements AsyncDisposable {
         this.#returnOffers(call.decline.offer_ids.map(({ value }) => value));
         return;
       case 'ACKNOWLEDGE':
-        this.#acknowledged(call.acknowledge.task_id.value, call.acknowledge.uuid);
+        if (!this.loseAcknowledgements) this.#acknowledged(call.acknowledge.task_id.value, call.acknowledge.uuid);
         return;
       case 'RECONCILE':
         this.#reconcile(call.reconcile.tasks);
@@ -314,6 +316,13 @@ export class FakeMesos implements AsyncDisposable {
         total_resources: [scalar('cpus', cpus), scalar('mem', mem)],
       })),
     };
+  }
+
+  /** As an agent does it after a while: what is not acknowledged is sent again. The answer is how many updates those are. */
+  sendAgain(): number {
+    const oldest = [...this.#queues.values()].flatMap((queue) => queue[0] ?? []);
+    for (const status of oldest) this.#send({ type: 'UPDATE', update: { status } });
+    return oldest.length;
   }
 
   #makeOffers(): void {
