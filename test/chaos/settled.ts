@@ -24,6 +24,7 @@ export function unsettled(world: World, observer: Observer): readonly string[] {
     ...leftovers(world, machines),
     ...heldLeases(world, machines),
     ...openOperations(world),
+    ...ownerless(world),
     ...wrongPools(world, machines),
     ...wrongFactories(world, machines),
     ...held(world, Image),
@@ -74,6 +75,17 @@ function openOperations(world: World): readonly string[] {
     .map((operation) => `Operation ${keyOf(operation)} is ${operation.status?.phase}: ${operation.status?.message}`);
 }
 
+/** Their owners are gone, so they are about to go. */
+function ownerless(world: World): readonly string[] {
+  const all = [ComputeFactory, VMPool, VirtualMachine].flatMap((kind) => [...world.api.store.list(kindId(kind))]);
+  const uids = new Set(all.map(({ metadata }) => metadata.uid));
+  return all.flatMap((object) => {
+    const owner = controllerOf(object);
+    if (!owner || uids.has(owner.uid)) return [];
+    return [`${object.kind} ${keyOf(object)} is left of ${owner.name}, which does not exist`];
+  });
+}
+
 function ownedBy(owner: KubeObject, machines: readonly VirtualMachine[]): readonly VirtualMachine[] {
   return machines.filter((each) => controllerOf(each)?.uid === owner.metadata.uid);
 }
@@ -92,6 +104,7 @@ function wrongFactories(world: World, machines: readonly VirtualMachine[]): read
   const pools = world.api.store.list(kindId(VMPool));
   const factories = world.api.store.list(kindId(ComputeFactory)) as readonly ComputeFactory[];
   return factories.flatMap((factory) => {
+    if (factory.metadata.deletionTimestamp) return [`Factory ${keyOf(factory)} is still being deleted`];
     const own = pools.filter((each) => controllerOf(each)?.uid === factory.metadata.uid);
     const sizes = own.flatMap((pool) => ownedBy(pool, machines)).map(({ spec }) => spec.resources?.cores ?? 0);
     const cores = sizes.reduce((sum, size) => sum + size, 0);
