@@ -60,6 +60,8 @@ export class Observer implements Witness {
   cut(host: RealHost, uid: string, how: string): void {
     const vm = this.machine(uid);
     if (how === 'undefine' || !vm || vm.metadata.deletionTimestamp || this.mayCut.has(uid)) return;
+    // A drain may be taken back while the order that it gave is on its way.
+    if (this.sessions.killed.has(vm.status?.attempt?.taskID ?? '')) return;
     if (vm.status?.attempt?.drain || vm.spec.runPolicy === 'Halted' || vm.status?.requestedPower === 'Off') return;
     this.#fail(`Machine ${uid} (${vm.metadata.name}) is wanted, and gets a ${how} on ${host.hostname}`);
   }

@@ -52,6 +52,8 @@ export class Sessions implements Ears {
   readonly #agentOf = new Map<string, string>();
   /** When each task was last seen to be a live attempt's. */
   readonly #ownedMs = new Map<string, number>();
+  /** Tasks that were ever ordered to end; whether they might be is judged at that moment. */
+  readonly killed = new Set<string>();
   /** RECONCILE calls that name tasks. */
   questions = 0;
 
@@ -201,6 +203,7 @@ export class Sessions implements Ears {
   }
 
   #kills(taskId: string): void {
+    this.killed.add(taskId);
     const vm = this.#machine(parseTaskId(taskId)?.uid ?? '');
     if (this.#world.forgotten.has(taskId)) return;
     if (!vm || vm.metadata.deletionTimestamp || vm.status?.attempt?.drain) return;
