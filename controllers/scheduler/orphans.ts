@@ -80,6 +80,8 @@ export class Orphans {
       const attempt = this.#world.machines.byUid(parsed.uid)?.status?.attempt;
       if (attempt?.taskID === taskId) continue;
       if (isDead(fact.state)) this.#world.tasks.forget(taskId);
+      // No order reaches it, so it must not count as one of many either. When its agent is back, it is heard of again.
+      else if (fact.state === 'TASK_UNREACHABLE') continue;
       // On the host of the living attempt a kill could take the machine with it, until that attempt has begun there.
       else if (attempt?.agentID !== fact.agentId || this.#hasBegun(attempt?.taskID)) strays.push(taskId);
     }

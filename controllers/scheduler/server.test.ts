@@ -261,6 +261,26 @@ describe('what belongs to no machine', () => {
     });
   }, 20_000);
 
+  test('a task that nobody reaches is no orphan until its agent is back', async () => {
+    const lab = await story();
+    const [away] = ['r1', 'r2'].map((rack) => lab.mesos.addHost(rack, 16, 65_536, { rack }));
+    await lab.want('a', 4, { rack: 'r1' });
+    await lab.want('b', 4, { rack: 'r2' });
+    lab.serve(impatient);
+    const [a, b] = [await running(lab, 'a'), await running(lab, 'b')];
+    lab.mesos.partition(away!);
+    for (const name of ['a', 'b']) {
+      await lab.api.patch(VirtualMachine, { name, namespace: 'default' }, { metadata: { finalizers: null } });
+      await lab.api.delete(VirtualMachine, { name, namespace: 'default' });
+    }
+    const killed = () =>
+      lab.mesos.calls('KILL').map((call) => (call.kill as { task_id: { value: string } }).task_id.value);
+    await until(() => expect(killed()).toContain(b.status?.attempt?.taskID));
+    expect(killed()).not.toContain(a.status?.attempt?.taskID);
+    lab.mesos.heal(away!);
+    await until(() => expect(killed()).toContain(a.status?.attempt?.taskID));
+  }, 20_000);
+
   test('a domain with our mark and without a machine is removed', async () => {
     const lab = await story();
     const host = lab.mesos.addHost('h1', 16, 65_536);
