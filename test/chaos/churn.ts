@@ -29,11 +29,26 @@ export class Churn {
     await acts[this.#number(acts.length)]!();
   }
 
-  /** Nobody wants anything off any more, and no host is kept from work. */
+  /** Nobody wants anything off any more, no host is kept from work, and no machine needs what is being deleted. */
   async wantAll(): Promise<void> {
     for (const host of this.#all(Host)) await this.#patch(Host, host, { spec: { unschedulable: false, drain: null } });
+    const isDoomed = this.#needsDeleted();
     for (const vm of this.#singles())
-      if (vm.spec.runPolicy !== 'Always') await this.#patch(VirtualMachine, vm, { spec: { runPolicy: 'Always' } });
+      if (isDoomed(vm)) await this.#delete(VirtualMachine, vm);
+      else if (vm.spec.runPolicy !== 'Always') await this.#patch(VirtualMachine, vm, { spec: { runPolicy: 'Always' } });
+  }
+
+  /** Off, it keeps its image and subnets; what is being deleted lets no machine start. */
+  #needsDeleted(): (vm: VirtualMachine) => boolean {
+    const { store } = this.#world.api;
+    const going = (kind: Kind) => {
+      const objects = store.list(kindId(kind)).filter(({ metadata }) => metadata.deletionTimestamp);
+      return new Set(objects.map(keyOf));
+    };
+    const [images, subnets] = [going(Image), going(Subnet)];
+    return ({ metadata: { namespace }, spec }) =>
+      images.has(`${namespace}/${spec.image.name}`) ||
+      (spec.networks ?? []).some(({ subnet }) => subnets.has(`${namespace}/${subnet}`));
   }
 
   /** What comes twice comes twice as often. */
