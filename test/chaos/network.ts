@@ -184,6 +184,8 @@ class Exchange {
   #lastMs = 0;
   #over = false;
   #forgotten = false;
+  /** The client has given up: it hears nothing of what is still on its way. */
+  #abandoned = false;
   #status = 200;
   #headers: Record<string, string> = {};
   #timer: Disposable | undefined;
@@ -231,6 +233,7 @@ class Exchange {
   /** The client gives up: the server hears of it, unless they are cut off from each other. */
   abandon(reason: unknown): void {
     if (this.#over) return;
+    this.#abandoned = true;
     this.#answer.reject(reason);
     this.#body.fail(reason);
     this.#network.ears.closed(this.client, this.#request);
@@ -376,6 +379,7 @@ class Exchange {
   }
 
   #hear(piece: Buffer): void {
+    if (this.#abandoned) return;
     this.#body.push(piece);
     this.#network.ears.heard(this.client, this.#request, this.#headers, piece);
   }
