@@ -71,6 +71,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: '',
   },
   leaveDomain: {
+    seed: 1,
     file: 'executor/machine/host.ts',
     find: '  await hypervisor.undefine(uid);',
     put: '',
@@ -108,7 +109,7 @@ export const plants: Readonly<Record<string, Plant>> = {
   },
   killUnknownAtOnce: {
     file: 'controllers/scheduler/session.ts',
-    find: '  // Of no living attempt: there is nothing to store.',
+    find: '  // Of no living attempt and no import that goes on: there is nothing to store.',
     put: `  if (['TASK_STAGING', 'TASK_STARTING', 'TASK_RUNNING'].includes(status.state)) void world.call({ type: 'KILL', kill: { task_id: status.task_id } });
   // `,
   },
