@@ -97,6 +97,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: `updateStatus(VirtualMachine, { ...vm, metadata: { ...vm.metadata, resourceVersion: '' }, status })`,
   },
   launchBeforeIntent: {
+    seed: 1,
     file: 'controllers/scheduler/placing.ts',
     find: '      const stored = await this.#world.client.updateStatus(VirtualMachine, { ...vm, status });\n      this.#world.machines.wrote(stored);',
     put: `      const stored = { ...vm, status };
@@ -114,6 +115,7 @@ export const plants: Readonly<Record<string, Plant>> = {
   // `,
   },
   neverAcknowledge: {
+    seed: 1,
     file: 'controllers/scheduler/machines.ts',
     find: '    await this.#acknowledge(acks);\n',
     put: '',
@@ -136,6 +138,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'if (leftMs <= -1e9) throw',
   },
   forgetLostJournal: {
+    seed: 1,
     file: 'controllers/scheduler/machine.ts',
     find: "|| telling === 'Forgotten'",
     put: '',
@@ -156,11 +159,13 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'event.subscribed.agent_info.id === null',
   },
   missDeletions: {
+    seed: 3,
     file: 'lib/client/informer.ts',
     find: `if (event.type === 'DELETED') this.#drop(keyOf(event.object), false, event.object);`,
     put: `if (event.type === 'DELETED') return;`,
   },
   killTheAdopted: {
+    seed: 1,
     file: 'executor/machine/looked.ts',
     find: "if (domain.power !== 'Off') return up(state, domain.power, now);",
     put: `if (domain.power !== 'Off') return stay(state, 'destroy');`,
