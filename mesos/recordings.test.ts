@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Random, seededRandom, systemRandom } from '#lib/std/random.ts';
+import { type Random, seededRandom } from '#lib/std/random.ts';
+import { seed } from '#test/seed.ts';
 import { parseLossless, stringifyLossless } from './json.ts';
 import { RecordDecoder } from './recordio.ts';
 import type { ApiName } from './schema/apis.ts';
@@ -11,7 +12,6 @@ import { recordedStreams, recordingFiles } from './testing/recordings.ts';
 
 const streams = recordingFiles().flatMap(recordedStreams);
 const exchanges = recordingFiles().flatMap((file) => recordedExchanges(file).map((one) => ({ ...one, file })));
-const seed = Number(process.env.SEED ?? Math.floor(systemRandom.next() * 2 ** 32));
 
 function bodyOf(record: Uint8Array): Buffer {
   const bytes = Buffer.from(record);
@@ -69,7 +69,7 @@ describe.each(streams)('$file, stream $stream', ({ records }) => {
     });
   });
 
-  test(`byte by byte, and joined and cut at random (SEED=${seed}), it is the same`, () => {
+  test('byte by byte, and joined and cut at random, it is the same', () => {
     const random = seededRandom(seed);
     const ways = [
       Array.from({ length: whole.length }, (_, at) => whole.subarray(at, at + 1)),

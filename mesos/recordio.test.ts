@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '#test/properties.ts';
 import { decodeRecords, encodeRecord, parseRecord, RecordDecoder, RecordError } from './recordio.ts';
 
 function decode(chunks: readonly Uint8Array[], maxBytes?: number): unknown[] {

@@ -1,7 +1,8 @@
 /** What holds of server-side apply whatever is applied. */
-import fc from 'fast-check';
+
 import { afterEach, describe, expect, test } from 'vitest';
 import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { fc } from '#test/properties.ts';
 import { apply } from './apply.ts';
 import { mistakesIn } from './check.ts';
 import { compare, isSame } from './compare.ts';

@@ -1,8 +1,9 @@
 /** Whatever a rule says and whatever an object holds: a rule passes, is broken or cannot be computed, and nothing else happens. */
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
 import type { JsonObject } from '#apiserver/json/json.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
+import { fc } from '#test/properties.ts';
 import { ruleCauses } from './check-object.ts';
 import { checkRules } from './check-rules.ts';
 

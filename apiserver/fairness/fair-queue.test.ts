@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '#test/properties.ts';
 import { idle, VirtualClock } from '#test/virtual-clock.ts';
 import { FairQueue, type FairQueueOptions } from './fair-queue.ts';
 

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '#test/properties.ts';
 import { parseJson } from './strict.ts';
 import { parseYaml } from './yaml.ts';
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { equalJson, isObject, type Json } from '#apiserver/json/json.ts';
+import { fc } from '#test/properties.ts';
 import { jsonPatch } from './json-patch.ts';
 import { mergePatch } from './merge.ts';
 

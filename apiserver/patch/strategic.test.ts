@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Json, JsonObject } from '#apiserver/json/json.ts';
 import type { Schema } from '#apiserver/schema/schema.ts';
+import { fc } from '#test/properties.ts';
 import { mergePatch } from './merge.ts';
 import { strategicPatch } from './strategic.ts';
 

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Json, JsonObject } from '#apiserver/json/json.ts';
 import { ApiError } from '#lib/std/errors.ts';
+import { fc } from '#test/properties.ts';
 import { decodeProtobuf, encodeProtobuf } from './body.ts';
 import { bodyKinds, typeOf } from './tables.ts';
 import { writeMessage } from './wire.ts';

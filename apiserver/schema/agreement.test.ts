@@ -1,7 +1,8 @@
 /** The fast path and the explanation are written twice: here they are held against each other, over random schemas and random values. */
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
 import type { Json, JsonObject } from '#apiserver/json/json.ts';
+import { fc } from '#test/properties.ts';
 import { compileSchema } from './accept.ts';
 import { Correlation } from './correlation.ts';
 import { explain } from './explain.ts';

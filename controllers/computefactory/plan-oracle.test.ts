@@ -1,7 +1,8 @@
 /** The planner against what is written here apart from it: the published rounding rule as arithmetic, and the best packing by trying all. */
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '#lib/std/random.ts';
+import { fc } from '#test/properties.ts';
 import { plan } from './plan.ts';
 import type { ClusterState, PlanInput, PoolState } from './plan-state.ts';
 import { type FixedShape, type Size, type Unit, weightOf } from './sizes.ts';

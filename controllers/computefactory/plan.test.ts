@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '#test/properties.ts';
 import { plan } from './plan.ts';
 import type { PlanInput, PoolState } from './plan-state.ts';
 import { type Shape, sameSize, type Unit, weightOf } from './sizes.ts';

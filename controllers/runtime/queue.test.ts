@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { seededRandom } from '#lib/std/random.ts';
+import { fc } from '#test/properties.ts';
 import { idle, VirtualClock } from '#test/virtual-clock.ts';
 import { Delays } from './delays.ts';
 import { WorkQueue } from './queue.ts';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '#test/properties.ts';
 import { Changes } from './changes.ts';
 import { HostIndex } from './host-index.ts';
 import type { HostView } from './ledger.ts';

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '#lib/std/random.ts';
+import { fc } from '#test/properties.ts';
 import type { PlacementAsk } from './placement.ts';
 import { fits } from './room.ts';
 import { ask, cluster, one } from './testing/cluster.ts';

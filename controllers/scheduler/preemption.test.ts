@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { annotations } from '#lib/api/names.ts';
+import { fc } from '#test/properties.ts';
 import { memberOf } from './member.ts';
 import { preemption } from './preemption.ts';
 import { askOf } from './tasks.ts';

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { fc } from '#test/properties.ts';
 import { VirtualClock } from '#test/virtual-clock.ts';
 import { GangRoom } from './gang-room.ts';
 import { gangsOf } from './gangs.ts';

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { hostValue, readRules } from '#lib/api/placement-rules.ts';
 import { matchesSelector } from '#lib/api/selectors.ts';
+import { fc } from '#test/properties.ts';
 import { Ledger, type LedgerHost } from './ledger.ts';
 import { Placement } from './placement.ts';
 import type { Member } from './tallies.ts';

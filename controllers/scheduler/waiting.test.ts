@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { fc } from '#test/properties.ts';
 import { dominantShare, inFairOrder } from './waiting.ts';
 
 /** "a1" is a machine of tenant a, born in second 1. */

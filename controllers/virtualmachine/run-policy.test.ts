@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
 import { apiVersionOf } from '#lib/api/meta.ts';
+import { fc } from '#test/properties.ts';
 import { causeOf, type Decision, judge, retryDelayMs } from './run-policy.ts';
 
 type Status = NonNullable<VirtualMachine['status']>;

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { VMPool } from '#lib/api/generated/index.ts';
+import { fc } from '#test/properties.ts';
 import type { Facts } from './facts.ts';
 import { drainGrants, leastAvailable } from './grant-drains.ts';
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
+import { fc } from '#test/properties.ts';
 import type { Facts } from './facts.ts';
 import { scaleInOrder } from './scale-in-order.ts';
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { MachineLaunch } from '#lib/api/launch.ts';
 import type { OperationOrder } from '#lib/api/messages.ts';
+import { fc } from '#test/properties.ts';
 import type { Domain } from '../hypervisor.ts';
 import { machineLaunch } from '../testing/world.ts';
 import { accepted, type Effect, type MachineEvent, type MachineState, type Outcome, type Phase } from './state.ts';

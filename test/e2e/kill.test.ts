@@ -1,6 +1,6 @@
 /**
- * kill -9 of everything, at random moments, while a factory goes 0 → 200 → 80 → 200 cores. The seed is printed; give it as CF_KILL_SEED to
- * have the same victims in the same order. (The moments are real time, so a run is alike, not equal.)
+ * kill -9 of everything, at random moments, while a factory goes 0 → 200 → 80 → 200 cores. The same seed
+ * has the same victims in the same order.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,13 +13,13 @@ import { ComputeFactory, IPLease, VirtualMachine } from '#lib/api/generated/inde
 import { systemClock } from '#lib/std/clock.ts';
 import { type ProcessIdentity, processesMarked, signalProcess } from '#lib/std/process-identity.ts';
 import { type Random, seededRandom } from '#lib/std/random.ts';
+import { seed } from '../seed.ts';
 import { type LocalCluster, must, placeTinyImage, samples, startLocalCluster } from './local-cluster.ts';
 import { observe, runningDomains } from './sim-observer.ts';
 
 const namespace = 'studio-a';
 const killsPerStep = 18;
 const steps = [200, 80, 200];
-const seed = Number(process.env.CF_KILL_SEED ?? Date.now() % 1_000_000);
 
 /** Every process that may be killed: the programs by name, supervisors and workers of executors by what they are. */
 function victims(dir: string): readonly { readonly what: string; readonly identity: ProcessIdentity }[] {
@@ -76,8 +76,7 @@ async function settled(cluster: LocalCluster, target: number): Promise<boolean> 
   }
 }
 
-test(`kill -9 at random moments of 0 → 200 → 80 → 200 cores (CF_KILL_SEED=${seed})`, { timeout: 900_000 }, async () => {
-  console.log(`CF_KILL_SEED=${seed}`);
+test('kill -9 at random moments of 0 → 200 → 80 → 200 cores', { timeout: 900_000 }, async () => {
   const random = seededRandom(seed);
   await using cluster = await startLocalCluster();
   placeTinyImage(cluster.dir);

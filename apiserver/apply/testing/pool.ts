@@ -1,11 +1,11 @@
 /** Objects of the recorded kind VMPool, as any client may send them. */
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { objectType } from '#apiserver/apply/type.ts';
 import type { Types } from '#apiserver/apply/writer.ts';
 import type { JsonObject } from '#apiserver/json/json.ts';
 import { readCrdFile } from '#apiserver/resources/crd.ts';
 import { recordingsFolder } from '#apiserver/testing/recordings.ts';
+import { fc } from '#test/properties.ts';
 
 const [pools] = readCrdFile(join(recordingsFolder, 'crd.yaml'));
 const versions = pools!.spec.versions.map(({ name, schema }) => [

@@ -1,20 +1,17 @@
-/**
- * What etcd may suffer, with two API servers and their clients on top. Each trial prints its figures. ETCD_TRIAL_SEED repeats the random
- * choices of a run; the moments are real time, so a run is alike, not equal.
- */
+/** What etcd may suffer, with two API servers and their clients on top. Each trial prints its figures. */
 import { describe, expect, test } from 'vitest';
 import { openEtcd } from '#apiserver/store/etcd.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { seededRandom, systemRandom } from '#lib/std/random.ts';
 import { whyNot } from '../../requires.ts';
+import { seed } from '../../seed.ts';
 import type { Load } from './load.ts';
 import { fill, turnPages } from './pressure.ts';
 import { judge, startTrial } from './trial.ts';
 import { maps } from './watcher.ts';
 
-const seed = Number(process.env.ETCD_TRIAL_SEED ?? Date.now() % 1_000_000);
-const print = (what: string, text: string) => console.log(`${what} (ETCD_TRIAL_SEED=${seed}): ${text}`);
+const print = (what: string, text: string) => console.log(`${what}: ${text}`);
 
 const seconds = (ms: readonly number[]) => {
   const sorted = [...ms].sort((a, b) => a - b);
