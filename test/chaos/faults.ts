@@ -99,6 +99,8 @@ export class Faults {
     },
     serverDoom: () => this.#doom(this.#pick(this.#world.servers)),
     serverCrash: () => this.#pick(this.#world.servers)?.kill(),
+    serverFreeze: () => this.#freeze(this.#pick(this.#world.servers)),
+    controllersFreeze: () => this.#freeze(this.#world.controllers),
     controllersDoom: () => this.#doom(this.#world.controllers),
     stop: () => this.#pause(this.#pick(this.#lives()), 120_000),
     hostCut: () => this.#cut(this.#host().host.hostname, 'both'),
@@ -115,7 +117,7 @@ export class Faults {
     apiAway: () => this.#weather({ away: true }, 60_000),
     apiRefuses: () => this.#weather({ refuses: 0.3 }, 120_000),
     apiLosesAnswers: () => this.#weather({ losesAnswers: 0.3 }, 120_000),
-    apiConflicts: () => this.#weather({ conflicts: 0.5 }, 120_000),
+    apiConflicts: () => this.#weather({ conflicts: 0.5 }, 300_000),
     watchBehind: () => this.#weather({ watchDelayMs: 1 + this.#number(20_000) }, 120_000),
     watchesEnd: () => {
       if (this.#happens(0.5)) this.#world.api.store.compact();
@@ -124,6 +126,7 @@ export class Faults {
     messagesLost: () => this.#disturb({ lost: 0.4 }),
     messagesTwice: () => this.#disturb({ duplicated: 0.4 }),
     callsRefused: () => this.#disturb({ refused: 0.05 }),
+    launchesUnanswered: () => this.#disturb({ launchUnanswered: 0.5 }),
     answersLost: () => this.#disturb({ answerLost: 0.05 }),
     recordsTorn: () => this.#disturb({ torn: 0.05 }),
     heartbeatsSkipped: () => this.#disturb({ skipped: 1 }),
@@ -167,8 +170,13 @@ export class Faults {
     this.#later(1_000, maxMs, () => life?.goOn());
   }
 
-  #doom(life: Life | undefined): void {
-    if (life) life.doom = { calls: 1 + this.#number(60), when: this.#happens(0.5) ? 'before' : 'after' };
+  #doom(life: Life | undefined, strike = () => life?.kill()): void {
+    if (life) life.doom = { calls: 1 + this.#number(60), when: this.#happens(0.5) ? 'before' : 'after', strike };
+  }
+
+  /** Stopped with a call on its way: when it goes on, others may have led, and what it asks for is old. */
+  #freeze(life: Life | undefined): void {
+    this.#doom(life, () => this.#pause(life, 120_000));
   }
 
   /** From the masters, as seen from the machine. */

@@ -6,10 +6,11 @@ import type { Clock } from '#lib/std/clock.ts';
 import { type Random, seededRandom } from '#lib/std/random.ts';
 import { sleepOn } from '../virtual-clock.ts';
 
-/** When to die: at the so-many-th call to the outside from now on, before it is made or after its answer is there. */
+/** When to die or stop: at the so-many-th call to the outside from now on, before it is made or after its answer is there. */
 export interface Doom {
   calls: number;
   readonly when: 'before' | 'after';
+  readonly strike: () => void;
 }
 
 export class Life {
@@ -62,17 +63,14 @@ export class Life {
     });
   }
 
-  /** A call to the outside: the process may die before it, or with its answer on the way. */
+  /** A call to the outside: the process may die or stop before it, or with its answer on the way. */
   async call<T>(work: () => Promise<T>): Promise<T> {
-    const dies = this.doom !== undefined && --this.doom.calls <= 0 ? this.doom.when : undefined;
-    if (dies === 'before') this.kill();
+    const doom = this.doom !== undefined && --this.doom.calls <= 0 ? this.doom : undefined;
+    if (doom) this.doom = undefined;
+    if (doom?.when === 'before') doom.strike();
     if (this.dead) return await new Promise<never>(() => undefined);
     const result = work();
-    if (dies === 'after') {
-      this.doom = undefined;
-      const kill = () => this.kill();
-      void result.then(kill, kill);
-    }
+    if (doom?.when === 'after') void result.then(doom.strike, doom.strike);
     return await this.answer(result);
   }
 

@@ -11,6 +11,8 @@ export interface Chances {
   refused: number;
   /** Processed, and the connection breaks before the answer is there. */
   answerLost: number;
+  /** Likewise, of what launches. */
+  launchUnanswered: number;
   /** The stream breaks in the middle of a record. */
   torn: number;
   /** HEARTBEAT and PING that never come. */
@@ -22,7 +24,17 @@ export interface Chances {
 }
 
 const calm: Chances = {
-  ...{ lost: 0, duplicated: 0, refused: 0, answerLost: 0, torn: 0, skipped: 0, ackDelayMs: 0, disturbedOffers: 0 },
+  ...{
+    lost: 0,
+    duplicated: 0,
+    refused: 0,
+    answerLost: 0,
+    launchUnanswered: 0,
+    torn: 0,
+    skipped: 0,
+    ackDelayMs: 0,
+    disturbedOffers: 0,
+  },
 };
 const bestEffort = /"type":"(KILL_TASK|MESSAGE|ACKNOWLEDGE|ACKNOWLEDGED|KILL)"/;
 
@@ -45,13 +57,17 @@ export class Messages implements Tampering {
   }
 
   request(_from: string, _to: string, path: string, body: string): ReturnType<Tampering['request']> {
-    const { refused, answerLost, lost, ackDelayMs } = this.#chances;
+    const { refused, answerLost, launchUnanswered, lost, ackDelayMs } = this.#chances;
     if (this.#happens(refused)) return { body, status: this.#random.next() < 0.5 ? 500 : 503 };
     if (path.startsWith('/mesos-local/')) return { body: path.endsWith('/calls') ? this.#batch(body) : body };
     if (this.#happens(lost) && /"type":"(KILL|MESSAGE|ACKNOWLEDGE)"/.test(body)) return { body, status: 202 };
     const isAck = ackDelayMs > 0 && body.includes('"type":"ACKNOWLEDGE"');
     const delayMs = isAck ? Math.floor(this.#random.next() * ackDelayMs) : 0;
-    return { body, delayMs, loseAnswer: this.#happens(answerLost) };
+    return {
+      body,
+      delayMs,
+      loseAnswer: this.#happens(body.includes('"type":"LAUNCH"') ? answerLost + launchUnanswered : answerLost),
+    };
   }
 
   chunk(_from: string, _to: string, chunk: Buffer): ReturnType<Tampering['chunk']> {

@@ -83,8 +83,8 @@ export const plants: Readonly<Record<string, Plant>> = {
   },
   noReconciliation: {
     file: 'controllers/scheduler/reconciliation.ts',
-    find: 'for (const { taskId, agentId } of tasks) open.set(taskId, agentId);',
-    put: '',
+    find: 'if (open.size > 0 && nowMs >= nextMs) await explicit(nowMs);',
+    put: 'open.clear();',
   },
   intentOverAnything: {
     file: 'controllers/scheduler/placing.ts',
@@ -131,11 +131,6 @@ export const plants: Readonly<Record<string, Plant>> = {
     file: 'controllers/runtime/leader.ts',
     find: 'const candidate = new Candidate(options);',
     put: `if (options.name.startsWith('cluster-server')) return await work(signal);\n  const candidate = new Candidate(options);`,
-  },
-  leadForEver: {
-    file: 'controllers/runtime/leader.ts',
-    find: 'if (leftMs <= 0) throw',
-    put: 'if (leftMs <= -1e9) throw',
   },
   forgetLostJournal: {
     seed: 1,

@@ -1,5 +1,5 @@
 /** One seed: a world, hours of faults and churn, then peace, and the question whether all is well. */
-import { seededRandom } from '#lib/std/random.ts';
+import { type Random, seededRandom } from '#lib/std/random.ts';
 import { Churn } from './churn.ts';
 import { Faults } from './faults.ts';
 import { leftInMesos } from './left-in-mesos.ts';
@@ -21,6 +21,7 @@ export interface Outcome {
 }
 
 const minuteMs = 60_000;
+const burstMs = 3_000;
 const lookMs = 5_000;
 /** Nobody waits for longer than this: see docs/decisions.md for what waits at all. */
 const settleMaxMs = 10 * minuteMs;
@@ -47,7 +48,7 @@ export async function runSeed(seed: number, hours: number): Promise<Outcome> {
   await world.clock.advance(minuteMs);
   const endMs = startMs + hours * 60 * minuteMs - settleMaxMs - quietMs;
   while (world.clock.now() < endMs && world.failures.length === 0) {
-    await world.clock.advance(Math.floor(random.next() * 2 * minuteMs));
+    await world.clock.advance(pauseMs(random));
     observer.check();
     if (random.next() < 0.5) await churn.step();
     else faults.strike();
@@ -62,6 +63,12 @@ export async function runSeed(seed: number, hours: number): Promise<Outcome> {
   const { traceHash, failures } = world;
   const minutes = Math.round((world.clock.now() - startMs) / minuteMs);
   return { seed, traceHash, failures: [...failures], faults: faults.made, minutes, ...settled };
+}
+
+/** Half of what happens follows at once: machines start within seconds, and what goes wrong must meet them there. */
+function pauseMs(random: Random): number {
+  const mostMs = random.next() < 0.5 ? burstMs : 2 * minuteMs;
+  return Math.floor(random.next() * mostMs);
 }
 
 async function settle(world: World, observer: Observer): Promise<{ settledMs: number; last: string }> {
