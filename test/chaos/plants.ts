@@ -144,6 +144,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'return spec.mac !== undefined;',
   },
   freeBeforeGone: {
+    seed: 3,
     file: 'controllers/virtualmachine/release.ts',
     find: 'const attempt = vm.status?.attempt;',
     put: 'const attempt: any = undefined;',
