@@ -49,6 +49,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'return known.length > 0 ? 1 : 2;',
   },
   launchAfterConflict: {
+    seed: 1,
     file: 'controllers/scheduler/placing.ts',
     find: '      return undefined;\n    } finally {',
     put: '      return { ...vm, status };\n    } finally {',
@@ -59,7 +60,6 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: `if (!(await world.call({ type: 'ACCEPT', accept: { offer_ids, operations, filters } }))) return 'NotSent';`,
   },
   killOnce: {
-    seed: 9,
     file: 'controllers/scheduler/machines.ts',
     find: 'if (nowMs >= state.nextMs) {',
     put: 'if (state.failures === 0) {',
