@@ -73,7 +73,15 @@ export class Faults {
       this.#later(1_000, 100_000, end);
     },
     agentCrash: () => this.#agentDown((host) => host.killAgent()),
-    agentWipe: () => this.#agentDown((host) => host.wipeAgent()),
+    /** The executors of before are still there when it starts new ones. */
+    agentWipe: () =>
+      this.#agentDown((host) => {
+        host.wipeAgent();
+        host.startDelayMs = this.#happens(0.5) ? this.#number(60_000) : 0;
+        this.#later(180_000, 300_000, () => {
+          host.startDelayMs = 0;
+        });
+      }),
     /** Of that much room there is more from now on: what the agent remembers is less than what it says. */
     agentGrows: () =>
       this.#agentDown(({ host }) => {
@@ -115,10 +123,25 @@ export class Faults {
       this.#later(5_000, 120_000, () => this.#world.network.heal());
     },
     apiAway: () => this.#weather({ away: true }, 60_000),
+    /** Its lease runs out while it goes on: with the masters it can talk again before. */
+    serverIsolated: () => {
+      const server = this.#pick(servers)!;
+      this.#cut(server, 'both', 30_000);
+      this.#weather({ awayFrom: server }, 120_000);
+    },
     apiRefuses: () => this.#weather({ refuses: 0.3 }, 120_000),
     apiLosesAnswers: () => this.#weather({ losesAnswers: 0.3 }, 120_000),
     apiConflicts: () => this.#weather({ conflicts: 0.5 }, 300_000),
-    watchBehind: () => this.#weather({ watchDelayMs: 1 + this.#number(20_000) }, 120_000),
+    /** Who writes that an attempt begins or ends has bad luck: the moment at which the most depends on it. */
+    attemptConflicts: () => this.#atAttempt(() => 'conflicts'),
+    attemptUnanswered: () => this.#atAttempt(() => 'losesAnswer'),
+    attemptLate: () =>
+      this.#atAttempt((writer) => {
+        writer.stop();
+        this.#later(20_000, 90_000, () => writer.goOn());
+        return undefined;
+      }),
+    watchBehind: () => this.#weather({ watchDelayMs: 1 + this.#number(40_000) }, 240_000),
     watchesEnd: () => {
       if (this.#happens(0.5)) this.#world.api.store.compact();
       this.#world.api.endWatches();
@@ -126,8 +149,8 @@ export class Faults {
     messagesLost: () => this.#disturb({ lost: 0.4 }),
     messagesTwice: () => this.#disturb({ duplicated: 0.4 }),
     callsRefused: () => this.#disturb({ refused: 0.05 }),
-    launchesUnanswered: () => this.#disturb({ launchUnanswered: 0.5 }),
     answersLost: () => this.#disturb({ answerLost: 0.05 }),
+    launchesUnanswered: () => this.#disturb({ launchUnanswered: 0.7 }, 400_000),
     recordsTorn: () => this.#disturb({ torn: 0.05 }),
     heartbeatsSkipped: () => this.#disturb({ skipped: 1 }),
     acksLate: () => this.#disturb({ ackDelayMs: this.#number(9_000) }),
@@ -180,12 +203,12 @@ export class Faults {
   }
 
   /** From the masters, as seen from the machine. */
-  #cut(machine: string, ways: 'both' | 'in' | 'out'): void {
+  #cut(machine: string, ways: 'both' | 'in' | 'out', maxMs = 200_000): void {
     for (const master of masters) {
       if (ways !== 'out') this.#world.network.cut(master, machine);
       if (ways !== 'in') this.#world.network.cut(machine, master);
     }
-    this.#later(2_000, 200_000, () => this.#world.network.heal());
+    this.#later(2_000, maxMs, () => this.#world.network.heal());
   }
 
   #connections(what: (a: string, b: string) => void): void {
@@ -195,12 +218,19 @@ export class Faults {
 
   #weather(weather: Partial<World['weather']>, maxMs: number): void {
     Object.assign(this.#world.weather, weather);
-    this.#later(1_000, maxMs, () => Object.assign(this.#world.weather, clearSky()));
+    this.#later(1_000, maxMs, () => {
+      const { atAttempt } = this.#world.weather;
+      Object.assign(this.#world.weather, clearSky(), { atAttempt });
+    });
   }
 
-  #disturb(chances: Partial<Chances>): void {
+  #atAttempt(atAttempt: NonNullable<World['weather']['atAttempt']>): void {
+    this.#world.weather.atAttempt = atAttempt;
+  }
+
+  #disturb(chances: Partial<Chances>, maxMs = 120_000): void {
     this.messages.set(chances);
-    this.#later(5_000, 120_000, () => this.messages.calm());
+    this.#later(5_000, maxMs, () => this.messages.calm());
   }
 
   #disturbOffers(how: (agentId: string) => void): void {
