@@ -73,6 +73,11 @@ export class Faults {
       this.#later(1_000, 100_000, end);
     },
     agentCrash: () => this.#agentDown((host) => host.killAgent()),
+    /** What ends meanwhile is told by nobody but the executor, when the agent is back. */
+    agentMissesEnds: () =>
+      this.#agentDown(({ host }) => {
+        for (const uid of host.live()) host.guest(uid, 'Shutdown');
+      }),
     /** The executors of before are still there when it starts new ones. */
     agentWipe: () =>
       this.#agentDown((host) => {
@@ -89,6 +94,11 @@ export class Faults {
       }),
     powerCut: () => this.#agentDown((host) => host.powerCut()),
     executorCrash: () => this.#host().killExecutors(),
+    /** FAILURE is told once, to whoever listens then. */
+    executorCrashUnheard: () => {
+      for (const server of servers) for (const master of masters) this.#world.network.reset(master, server);
+      this.#host().killExecutors();
+    },
     executorHang: () => {
       for (const { worker } of this.#host().supervisors) this.#pause(worker, 400_000);
     },

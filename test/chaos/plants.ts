@@ -39,8 +39,10 @@ export const plants: Readonly<Record<string, Plant>> = {
   },
   inventoryOfBefore: {
     file: 'controllers/scheduler/proof.ts',
-    find: '|| !isNewer(inventory, deadMs)',
-    put: '',
+    find: `|| !isNewer(inventory, deadMs)) return undefined;
+  if (executor.machines.get(uid) !== undefined && executor.machines.get(uid)!.attempt >= (attempt.number ?? 0))
+    return undefined;`,
+    put: ') return undefined;',
   },
   reuseTaskId: {
     seed: 1,
