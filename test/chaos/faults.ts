@@ -8,6 +8,8 @@ import { Operator } from './operator.ts';
 import type { World } from './world.ts';
 
 const servers = ['server0', 'server1'] as const;
+/** Of more at once the cluster server wants somebody to look first. */
+const mostOrphans = 3;
 const masters = ['master0', 'master1'] as const;
 
 export class Faults {
@@ -93,6 +95,13 @@ export class Faults {
         host.cores = Math.min(12, host.cores + 1);
       }),
     powerCut: () => this.#agentDown((host) => host.powerCut()),
+    /** Somebody vouches for it: its machines go elsewhere, and what is left of them there is nobody's. */
+    powerCutConfirmed: () =>
+      this.#agentDown((host) => {
+        const { bootId } = host.host;
+        host.powerCut();
+        if (host.host.domains.size <= mostOrphans) void this.#operator.confirmDead(host.host.hostname, bootId);
+      }),
     executorCrash: () => this.#host().killExecutors(),
     /** FAILURE is told once, to whoever listens then. */
     executorCrashUnheard: () => {

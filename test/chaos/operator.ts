@@ -1,7 +1,9 @@
 /** Somebody with rights on the masters, who takes resources away while a framework considers them, and gives them back later. */
+import { Host } from '#lib/api/generated/index.ts';
+import { annotations, hostObjectName } from '#lib/api/names.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { OperatorClient } from '#mesos/operator.ts';
-import type { World } from './world.ts';
+import { clusterName, type World } from './world.ts';
 
 /** As a monitor does it: amounts that add up to what no double holds. */
 const portions = [0.1, 0.2] as const;
@@ -46,6 +48,14 @@ export class Operator {
         for (const portion of portions) await call('RESERVE', portion);
       },
     );
+  }
+
+  /** Nothing of this boot runs any more. */
+  async confirmDead(hostname: string, bootId: string): Promise<void> {
+    const metadata = { annotations: { [annotations.confirmedDead]: bootId } };
+    const host = { name: hostObjectName(clusterName, hostname) };
+    // There is no such object before the host was first seen.
+    await this.#world.api.patch(Host, host, { metadata }).catch(() => undefined);
   }
 
   /** Gives everything back, however often it has to be tried. */

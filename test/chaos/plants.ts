@@ -134,6 +134,11 @@ export const plants: Readonly<Record<string, Plant>> = {
     find: 'const candidate = new Candidate(options);',
     put: `if (options.name.startsWith('cluster-server')) return await work(signal);\n  const candidate = new Candidate(options);`,
   },
+  leadForEver: {
+    file: 'controllers/runtime/leader.ts',
+    find: 'if (leftMs <= 0) throw',
+    put: 'if (leftMs <= -1e9) throw',
+  },
   forgetLostJournal: {
     seed: 1,
     file: 'controllers/scheduler/machine.ts',
