@@ -100,7 +100,9 @@ export class Faults {
       this.#agentDown((host) => {
         const { bootId } = host.host;
         host.powerCut();
-        if (host.host.domains.size <= mostOrphans) void this.#operator.confirmDead(host.host.hostname, bootId);
+        if (host.host.domains.size > mostOrphans) return;
+        host.isVouched = true;
+        void this.#operator.confirmDead(host.host.hostname, bootId);
       }),
     executorCrash: () => this.#host().killExecutors(),
     /** FAILURE is told once, to whoever listens then. */

@@ -134,6 +134,8 @@ export class HostProcesses {
   agent: Life | undefined;
   /** So long it takes until a new executor is up. */
   startDelayMs = 0;
+  /** After a power cut somebody said that nothing of it runs any more. */
+  isVouched = false;
   #wipes = 0;
 
   constructor(world: World, host: RealHost, address: string) {

@@ -38,6 +38,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: '',
   },
   inventoryOfBefore: {
+    seed: 1,
     file: 'controllers/scheduler/proof.ts',
     find: `|| !isNewer(inventory, deadMs)) return undefined;
   if (executor.machines.get(uid) !== undefined && executor.machines.get(uid)!.attempt >= (attempt.number ?? 0))
@@ -57,6 +58,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: '      return { ...vm, status };\n    } finally {',
   },
   unansweredMeansNeverSent: {
+    seed: 1,
     file: 'controllers/scheduler/launcher.ts',
     find: `await world.call({ type: 'ACCEPT', accept: { offer_ids, operations, filters } });`,
     put: `if (!(await world.call({ type: 'ACCEPT', accept: { offer_ids, operations, filters } }))) return 'NotSent';`,

@@ -51,7 +51,9 @@ function wrongMachine(world: World, { metadata, spec, status }: VirtualMachine):
 
 function leftovers(world: World, machines: readonly VirtualMachine[]): readonly string[] {
   const hostOf = new Map(machines.map(({ metadata, status }) => [metadata.uid, status?.attempt?.host]));
-  return world.hosts.flatMap(({ host }) =>
+  // After somebody vouched for a host nothing need be launched there, and without an executor nobody sees what is left.
+  const seen = world.hosts.filter(({ isVouched, supervisors }) => !isVouched || supervisors.size > 0);
+  return seen.flatMap(({ host }) =>
     [...new Set([...host.domains.keys(), ...host.disks, ...host.nics.keys()])]
       .filter((uid) => hostOf.get(uid) !== host.hostname)
       .map((uid) => `Host ${host.hostname} still has something of machine ${uid}, whose host is ${hostOf.get(uid)}`),
