@@ -23,8 +23,10 @@ export interface Outcome {
 const minuteMs = 60_000;
 const burstMs = 3_000;
 const lookMs = 5_000;
-/** Nobody waits for longer than this: see docs/decisions.md for what waits at all. */
+/** Nobody waits for longer than this. */
 const settleMaxMs = 10 * minuteMs;
+/** A master that has not heard of an agent for 75 s gives it up, and that is news. */
+const afterMs = 2 * minuteMs;
 /** An update that nobody acknowledged is sent again after ten minutes at the latest. */
 const quietMs = 12 * minuteMs;
 
@@ -85,7 +87,7 @@ async function settle(world: World, observer: Observer): Promise<{ settledMs: nu
 }
 
 async function stayQuiet(world: World, observer: Observer): Promise<void> {
-  await world.clock.advance(minuteMs);
+  await world.clock.advance(afterMs);
   const { revision } = world.api.store;
   const { questions } = observer.sessions;
   for (let ms = 0; ms < quietMs && world.failures.length === 0; ms += minuteMs) {
