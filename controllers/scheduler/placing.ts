@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { conditionOf } from '#lib/api/conditions.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { keyOf } from '#lib/api/meta.ts';
-import { publicNamespace } from '#lib/api/names.ts';
+import { annotations, hostObjectName, publicNamespace } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { adopting, enter, intended, type MachineStatus, type Place } from './attempt.ts';
@@ -172,8 +172,11 @@ export class Placing {
     const agent = this.#world.agents.get(hostname);
     if (!agent) return undefined;
     const executor = this.#world.executors.get(hostname);
-    const bootId = executor?.lostMs === undefined ? executor?.heartbeat.bootId : undefined;
-    return { cluster: this.#world.cluster, hostname, agentId: agent.agentId, bootId };
+    const heard = executor?.lostMs === undefined ? executor?.heartbeat.bootId : undefined;
+    const host = this.#world.hosts.get(hostObjectName(this.#world.cluster, hostname));
+    // Nothing is launched into a boot that is over: the last heartbeat is older than the reboot, and the new boot is not told yet.
+    const isOver = heard !== undefined && host?.metadata.annotations?.[annotations.confirmedDead] === heard;
+    return { cluster: this.#world.cluster, hostname, agentId: agent.agentId, bootId: isOver ? undefined : heard };
   }
 
   async #launchHost(host: string, keys: readonly string[], joint: ReadonlyMap<string, JointLaunch>): Promise<void> {

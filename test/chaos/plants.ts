@@ -64,6 +64,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: `if (!(await world.call({ type: 'ACCEPT', accept: { offer_ids, operations, filters } }))) return 'NotSent';`,
   },
   killOnce: {
+    seed: 2,
     file: 'controllers/scheduler/machines.ts',
     find: 'if (nowMs >= state.nextMs) {',
     put: 'if (state.failures === 0) {',
@@ -81,11 +82,13 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: '',
   },
   orphansForEver: {
+    seed: 1,
     file: 'controllers/scheduler/orphans.ts',
     find: 'if (tasks.length + domains.length > 0) await',
     put: 'if (tasks.length + domains.length < 0) await',
   },
   noReconciliation: {
+    seed: 1,
     file: 'controllers/scheduler/reconciliation.ts',
     find: 'if (open.size > 0 && nowMs >= nextMs) await explicit(nowMs);',
     put: 'open.clear();',
@@ -113,6 +116,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'this.#connection.connected',
   },
   killUnknownAtOnce: {
+    seed: 3,
     file: 'controllers/scheduler/session.ts',
     find: '  // Of no living attempt and no import that goes on: there is nothing to store.',
     put: `  if (['TASK_STAGING', 'TASK_STARTING', 'TASK_RUNNING'].includes(status.state)) void world.call({ type: 'KILL', kill: { task_id: status.task_id } });
@@ -137,6 +141,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: `if (options.name.startsWith('cluster-server')) return await work(signal);\n  const candidate = new Candidate(options);`,
   },
   leadForEver: {
+    seed: 2,
     file: 'controllers/runtime/leader.ts',
     find: 'if (leftMs <= 0) throw',
     put: 'if (leftMs <= -1e9) throw',
@@ -153,12 +158,13 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'return spec.mac !== undefined;',
   },
   freeBeforeGone: {
-    seed: 3,
+    seed: 1,
     file: 'controllers/virtualmachine/release.ts',
     find: 'const attempt = vm.status?.attempt;',
     put: 'const attempt: any = undefined;',
   },
   serveAnotherAgent: {
+    seed: 1,
     file: 'executor/executor.ts',
     find: 'event.subscribed.agent_info.id?.value !== environment.agentId',
     put: 'event.subscribed.agent_info.id === null',
