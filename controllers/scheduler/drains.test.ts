@@ -231,6 +231,23 @@ describe('what Mesos’ operators do to agents', () => {
     const vm = await running(lab, 'a');
     expect(vm.status?.attempts).toMatchObject([{ proof: 'ConfirmedDead', host: 'h1' }]);
   }, 20_000);
+
+  test('a boot that somebody vouched to be over does not end what is launched before the next one is heard of', async () => {
+    const lab = await twoHosts(['a']);
+    const [h1, h2] = lab.mesos.hosts;
+    h2!.deactivated = 'Deactivated';
+    lab.mesos.dropSession();
+    await until(async () => expect(await hostStatus(lab, 'h2')).toMatchObject({ displayStatus: 'Cordoned' }));
+    await until(async () => expect((await hostStatus(lab, 'h1'))?.bootID).toBe(h1!.bootId));
+    const metadata = { annotations: { [annotations.confirmedDead]: h1!.bootId } };
+    await lab.api.patch(Host, { name: 'lab-h1' }, { metadata });
+    h1!.bootId = 'another';
+    await lab.want('b', 2);
+    const vm = await running(lab, 'b');
+    expect(vm.status?.attempt).toMatchObject({ number: 1 });
+    expect(vm.status?.attempts ?? []).toEqual([]);
+    expect(lab.mesos.starts.get(vm.metadata.uid)).toHaveLength(1);
+  }, 20_000);
 });
 
 describe('an agent that was not reached', () => {
