@@ -98,6 +98,20 @@ describe('the phase follows what is known', () => {
     expect(look(launched(), given).status.phase).toBe(phase);
   });
 
+  test.each([
+    ['Always', undefined],
+    ['Manual', 'Off'],
+  ] as const)('a Stop of before under %s', (runPolicy, requestedPower) => {
+    const vm = runningNow();
+    const stopped = {
+      ...vm,
+      spec: { ...vm.spec, runPolicy },
+      status: { ...vm.status, requestedPower: 'Off' as const },
+    };
+    const given = evidence({ task: task('TASK_RUNNING'), executor: executor([report()]) });
+    expect(look(stopped, given).status.requestedPower).toBe(requestedPower);
+  });
+
   test('running: conditions, power and the boot under which it began', () => {
     const { status, soft } = look(
       launched(),

@@ -156,7 +156,7 @@ function followed(
   eviction: Eviction | undefined,
 ): { readonly status: MachineStatus; readonly soft: boolean } {
   const report = reportOf(vm, attempt, evidence);
-  const before = vm.status!;
+  const before = withoutOldStop(vm);
   const away = whyAway(attempt, evidence, moment, dead);
   const phase = vm.metadata.deletionTimestamp
     ? 'Terminating'
@@ -178,6 +178,12 @@ function followed(
   // The executor's own report of a machine that runs follows TASK_RUNNING within a tenth of a second: both are one write.
   const reportFollows = phase === 'Running' && report === undefined && evidence.executor?.lostMs === undefined;
   return { status, soft: softPhases.has(phase) || reportFollows };
+}
+
+/** Always has overruled an earlier Stop. Kept, that would count again once the policy changes. */
+function withoutOldStop({ spec, status }: VirtualMachine): MachineStatus {
+  const { requestedPower, ...rest } = status!;
+  return spec.runPolicy === 'Always' && requestedPower === 'Off' ? rest : status!;
 }
 
 function attemptNow({ drain: _, ...attempt }: Attempt, eviction: Eviction | undefined): Attempt {

@@ -48,6 +48,7 @@ const ours = ['apiserver', 'controllers', 'cluster-server'] as const;
 const total = (cpu: Readonly<Record<Part, number>>) => ours.reduce((seconds, part) => seconds + cpu[part], 0);
 
 async function live(machines: number): Promise<Life> {
+  console.log(`# P4 ${machines} machines …`);
   await using factory = await startFactory({ hosts: Math.ceil(machines / machinesPerHost), machinesPerHost });
   using etcd = rawEtcd(factory.server.etcd);
   using revisions = await countRevisions(etcd.client);
