@@ -27,7 +27,9 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
         .list()
         .filter((one) => !one.metadata.deletionTimestamp)
         .map((one) => one.metadata.name),
-      users: machines.by('usedImage', keyOf(image)).map(keyOf).toSorted(),
+      users: machines.count('usedImage', keyOf(image)),
+      // Ten thousand machines may have one image, and each change of one comes by here.
+      userNames: () => machines.by('usedImage', keyOf(image)).map(keyOf).toSorted(),
       restartedAt,
       retry: restartedAt !== '' && restartedAt !== conditionOf(image, 'RetryHandled')?.message,
       holdStatus: false,
@@ -75,7 +77,7 @@ function holdFinalizer({ client }: Deps): Phase<Scope> {
 }
 
 const awaitUnused: Phase<Scope> = ({ users }) =>
-  users.length > 0 ? wait('InUse', `${users.length} machines use it`) : done;
+  users > 0 ? wait('InUse', `${users} machines use it`) : done;
 
 function removeFinalizer({ client }: Deps): Phase<Scope> {
   return async ({ image }, { signal }) => {

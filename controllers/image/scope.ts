@@ -5,8 +5,10 @@ export interface Scope {
   readonly image: Image;
   /** Names of all Clusters that are not being deleted. */
   readonly clusters: readonly string[];
-  /** Keys of machines that use it, sorted. */
-  readonly users: readonly string[];
+  /** How many machines use it. */
+  readonly users: number;
+  /** Their keys, sorted: costs a look at each. */
+  readonly userNames: () => readonly string[];
   /** Value of the annotation restarted-at, or empty. */
   readonly restartedAt: string;
   /** The annotation changed since it was last acted on. */

@@ -18,7 +18,7 @@ export function summarize(scope: Scope, ending: Ending, run: Run): Image['status
     ...knownBytes(old),
     ...sum,
     phase: image.metadata.deletionTimestamp ? 'Terminating' : sum.phase,
-    users: users.length,
+    users,
     clusters: rows,
     conditions: withConditions(old.conditions ?? [], conditions, image.metadata.generation ?? 0, run.nowMs),
   };
@@ -71,10 +71,10 @@ function waitMessage(rows: readonly Row[]): string {
   return `${rows.length - open.length} of ${rows.length} clusters have it; ${first.name}: ${why}`;
 }
 
-function deletionCondition({ image, users }: Scope): ConditionDraft {
+function deletionCondition({ image, users, userNames }: Scope): ConditionDraft {
   const type = 'DeletionBlocked';
-  if (!image.metadata.deletionTimestamp || users.length === 0)
+  if (!image.metadata.deletionTimestamp || users === 0)
     return { type, status: 'False', reason: 'NotBlocked', message: '' };
-  const message = `${users.length} machines use it, for example ${users.slice(0, 3).join(', ')}. It goes when the last is gone`;
+  const message = `${users} machines use it, for example ${userNames().slice(0, 3).join(', ')}. It goes when the last is gone`;
   return { type, status: 'True', reason: 'InUse', message };
 }
