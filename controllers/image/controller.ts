@@ -76,8 +76,7 @@ function holdFinalizer({ client }: Deps): Phase<Scope> {
   };
 }
 
-const awaitUnused: Phase<Scope> = ({ users }) =>
-  users > 0 ? wait('InUse', `${users} machines use it`) : done;
+const awaitUnused: Phase<Scope> = ({ users }) => (users > 0 ? wait('InUse', `${users} machines use it`) : done);
 
 function removeFinalizer({ client }: Deps): Phase<Scope> {
   return async ({ image }, { signal }) => {
