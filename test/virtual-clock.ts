@@ -1,9 +1,19 @@
 import type { Clock } from '#lib/std/clock.ts';
 
-interface Timer {
+class Timer implements Disposable {
   readonly dueMs: number;
   readonly order: number;
   callback: (() => void) | undefined;
+
+  constructor(dueMs: number, order: number, callback: () => void) {
+    this.dueMs = dueMs;
+    this.order = order;
+    this.callback = callback;
+  }
+
+  [Symbol.dispose](): void {
+    this.callback = undefined;
+  }
 }
 
 /**
@@ -30,13 +40,9 @@ export class VirtualClock implements Clock {
   }
 
   timeout(callback: () => void, delayMs: number): Disposable {
-    const timer: Timer = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
+    const timer = new Timer(this.#nowMs + Math.max(0, delayMs), this.#order++, callback);
     this.#push(timer);
-    return {
-      [Symbol.dispose]() {
-        timer.callback = undefined;
-      },
-    };
+    return timer;
   }
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {

@@ -1,8 +1,8 @@
-import { isDeepStrictEqual } from 'node:util';
 import { done, type Phase, type Run } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { VMPool } from '#lib/api/generated/index.ts';
 import { isCode } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import type { PlannedPool } from './plan-state.ts';
 import { draftPool, poolSpec, type WantedPool } from './pool-draft.ts';
 import { poolName, shapeName } from './pool-name.ts';
@@ -88,7 +88,7 @@ async function updatePool(
   const template = { ...wanted.template, spec: { runPolicy, ...wanted.template?.spec } };
   const { gang: _, ...kept } = pool.spec;
   const spec = { ...kept, replicas, template, ...(wanted.gang && { gang: wanted.gang }) } as VMPool['spec'];
-  if (isDeepStrictEqual(JSON.parse(JSON.stringify(spec)), pool.spec)) return;
+  if (sameJson(spec, pool.spec)) return;
   await client.update(VMPool, { ...pool, spec }, { signal });
   const { name } = pool.metadata;
   if (replicas !== pool.spec.replicas)

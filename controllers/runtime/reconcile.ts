@@ -1,9 +1,9 @@
 /** One run for one object: the algorithm at the head of controller.ts. Who calls it when is run-controller.ts' affair. */
-import { isDeepStrictEqual } from 'node:util';
 import type { Condition, ObjectWithStatus } from '#lib/api/meta.ts';
 import type { Client } from '#lib/client/client.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isCode, messageOf, TerminalError } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import type { Ending, Phase, Run } from './controller.ts';
 import type { AnyController } from './deps.ts';
 
@@ -78,7 +78,7 @@ async function writeStatus(
 ): Promise<void> {
   if (summary === undefined) return;
   const status = stamped(object, summary as Status, run.nowMs);
-  if (isDeepStrictEqual(status, object.status ?? {})) return;
+  if (sameJson(status, object.status ?? {})) return;
   run.signal.throwIfAborted();
   const next: ObjectWithStatus = { ...object, status };
   try {
@@ -90,7 +90,7 @@ async function writeStatus(
 }
 
 /**
- * The status as JSON would carry it, with observedGeneration (if the kind counts generations: Kubernetes' own often do not) on it and
+ * The status with observedGeneration (if the kind counts generations: Kubernetes' own often do not) on it and
  * on every condition that this run decided. Conditions that were carried over from the object as they are (by identity) belong to another program and keep what it wrote.
  */
 function stamped(object: ObjectWithStatus, summary: Status, nowMs: number): Status {
@@ -100,8 +100,7 @@ function stamped(object: ObjectWithStatus, summary: Status, nowMs: number): Stat
   const conditions = summary.conditions?.map((condition) =>
     old.includes(condition) ? condition : stampedCondition({ ...condition, ...observed }, old, nowMs),
   );
-  const status = { ...summary, ...observed, ...(conditions && { conditions }) };
-  return JSON.parse(JSON.stringify(status)) as Status;
+  return { ...summary, ...observed, ...(conditions && { conditions }) };
 }
 
 /** lastTransitionTime moves only when the status does, whatever the controller put there. */

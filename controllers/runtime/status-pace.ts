@@ -3,8 +3,8 @@
  * cost more writes than the machines themselves; so they are written at most once per `everyMs` per object, and the last value always.
  * News (a generation not yet visited, a condition with another status) is written at once.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { ObjectWithStatus } from '#lib/api/meta.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { done, type Outcome, wait } from './controller.ts';
 
 type Status = ObjectWithStatus['status'];
@@ -35,8 +35,7 @@ export function statusPace(everyMs: number): StatusPace {
 }
 
 function isWritten(object: ObjectWithStatus, next: Status): boolean {
-  const stamped = { ...next, observedGeneration: object.metadata.generation };
-  return isDeepStrictEqual(object.status, JSON.parse(JSON.stringify(stamped)));
+  return sameJson(object.status, { ...next, observedGeneration: object.metadata.generation });
 }
 
 function isNews(object: ObjectWithStatus, next: Status): boolean {

@@ -2,11 +2,11 @@
  * What a Kubernetes API server does to an object on its way into the store, as pure functions: metadata that the server owns, the
  * separation of status, generation, finalizers. Registry rules of apiserver's generic registry and of custom resources.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { coreKinds } from '#lib/api/core.ts';
 import { apiVersionOf, type Kind, type KubeObject, type ObjectMeta } from '#lib/api/meta.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 
 export interface Stored extends KubeObject {
   readonly spec?: { readonly finalizers?: readonly string[] };
@@ -62,7 +62,7 @@ export function updated(kind: Kind, old: Stored, sent: Stored): Stored {
   const next: Stored = { ...body, metadata, ...(old.status !== undefined && { status: old.status }) };
   // Only /finalize may change these.
   const object = kind.kind === 'Namespace' ? { ...next, spec: old.spec! } : next;
-  return isDeepStrictEqual(contentOf(object), contentOf(old)) ? object : nextGeneration(kind, object);
+  return sameJson(contentOf(object), contentOf(old)) ? object : nextGeneration(kind, object);
 }
 
 function ownedByServer(metadata: ObjectMeta): Partial<ObjectMeta> {
@@ -100,7 +100,7 @@ export function statusUpdated(old: Stored, sent: Stored): Stored {
 
 /** A write that changes nothing keeps its resourceVersion and tells no watch. */
 export function isSame(a: Stored, b: Stored): boolean {
-  return isDeepStrictEqual(a, b);
+  return sameJson(a, b);
 }
 
 /** What a DELETE makes of an object that something still holds; undefined if nothing does and it can go at once. */

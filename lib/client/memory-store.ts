@@ -67,11 +67,11 @@ export class MemoryStore {
   changesAfter(id: string, revision: number): readonly Change[] {
     if (revision < this.#compacted)
       throw new ApiError('Expired', `too old resource version: ${revision} (${this.#compacted})`);
+    const changes: Change[] = [];
     // Every write is one revision, so the place in the log follows from it.
-    return this.#log
-      .slice(revision - this.#compacted)
-      .filter((entry) => entry.id === id)
-      .map((entry) => entry.change);
+    for (let at = revision - this.#compacted; at < this.#log.length; at++)
+      if (this.#log[at]!.id === id) changes.push(this.#log[at]!.change);
+    return changes;
   }
 
   /** Forgets every change so far: a watch from before is Expired. */
