@@ -1,7 +1,8 @@
 /** Replays what a real Kubernetes API server was asked, and holds our answers against its answers. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { equalJson, type Json, type JsonObject } from './json/json.ts';
+import { sameJson } from '#lib/std/same-json.ts';
+import type { Json, JsonObject } from './json/json.ts';
 import { readCrdFile } from './resources/crd.ts';
 import { createDefinitions } from './testing/definitions.ts';
 import {
@@ -58,8 +59,8 @@ test('answers agree with those recorded from a real API server', { timeout: 60_0
     const { status, body } = recording.response;
     const theirs = typeof body === 'string' ? bodyOf({ text: body }) : (body as Json);
     const ours = bodyOf(reply);
-    if (!equalJson(comparable(status, theirs), comparable(reply.status, ours))) different.push(recording.label);
-    else if (!equalJson(wordsOf(theirs, names), wordsOf(ours, names))) reworded.push(recording.label);
+    if (!sameJson(comparable(status, theirs), comparable(reply.status, ours))) different.push(recording.label);
+    else if (!sameJson(wordsOf(theirs, names), wordsOf(ours, names))) reworded.push(recording.label);
   }
   expect(recordings.length).toBe(124);
   expect(different).toEqual(Object.keys(differs));

@@ -3,7 +3,7 @@
  * lease is an object named by the address, so only one of them gets it, and the other machine says so: NetworkReady=False, AddressConflict.
  */
 import { invalidObject } from '#apiserver/http/status.ts';
-import { atPath, equalJson } from '#apiserver/json/json.ts';
+import { atPath } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { invalid, tooLong } from '#apiserver/schema/causes.ts';
 import { addressPlan, isUsable } from '#lib/api/addresses.ts';
@@ -13,6 +13,7 @@ import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { parseCidr, parseIPv4, parseRange } from '#lib/api/ipv4.ts';
 import { leaseName } from '#lib/api/names.ts';
 import type { Cause } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { unchanged } from './immutable.ts';
 import { lookUp, lookUpAll, ours } from './look-up.ts';
 import type { AdmissionRequest, Rules } from './rules.ts';
@@ -58,7 +59,7 @@ function checkSubnet({ metadata, spec }: Subnet): Cause[] {
 
 /** Machines were told the gateway with their address: it stays while one of them has an address. */
 async function keepGateway(object: ApiObject, old: StoredObject | undefined, request: AdmissionRequest): Promise<void> {
-  if (!old || request.part !== 'main' || equalJson(gatewayOf(object), gatewayOf(old))) return;
+  if (!old || request.part !== 'main' || sameJson(gatewayOf(object), gatewayOf(old))) return;
   const { name, namespace = '' } = old.metadata;
   const found = await lookUpAll<IPLease & ApiObject>(request.context, ours('ipleases'), namespace);
   const leases = found.filter(({ spec }) => spec.subnet === name);

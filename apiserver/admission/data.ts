@@ -1,8 +1,9 @@
 /** What ConfigMaps and Secrets have in common: keys that can be file names, a limit of size, and the flag that freezes them. */
-import { at, equalJson, isObject, type JsonObject } from '#apiserver/json/json.ts';
+import { at, isObject, type JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { forbidden, invalid, tooLong } from '#apiserver/schema/causes.ts';
 import type { Cause } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 
 /** Kubernetes' MaxSecretSize, which holds for both kinds. */
 export const maxDataBytes = 1024 * 1024;
@@ -41,7 +42,7 @@ export function checkSize(field: string, bytes: number): Cause[] {
 
 export function checkImmutable(object: ApiObject, old: StoredObject | undefined, fields: readonly string[]): Cause[] {
   if (!old || at(old, 'immutable') !== true) return [];
-  const changed = fields.filter((field) => !equalJson(members(object, field), members(old, field)));
+  const changed = fields.filter((field) => !sameJson(members(object, field), members(old, field)));
   const unset = at(object, 'immutable') === true ? [] : ['immutable'];
   return [...unset, ...changed].map((field) =>
     forbidden(field, 'field is immutable when `immutable` is set; delete the object and create it again'),

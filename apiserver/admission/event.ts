@@ -2,10 +2,11 @@
  * Rules of Events (kubernetes, pkg/apis/core/validation/events.go). Those of the core group are old and lenient: only who gives eventTime is
  * held to what events.k8s.io asks for, where nothing but the series may change later.
  */
-import { at, equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { invalid, required } from '#apiserver/schema/causes.ts';
 import type { Cause } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import type { Rules } from './rules.ts';
 
 export const coreEventRules: Rules = {
@@ -65,7 +66,7 @@ function checkType(event: ApiObject): Cause[] {
 
 function checkSeries(event: ApiObject, old: StoredObject | undefined): Cause[] {
   const series = at(event, 'series');
-  if (!isObject(series) || (old && equalJson(series, at(old, 'series')))) return [];
+  if (!isObject(series) || (old && sameJson(series, at(old, 'series')))) return [];
   const count = Number(at(series, 'count') ?? 0);
   return [
     ...(count < 2 ? [invalid('series.count', count, 'should be at least 2')] : []),
@@ -90,7 +91,7 @@ const fixed = [
 ];
 
 function checkUnchanged(event: ApiObject, old: StoredObject): Cause[] {
-  const changed = fixed.filter((field) => !equalJson(at(event, field), at(old, field)));
+  const changed = fixed.filter((field) => !sameJson(at(event, field), at(old, field)));
   return changed.map((field) => invalid(field, shown(at(event, field)), 'field is immutable'));
 }
 

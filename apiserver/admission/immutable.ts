@@ -1,7 +1,8 @@
-import { atPath, equalJson } from '#apiserver/json/json.ts';
+import { atPath } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import type { Cause } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 
 /** A cause for each of these fields that has changed since the object was stored. `wayOut` says what to do instead. */
 export function unchanged(
@@ -15,7 +16,7 @@ export function unchanged(
     const path = field.split('.');
     const value = atPath(object, path);
     const before = atPath(old, path);
-    if (equalJson(value, before)) return [];
+    if (sameJson(value, before)) return [];
     const shown = typeof before === 'object' ? '' : ` (it is ${JSON.stringify(before)})`;
     return [invalid(field, typeof value === 'object' ? null : value, `field is immutable${shown}; ${wayOut}`)];
   });

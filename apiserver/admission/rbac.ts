@@ -1,12 +1,13 @@
 /** Rules of roles and bindings (kubernetes, pkg/apis/rbac/validation and registry/rbac): what they may say, and who may say it. */
 
-import { at, equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import { objectsIn } from '#apiserver/json/members.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { escalation } from '#apiserver/rbac/escalation.ts';
 import { rbacGroup } from '#apiserver/rbac/rule.ts';
 import { forbidden, invalid, notSupported, required } from '#apiserver/schema/causes.ts';
 import type { Cause } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import type { Rules } from './rules.ts';
 
 export const roleRules: Rules = {
@@ -109,7 +110,7 @@ function subjectDefaults(subject: Json): Json {
 function checkBinding(binding: ApiObject, old: StoredObject | undefined, kinds: readonly string[]): Cause[] {
   const roleRef = at(binding, 'roleRef');
   if (!isObject(roleRef)) return [required('roleRef')];
-  const changed = old !== undefined && !equalJson(roleRef, at(old, 'roleRef'));
+  const changed = old !== undefined && !sameJson(roleRef, at(old, 'roleRef'));
   return [
     ...checkRoleRef(roleRef, kinds),
     ...objectsIn(binding, 'subjects').flatMap((subject, index) =>

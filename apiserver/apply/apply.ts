@@ -1,4 +1,5 @@
-import { equalJson, type JsonObject } from '#apiserver/json/json.ts';
+import type { JsonObject } from '#apiserver/json/json.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { leaves } from './field-set.ts';
 import { identityOf, type Manager, type Managers, withoutIdle } from './managers.ts';
 import { merge } from './merge.ts';
@@ -48,7 +49,7 @@ export function apply({ live, config, managers, writer, types, force }: ApplyReq
   if (!force && others.lost.length > 0) return { ok: false, conflicts: conflictsOf(others) };
   const fields = withoutIdentity(wanted.fields);
   // To agree with what is there is no change: it has no time.
-  const changed = !equalJson(old, object);
+  const changed = !sameJson(old, object);
   const applier = { ...wanted, fields, ...(changed ? { time } : {}) };
   return { ok: true, object, managers: withoutIdle(new Map(others.managers).set(id, applier)) };
 }

@@ -1,4 +1,5 @@
-import { equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { type FieldSet, GrowingSet, isNothing } from './field-set.ts';
 import { fieldStep, itemStep } from './step.ts';
 import { type Form, formOf, type ListType, type MapType, memberType, type Type } from './type.ts';
@@ -71,7 +72,7 @@ class Walk implements Comparison {
       form === 'map'
         ? !this.#visitMaps(objectOf(old), objectOf(next), type.map!)
         : form === 'scalar' || !this.#visitLists(listOf(old), listOf(next), type.list!);
-    if (whole && !equalJson(old, next)) this.modified.add(this.#path);
+    if (whole && !sameJson(old, next)) this.modified.add(this.#path);
   }
 
   /** False for a map that has to be looked at as a whole: an atomic one, or if there is nothing in either. */
@@ -88,7 +89,7 @@ class Walk implements Comparison {
   #visitLists(old: readonly Json[] | undefined, next: readonly Json[] | undefined, list: ListType): boolean {
     if (list.kind === 'atomic' || (!old?.length && !next?.length)) return false;
     // Cheaper than to tell the items apart, and the usual case.
-    if (old && next && equalJson(old as Json[], next as Json[])) return true;
+    if (old && next && sameJson(old as Json[], next as Json[])) return true;
     const before = itemsByStep(old ?? [], list);
     const after = itemsByStep(next ?? [], list);
     for (const step of new Set([...before.keys(), ...after.keys()])) {
@@ -97,7 +98,7 @@ class Walk implements Comparison {
       const repeated = moreBefore.length + moreAfter.length > 0;
       if (!repeated) this.#below(step, one, other, list.items);
       // Items that cannot be told apart are one whole.
-      else if (!equalJson([one!, ...moreBefore], [other!, ...moreAfter])) this.modified.add([...this.#path, step]);
+      else if (!sameJson([one!, ...moreBefore], [other!, ...moreAfter])) this.modified.add([...this.#path, step]);
     }
     return true;
   }

@@ -4,7 +4,7 @@ import { Agent } from 'node:https';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { atPath, equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { atPath, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import { readCrdFile } from '#apiserver/resources/crd.ts';
 import { createRequester, type Reply, type Requester } from '#apiserver/testing/http.ts';
 import {
@@ -17,6 +17,7 @@ import {
   replay,
 } from '#apiserver/testing/recordings.ts';
 import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 
 function start(): Promise<TestServer> {
   return startTestServer({ crds: readCrdFile(join(recordingsFolder, 'crd.yaml')) });
@@ -24,7 +25,7 @@ function start(): Promise<TestServer> {
 
 function sameAnswer(theirs: { status: number; body: Json }, reply: Reply): boolean {
   const expected = comparable(theirs.status, theirs.body);
-  return equalJson(expected, comparable(reply.status, bodyOf(reply)));
+  return sameJson(expected, comparable(reply.status, bodyOf(reply)));
 }
 
 /** Ours differs, and why. It is sent as a dry run, so that the steps behind it find what they found there. */

@@ -2,7 +2,7 @@
 import { lookUp, ours } from '#apiserver/admission/look-up.ts';
 import type { AdmissionRequest } from '#apiserver/admission/rules.ts';
 import { forbiddenObject } from '#apiserver/http/status.ts';
-import { atPath, equalJson } from '#apiserver/json/json.ts';
+import { atPath } from '#apiserver/json/json.ts';
 import { textIn } from '#apiserver/json/members.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import {
@@ -13,6 +13,7 @@ import {
   labels,
   systemNamespace,
 } from '#lib/api/names.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { besidesRow, isHostOf, isImageOf, isMachineOf, isOpenMachine, isOperationFor } from './bound.ts';
 
 /** Why the write is refused; undefined if it is not. `old` is undefined for an object that is new. */
@@ -65,8 +66,7 @@ const leaves = (cluster: string) => `it would not be bound to Cluster "${cluster
 function machine(object: ApiObject, old: StoredObject | undefined, cluster: string): string | undefined {
   if (!old || !(isMachineOf(old, cluster) || isOpenMachine(old))) return notBound(cluster);
   const wanted = ['spec', 'placement', 'cluster'];
-  if (!equalJson(atPath(object, wanted), atPath(old, wanted)))
-    return 'a cluster server does not say where it is to run';
+  if (!sameJson(atPath(object, wanted), atPath(old, wanted))) return 'a cluster server does not say where it is to run';
   const attempt = atPath(object, ['status', 'attempt']);
   return attempt === undefined || atPath(attempt, ['cluster']) === cluster ? undefined : leaves(cluster);
 }
@@ -74,7 +74,7 @@ function machine(object: ApiObject, old: StoredObject | undefined, cluster: stri
 function operation(object: ApiObject, old: StoredObject | undefined, cluster: string): string | undefined {
   if (!old || !isOperationFor(old, cluster)) return notBound(cluster);
   const machineUid = ['status', 'vmUID'];
-  return isOperationFor(object, cluster) && equalJson(atPath(object, machineUid), atPath(old, machineUid))
+  return isOperationFor(object, cluster) && sameJson(atPath(object, machineUid), atPath(old, machineUid))
     ? undefined
     : leaves(cluster);
 }
@@ -91,7 +91,7 @@ function host(object: ApiObject, old: StoredObject | undefined, cluster: string)
 
 function imageRow(object: ApiObject, old: StoredObject | undefined, cluster: string): string | undefined {
   if (!old || !isImageOf(old, cluster) || !isImageOf(object, cluster)) return notBound(cluster);
-  return equalJson(besidesRow(object, cluster), besidesRow(old, cluster))
+  return sameJson(besidesRow(object, cluster), besidesRow(old, cluster))
     ? undefined
     : `a cluster server writes only the row of its Cluster "${cluster}"`;
 }

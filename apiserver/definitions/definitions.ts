@@ -7,7 +7,7 @@
  *
  * Replicas do the same work at the same time; whoever is second finds nothing left to do.
  */
-import { equalJson, type Json } from '#apiserver/json/json.ts';
+import type { Json } from '#apiserver/json/json.ts';
 import { isDeleting, type StoredObject } from '#apiserver/json/object.ts';
 import { asCrd, type CrdStatus } from '#apiserver/resources/crd.ts';
 import type { Registry } from '#apiserver/resources/registry.ts';
@@ -21,6 +21,7 @@ import { backoffMs } from '#lib/std/backoff.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isCode } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { createFollower, type Follower } from './follow.ts';
 import { definitionKind, isWellFormed } from './kind.ts';
 import { settleNames } from './naming.ts';
@@ -148,7 +149,7 @@ export class Definitions implements AsyncDisposable {
     const settled = settleNames(objects.filter(isWellFormed).map(asCrd), builtins, timestamp(context.clock.now()));
     return objects.flatMap((object) => {
       const status = settled.get(object.metadata.name);
-      const same = equalJson(status as unknown as Json, object.status);
+      const same = sameJson(status as unknown as Json, object.status);
       return same || status === undefined ? [] : [{ object, status }];
     });
   }

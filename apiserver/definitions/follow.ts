@@ -1,5 +1,5 @@
 /** The registry and the caches as the definitions in the store say. Every replica follows for itself. */
-import { equalJson, type Json } from '#apiserver/json/json.ts';
+import type { Json } from '#apiserver/json/json.ts';
 import { isDeleting, type StoredObject } from '#apiserver/json/object.ts';
 import { asCrd, isTrue, type StoredCrd } from '#apiserver/resources/crd.ts';
 import { resourcesOf } from '#apiserver/resources/custom.ts';
@@ -7,6 +7,7 @@ import type { Registry } from '#apiserver/resources/registry.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import type { Log } from '#lib/std/log.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { definitionKind, isWellFormed } from './kind.ts';
 
 export interface Follower {
@@ -66,7 +67,7 @@ function followAnew(object: StoredObject, known: Followed | undefined, log: Log)
 }
 
 function definesTheSame(one: StoredCrd, other: StoredCrd): boolean {
-  const same = (a: unknown, b: unknown) => equalJson(a as Json | undefined, b as Json | undefined);
+  const same = (a: unknown, b: unknown) => sameJson(a as Json | undefined, b as Json | undefined);
   return (
     one.metadata.uid === other.metadata.uid &&
     isTrue(one.status, 'Established') === isTrue(other.status, 'Established') &&

@@ -2,9 +2,10 @@
  * Which names each definition may use. Within a group no two definitions share a plural, singular or short name, nor a kind: whoever has a
  * name keeps it, and of those who want one the oldest gets it. All replicas come to the same answer, whatever they see first. Pure.
  */
-import { equalJson, type Json } from '#apiserver/json/json.ts';
+import type { Json } from '#apiserver/json/json.ts';
 import { type CrdNames, type CrdStatus, isTrue, type StoredCrd } from '#apiserver/resources/crd.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { setCondition } from './conditions.ts';
 
 type Names = Pick<CrdNames, 'plural' | 'singular' | 'shortNames' | 'kind' | 'listKind'>;
@@ -47,7 +48,7 @@ export function settleNames(
 
 /** It has what it asks for, so nobody else's names matter to it. */
 function isSettled({ spec }: StoredCrd, status: CrdStatus): boolean {
-  const same = equalJson(spec.names as unknown as Json, status.acceptedNames as unknown as Json | undefined);
+  const same = sameJson(spec.names as unknown as Json, status.acceptedNames as unknown as Json | undefined);
   return same && isTrue(status, 'NamesAccepted') && isTrue(status, 'Established');
 }
 

@@ -1,10 +1,11 @@
 /** CustomResourceDefinitions as objects: what is filled in, and what may become of one that is there. */
 import type { Rules } from '#apiserver/admission/rules.ts';
-import { at, equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { asCrd, type CrdSpec, isTrue, type StoredCrd } from '#apiserver/resources/crd.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import type { Cause } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { checkDefinition } from './check-spec.ts';
 import { withCondition } from './conditions.ts';
 import { knownWords } from './keywords.ts';
@@ -19,7 +20,7 @@ export const definitionRules: Rules = {
     const before = old && asCrd(old);
     return [
       // What has been accepted stays accepted: a definition must not be stuck because rules have become stricter.
-      ...(old && equalJson(at(object, 'spec'), at(old, 'spec')) ? [] : checkDefinition(crd)),
+      ...(old && sameJson(at(object, 'spec'), at(old, 'spec')) ? [] : checkDefinition(crd)),
       ...checkStoredVersions(crd),
       ...(before ? checkUnchanged(crd.spec, before) : []),
     ];

@@ -35,24 +35,6 @@ export function copyJson<T extends Json>(value: T): T {
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, copyJson(child)])) as T;
 }
 
-/** Equal as JSON: the order of keys does not count, the order of items does. */
-export function equalJson(one: Json | undefined, other: Json | undefined): boolean {
-  if (one === other) return true;
-  if (Array.isArray(one) || Array.isArray(other))
-    return (
-      Array.isArray(one) &&
-      Array.isArray(other) &&
-      one.length === other.length &&
-      one.every((item, index) => equalJson(item, other[index]))
-    );
-  if (!isObject(one) || !isObject(other)) return false;
-  const keys = Object.keys(one);
-  return (
-    keys.length === Object.keys(other).length &&
-    keys.every((key) => Object.hasOwn(other, key) && equalJson(one[key], other[key]))
-  );
-}
-
 /** For a message. Not by a template alone: an object may bring a toString of its own, which is no function. */
 export function asText(value: Json | undefined): string {
   if (value === undefined) return '';

@@ -1,8 +1,9 @@
 /** RFC 6902, with Kubernetes' limits and messages. */
 import { badRequest } from '#apiserver/http/status.ts';
-import { at, copyJson, equalJson, isObject, type Json } from '#apiserver/json/json.ts';
+import { at, copyJson, isObject, type Json } from '#apiserver/json/json.ts';
 import { refuseDangerousName } from '#apiserver/json/strict.ts';
 import { ApiError } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 
 interface Operation {
   readonly op: string;
@@ -89,7 +90,7 @@ function applyOperation(document: Json, operation: Operation, budget: Budget): J
     case 'remove':
       return removeAt(document, path, budget);
     case 'test':
-      if (!equalJson(find(document, path), value)) throw doesNotFit();
+      if (!sameJson(find(document, path), value)) throw doesNotFit();
       return document;
     case 'move': {
       const moved = get(document, operation.from!);

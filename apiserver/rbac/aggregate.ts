@@ -1,5 +1,5 @@
 /** Keeps the rules of aggregated ClusterRoles what their parts say (kubernetes, clusterrole_aggregation controller). */
-import { at, equalJson, isObject, type Json } from '#apiserver/json/json.ts';
+import { at, isObject, type Json } from '#apiserver/json/json.ts';
 import { objectsIn } from '#apiserver/json/members.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
 import { changeObject } from '#apiserver/storage/objects.ts';
@@ -7,6 +7,7 @@ import type { ObjectCache } from '#apiserver/storage/version-view.ts';
 import type { Store } from '#apiserver/store/store.ts';
 import { type LabelSelector, matchesSelector } from '#lib/api/selectors.ts';
 import { isCode } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { clusterRoles } from './kinds.ts';
 import { rulesIn } from './read.ts';
 
@@ -28,7 +29,7 @@ export function aggregated(roles: readonly StoredObject[]): readonly StoredObjec
     now = before.map((role) => {
       if (!isObject(at(role, 'aggregationRule'))) return role;
       const rules = gather(role, before);
-      return equalJson(rules, at(role, 'rules') ?? []) ? role : { ...role, rules };
+      return sameJson(rules, at(role, 'rules') ?? []) ? role : { ...role, rules };
     });
   }
   return now;

@@ -2,8 +2,9 @@
 import type { AdmissionRequest, Rules } from '#apiserver/admission/rules.ts';
 import { mastersGroup } from '#apiserver/auth/user.ts';
 import { forbiddenObject, notFound } from '#apiserver/http/status.ts';
-import { at, equalJson } from '#apiserver/json/json.ts';
+import { at } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { describeRights, missingRights, quoted } from './covers.ts';
 import { roleRefIn, rulesIn } from './read.ts';
 import { fullAuthority, type PolicyRule, type RoleRef, rbacGroup } from './rule.ts';
@@ -53,7 +54,7 @@ function onlyForCollection(object: ApiObject, old: StoredObject): boolean {
     } = metadata as Record<string, never>;
     return { ...body, metadata: kept };
   };
-  return equalJson(rest(object), rest(old));
+  return sameJson(rest(object), rest(old));
 }
 
 function mayEscalate(object: ApiObject, old: StoredObject | undefined, request: AdmissionRequest): boolean {

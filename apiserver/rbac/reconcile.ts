@@ -2,7 +2,7 @@
  * Makes the default roles and bindings, and gives those that are there what a newer server adds to them (kubernetes,
  * component-helpers/auth/rbac/reconciliation). What somebody has added stays; who sets the annotation to "false" is left alone.
  */
-import { at, equalJson, isObject, type Json } from '#apiserver/json/json.ts';
+import { at, isObject, type Json } from '#apiserver/json/json.ts';
 import { objectsIn } from '#apiserver/json/members.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
@@ -11,6 +11,7 @@ import type { Store } from '#apiserver/store/store.ts';
 import { type Clock, timestamp } from '#lib/std/clock.ts';
 import { isCode } from '#lib/std/errors.ts';
 import type { Random } from '#lib/std/random.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { missingRights } from './covers.ts';
 import { type DefaultBinding, type DefaultRole, defaultBindings, defaultRoles } from './default-roles.ts';
 import { clusterRoleBindings, clusterRoles } from './kinds.ts';
@@ -102,7 +103,7 @@ function withMissingLabels(current: StoredObject, wanted: ApiObject): ApiObject 
 
 function withMissingSelectors(current: ApiObject, wanted: ApiObject): ApiObject {
   const own = selectorsOf(current);
-  const missing = selectorsOf(wanted).filter((selector) => !own.some((known) => equalJson(known, selector)));
+  const missing = selectorsOf(wanted).filter((selector) => !own.some((known) => sameJson(known, selector)));
   if (missing.length === 0) return current;
   return { ...current, aggregationRule: { clusterRoleSelectors: [...own, ...missing] } } as ApiObject;
 }

@@ -2,7 +2,8 @@
  * What a part of an object was before an update. An update is not refused for what it leaves as it was, so that a schema may become
  * stricter than the objects that are stored (CRDValidationRatcheting).
  */
-import { at, equalJson, isObject, type Json } from '#apiserver/json/json.ts';
+import { at, isObject, type Json } from '#apiserver/json/json.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import type { Schema } from './schema.ts';
 
 export class Correlation {
@@ -23,7 +24,7 @@ export class Correlation {
   }
 
   get unchanged(): boolean {
-    this.#unchanged ??= equalJson(this.#value, this.#old);
+    this.#unchanged ??= sameJson(this.#value, this.#old);
     return this.#unchanged;
   }
 

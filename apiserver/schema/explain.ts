@@ -1,7 +1,8 @@
 /** Says what is wrong with a value that its schema refuses, in Kubernetes' words. Slower than ajv, so asked only then. */
-import { equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { fitsPattern } from '#lib/std/pattern.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { invalid, notSupported, required, tooLong, tooMany, wrongType } from './causes.ts';
 import { explainComposites } from './composite.ts';
 import type { Correlation } from './correlation.ts';
@@ -38,7 +39,7 @@ function explainContent(value: Json, schema: Schema, path: string, before: Corre
 
 function explainEnum(value: Json, schema: Schema, path: string): Cause[] {
   const allowed = schema.enum;
-  return allowed && !allowed.some((one) => equalJson(one, value)) ? [notSupported(path, value, allowed)] : [];
+  return allowed && !allowed.some((one) => sameJson(one, value)) ? [notSupported(path, value, allowed)] : [];
 }
 
 function checkType(value: Json, schema: Schema, path: string): Cause | undefined {

@@ -1,10 +1,10 @@
 /** Objects in the store: reading one, and changing one by compare-and-swap. */
 import { alreadyExists, conflict, modified, notFound } from '#apiserver/http/status.ts';
-import { equalJson } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import type { KeyValue, Store } from '#apiserver/store/store.ts';
 import { ApiError, isCode } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { decode, encode } from './codec.ts';
 import { keyOf } from './keys.ts';
 
@@ -114,7 +114,7 @@ async function apply(store: Store, path: string, resource: Resource, wanted: Cha
     return result.ok ? { ok: true, changed: { removed: true, object: wanted.object } } : result;
   }
   const current = decode(kv.value, kv.modRev, resource);
-  if (equalJson(current, stamped(wanted.object, kv.modRev)))
+  if (sameJson(current, stamped(wanted.object, kv.modRev)))
     return { ok: true, changed: { removed: false, object: current } };
   return await fitting(wanted.object, async (object) => {
     const result = await store.update(path, encode(object, resource), kv.modRev, lifetime(resource));

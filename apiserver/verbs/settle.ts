@@ -1,7 +1,7 @@
 /** What becomes of an object when a client wants it to look like this: the rules between the old and the new. Pure. */
 import { admissionDefaults } from '#apiserver/admission/admission.ts';
 import { badRequest, conflict, invalidObject, modified } from '#apiserver/http/status.ts';
-import { at, equalJson, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
+import { at, isObject, type Json, type JsonObject } from '#apiserver/json/json.ts';
 import {
   type ApiObject,
   isDeleting,
@@ -13,6 +13,7 @@ import { hasGeneration, type Resource } from '#apiserver/resources/resource.ts';
 import { invalid } from '#apiserver/schema/causes.ts';
 import type { Change } from '#apiserver/storage/objects.ts';
 import { ApiError } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { defaultAsStored } from './prepare.ts';
 import { validate } from './validate.ts';
 
@@ -114,8 +115,8 @@ function keepIdleTimes(current: StoredObject, next: ApiObject): ApiObject {
   const idle =
     before !== undefined &&
     after !== undefined &&
-    equalJson(before.map(withoutTime), after.map(withoutTime)) &&
-    equalJson({ ...current, metadata: oldMetadata }, { ...next, metadata });
+    sameJson(before.map(withoutTime), after.map(withoutTime)) &&
+    sameJson({ ...current, metadata: oldMetadata }, { ...next, metadata });
   return idle ? { ...next, metadata: { ...metadata, managedFields: before } } : next;
 }
 
@@ -125,7 +126,7 @@ function withoutTime({ time: _, ...entry }: ManagedFieldsEntry): JsonObject {
 
 /** One more for every change outside metadata and status; Kubernetes' own kinds have no generation. */
 function withGeneration(current: StoredObject, next: ApiObject, resource: Resource): ApiObject {
-  if (!hasGeneration(resource) || equalJson(desired(current, resource), desired(next, resource))) return next;
+  if (!hasGeneration(resource) || sameJson(desired(current, resource), desired(next, resource))) return next;
   return { ...next, metadata: { ...next.metadata, generation: (current.metadata.generation ?? 0) + 1 } };
 }
 

@@ -5,12 +5,13 @@
  * The conditions become False and not Unknown: a cluster server that comes back without reaching Mesos says False as well, and since when
  * the Cluster has been away (by which capacity moves) must not begin anew.
  */
-import { type Controller, type Phase, wait } from '#controllers/runtime/controller.ts';
+import { type Controller, type Phase, type Run, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { conditionOf, withConditions } from '#lib/api/conditions.ts';
 import { Lease } from '#lib/api/core.ts';
 import { Cluster } from '#lib/api/generated/index.ts';
 import { clusterServerLease, systemNamespace } from '#lib/api/names.ts';
+import { isCode } from '#lib/std/errors.ts';
 
 /** A lease runs out after 15 s; by then a standby, if there is one, has taken it. */
 const silentAfterMs = 40_000;
@@ -22,18 +23,27 @@ interface Scope {
 }
 
 export function clusterController(deps: Deps): Controller<Cluster, Scope> {
-  const leases = deps.cache(Lease);
   /** Name -> the state of its lease, and (monotonic) since when it is that. */
   const seen = new Map<string, { readonly version: string; readonly sinceMs: number }>();
 
-  function silentMs({ metadata }: Cluster): number {
-    const lease = leases.get(`${systemNamespace}/${clusterServerLease(metadata.name)}`);
+  async function silentMs({ metadata }: Cluster, { signal }: Run): Promise<number> {
     // Given back, it changes no more: that is silence, too.
-    const version = lease?.metadata.resourceVersion ?? '';
+    const version = await versionOf(clusterServerLease(metadata.name), signal);
     const nowMs = deps.clock.monotonic();
     const before = seen.get(metadata.name);
     if (before?.version !== version) seen.set(metadata.name, { version, sinceMs: nowMs });
     return before?.version === version ? nowMs - before.sinceMs : 0;
+  }
+
+  /** Asked for, not watched: leases are renewed every other second, those of others too. */
+  async function versionOf(name: string, signal: AbortSignal): Promise<string> {
+    try {
+      const { metadata } = await deps.client.get(Lease, { namespace: systemNamespace, name }, { signal });
+      return metadata.resourceVersion ?? '';
+    } catch (error) {
+      if (isCode(error, 'NotFound')) return '';
+      throw error;
+    }
   }
 
   return {
@@ -42,7 +52,7 @@ export function clusterController(deps: Deps): Controller<Cluster, Scope> {
     reads: [Lease],
     writes: [],
     triggers: [],
-    load: (cluster) => ({ cluster, silentMs: silentMs(cluster) }),
+    load: async (cluster, run) => ({ cluster, silentMs: await silentMs(cluster, run) }),
     phases: [lookAgain],
     summarize: ({ cluster, silentMs }) => (silentMs >= silentAfterMs ? silenced(cluster, deps.clock.now()) : undefined),
   };

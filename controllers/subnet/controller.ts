@@ -40,7 +40,7 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
     reads: [VirtualMachine],
     writes: [Subnet, IPLease, ConfigMap],
     triggers: [{ kind: IPLease, map: (lease) => [`${lease.metadata.namespace}/${(lease as IPLease).spec.subnet}`] }],
-    triggerPaceMs: 500,
+    triggerPaceMs: 1_000,
     load: (subnet) => ({
       subnet,
       leases: leases.by('subnet', keyOf(subnet)),

@@ -79,7 +79,8 @@ function exhaustedCondition({ spec }: Subnet, capacity: Capacity | undefined): C
 /** The server refuses what leads here when it sees it; two writes at once may pass each other. */
 function conflictCondition({ plan, leases }: Scope): ConditionDraft {
   const type = 'Conflict';
-  const both = leases.find(({ spec }) => parseIPv4(spec.ip) === plan?.gateway);
+  const gateway = plan?.gateway === undefined ? undefined : formatIPv4(plan.gateway);
+  const both = leases.find(({ spec }) => spec.ip === gateway);
   if (!both) return { type, status: 'False', reason: 'NoConflict', message: '' };
   const message = `${both.spec.ip} is the gateway and leased to ${both.spec.holderName ?? 'nobody by name'}. Change the gateway back, or delete that machine`;
   return { type, status: 'True', reason: 'GatewayLeased', message };

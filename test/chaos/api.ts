@@ -127,7 +127,7 @@ async function* watched<T extends KubeObject>(
   }
   const share = life.random.next();
   const ended = new AbortController();
-  life.onEnd(() => ended.abort(new Error('The process is dead')));
+  const survived = life.onEnd(() => ended.abort(new Error('The process is dead')));
   const signal = options.signal ? AbortSignal.any([options.signal, ended.signal]) : ended.signal;
   const events = api.watch(kind, { ...options, signal })[Symbol.asyncIterator]();
   try {
@@ -138,6 +138,7 @@ async function* watched<T extends KubeObject>(
       yield value;
     }
   } finally {
+    survived();
     ended.abort(new Error('Nobody watches any more'));
   }
 }

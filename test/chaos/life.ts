@@ -74,8 +74,10 @@ export class Life {
     return await this.answer(result);
   }
 
-  onEnd(ended: () => void): void {
+  /** What it gives takes it back. */
+  onEnd(ended: () => void): () => void {
     this.#ends.add(ended);
+    return () => void this.#ends.delete(ended);
   }
 
   stop(): void {

@@ -339,12 +339,29 @@ class Exchange {
       if (!sent) this.#down(head);
       sent = true;
     };
-    const write = (chunk: Buffer | string) => {
-      sendHead();
-      const { pieces, torn } = this.#tampered(Buffer.from(chunk as string));
+    const send = (pieces: readonly Buffer[], torn = false) => {
       for (const piece of pieces) this.#down(() => this.client.enter(() => this.#hear(piece)));
       if (torn) this.#down(() => this.breakOff('connection reset in the middle of a record'));
     };
+    const write = (chunk: Buffer | string) => {
+      sendHead();
+      const { pieces, torn } = this.#tampered(Buffer.from(chunk as string));
+      send(pieces, torn);
+    };
+    const end = () => {
+      this.client.enter(() => {
+        this.#body.finish();
+        this.#network.ears.closed(this.client, this.#request);
+      });
+      this.#end();
+    };
+    /** What fits into one packet arrives at once. */
+    const whole = (piece: Buffer | undefined) =>
+      this.#down(() => {
+        head();
+        if (piece) this.client.enter(() => this.#hear(piece));
+        if (!this.#over) end();
+      });
     const response = {
       headersSent: false,
       writableLength: 0,
@@ -360,15 +377,12 @@ class Exchange {
       flushHeaders: sendHead,
       write,
       end: (text?: Buffer | string) => {
-        if (text === undefined || text.length === 0) sendHead();
-        else write(text);
-        this.#down(() => {
-          this.client.enter(() => {
-            this.#body.finish();
-            this.#network.ears.closed(this.client, this.#request);
-          });
-          this.#end();
-        });
+        const isEmpty = text === undefined || text.length === 0;
+        const { pieces, torn } = isEmpty ? { pieces: [] } : this.#tampered(Buffer.from(text as string));
+        if (!sent && !torn && pieces.length <= 1) return whole(pieces[0]);
+        sendHead();
+        send(pieces, torn);
+        this.#down(end);
       },
       destroy: () => this.breakOff('destroyed by the server'),
       on: (event: string, callback: () => void) => {

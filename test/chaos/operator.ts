@@ -73,14 +73,14 @@ export class Operator {
   #soon(agentId: string, undo: () => Promise<unknown>, act: () => Promise<unknown>): void {
     if (this.#undo.has(agentId)) return;
     this.#undo.set(agentId, undo);
-    const { clock } = this.#world;
-    // A refusal is as good a disturbance as any.
-    const later = (work: () => Promise<unknown>, ms: number) =>
-      clock.timeout(() => void work().catch(() => undefined), Math.floor(this.#random.next() * ms));
-    later(act, 120);
-    later(async () => {
+    const within = (ms: number) => this.#world.clock.sleep(Math.floor(this.#random.next() * ms));
+    void (async () => {
+      await within(120);
+      // A refusal is as good a disturbance as any.
+      await act().catch(() => undefined);
+      await within(20_000);
       await undo();
       this.#undo.delete(agentId);
-    }, 20_000);
+    })().catch(() => undefined); // Then it is undone in the end.
   }
 }

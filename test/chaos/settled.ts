@@ -147,12 +147,14 @@ export function writtenSince(world: World, revision: number): readonly string[] 
     .flatMap((kind) =>
       world.api.store
         .changesAfter(kindId(kind), revision)
-        .filter(({ object, previous }) => !(kind.kind === Host.kind && onlyHeartbeat(object as Host, previous as Host)))
+        .filter(({ object, previous }) => !(kind.kind === Host.kind && onlyTime(object as Host, previous as Host)))
         .map(({ type, object }) => `${kind.kind} ${keyOf(object)} is ${type} although all is settled`),
     );
 }
 
-function onlyHeartbeat(now: Host, before: Host | undefined): boolean {
-  const rest = ({ spec, status }: Host) => JSON.stringify({ spec, status: { ...status, lastHeartbeat: undefined } });
-  return before !== undefined && rest(now) === rest(before);
+/** A heartbeat, or that failures are so long ago that they count no more. */
+function onlyTime(now: Host, before: Host | undefined): boolean {
+  const timely = { lastHeartbeat: undefined, score: undefined };
+  const rest = ({ spec, status }: Host) => JSON.stringify({ spec, status: { ...status, ...timely } });
+  return before !== undefined && rest(now) === rest(before) && (now.status?.score ?? 0) <= (before.status?.score ?? 0);
 }
