@@ -1,7 +1,9 @@
 /** How our Cluster reads: pure. All figures are guest-visible. */
 import { type ConditionDraft, withCondition } from '#lib/api/conditions.ts';
 import type { Cluster } from '#lib/api/generated/cluster.ts';
+import { annotations } from '#lib/api/names.ts';
 import type { HostView } from './ledger.ts';
+import type { HeldOrphans } from './orphans.ts';
 import { guestSizeOf } from './overhead.ts';
 import { minus, type Room } from './room.ts';
 
@@ -18,6 +20,7 @@ export interface ClusterInput {
   readonly hostsAway: number;
   readonly executorShare: Room;
   readonly orphanTasks: number;
+  readonly orphansHeld: HeldOrphans | undefined;
   readonly offersHeld: number;
   readonly nowMs: number;
 }
@@ -92,7 +95,13 @@ export function freeBuckets(ready: readonly HostView[]): readonly Bucket[] {
   return largestFirst.slice(0, maxBuckets);
 }
 
-function conditionDrafts({ connected, reconciled, master, cluster }: ClusterInput): readonly ConditionDraft[] {
+function conditionDrafts({
+  connected,
+  reconciled,
+  master,
+  cluster,
+  orphansHeld,
+}: ClusterInput): readonly ConditionDraft[] {
   const ready = connected && reconciled && !cluster.spec.unschedulable;
   const waiting = 'Asking Mesos for the state of every task; nothing is launched before all that can be answered is';
   return [
@@ -123,5 +132,15 @@ function conditionDrafts({ connected, reconciled, master, cluster }: ClusterInpu
           reason: !connected ? 'Disconnected' : !reconciled ? 'Reconciling' : 'Cordoned',
           message: 'No machines are placed now',
         },
+    suspension(orphansHeld),
   ];
+}
+
+function suspension(held: HeldOrphans | undefined): ConditionDraft {
+  const type = 'GCSuspended';
+  if (!held) return { type, status: 'False', reason: 'NothingHeld', message: '' };
+  const message =
+    `${held.count} tasks and domains belong to no machine (for example ${held.examples.join(', ')}); beside ${held.machines} machines that ` +
+    `is too many to be removed without a word. If they may go, annotate this Cluster: ${annotations.removeOrphans}=${held.count}`;
+  return { type, status: 'True', reason: 'TooManyOrphans', message };
 }

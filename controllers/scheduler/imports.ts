@@ -1,4 +1,5 @@
 /** Imports images into this cluster's store: a task on one of its hosts each, never in the control plane. */
+import { parseDuration } from '#lib/api/duration.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
@@ -9,11 +10,16 @@ import { imageImport, importAsk } from './tasks.ts';
 import type { World } from './world.ts';
 
 const atOnce = 4;
+/** An executor ends an import in time itself; so long after that it has forgotten it, with its journal. */
+const overdueMs = 60_000;
+const killEveryMs = 30_000;
 
 export class Imports {
   readonly #world: World;
   readonly #mayLaunch: () => boolean;
   #looking = false;
+  /** Task -> (monotonic) when it may be killed again. */
+  readonly #killMs = new Map<string, number>();
 
   constructor(world: World, mayLaunch: () => boolean) {
     this.#world = world;
@@ -84,9 +90,21 @@ export class Imports {
       await this.#world.call({ type: 'ACKNOWLEDGE', acknowledge });
     }
     tasks.acknowledged(acks);
-    if (!next) return;
+    if (!next) return await this.#endIfOverdue(image, taskId);
+    this.#killMs.delete(taskId);
     ledger.release(taskId);
     tasks.forget(taskId);
+  }
+
+  /** For Mesos a forgotten task ends by being killed. */
+  async #endIfOverdue({ spec }: Image, taskId: string): Promise<void> {
+    const { tasks, clock } = this.#world;
+    const { begunMs, agentId } = tasks.get(taskId) ?? {};
+    const nowMs = clock.monotonic();
+    if (begunMs === undefined || agentId === undefined) return;
+    if (nowMs < (this.#killMs.get(taskId) ?? begunMs + parseDuration(spec.limits.timeout) + overdueMs)) return;
+    this.#killMs.set(taskId, nowMs + killEveryMs);
+    await this.#world.call({ type: 'KILL', kill: { task_id: { value: taskId }, agent_id: { value: agentId } } });
   }
 
   async #start(image: Image, row: ImportRow): Promise<void> {

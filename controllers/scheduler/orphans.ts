@@ -1,9 +1,12 @@
 /**
  * Tasks and domains that carry our mark and belong to no machine. Removed only when that is certain: they have been there for a while,
- * and a full list of the attempts of this cluster, made after that, does not claim them. A list that is suddenly almost empty must not become a mass kill.
+ * and a full list of the attempts of this cluster, made after that, does not claim them. A list that is suddenly almost empty (an etcd
+ * restored from an old backup) must not become a mass kill: many at once are held until somebody allows it by an annotation.
  */
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import { parseTaskId } from '#lib/api/names.ts';
+import { annotations, parseTaskId } from '#lib/api/names.ts';
+import { rowOf } from './import-rows.ts';
+import type { Attempt } from './proof.ts';
 import { attemptsOf } from './selections.ts';
 import { isDead } from './task-book.ts';
 import type { World } from './world.ts';
@@ -24,14 +27,34 @@ export const defaultOrphanOptions: OrphanOptions = {
 };
 
 /** More than this share of all machines of the cluster (and more than a few) at once is taken for a fault of ours. Pure. */
-export function brakes(orphans: number, machines: number): boolean {
-  return orphans > Math.max(3, Math.floor(machines * 0.05));
+export function brakes(orphans: number, machines: number, allowed = 0): boolean {
+  return orphans > Math.max(3, Math.floor(machines * 0.05), allowed);
+}
+
+/**
+ * True if the machine's own record says that this attempt is over: the next begins, and a row is written, only on proof. What is left of
+ * it on a host is no riddle, however much there is: a host that was vouched to be dead comes back with all that it had. Pure.
+ */
+export function isOver({ status }: VirtualMachine, attempt: number): boolean {
+  const rows = (status?.attempts ?? []).map(({ number }) => number ?? 0);
+  return attempt <= Math.max(0, ...rows) || attempt < (status?.attempt?.number ?? 0);
 }
 
 interface StrayDomain {
   readonly hostname: string;
   readonly uid: string;
+  readonly attempt: number;
 }
+
+/** More at once than are removed without a word. */
+export interface HeldOrphans {
+  readonly count: number;
+  readonly machines: number;
+  /** Names of some of them. */
+  readonly examples: readonly string[];
+}
+
+const examplesMax = 5;
 
 export class Orphans {
   readonly #world: World;
@@ -40,6 +63,7 @@ export class Orphans {
   readonly #sinceMs = new Map<string, number>();
   #tasks: readonly string[] = [];
   #domains: readonly StrayDomain[] = [];
+  #held: HeldOrphans | undefined;
 
   constructor(world: World, options: OrphanOptions = defaultOrphanOptions) {
     this.#world = world;
@@ -48,6 +72,11 @@ export class Orphans {
 
   get taskCount(): number {
     return this.#tasks.length;
+  }
+
+  /** Undefined if none is. */
+  get held(): HeldOrphans | undefined {
+    return this.#held;
   }
 
   domainsOn(hostname: string): number {
@@ -62,14 +91,18 @@ export class Orphans {
   async look(): Promise<void> {
     this.#tasks = this.#strayTasks();
     this.#domains = this.#strayDomains();
+    const strayImports = this.#strayImports();
     const nowMs = this.#world.clock.monotonic();
-    const names = new Set([...this.#tasks, ...this.#domains.map(nameOf)]);
+    const names = new Set([...this.#tasks, ...strayImports, ...this.#domains.map(nameOf)]);
     for (const name of this.#sinceMs.keys()) if (!names.has(name)) this.#sinceMs.delete(name);
     for (const name of names) if (!this.#sinceMs.has(name)) this.#sinceMs.set(name, nowMs);
     const ripe = (name: string, graceMs: number) => nowMs - this.#sinceMs.get(name)! >= graceMs;
     const tasks = this.#tasks.filter((name) => ripe(name, this.#options.taskGraceMs));
     const domains = this.#domains.filter((domain) => ripe(nameOf(domain), this.#options.domainGraceMs));
     if (tasks.length + domains.length > 0) await this.#remove(tasks, domains);
+    else this.#held = undefined;
+    // An import is safe to repeat: nothing is lost by one that is killed.
+    for (const name of strayImports) if (ripe(name, this.#options.taskGraceMs)) await this.#kill(name);
   }
 
   #strayTasks(): string[] {
@@ -88,19 +121,28 @@ export class Orphans {
     return strays;
   }
 
+  /** Of images that are gone, or that have gone on: their executor has lost its journal, and will never tell of an end. */
+  #strayImports(): string[] {
+    const { images, cluster, tasks } = this.#world;
+    const wanted = new Set(images.list().map((image) => rowOf(image, cluster)?.taskID));
+    const strays = [...tasks.entries()].filter(([id]) => parseTaskId(id)?.type === 'image' && !wanted.has(id));
+    for (const [id, { state }] of strays) if (isDead(state)) tasks.forget(id);
+    return strays.filter(([, { state }]) => !isDead(state) && state !== 'TASK_UNREACHABLE').map(([id]) => id);
+  }
+
   #hasBegun(taskId: string | undefined): boolean {
     return taskId !== undefined && this.#world.tasks.get(taskId)?.begunMs !== undefined;
   }
 
   #strayDomains(): StrayDomain[] {
     return this.#world.executors.all().flatMap(({ hostname, inventory, machines }) =>
-      [...(inventory?.uids.keys() ?? [])]
-        .filter((uid) => {
+      [...(inventory?.uids.values() ?? [])]
+        .filter(({ uid }) => {
           const attempt = this.#world.machines.byUid(uid)?.status?.attempt;
           const here = attempt?.cluster === this.#world.cluster && attempt.host === hostname;
           return !here && !machines.has(uid);
         })
-        .map((uid) => ({ hostname, uid })),
+        .map(({ uid, attempt }) => ({ hostname, uid, attempt })),
     );
   }
 
@@ -108,22 +150,43 @@ export class Orphans {
     // Not the cache: this list is newer than every orphan that it condemns.
     const fieldSelector = attemptsOf(this.#world.cluster);
     const { items } = await this.#world.client.list(VirtualMachine, { fieldSelector });
-    if (brakes(tasks.length + domains.length, items.length)) {
-      this.#world.log.error('Too many orphans at once: none is removed until somebody has looked', {
-        tasks: tasks.slice(0, 10),
-        domains: domains.slice(0, 10),
-        machines: items.length,
-      });
-      return;
-    }
-    const attempts = new Map(items.map((vm) => [vm.metadata.uid, vm.status?.attempt]));
-    for (const taskId of tasks) {
-      if (attempts.get(parseTaskId(taskId)!.uid)?.taskID === taskId) continue;
-      const agentId = this.#world.tasks.get(taskId)?.agentId;
-      this.#world.log.warn('Killing a task without a machine', { taskId });
-      const kill = { task_id: { value: taskId }, ...(agentId ? { agent_id: { value: agentId } } : {}) };
-      await this.#world.call({ type: 'KILL', kill });
-    }
+    const riddles = domains.filter(({ uid, attempt }) => {
+      const vm = this.#world.machines.byUid(uid);
+      return vm === undefined || !isOver(vm, attempt);
+    });
+    const names = [...tasks, ...riddles.map(nameOf)];
+    const isHeld = brakes(names.length, items.length, this.#allowed());
+    this.#hold(
+      isHeld ? { count: names.length, machines: items.length, examples: names.slice(0, examplesMax) } : undefined,
+    );
+    const certain = isHeld ? domains.filter((domain) => !riddles.includes(domain)) : domains;
+    const attempts = new Map(items.map(({ metadata, status }) => [metadata.uid, status?.attempt]));
+    for (const taskId of isHeld ? [] : tasks)
+      if (attempts.get(parseTaskId(taskId)!.uid)?.taskID !== taskId) await this.#kill(taskId);
+    await this.#cleanUp(certain, attempts);
+  }
+
+  #hold(held: HeldOrphans | undefined): void {
+    if (held && !this.#held)
+      this.#world.log.error('Too many orphans at once: none is removed until somebody has looked', { ...held });
+    this.#held = held;
+  }
+
+  /** By the annotation on the Cluster. */
+  #allowed(): number {
+    const { clusters, cluster } = this.#world;
+    const text = clusters.get(cluster)?.metadata.annotations?.[annotations.removeOrphans] ?? '';
+    return /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  }
+
+  async #kill(taskId: string): Promise<void> {
+    const agentId = this.#world.tasks.get(taskId)?.agentId;
+    this.#world.log.warn('Killing a task that nothing claims', { taskId });
+    const kill = { task_id: { value: taskId }, ...(agentId ? { agent_id: { value: agentId } } : {}) };
+    await this.#world.call({ type: 'KILL', kill });
+  }
+
+  async #cleanUp(domains: readonly StrayDomain[], attempts: ReadonlyMap<string, Attempt | undefined>): Promise<void> {
     for (const { hostname, uid } of domains) {
       if (attempts.get(uid)?.host === hostname) continue;
       this.#world.log.warn('Removing a domain without a machine', { host: hostname, uid });

@@ -4,6 +4,7 @@ import { Host } from '#lib/api/generated/host.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { KubeObject } from '#lib/api/meta.ts';
+import { annotations } from '#lib/api/names.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import { silentLog } from '#lib/std/log.ts';
@@ -293,6 +294,50 @@ describe('what belongs to no machine', () => {
   }, 20_000);
 });
 
+describe('more than a few that belong to no machine', () => {
+  const uids = [1, 2, 3, 4, 5].map((digit) => `${digit}1111111-2222-4333-8444-555555555555`);
+
+  test('are held, and the Cluster says how to let them go', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    lab.serve(impatient);
+    await lab.want('a', 4);
+    const { metadata } = await running(lab, 'a');
+    for (const uid of uids) host.domains.set(uid, 1);
+    lab.mesos.heartbeat(host, true);
+    const suspended = async () => {
+      const { status } = await lab.api.get(Cluster, { name: 'lab' });
+      return status?.conditions?.find(({ type }) => type === 'GCSuspended');
+    };
+    await until(async () => {
+      const condition = await suspended();
+      expect(condition).toMatchObject({ status: 'True', reason: 'TooManyOrphans' });
+      expect(condition?.message).toContain(`h1/${uids[0]}`);
+      expect(condition?.message).toMatch(/^5 .* beside 1 machines .*computefactory.io\/remove-orphans=5$/);
+    });
+    expect(host.domains.size).toBe(6);
+    await lab.api.patch(Cluster, { name: 'lab' }, { metadata: { annotations: { [annotations.removeOrphans]: '5' } } });
+    await until(() => expect([...host.domains.keys()]).toEqual([metadata.uid]));
+    await until(async () => expect(await suspended()).toMatchObject({ status: 'False', reason: 'NothingHeld' }));
+  }, 20_000);
+
+  test('are removed where the machines’ own records say that these attempts are over', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    lab.serve(impatient);
+    await lab.want('a', 4);
+    const { metadata } = await running(lab, 'a');
+    for (const name of ['v', 'w', 'x', 'y', 'z']) {
+      const vm = await lab.want(name, 4, { rack: 'none' });
+      const attempts = [{ number: 1, outcome: 'Lost', class: 'Infrastructure', proof: 'ConfirmedDead' }] as const;
+      await lab.api.updateStatus(VirtualMachine, { ...vm, status: { ...vm.status, attempts } });
+      host.domains.set(vm.metadata.uid, 1);
+    }
+    lab.mesos.heartbeat(host, true);
+    await until(() => expect([...host.domains.keys()]).toEqual([metadata.uid]));
+  }, 20_000);
+});
+
 describe('images', () => {
   async function wantImage(lab: Story): Promise<void> {
     const image = await lab.api.create(Image, {
@@ -321,6 +366,17 @@ describe('images', () => {
     lab.serve();
     await imported(lab);
   });
+
+  test('an import whose image is gone and whose executor has forgotten it is killed', async () => {
+    const lab = await story();
+    lab.mesos.addHost('h1', 16, 65_536);
+    lab.mesos.forgetImports = true;
+    await wantImage(lab);
+    lab.serve(impatient);
+    await until(() => expect(lab.mesos.hosts[0]!.tasks.size).toBe(1));
+    await lab.api.delete(Image, { name: 'debian', namespace: 'default' });
+    await until(() => expect(lab.mesos.hosts[0]!.tasks.size).toBe(0));
+  }, 20_000);
 
   test('the end of an import is acknowledged again when the first acknowledgement was lost', async () => {
     const lab = await story();

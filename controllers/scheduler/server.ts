@@ -447,6 +447,7 @@ class ClusterServer {
       hostsAway: away.length,
       executorShare: executorShare(cluster.spec.executor),
       orphanTasks: this.#orphans.taskCount,
+      orphansHeld: this.#orphans.held,
       offersHeld: ledger.offers().length,
       nowMs: clock.now(),
     });
@@ -465,7 +466,8 @@ class ClusterServer {
   /** Changes with anything that the Cluster's status is made of: adding up all hosts twice a second would cost more than all else. */
   #clusterVersion({ metadata }: Cluster): string {
     const { connected, master } = this.#connection;
-    const session = [connected, this.#reconciliation.done, master, this.#mesosVersion, this.#orphans.taskCount];
+    const { taskCount, held } = this.#orphans;
+    const session = [connected, this.#reconciliation.done, master, this.#mesosVersion, taskCount, JSON.stringify(held)];
     return [metadata.resourceVersion, this.#world.ledger.version, this.#hostsCameOrWent, ...session].join(' ');
   }
 

@@ -39,6 +39,8 @@ export const annotations = {
   deletionCost: 'computefactory.io/deletion-cost',
   restartedAt: 'computefactory.io/restarted-at',
   confirmedDead: 'computefactory.io/confirmed-dead',
+  /** On a Cluster: so many tasks and domains without a machine may be removed at once; somebody has looked. */
+  removeOrphans: 'computefactory.io/remove-orphans',
   /** On a machine of a pool, by the pool: the attempt with this number may leave its host for a drain. */
   drainGranted: 'computefactory.io/drain-granted',
 } as const;

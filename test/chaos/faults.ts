@@ -8,15 +8,13 @@ import { Operator } from './operator.ts';
 import type { World } from './world.ts';
 
 const servers = ['server0', 'server1'] as const;
-/** Of more at once the cluster server wants somebody to look first. */
-const mostOrphans = 3;
 const masters = ['master0', 'master1'] as const;
 
 export class Faults {
   readonly #random: Random;
   readonly messages: Messages;
   #world!: World;
-  #operator!: Operator;
+  operator!: Operator;
   #active = true;
   /** How often each was made, by name. */
   readonly made = new Map<string, number>();
@@ -28,7 +26,7 @@ export class Faults {
 
   begin(world: World): void {
     this.#world = world;
-    this.#operator = new Operator(world, this.#random);
+    this.operator = new Operator(world, this.#random);
   }
 
   /** One fault, drawn at random. */
@@ -59,7 +57,7 @@ export class Faults {
       life.skewMs = 0;
       life.goOn();
     }
-    void this.#operator.undoAll();
+    void this.operator.undoAll();
   }
 
   readonly #kinds: Readonly<Record<string, () => void>> = {
@@ -100,9 +98,8 @@ export class Faults {
       this.#agentDown((host) => {
         const { bootId } = host.host;
         host.powerCut();
-        if (host.host.domains.size > mostOrphans) return;
         host.isVouched = true;
-        void this.#operator.confirmDead(host.host.hostname, bootId);
+        void this.operator.confirmDead(host.host.hostname, bootId);
       }),
     executorCrash: () => this.#host().killExecutors(),
     /** FAILURE is told once, to whoever listens then. */
@@ -175,8 +172,8 @@ export class Faults {
     recordsTorn: () => this.#disturb({ torn: 0.05 }),
     heartbeatsSkipped: () => this.#disturb({ skipped: 1 }),
     acksLate: () => this.#disturb({ ackDelayMs: this.#number(9_000) }),
-    offersRescinded: () => this.#disturbOffers((agentId) => this.#operator.rescindSoon(agentId)),
-    offersReserved: () => this.#disturbOffers((agentId) => this.#operator.reserveSoon(agentId)),
+    offersRescinded: () => this.#disturbOffers((agentId) => this.operator.rescindSoon(agentId)),
+    offersReserved: () => this.#disturbOffers((agentId) => this.operator.reserveSoon(agentId)),
     libvirtFails: () => this.#libvirt({ failing: 0.3 }),
     libvirtSlow: () => this.#libvirt({ slow: 0.2 }),
     clockJump: () => {

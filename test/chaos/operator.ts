@@ -1,12 +1,15 @@
 /** Somebody with rights on the masters, who takes resources away while a framework considers them, and gives them back later. */
-import { Host } from '#lib/api/generated/index.ts';
+import { conditionOf } from '#lib/api/conditions.ts';
+import { Cluster, Host } from '#lib/api/generated/index.ts';
 import { annotations, hostObjectName } from '#lib/api/names.ts';
+import { kindId } from '#lib/client/kind-id.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { OperatorClient } from '#mesos/operator.ts';
 import { clusterName, type World } from './world.ts';
 
 /** As a monitor does it: amounts that add up to what no double holds. */
 const portions = [0.1, 0.2] as const;
+const lookMs = 60_000;
 
 function reserved(cpus: number): readonly object[] {
   const reservations = [{ type: 'DYNAMIC', role: 'docker' }];
@@ -56,6 +59,18 @@ export class Operator {
     const host = { name: hostObjectName(clusterName, hostname) };
     // There is no such object before the host was first seen.
     await this.#world.api.patch(Host, host, { metadata }).catch(() => undefined);
+  }
+
+  /** Reads conditions every minute, and does what they ask for: more orphans at once than are removed without a word may go. */
+  lookAfterwards(): void {
+    const cluster = this.#world.api.store.get(kindId(Cluster), clusterName) as Cluster;
+    const held = conditionOf(cluster, 'GCSuspended');
+    const asked = held?.status === 'True' ? /=(\d+)$/.exec(held.message ?? '')?.[1] : undefined;
+    if (asked !== undefined) {
+      const metadata = { annotations: { [annotations.removeOrphans]: asked } };
+      void this.#world.api.patch(Cluster, { name: clusterName }, { metadata });
+    }
+    this.#world.clock.timeout(() => this.lookAfterwards(), lookMs);
   }
 
   /** Gives everything back, however often it has to be tried. */

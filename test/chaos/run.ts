@@ -47,6 +47,7 @@ export async function runSeed(seed: number, hours: number): Promise<Outcome> {
   const churn = new Churn(world, observer, random);
   const startMs = world.clock.now();
   await world.start();
+  faults.operator.lookAfterwards();
   await world.clock.advance(minuteMs);
   const endMs = startMs + hours * 60 * minuteMs - settleMaxMs - quietMs;
   while (world.clock.now() < endMs && world.failures.length === 0) {

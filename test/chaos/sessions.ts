@@ -9,7 +9,14 @@ import { clusterServerLease, parseTaskId, systemNamespace } from '#lib/api/names
 import { kindId } from '#lib/client/kind-id.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import { sumMilli } from '#mesos/resources.ts';
-import type { Offer, SchedulerCall, SchedulerEvent, TaskInfo } from '#mesos/types.ts';
+import {
+  isTerminal,
+  type Offer,
+  type SchedulerCall,
+  type SchedulerEvent,
+  type TaskInfo,
+  type TaskStatus,
+} from '#mesos/types.ts';
 import type { Life } from './life.ts';
 import type { Ears, Request } from './network.ts';
 import { clusterName, type World } from './world.ts';
@@ -54,6 +61,8 @@ export class Sessions implements Ears {
   readonly #ownedMs = new Map<string, number>();
   /** Tasks that were ever ordered to end; whether they might be is judged at that moment. */
   readonly killed = new Set<string>();
+  /** Tasks of which their executors have said so: a kill on the way to them meets nothing. */
+  readonly #over = new Set<string>();
   /** RECONCILE calls that name tasks. */
   questions = 0;
 
@@ -63,6 +72,7 @@ export class Sessions implements Ears {
   }
 
   sent(client: Life, request: Request): void {
+    if (request.path === '/api/v1/executor') this.#executorSaid(request.body);
     if (request.path !== '/api/v1/scheduler') return;
     const call = JSON.parse(request.body) as SchedulerCall;
     const session = this.#sessions.get(client);
@@ -71,6 +81,12 @@ export class Sessions implements Ears {
     else if (session && isOpen && session.streamId === request.headers['mesos-stream-id'])
       this.#said(client, session, call);
     else this.#fail(`${client.name} sends ${call.type} outside of a session`);
+  }
+
+  #executorSaid(body: string): void {
+    if (!body.includes('"type":"UPDATE"')) return;
+    const { task_id, state } = (JSON.parse(body) as { update: { status: TaskStatus } }).update.status;
+    if (isTerminal(state)) this.#over.add(task_id.value);
   }
 
   heard(client: Life, request: Request, headers: Readonly<Record<string, string>>, piece: Buffer): void {
@@ -132,18 +148,26 @@ export class Sessions implements Ears {
   }
 
   #subscribes(client: Life): void {
+    if (!this.#leads(client) && !this.#justWoke(client))
+      this.#fail(`${client.name} subscribes, and another has the lease`);
+  }
+
+  #leads(client: Life): boolean {
     const name = `${systemNamespace}/${clusterServerLease(clusterName)}`;
     const lease = this.#world.api.store.get(kindId(Lease), name) as Lease | undefined;
-    const justWoke = this.#world.clock.monotonic() - client.runningSinceMs < noticeMs && client.runningSinceMs > 0;
-    if (lease?.spec?.holderIdentity !== client.identity && !justWoke)
-      this.#fail(`${client.name} subscribes, and ${lease?.spec?.holderIdentity} has the lease`);
+    return lease?.spec?.holderIdentity === client.identity;
+  }
+
+  /** Was stopped until now, and cannot know any better. */
+  #justWoke({ runningSinceMs }: Life): boolean {
+    return this.#world.clock.monotonic() - runningSinceMs < noticeMs && runningSinceMs > 0;
   }
 
   #said(client: Life, session: Session, call: Exclude<SchedulerCall, { type: 'SUBSCRIBE' }>): void {
     if (call.type === 'ACCEPT') this.#accepts(client, session, call.accept);
     if (call.type === 'DECLINE') this.#uses(client, session, call.decline.offer_ids);
     if (call.type === 'ACKNOWLEDGE') this.#acknowledges(call.acknowledge.uuid);
-    if (call.type === 'KILL') this.#kills(call.kill.task_id.value);
+    if (call.type === 'KILL') this.#kills(client, call.kill.task_id.value);
     if (call.type !== 'RECONCILE') return;
     if ((call.reconcile.tasks ?? []).length > 0) this.questions++;
     else session.reconciled = true;
@@ -202,8 +226,10 @@ export class Sessions implements Ears {
       this.#fail(`The end of ${taskId} is acknowledged and not stored`);
   }
 
-  #kills(taskId: string): void {
+  #kills(client: Life, taskId: string): void {
     this.killed.add(taskId);
+    // Mesos takes nothing from a session that another has taken over.
+    if (this.#over.has(taskId) || (!this.#leads(client) && this.#justWoke(client))) return;
     const vm = this.#machine(parseTaskId(taskId)?.uid ?? '');
     if (this.#world.forgotten.has(taskId)) return;
     if (!vm || vm.metadata.deletionTimestamp || vm.status?.attempt?.drain) return;

@@ -1,6 +1,7 @@
 /** What must be true once faults have stopped and time has passed: everything wanted runs, nothing else is left, and nobody writes. */
 import { Lease } from '#lib/api/core.ts';
 import {
+  Cluster,
   ComputeFactory,
   factoryKinds,
   Host,
@@ -30,6 +31,7 @@ export function unsettled(world: World, observer: Observer): readonly string[] {
     ...held(world, Image),
     ...held(world, Subnet),
     ...unfinishedImages(world),
+    ...orphans(world),
     ...observer.sessions.heldOffers().map((id) => `Offer ${id} is held for nobody`),
   ];
 }
@@ -138,6 +140,12 @@ function unfinishedImages(world: World): readonly string[] {
   return images
     .filter(({ metadata, status }) => !metadata.deletionTimestamp && !/^(Ready|Failed)$/.test(status?.phase ?? ''))
     .map((image) => `Image ${keyOf(image)} is ${image.status?.phase}`);
+}
+
+/** Killed after some minutes. */
+function orphans(world: World): readonly string[] {
+  const clusters = world.api.store.list(kindId(Cluster)) as readonly Cluster[];
+  return clusters.flatMap(({ status }) => (status?.orphanTasks ? [`${status.orphanTasks} tasks have no machine`] : []));
 }
 
 /** What was written since this revision although all was settled. Heartbeats of hosts and of leaders are no news. */

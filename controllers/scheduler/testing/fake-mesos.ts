@@ -66,6 +66,8 @@ export class FakeMesos implements AsyncDisposable {
   loseAcknowledgements = false;
   /** KILLs are swallowed while this is set. */
   loseKills = false;
+  /** Executors lose their journals while they import: the tasks run for ever. */
+  forgetImports = false;
   #server!: ScriptedServer;
   #stream: ServerResponse | undefined;
   #offers = 0;
@@ -394,7 +396,8 @@ export class FakeMesos implements AsyncDisposable {
     host.executor ??= { workerId: randomUUID(), executorId, sequence: 0 };
     if (first) this.heartbeat(host, true);
     if (launch.type === 'image') {
-      this.#finishImport(host, task, launch.uid);
+      if (this.forgetImports) this.#update(host, task, { state: 'TASK_RUNNING' });
+      else this.#finishImport(host, task, launch.uid);
       return;
     }
     this.#update(host, task, { state: 'TASK_STARTING' });
