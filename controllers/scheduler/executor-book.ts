@@ -66,6 +66,11 @@ export class ExecutorBook {
     return [...this.#facts.values()];
   }
 
+  /** Those that messages reach: what a silent one saw is old, and nothing can be done about it before one speaks again. */
+  alive(nowMs: number): readonly ExecutorFact[] {
+    return this.all().filter((fact) => isAlive(fact, nowMs));
+  }
+
   hear(
     from: { hostname: string; agentId: string; executorId: string },
     heartbeat: Heartbeat,

@@ -240,23 +240,36 @@ test('a launch that was dropped goes back to Scheduling in the write that closes
 });
 
 describe('what the spec says of power', () => {
-  const settled = (runPolicy: VirtualMachine['spec']['runPolicy'], power: 'On' | 'Off'): VirtualMachine => {
+  const settled = (
+    runPolicy: VirtualMachine['spec']['runPolicy'],
+    power: 'On' | 'Off',
+    since = '1970-01-01T00:00:07Z',
+  ): VirtualMachine => {
     const vm = runningNow();
+    const phase = power === 'On' ? 'Running' : 'Stopped';
     return {
       ...vm,
       spec: { ...vm.spec, runPolicy },
-      status: { ...vm.status, phase: power === 'On' ? 'Running' : 'Stopped', power },
+      status: { ...vm.status, phase, power, phaseTransitions: { [phase]: since } },
     };
   };
   test.each([
-    ['Halted', 'On', 'spec-u1-2-Stop'],
+    ['Halted', 'On', 'spec-u1-2-Stop-7'],
     ['Halted', 'Off', undefined],
-    ['Always', 'Off', 'spec-u1-2-Start'],
+    ['Always', 'Off', 'spec-u1-2-Start-7'],
     ['Always', 'On', undefined],
     ['Manual', 'Off', undefined],
     ['Once', 'On', undefined],
   ] as const)('%s, and it is %s', (runPolicy, power, id) => {
     expect(specOrder(settled(runPolicy, power))?.id).toBe(id);
+  });
+
+  test('a machine whose guest turns itself off again is started again: that is another order', () => {
+    const [first, again] = ['1970-01-01T00:00:07Z', '1970-01-01T00:00:09Z'].map((since) =>
+      specOrder(settled('Always', 'Off', since)),
+    );
+    expect(first!.id).not.toBe(again!.id);
+    expect(specOrder(settled('Always', 'Off'))!.id).toBe(first!.id);
   });
 });
 

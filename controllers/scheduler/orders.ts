@@ -22,7 +22,10 @@ export function wantedPower(vm: VirtualMachine): PowerState | undefined {
   return vm.spec.runPolicy === 'Always' ? 'On' : undefined;
 }
 
-/** The order that the spec itself asks for, or undefined. Its id is the same for as long as the spec is, so that it is done once. Pure. */
+/**
+ * The order that the spec itself asks for, or undefined. Its id is the same for as long as the machine has been in this phase, so that it is
+ * done once for each time that the machine is not as its spec wants it: a guest may turn itself off again. Pure.
+ */
 export function specOrder(vm: VirtualMachine): OperationOrder | undefined {
   const { metadata, status } = vm;
   const wanted = wantedPower(vm);
@@ -30,10 +33,11 @@ export function specOrder(vm: VirtualMachine): OperationOrder | undefined {
   if (!settled || !status?.attempt || wanted === undefined || metadata.deletionTimestamp) return undefined;
   if (wanted === 'On' ? status.power !== 'Off' : status.power === 'Off') return undefined;
   const operation = wanted === 'On' ? 'Start' : 'Stop';
+  const since = Date.parse(status.phaseTransitions?.[status.phase!] ?? '') / 1000 || 0;
   return {
     type: 'operation',
     version: 1,
-    id: `spec-${metadata.uid}-${metadata.generation ?? 1}-${operation}`,
+    id: `spec-${metadata.uid}-${metadata.generation ?? 1}-${operation}-${since}`,
     uid: metadata.uid,
     attempt: status.attempt.number ?? 1,
     operation,

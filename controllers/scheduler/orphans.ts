@@ -135,7 +135,8 @@ export class Orphans {
   }
 
   #strayDomains(): StrayDomain[] {
-    return this.#world.executors.all().flatMap(({ hostname, inventory, machines }) =>
+    const { executors, clock } = this.#world;
+    return executors.alive(clock.monotonic()).flatMap(({ hostname, inventory, machines }) =>
       [...(inventory?.uids.values() ?? [])]
         .filter(({ uid }) => {
           const attempt = this.#world.machines.byUid(uid)?.status?.attempt;

@@ -163,7 +163,7 @@ export class Placing {
   /** uids of which a domain was seen: without a live attempt, it must be gone before another begins. */
   #strays(): ReadonlySet<string> {
     const uids = new Set<string>();
-    for (const { inventory } of this.#world.executors.all())
+    for (const { inventory } of this.#world.executors.alive(this.#world.clock.monotonic()))
       for (const uid of inventory?.uids.keys() ?? []) uids.add(uid);
     return uids;
   }
