@@ -33,8 +33,8 @@ export interface MachinesOptions {
   readonly onUnplaced: (vm: VirtualMachine | undefined, key: string) => void;
   /** Launch it again on the host where it is. */
   readonly onRepair: (vm: VirtualMachine, repair: Exclude<Repair, 'inventory'>) => void;
-  /** Its power may not be as its spec wants. */
-  readonly onLive: (vm: VirtualMachine) => void;
+  /** Its power may not be as its spec wants: after so many milliseconds it is to be looked at again. */
+  readonly onLive: (vm: VirtualMachine) => number | undefined;
 }
 
 export class Machines {
@@ -121,8 +121,9 @@ export class Machines {
     if (decision.ended) return this.#ended(key, vm, attempt, decision.status);
     if (decision.againMs !== undefined) this.#queue.addAfter(key, decision.againMs);
     if (decision.kill) await this.#kill(key, attempt, decision.graceMs);
-    if (decision.repair) await this.#repair(vm, attempt, decision.repair);
-    else this.#options.onLive(vm);
+    if (decision.repair) return await this.#repair(vm, attempt, decision.repair);
+    const lookMs = this.#options.onLive(vm);
+    if (lookMs !== undefined) this.#queue.addAfter(key, lookMs);
   }
 
   /** `closed` as it was stored: without an attempt the machine may have left our sight at once. */

@@ -61,10 +61,12 @@ export class Orders {
     return this.#open > 0;
   }
 
-  /** Sends what the machine's spec asks for, if it is not so. */
-  async forSpec(vm: VirtualMachine): Promise<void> {
+  /** Sends what the machine's spec asks for, if it is not so: then it is to be called again after so many milliseconds. */
+  forSpec(vm: VirtualMachine): number | undefined {
     const order = specOrder(vm);
-    if (order) await this.#send(vm, order);
+    if (!order) return undefined;
+    void this.#send(vm, order);
+    return repeatMs;
   }
 
   /** To be called every second or so, and when an operation changes. */

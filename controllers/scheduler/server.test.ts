@@ -190,6 +190,18 @@ describe('one machine, one life', () => {
 
 const impatient: OrphanOptions = { periodMs: 50, taskGraceMs: 300, domainGraceMs: 300 };
 
+test('what the spec asks of a running machine is asked again, since Mesos may lose a message', async () => {
+  const lab = await story();
+  lab.mesos.addHost('h1', 16, 65_536);
+  await lab.want('a', 4);
+  lab.serve();
+  await running(lab, 'a');
+  await lab.api.patch(VirtualMachine, { name: 'a', namespace: 'default' }, { spec: { runPolicy: 'Halted' } });
+  const orders = () => lab.mesos.messages.flatMap((message) => (message.type === 'operation' ? message.id : []));
+  await until(() => expect(orders().length).toBeGreaterThan(1));
+  expect(new Set(orders()).size).toBe(1);
+}, 20_000);
+
 describe('machines that several clusters could run', () => {
   const move = (lab: Story, name: string, cluster: string | null) =>
     lab.api.patch(VirtualMachine, { name, namespace: 'default' }, { spec: { placement: { cluster } } });

@@ -153,7 +153,7 @@ class ClusterServer {
       },
       onLive: (vm) => {
         this.#placing.repaired(keyOf(vm));
-        void this.#orders.forSpec(vm);
+        return this.#orders.forSpec(vm);
       },
     });
     this.#imports = new Imports(world, mayLaunch);
