@@ -22,12 +22,14 @@ export interface ApiWeather {
   watchDelayMs: number;
   /** What happens to whoever next writes that an attempt begins or ends: before the write arrives, or to its answer. */
   atAttempt: ((writer: Life) => 'conflicts' | 'losesAnswer' | undefined) | undefined;
+  /** Likewise to who writes what else a machine with an attempt is like; false leaves it for the next. */
+  atStatus: ((writer: Life, vm: VirtualMachine) => boolean) | undefined;
 }
 
 export function clearSky(): ApiWeather {
   return {
     ...{ away: false, awayFrom: undefined, refuses: 0, losesAnswers: 0, conflicts: 0, watchDelayMs: 0 },
-    atAttempt: undefined,
+    ...{ atAttempt: undefined, atStatus: undefined },
   };
 }
 
@@ -67,6 +69,8 @@ export function apiFor(life: Life, api: MemoryApi, weather: ApiWeather): Client 
     updateStatus: (kind, object, options) =>
       call(options?.signal, async () => {
         const what = isTurn(api, kind, object) ? strike(life, weather) : undefined;
+        if (kind.kind === VirtualMachine.kind && weather.atStatus?.(life, object as KubeObject as VirtualMachine))
+          weather.atStatus = undefined;
         // Who was stopped by it waits here.
         await life.clock.sleep(1);
         await touched(kind, object, what === 'conflicts');

@@ -4,6 +4,7 @@ import { clearSky } from './api.ts';
 import type { HostProcesses } from './host-processes.ts';
 import type { Life } from './life.ts';
 import { type Chances, Messages } from './messages.ts';
+import type { Observer } from './observer.ts';
 import { Operator } from './operator.ts';
 import type { World } from './world.ts';
 
@@ -24,9 +25,9 @@ export class Faults {
     this.messages = new Messages(random);
   }
 
-  begin(world: World): void {
+  begin(world: World, observer: Observer): void {
     this.#world = world;
-    this.operator = new Operator(world, this.#random);
+    this.operator = new Operator(world, observer, this.#random);
   }
 
   /** One fault, drawn at random. */
@@ -155,10 +156,18 @@ export class Faults {
     attemptUnanswered: () => this.#atAttempt(() => 'losesAnswer'),
     attemptLate: () =>
       this.#atAttempt((writer) => {
-        writer.stop();
-        this.#later(20_000, 90_000, () => writer.goOn());
+        this.#stopForLong(writer);
         return undefined;
       }),
+    /** What it writes of a machine arrives when the machine may have left its host, and another leads. */
+    statusLate: () => {
+      this.#world.weather.atStatus = (writer, { status }) => {
+        if (!writer.name.startsWith('server') || !status?.attempt) return false;
+        this.#stopForLong(writer);
+        void this.operator.drain(status.attempt.host!);
+        return true;
+      };
+    },
     watchBehind: () => this.#weather({ watchDelayMs: 1 + this.#number(40_000) }, 240_000),
     watchesEnd: () => {
       if (this.#happens(0.5)) this.#world.api.store.compact();
@@ -206,6 +215,12 @@ export class Faults {
     this.#later(1_000, 180_000, () => host.startAgent());
   }
 
+  /** For longer than a lease lasts. */
+  #stopForLong(life: Life): void {
+    life.stop();
+    this.#later(20_000, 90_000, () => life.goOn());
+  }
+
   #pause(life: Life | undefined, maxMs: number): void {
     life?.stop();
     this.#later(1_000, maxMs, () => life?.goOn());
@@ -237,8 +252,8 @@ export class Faults {
   #weather(weather: Partial<World['weather']>, maxMs: number): void {
     Object.assign(this.#world.weather, weather);
     this.#later(1_000, maxMs, () => {
-      const { atAttempt } = this.#world.weather;
-      Object.assign(this.#world.weather, clearSky(), { atAttempt });
+      const { atAttempt, atStatus } = this.#world.weather;
+      Object.assign(this.#world.weather, clearSky(), { atAttempt, atStatus });
     });
   }
 

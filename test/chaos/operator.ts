@@ -5,6 +5,7 @@ import { annotations, hostObjectName } from '#lib/api/names.ts';
 import { kindId } from '#lib/client/kind-id.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { OperatorClient } from '#mesos/operator.ts';
+import type { Observer } from './observer.ts';
 import { clusterName, type World } from './world.ts';
 
 /** As a monitor does it: amounts that add up to what no double holds. */
@@ -18,13 +19,15 @@ function reserved(cpus: number): readonly object[] {
 
 export class Operator {
   readonly #world: World;
+  readonly #observer: Observer;
   readonly #random: Random;
   readonly #client: OperatorClient;
   /** What must be taken back, by agent. */
   readonly #undo = new Map<string, () => Promise<unknown>>();
 
-  constructor(world: World, random: Random) {
+  constructor(world: World, observer: Observer, random: Random) {
     this.#world = world;
+    this.#observer = observer;
     this.#random = random;
     this.#client = world.operator;
   }
@@ -59,6 +62,12 @@ export class Operator {
     const host = { name: hostObjectName(clusterName, hostname) };
     // There is no such object before the host was first seen.
     await this.#world.api.patch(Host, host, { metadata }).catch(() => undefined);
+  }
+
+  /** Until somebody who tends hosts takes it back. */
+  async drain(hostname: string): Promise<void> {
+    const host = { name: hostObjectName(clusterName, hostname) };
+    this.#observer.wished(Host, await this.#world.api.patch(Host, host, { spec: { drain: { reason: 'repair' } } }));
   }
 
   /** Reads conditions every minute, and does what they ask for: more orphans at once than are removed without a word may go. */

@@ -43,7 +43,7 @@ export async function runSeed(seed: number, hours: number): Promise<Outcome> {
     },
   });
   observer.watch(world);
-  faults.begin(world);
+  faults.begin(world, observer);
   const churn = new Churn(world, observer, random);
   const startMs = world.clock.now();
   await world.start();

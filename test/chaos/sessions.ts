@@ -235,7 +235,8 @@ export class Sessions implements Ears {
     if (!vm || vm.metadata.deletionTimestamp || vm.status?.attempt?.drain) return;
     if (vm.status?.attempt?.taskID === taskId) this.#fail(`Task ${taskId} is killed, and its machine is wanted`);
     const sinceMs = this.#world.clock.monotonic() - (this.#ownedMs.get(taskId) ?? Number.NEGATIVE_INFINITY);
-    if (sinceMs < quarantineMs) this.#fail(`Task ${taskId} is killed ${sinceMs} ms after it was a live attempt's`);
+    if (sinceMs < quarantineMs)
+      this.#fail(`Task ${taskId} is killed ${Math.round(sinceMs)} ms after it was a live attempt's`);
   }
 
   #fail(what: string): void {
