@@ -19,7 +19,7 @@ import type { World } from './world.ts';
 /** News of a host are written at once, but not those of one that flaps. */
 const newsPaceMs = 1_000;
 /** Figures of a host change with every machine, and machines come and go by the dozen: figures wait for those that follow. */
-const figuresWaitMs = 5_000;
+const figuresWaitMs = 10_000;
 
 export interface HostsOptions {
   readonly world: World;

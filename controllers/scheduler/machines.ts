@@ -23,7 +23,7 @@ import type { World } from './world.ts';
 
 const workers = 32;
 /** How long a change that will soon be followed by another may wait for it. */
-const softDelayMs = 1500;
+const softDelayMs = 2_000;
 const killRetry = { firstMs: 5_000, maxMs: 60_000 } as const;
 const inventoryRetryMs = 3_000;
 
