@@ -20,6 +20,8 @@ import type { World } from './world.ts';
 const newsPaceMs = 1_000;
 /** Figures of a host change with every machine, and machines come and go by the dozen: figures wait for those that follow. */
 const figuresWaitMs = 10_000;
+/** Writes at once: thousands of hosts may be due together, and an API server refuses those that it has no room for. */
+const writers = 16;
 
 export interface HostsOptions {
   readonly world: World;
@@ -169,7 +171,11 @@ export class Hosts {
     const nowMs = this.#world.clock.monotonic();
     const names = [...this.#dirty].filter(([, dueMs]) => dueMs <= nowMs).map(([hostname]) => hostname);
     for (const hostname of names) this.#dirty.delete(hostname);
-    await Promise.all(names.map((hostname) => this.#writeOne(hostname, strays(hostname), refusal(hostname))));
+    const left = names.values();
+    const work = async () => {
+      for (const hostname of left) await this.#writeOne(hostname, strays(hostname), refusal(hostname));
+    };
+    await Promise.all(Array.from({ length: writers }, work));
   }
 
   async #writeOne(hostname: string, strays: number, refusal: string | undefined): Promise<void> {

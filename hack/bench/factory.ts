@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { launcher } from '#cli/local/programs.ts';
 import { isTrue } from '#lib/api/conditions.ts';
-import { Cluster, Image, Subnet, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { Cluster, Host, Image, Subnet, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import { apiVersionOf } from '#lib/api/meta.ts';
 import { freePort } from '#test/e2e/local-cluster.ts';
 import { cpuSeconds, type Program, startProgram, until } from './programs.ts';
@@ -78,6 +78,7 @@ export async function startFactory({ hosts, machinesPerHost }: FactoryOptions): 
   const clusterFlags = [...flagsOf('cluster-server'), '--cluster', 'local'];
   const clusterServer = stack.use(startProgram(launcher('factory-cluster-server'), clusterFlags));
   await until('the hosts', async () => readyHosts(await server.client.get(Cluster, { name: 'local' })) >= hosts);
+  await until('the objects of the hosts', () => areWritten(server, hosts));
   await until('the image', async () => isTrue(await server.client.get(Image, { name: 'tiny', namespace }), 'Ready'));
   const pids = () => ({
     apiserver: server.pid(),
@@ -102,6 +103,12 @@ export async function startFactory({ hosts, machinesPerHost }: FactoryOptions): 
 }
 
 const readyHosts = ({ status }: Cluster) => status?.hosts?.ready ?? 0;
+
+/** Each once: what comes later is news of the figure that is measured. */
+async function areWritten({ client }: BenchServer, count: number): Promise<boolean> {
+  const { items } = await client.list(Host);
+  return items.filter((host) => isTrue(host, 'Ready')).length >= count;
+}
 
 function mapped<K extends string, A, B>(record: Readonly<Record<K, A>>, map: (value: A) => B): Record<K, B> {
   return Object.fromEntries(Object.entries<A>(record).map(([key, value]) => [key, map(value)])) as Record<K, B>;

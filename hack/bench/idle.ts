@@ -16,7 +16,7 @@ const [machineText, hostText] = (process.env.BENCH_IDLE ?? '100,10000x1000').spl
 const sizes = machineText!.split(',').map(Number);
 const hosts = Number(hostText);
 const seconds = Number(process.env.BENCH_IDLE_SECONDS ?? 120);
-/** Offers are given back when there was no work for 20 s, and the last figures are written within 5. */
+/** Offers are given back when there was no work for 20 s, and the last figures are written within 10. */
 const settleMs = 40_000;
 const ours = ['apiserver', 'controllers', 'cluster-server'] as const;
 
