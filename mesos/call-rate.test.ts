@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { VirtualClock } from '#test/virtual-clock.ts';
 import { CallRate } from './call-rate.ts';
+import { CallQueue, type Connect } from './http.ts';
 
 const never = new AbortController().signal;
 
@@ -28,4 +29,28 @@ test('a wait ends with the connection', async () => {
   const waiting = rate.take(closed.signal);
   closed.abort(new Error('closed'));
   await expect(waiting).rejects.toThrow('closed');
+});
+
+test('acknowledgements are not counted: they are as many as the updates that they answer', async () => {
+  const clock = new VirtualClock();
+  const sent: string[] = [];
+  async function* empty(): AsyncGenerator<Buffer> {}
+  const connect: Connect = () => ({
+    async request({ body }) {
+      sent.push(JSON.parse(body).type);
+      return { statusCode: 202, headers: {}, body: Object.assign(empty(), { destroy() {} }) };
+    },
+    async destroy() {},
+  });
+  const rate = new CallRate(clock, { perSecond: 1, burst: 1 });
+  await using calls = new CallQueue({ origin: 'http://master', connect }, '/api/v1/scheduler', { rate });
+  const acknowledged = Array.from({ length: 50 }, () => calls.send({ type: 'ACKNOWLEDGE' }));
+  await Promise.all([...acknowledged, calls.send({ type: 'KILL' })]);
+  expect(sent).toHaveLength(51);
+  const next = calls.send({ type: 'KILL' });
+  await clock.advance(999);
+  expect(sent).toHaveLength(51);
+  await clock.advance(1);
+  await next;
+  expect(sent).toHaveLength(52);
 });

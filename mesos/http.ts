@@ -211,8 +211,9 @@ export class CallQueue implements AsyncDisposable {
     }
   }
 
-  async #post(call: object, headers: Readonly<Record<string, string>>): Promise<Answer> {
-    await this.#rate?.take(this.#closed.signal);
+  async #post(call: { readonly type: string }, headers: Readonly<Record<string, string>>): Promise<Answer> {
+    // Whoever acknowledges is as fast as those who update it: a storm would last longer, and what waits behind it too.
+    if (call.type !== 'ACKNOWLEDGE') await this.#rate?.take(this.#closed.signal);
     const {
       statusCode,
       headers: received,

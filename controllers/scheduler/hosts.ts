@@ -9,7 +9,7 @@ import type { OperatorClient } from '#mesos/operator.ts';
 import type { Agent } from './agents.ts';
 import { isSoon } from './drain.ts';
 import { drainOf, leftOn, noticeMs } from './drains.ts';
-import { isAlive } from './executor-book.ts';
+import { isAlive, silentAfterMs } from './executor-book.ts';
 import { hostStatus } from './host-status.ts';
 import type { LedgerHost } from './ledger.ts';
 import { executorShare } from './overhead.ts';
@@ -225,11 +225,24 @@ export class Hosts {
     const { lastHeartbeat: _was, ...was } = host.status ?? {};
     // A heartbeat alone is not stored: that it comes is what the conditions say, and its end is news.
     if (isDeepStrictEqual(is, was)) return void this.#figuresSinceMs.delete(hostname);
+    if (this.#isListening(host, status)) return void this.#dirty.set(hostname, this.#world.startedMs + silentAfterMs);
     const dueMs = this.#dueMs(hostname, isNews(status, host.status), monotonicMs);
     if (monotonicMs < dueMs) return void this.#dirty.set(hostname, dueMs);
     this.#world.hosts.wrote(await client.updateStatus(Host, { ...host, status }));
     this.#writtenMs.set(hostname, monotonicMs);
     this.#figuresSinceMs.delete(hostname);
+  }
+
+  /**
+   * Who has just started has not heard its executor yet. That a host is ready, as our predecessor wrote, holds until the executor has said
+   * what it has, or would count as silent: else every start would make all hosts unready for a moment.
+   */
+  #isListening({ spec, status: was }: Host, is: NonNullable<Host['status']>): boolean {
+    const { clock, executors, startedMs } = this.#world;
+    const executor = executors.get(spec.hostname);
+    if (clock.monotonic() >= startedMs + silentAfterMs || executor?.inventory || executor?.lostMs) return false;
+    const wasKnown = was?.displayStatus === 'Ready' && was.executor !== undefined && was.agentID === is.agentID;
+    return wasKnown && (is.displayStatus === 'Ready' || is.displayStatus === 'NotInventoried');
   }
 
   #dueMs(hostname: string, news: boolean, nowMs: number): number {

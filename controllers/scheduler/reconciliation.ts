@@ -6,7 +6,7 @@
 import { backoffMs } from '#lib/std/backoff.ts';
 import type { World } from './world.ts';
 
-const batch = 500;
+const batch = 1_000;
 const retry = { firstMs: 1_000, maxMs: 15_000 } as const;
 const periodMs = 10 * 60_000;
 
@@ -54,10 +54,12 @@ export function reconciliation(world: World, known: () => readonly KnownTask[], 
     });
   }
 
-  async function explicit(nowMs: number): Promise<void> {
-    nextMs = nowMs + backoffMs(++rounds, retry, world.random);
+  async function explicit(): Promise<void> {
+    rounds++;
     const tasks = [...open].map(([taskId, agentId]) => ({ taskId, agentId }));
-    for (let at = 0; at < tasks.length; at += batch) if (!(await send(tasks.slice(at, at + batch)))) return;
+    for (let at = 0; at < tasks.length; at += batch) if (!(await send(tasks.slice(at, at + batch)))) break;
+    // From the last question on: with many tasks the first answers are read before it is asked.
+    nextMs = world.clock.monotonic() + backoffMs(rounds, retry, world.random);
   }
 
   return {
@@ -99,7 +101,7 @@ export function reconciliation(world: World, known: () => readonly KnownTask[], 
 
   async function act(): Promise<void> {
     const nowMs = world.clock.monotonic();
-    if (open.size > 0 && nowMs >= nextMs) await explicit(nowMs);
+    if (open.size > 0 && nowMs >= nextMs) await explicit();
     if (!done && active && (open.size === 0 || (rounds > 1 && !answerable()))) {
       // Once implicitly, too: its answers name tasks that we do not know.
       if (!(await send([]))) return;

@@ -188,6 +188,41 @@ describe('one machine, one life', () => {
   }, 20_000);
 });
 
+test('a restarted cluster server does not call a host unready before its executor could be heard', async () => {
+  const lab = await story();
+  const host = lab.mesos.addHost('h1', 16, 65_536);
+  await lab.want('a', 4);
+  const first = lab.serve();
+  await running(lab, 'a');
+  const read = () => lab.api.get(Host, { name: 'lab-h1' });
+  await until(async () =>
+    expect((await read()).status).toMatchObject({ displayStatus: 'Ready', executor: {}, vms: 1 }),
+  );
+  open.splice(open.indexOf(first), 1);
+  await first[Symbol.asyncDispose]();
+  const before = await read();
+  const heard: (string | undefined)[] = [];
+  const over = new AbortController();
+  const hearing = (async () => {
+    const from = { resourceVersion: before.metadata.resourceVersion, signal: over.signal };
+    for await (const event of lab.api.watch(Host, from))
+      if (event.type === 'MODIFIED' && event.object.metadata.name === 'lab-h1')
+        heard.push(event.object.status?.displayStatus);
+  })().catch(() => undefined);
+  lab.mesos.addHost('h2', 16, 65_536);
+  lab.serve();
+  await lab.want('b', 4);
+  expect((await running(lab, 'b')).status?.attempt?.host).toBe('h2');
+  lab.mesos.heartbeat(host, true);
+  await lab.want('c', 10);
+  await lab.want('d', 10);
+  await running(lab, 'c');
+  await running(lab, 'd');
+  over.abort();
+  await hearing;
+  expect(heard.filter((word) => word !== 'Ready')).toEqual([]);
+}, 30_000);
+
 const impatient: OrphanOptions = { periodMs: 50, taskGraceMs: 300, domainGraceMs: 300 };
 
 test('what the spec asks of a running machine is asked again, since Mesos may lose a message', async () => {
