@@ -119,16 +119,16 @@ export function serverTls(environment: NodeJS.ProcessEnv): ServerTls | undefined
 
 /**
  * Serves until disposed, which cuts open connections. What `handler` throws becomes the answer if it is an HttpError; anything else
- * is given to `failed` and answered with 500.
+ * is given to `failed` and answered with 500, or ends a stream that has begun.
  */
 export async function serve(address: Address, handler: Handler, failed: (error: unknown) => void): Promise<Listening> {
   const timeouts = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 60_000 };
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     Promise.try(handler, request, response).catch((error: unknown) => {
-      if (response.headersSent) return response.destroy();
+      const wasCutOff = request.destroyed && !request.complete;
+      if (!(error instanceof HttpError) && !wasCutOff) failed(error);
+      if (response.headersSent || wasCutOff) return response.destroy();
       if (error instanceof HttpError) return replyText(response, error.status, error.message);
-      if (request.destroyed && !request.complete) return response.destroy();
-      failed(error);
       return replyText(response, 500, 'Internal error');
     });
   };

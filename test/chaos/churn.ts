@@ -29,7 +29,7 @@ export class Churn {
     await acts[this.#number(acts.length)]!();
   }
 
-  /** Nobody wants anything off any more, no host is kept from work, and no machine needs what is being deleted. */
+  /** Nobody wants anything off any more, no host is kept from work, and no machine needs what is being deleted, or was before it came. */
   async wantAll(): Promise<void> {
     for (const host of this.#all(Host)) await this.#patch(Host, host, { spec: { unschedulable: false, drain: null } });
     const isDoomed = this.#needsDeleted();
@@ -40,15 +40,11 @@ export class Churn {
 
   /** Off, it keeps its image and subnets; what is being deleted lets no machine start. */
   #needsDeleted(): (vm: VirtualMachine) => boolean {
-    const { store } = this.#world.api;
-    const going = (kind: Kind) => {
-      const objects = store.list(kindId(kind)).filter(({ metadata }) => metadata.deletionTimestamp);
-      return new Set(objects.map(keyOf));
-    };
-    const [images, subnets] = [going(Image), going(Subnet)];
+    const namesOf = (kind: Kind) => new Set(this.#all(kind).map(keyOf));
+    const [images, subnets] = [namesOf(Image), namesOf(Subnet)];
     return ({ metadata: { namespace }, spec }) =>
-      images.has(`${namespace}/${spec.image.name}`) ||
-      (spec.networks ?? []).some(({ subnet }) => subnets.has(`${namespace}/${subnet}`));
+      !images.has(`${namespace}/${spec.image.name}`) ||
+      (spec.networks ?? []).some(({ subnet }) => !subnets.has(`${namespace}/${subnet}`));
   }
 
   /** What comes twice comes twice as often. */

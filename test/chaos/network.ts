@@ -8,6 +8,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { Connect, Connection } from '#mesos/http.ts';
 import type { Handler, serve } from '#mesos/local/http.ts';
+import { RegistryLostError } from '#mesos/local/master/registry.ts';
 import type { Life } from './life.ts';
 
 export type Request = Parameters<Connection['request']>[0];
@@ -16,6 +17,7 @@ type Response = Awaited<ReturnType<Connection['request']>>;
 interface Server {
   readonly life: Life;
   readonly handler: Handler;
+  readonly failed: (error: unknown) => void;
 }
 
 /** What chance does to one thing that is sent. */
@@ -61,9 +63,9 @@ export class Network {
 
   /** For startMaster and startAgent. */
   serveIn(life: Life): typeof serve {
-    return async ({ host, port }, handler) => {
+    return async ({ host, port }, handler, failed) => {
       const origin = `http://${host}:${port}`;
-      const server: Server = { life, handler };
+      const server: Server = { life, handler, failed };
       this.#servers.set(origin, server);
       const close = () => {
         if (this.#servers.get(origin) === server) this.#servers.delete(origin);
@@ -317,8 +319,10 @@ class Exchange {
       Promise.try(server.handler, incoming as unknown as IncomingMessage, response as unknown as ServerResponse).catch(
         (error: unknown) => {
           const { status, message } = error as { status?: number; message: string };
-          if (status === undefined) throw error;
-          response.writeHead(status).end(message);
+          if (status !== undefined) return void response.writeHead(status).end(message);
+          if (!(error instanceof RegistryLostError)) throw error;
+          server.failed(error);
+          this.breakOff('socket hang up');
         },
       );
     });

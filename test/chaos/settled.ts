@@ -72,10 +72,13 @@ function heldLeases(world: World, machines: readonly VirtualMachine[]): readonly
   });
 }
 
+/** A superseded one is not carried out, because of what was asked for after it. */
+const overPhases: readonly string[] = ['Completed', 'Failed', 'Superseded'];
+
 function openOperations(world: World): readonly string[] {
   const operations = world.api.store.list(kindId(VMOperation)) as readonly VMOperation[];
   return operations
-    .filter(({ status }) => status?.phase !== 'Completed' && status?.phase !== 'Failed')
+    .filter(({ status }) => !overPhases.includes(status?.phase ?? ''))
     .map((operation) => `Operation ${keyOf(operation)} is ${operation.status?.phase}: ${operation.status?.message}`);
 }
 

@@ -3,7 +3,7 @@
  * master, agents, executors, imitated hosts. No sockets, no real timers; whatever happens follows from the seed.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runControllers } from '#controllers/main.ts';
@@ -13,11 +13,13 @@ import { coreKinds, Lease } from '#lib/api/core.ts';
 import { Cluster, factoryKinds, Image, Subnet } from '#lib/api/generated/index.ts';
 import { clusterServerLease, publicNamespace, systemNamespace } from '#lib/api/names.ts';
 import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
+import type { Clock } from '#lib/std/clock.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { type Random, seededRandom } from '#lib/std/random.ts';
 import type { Connect } from '#mesos/http.ts';
 import type { Leadership } from '#mesos/local/master/leadership.ts';
 import { startMaster } from '#mesos/local/master/master.ts';
+import { RegistryLostError } from '#mesos/local/master/registry.ts';
 import { type OperatorClient, operatorClient } from '#mesos/operator.ts';
 import { applyDefaults } from '../crd-defaults.ts';
 import { promisesOnly, VirtualClock } from '../virtual-clock.ts';
@@ -49,9 +51,17 @@ interface MasterProcess {
   readonly leadership: Leadership;
 }
 
-function registryIn(directory: string): string {
-  const file = join(directory, 'registry.json');
-  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+/** The clock of a master, which ends where it learns that it may not write its registry any more. */
+function untilRegistryLost({ clock, kill }: { readonly clock: Clock; readonly kill: () => void }): Clock {
+  const orEnd = (callback: () => void) => () => {
+    try {
+      callback();
+    } catch (error) {
+      if (!(error instanceof RegistryLostError)) throw error;
+      kill();
+    }
+  };
+  return { ...clock, timeout: (callback, delayMs) => clock.timeout(orEnd(callback), delayMs) };
 }
 
 export class World implements Disposable {
@@ -234,24 +244,18 @@ export class World implements Disposable {
 
   /**
    * Another master is elected, and the old one and the hosts in `mistaken` do not know it: both lead. Until it ends: the log of the
-   * registry takes nothing from an old leader, which ends by its first try to write there. The answer ends it.
+   * registry takes nothing from an old leader, which ends by its first try to write there. What is given back ends it.
    */
   splitMasters(mistaken: readonly string[]): () => void {
     const old = this.masters[this.#elected];
     if (!old || old.life.dead) return () => undefined;
-    const directory = this.#registryOf(this.#terms);
+    const registry = join(this.#registryOf(this.#terms), 'registry.json');
     const url = this.masterUrls[this.#elected]!;
     this.elect(1 - this.#elected, 0, false);
+    writeFileSync(registry, JSON.stringify({ ...JSON.parse(readFileSync(registry, 'utf8')), owner: 'the new leader' }));
     old.leadership.leader = url;
     for (const hostname of mistaken) this.#mistaken.set(hostname, url);
     for (const { host } of this.hosts) if (!mistaken.includes(host.hostname)) this.#leaveMaster(old, host.hostname);
-    const written = registryIn(directory);
-    const look = () => {
-      if (old.life.dead) return;
-      if (registryIn(directory) === written) this.clock.timeout(look, 1_000);
-      else old.life.kill();
-    };
-    look();
     old.life.onEnd(() => this.#mistaken.clear());
     return () => old.life.kill();
   }
@@ -270,8 +274,12 @@ export class World implements Disposable {
     this.masters[index] = { life, leadership };
     startMaster({
       ...{ host: `10.0.0.${index + 1}`, port: 5050, workDir, recoveryMs, leadership },
-      ...{ serve: this.network.serveIn(life), clock: life.clock, random: life.random, log: this.logOf(life) },
-    }).catch((error: unknown) => this.failed(`A master did not start: ${String(error)}`));
+      ...{ serve: this.network.serveIn(life), random: life.random, log: this.logOf(life) },
+      clock: untilRegistryLost({ clock: life.clock, kill: () => life.kill() }),
+    }).then(
+      ({ lost }) => lost.then(() => life.kill()),
+      (error: unknown) => this.failed(`A master did not start: ${String(error)}`),
+    );
   }
 
   /** One of the candidates; it is started again when it ends, as by systemd. */

@@ -42,7 +42,7 @@ export async function startMaster(
   );
   master.info = masterInfo(master.id, all.host, listening.port);
   const candidate = all.zk === undefined ? undefined : stand(master, (why) => lost.resolve(why));
-  if (candidate === undefined) awaitAgentsOfRegistry(master);
+  if (candidate === undefined) lead(master);
   return {
     url: `${all.tls ? 'https' : 'http'}://${all.host}:${listening.port}`,
     id: master.id,
@@ -56,13 +56,17 @@ export async function startMaster(
   };
 }
 
-/** What the leader before knew is read at the election: the registry, and nothing else. */
+/** What the leader before knew is read now: the registry, and nothing else. It can write there no more. */
+function lead(master: Master): void {
+  master.registry.claim(master.id);
+  awaitAgentsOfRegistry(master);
+}
+
 function stand(master: Master, lost: (why: string) => void): AsyncDisposable {
   return standForElection(master, master.leadership!, {
     elected() {
       master.electedAt = master.options.clock.now();
-      master.registry.claim(master.id);
-      awaitAgentsOfRegistry(master);
+      lead(master);
       master.options.log.info('Elected as the leading master', { id: master.id });
     },
     lost,
