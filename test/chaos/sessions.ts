@@ -10,12 +10,12 @@ import { kindId } from '#lib/client/kind-id.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import { sumMilli } from '#mesos/resources.ts';
 import {
+  type ExecutorCall,
   isTerminal,
   type Offer,
   type SchedulerCall,
   type SchedulerEvent,
   type TaskInfo,
-  type TaskStatus,
 } from '#mesos/types.ts';
 import type { Life } from './life.ts';
 import type { Ears, Request } from './network.ts';
@@ -84,9 +84,12 @@ export class Sessions implements Ears {
   }
 
   #executorSaid(body: string): void {
-    if (!body.includes('"type":"UPDATE"')) return;
-    const { task_id, state } = (JSON.parse(body) as { update: { status: TaskStatus } }).update.status;
-    if (isTerminal(state)) this.#over.add(task_id.value);
+    if (!body.includes('"state"')) return;
+    const call = JSON.parse(body) as ExecutorCall;
+    // What was lost on the way is said again by the next SUBSCRIBE.
+    const updates = call.type === 'SUBSCRIBE' ? call.subscribe.unacknowledged_updates : [];
+    for (const { status } of call.type === 'UPDATE' ? [call.update] : updates)
+      if (isTerminal(status.state)) this.#over.add(status.task_id.value);
   }
 
   heard(client: Life, request: Request, headers: Readonly<Record<string, string>>, piece: Buffer): void {
