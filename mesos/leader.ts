@@ -82,9 +82,11 @@ class ListedMasters implements MasterChoice {
     }
   }
 
+  /** Whoever failed is asked last, also one that another had named: it may stand next in the list. */
   failed(): void {
+    const at = this.#origins.indexOf(this.current);
     this.#hops.forget();
-    this.#index = (this.#index + 1) % this.#origins.length;
+    this.#index = ((at < 0 ? this.#index : at) + 1) % this.#origins.length;
   }
 
   succeeded(): void {

@@ -4,7 +4,7 @@ import { Host } from '#lib/api/generated/host.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { annotations } from '#lib/api/names.ts';
 import type { Unavailability } from '#mesos/types.ts';
-import { running, type Story, story, until } from './testing/story.ts';
+import { open, running, type Story, story, until } from './testing/story.ts';
 
 const at = (name: string) => ({ name, namespace: 'default' });
 const hostSpec = ({ api }: Story, name: string, spec: object) => api.patch(Host, { name: `lab-${name}` }, { spec });
@@ -93,6 +93,22 @@ describe('a host that is drained by its spec', () => {
     // Less than its own 60 s are left.
     const { kill_policy } = lab.mesos.calls('KILL').at(-1)!.kill as { kill_policy: { grace_period: object } };
     expect(kill_policy.grace_period).toEqual({ nanoseconds: expect.any(Number) });
+  }, 20_000);
+
+  test('is not given to Mesos by a server that has just started and has looked at none of its machines', async () => {
+    const lab = await twoHosts(['a']);
+    await lab.api.patch(VirtualMachine, at('a'), {
+      metadata: { annotations: { [annotations.scaleInProtection]: 'true' } },
+    });
+    await hostSpec(lab, 'h1', { drain: { markGone: false } });
+    await until(async () => expect((await lab.machine('a')).status?.attempt?.drain?.state).toBe('Waiting'));
+    const server = open.pop()!;
+    await server[Symbol.asyncDispose]();
+    lab.serve();
+    await lab.want('b', 4);
+    expect((await running(lab, 'b')).status?.attempt?.host).toBe('h2');
+    expect(lab.mesos.calls('DRAIN_AGENT')).toEqual([]);
+    expect((await lab.machine('a')).status?.attempt).toMatchObject({ number: 1, drain: { state: 'Waiting' } });
   }, 20_000);
 
   test('whose drain is taken back keeps what was held back', async () => {

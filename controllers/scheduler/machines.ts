@@ -53,6 +53,22 @@ export class Machines {
     this.#queue = new WorkQueue(options.world.clock, options.world.random);
   }
 
+  /**
+   * Enters what every machine holds by its own record. To be called before anything reads the ledger: a host of which nothing is entered
+   * yet looks empty, and one that is drained would be given to Mesos, which ends everything on it.
+   */
+  takeStock(): void {
+    for (const vm of this.#world.machines.list()) {
+      const attempt = vm.status?.attempt;
+      if (attempt?.cluster === this.#world.cluster) this.#occupy(vm, attempt, vm.status?.phase);
+    }
+  }
+
+  #occupy(vm: VirtualMachine, { host }: Attempt, phase: MachineStatus['phase']): void {
+    const standing = isStarting(phase) ? 'Starting' : 'Started';
+    this.#world.ledger.occupy(vm.metadata.uid, host ?? '', askOf(vm), memberOf(vm), standing);
+  }
+
   /** `namespace/name` is due. */
   due(key: string): void {
     this.#queue.add(key);
@@ -104,15 +120,14 @@ export class Machines {
   }
 
   async #follow(key: string, vm: VirtualMachine, attempt: Attempt): Promise<void> {
-    const { ledger, tasks } = this.#world;
+    const { tasks } = this.#world;
     const taskId = attempt.taskID ?? '';
     const acks = tasks.pendingAcks(taskId);
     const moment = this.#moment();
     const drain = drainOf(this.#world, attempt.host ?? '');
     const eviction = drain ? evictionOf(vm, attempt, drain, moment.nowMs) : begunEviction(vm, attempt);
     const decision = decide(vm, attempt, this.#evidence(vm, attempt), moment, eviction);
-    const standing = isStarting(decision.status.phase) ? 'Starting' : 'Started';
-    ledger.occupy(vm.metadata.uid, attempt.host ?? '', askOf(vm), memberOf(vm), standing);
+    this.#occupy(vm, attempt, decision.status.phase);
     const waitMs = this.#softWaitMs(key, vm, decision, moment);
     if (waitMs === 0) await this.#store(vm, decision.status);
     else if (waitMs > 0) this.#queue.addAfter(key, waitMs);

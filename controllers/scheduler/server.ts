@@ -256,6 +256,7 @@ class ClusterServer {
     const informing = this.#informers.start(running);
     try {
       await this.#informers.synced(running);
+      this.#machines.takeStock();
       await this.#hosts.refresh().catch((error: unknown) => this.#complain('Agents not read', error));
       const loops = [
         this.#machines.run(running),
