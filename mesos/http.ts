@@ -82,11 +82,17 @@ function withFiles(files: TlsFiles, options: buildConnector.BuildOptions): build
 type Response = Awaited<ReturnType<Connection['request']>>;
 
 /** Sends with the credentials of now; once more if they were refused and there are others. */
-async function authorized(
+function authorized(
   authentication: Authentication | undefined,
   send: (headers: Record<string, string>) => Promise<Response>,
 ): Promise<Response> {
-  if (authentication === undefined) return await send({});
+  return authentication === undefined ? send({}) : withCredentials(authentication, send);
+}
+
+async function withCredentials(
+  authentication: Authentication,
+  send: (headers: Record<string, string>) => Promise<Response>,
+): Promise<Response> {
   const authorization = await authentication.header();
   const response = await send({ authorization });
   if (response.statusCode !== 401 || !(await authentication.renewed(authorization))) return response;

@@ -30,7 +30,7 @@ export async function weatherTheStorm(master: string, connect?: Connect): Promis
     if (!sent) over.abort(new Error('The session was lost'));
     acknowledged.add(uuid!);
     unanswered -= 1;
-    if (unanswered < maxUnanswered) room.resolve();
+    if (unanswered <= maxUnanswered / 2) room.resolve();
     if (acknowledged.size === updates && heardOffers === offers) over.abort();
   }
 
