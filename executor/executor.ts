@@ -147,6 +147,7 @@ class Executor {
         bootId,
         facts: async () => await this.#askFacts(),
         machines,
+        imports: () => this.#images.taskIds(),
         operations: () => journal.operations(),
         inventory: async () => await takeInventory({ bootId, hypervisor, devices, images, machines }),
         console: () => parts.console,

@@ -17,7 +17,7 @@ import type { Random } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
 
 /** Grows when an executor learns something that a cluster server may want to know of. */
-const executorVersion = '0.1.0';
+const executorVersion = '0.2.0';
 /** Changes that come together go together. */
 const coalesceMs = 75;
 
@@ -28,6 +28,8 @@ export interface HeartbeatDeps {
   readonly bootId: string;
   facts(): Promise<HostFacts>;
   machines(): readonly MachineReport[];
+  /** Task ids. */
+  imports(): readonly string[];
   operations(): readonly OperationReport[];
   inventory(): Promise<Inventory>;
   console(): Heartbeat['console'];
@@ -123,6 +125,7 @@ export class Heartbeats implements AsyncDisposable {
       since: this.#since,
       ...(console ? { console } : {}),
       machines: this.#deps.machines(),
+      imports: this.#deps.imports(),
       operations: this.#deps.operations(),
       ...parts,
     };

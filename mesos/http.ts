@@ -206,8 +206,9 @@ export class CallQueue implements AsyncDisposable {
     if (this.#waiting >= maxQueuedCalls) throw new Error(`${call.type} refused: ${maxQueuedCalls} calls are waiting`);
     this.#waiting++;
     try {
-      const posted = this.#last.then(() => this.#post(call, headers));
-      this.#last = posted.catch(() => undefined);
+      const post = () => this.#post(call, headers);
+      const posted = this.#last.then(post, post);
+      this.#last = posted;
       const answer = await posted;
       if (answer.status < 200 || answer.status > 299)
         throw new MesosHttpError(call.type, answer.status, answer.text, answer.location);

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { seededRandom } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
 import type { TaskStatus } from '#mesos/types.ts';
-import { ended, type ImportRow, isDue, started } from './import-rows.ts';
+import type { ExecutorFact } from './executor-book.ts';
+import { ended, type ImportRow, isDue, isForgotten, started } from './import-rows.ts';
 import { nextFact } from './task-book.ts';
 
 const nowMs = Date.parse('2026-01-01T00:00:00Z');
@@ -61,5 +62,27 @@ describe('ended', () => {
     const again = fact('TASK_FAILED', { ...failure, terminal: false });
     expect(rowAfter(again, { ...row, attempts: 4 })).toMatchObject({ phase: 'Pending' });
     expect(rowAfter(again, { ...row, attempts: 5 })).toMatchObject({ phase: 'Failed', terminal: true });
+  });
+});
+
+describe('isForgotten', () => {
+  const row = started(pending, '0b0c', { host: 'h1', agentId: 'S1' });
+  const begun = fact('TASK_RUNNING');
+  const executor = (imports: readonly string[] | undefined, more: Partial<ExecutorFact> = {}) =>
+    ({ agentId: 'S1', heartbeat: imports && { imports }, heardMs: 10_000, lostMs: undefined, ...more }) as ExecutorFact;
+  const old = { ...executor([]), heartbeat: {} } as ExecutorFact;
+
+  test.each([
+    ['one that is not named any more', begun, executor([]), true],
+    ['one that goes on', begun, executor(['img-0b0c-1']), false],
+    ['one that may have begun since', begun, executor([], { heardMs: 1_500 }), false],
+    ['one that was not heard of', undefined, executor([]), false],
+    ['one that has ended', fact('TASK_FINISHED'), executor([]), false],
+    ['one of an executor that is lost', begun, executor([], { lostMs: 9_000 }), false],
+    ['one of another agent', begun, executor([], { agentId: 'S2' }), false],
+    ['one of an executor that does not tell', begun, old, false],
+    ['one of a host that was not heard', begun, undefined, false],
+  ])('%s', (_, task, heard, forgotten) => {
+    expect(isForgotten(row, task, heard)).toBe(forgotten);
   });
 });

@@ -6,6 +6,8 @@ import { backoffMs } from '#lib/std/backoff.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import { decodeData } from '#mesos/bytes.ts';
+import type { ExecutorFact } from './executor-book.ts';
+import { settleMs } from './proof.ts';
 import { isDead, type TaskFact } from './task-book.ts';
 
 export type ImportRow = NonNullable<NonNullable<Image['status']>['clusters']>[number];
@@ -54,6 +56,18 @@ export function ended(
   const delayMs = backoffMs(attempts, retry, random);
   const message = `${why}. Tried ${attempts} of ${retryLimit} times; again in ${Math.round(delayMs / 1000)} s`;
   return { ...rest, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };
+}
+
+/** An executor that was heard since it began the import does not name it any more: its journal was lost. */
+export function isForgotten(
+  { taskID, agentID }: ImportRow,
+  task: TaskFact | undefined,
+  executor: ExecutorFact | undefined,
+): boolean {
+  if (task?.begunMs === undefined || isDead(task.state) || task.state === 'TASK_UNREACHABLE') return false;
+  if (!executor || executor.lostMs !== undefined || executor.agentId !== agentID) return false;
+  const { imports } = executor.heartbeat;
+  return imports !== undefined && !imports.includes(taskID ?? '') && executor.heardMs > task.begunMs + settleMs;
 }
 
 function resultOf(task: TaskFact): ImportResult | undefined {

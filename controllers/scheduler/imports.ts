@@ -3,14 +3,14 @@ import { parseDuration } from '#lib/api/duration.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
-import { ended, type ImportRow, isDue, rowOf, started, withRow } from './import-rows.ts';
+import { ended, type ImportRow, isDue, isForgotten, rowOf, started, withRow } from './import-rows.ts';
 import { launchOn } from './launcher.ts';
 import type { KnownTask } from './reconciliation.ts';
 import { imageImport, importAsk } from './tasks.ts';
 import type { World } from './world.ts';
 
 const atOnce = 4;
-/** An executor ends an import in time itself; so long after that it has forgotten it, with its journal. */
+/** An executor ends an import in time itself; so long after that it has forgotten it, if it does not tell. */
 const overdueMs = 60_000;
 const killEveryMs = 30_000;
 
@@ -90,19 +90,23 @@ export class Imports {
       await this.#world.call({ type: 'ACKNOWLEDGE', acknowledge });
     }
     tasks.acknowledged(acks);
-    if (!next) return await this.#endIfOverdue(image, taskId);
+    if (!next) return await this.#endIfLost(image, row);
     this.#killMs.delete(taskId);
     ledger.release(taskId);
     tasks.forget(taskId);
   }
 
   /** For Mesos a forgotten task ends by being killed. */
-  async #endIfOverdue({ spec }: Image, taskId: string): Promise<void> {
-    const { tasks, clock } = this.#world;
-    const { begunMs, agentId } = tasks.get(taskId) ?? {};
+  async #endIfLost({ spec }: Image, row: ImportRow): Promise<void> {
+    const { tasks, executors, clock } = this.#world;
+    const taskId = row.taskID!;
+    const task = tasks.get(taskId);
+    const { begunMs, agentId } = task ?? {};
     const nowMs = clock.monotonic();
     if (begunMs === undefined || agentId === undefined) return;
-    if (nowMs < (this.#killMs.get(taskId) ?? begunMs + parseDuration(spec.limits.timeout) + overdueMs)) return;
+    const wasForgotten = isForgotten(row, task, executors.get(row.host ?? ''));
+    const isOverdue = nowMs >= begunMs + parseDuration(spec.limits.timeout) + overdueMs;
+    if (!(wasForgotten || isOverdue) || nowMs < (this.#killMs.get(taskId) ?? 0)) return;
     this.#killMs.set(taskId, nowMs + killEveryMs);
     await this.#world.call({ type: 'KILL', kill: { task_id: { value: taskId }, agent_id: { value: agentId } } });
   }

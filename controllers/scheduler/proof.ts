@@ -35,7 +35,7 @@ export interface Evidence {
 }
 
 /** A message under way when the task died may tell of the time before. None is under way for longer. */
-const settleMs = 2000;
+export const settleMs = 2000;
 
 /** Reasons with TASK_DROPPED that say the task never reached an executor. REASON_EXECUTOR_TERMINATED is not one: a KILL is answered so too. */
 const neverReached = new Set([

@@ -425,6 +425,25 @@ describe('images', () => {
     await until(() => expect(lab.mesos.hosts[0]!.tasks.size).toBe(0));
   }, 20_000);
 
+  test('an import that its executor does not name any more is killed, and tried again', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    lab.mesos.forgetImports = true;
+    await wantImage(lab);
+    lab.serve();
+    await until(() => expect(host.tasks.size).toBe(1));
+    await until(async () => {
+      lab.mesos.heartbeat(host);
+      const { status } = await lab.api.get(Image, { name: 'debian', namespace: 'default' });
+      expect(status?.clusters?.[0]).toMatchObject({
+        phase: 'Pending',
+        attempts: 1,
+        message: expect.stringContaining('Tried 1 of 5 times'),
+      });
+    });
+    expect(lab.mesos.calls('KILL')).toHaveLength(1);
+  }, 20_000);
+
   test('the end of an import is acknowledged again when the first acknowledgement was lost', async () => {
     const lab = await story();
     lab.mesos.addHost('h1', 16, 65_536);

@@ -1,5 +1,6 @@
 /** Import tasks: one per image and try, begun anew by the next worker if this one is killed. */
 import type { ImageImport, Termination } from '#lib/api/launch.ts';
+import { parseTaskId } from '#lib/api/names.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
@@ -51,6 +52,12 @@ export class ImageTasks implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { abort } of this.#running.values()) abort.abort(leaving);
     await Promise.all([...this.#running.values()].map(async ({ finished }) => await finished));
+  }
+
+  /** Of all imports until their ends were acknowledged. */
+  taskIds(): readonly string[] {
+    const ids = this.#deps.journal.tasks().map(({ info }) => info.task_id.value);
+    return ids.filter((id) => parseTaskId(id)?.type === 'image');
   }
 
   launch(info: TaskInfo, launch: ImageImport): void {

@@ -53,6 +53,8 @@ export interface Heartbeat {
   readonly facts: HostFacts;
   readonly console?: { readonly url: string; readonly token: string; readonly certificateSha256: string };
   readonly machines: readonly MachineReport[];
+  /** Task ids of the imports in the journal. Executors before 0.2 do not tell. */
+  readonly imports?: readonly string[];
   /** With the first heartbeat of a worker and whenever asked for. */
   readonly inventory?: Inventory;
   /** Every operation since its order until the acknowledgement came. */

@@ -42,6 +42,7 @@ function walk(strict: boolean, message: Message, value: unknown, depth: number):
   if (depth > maxDepth) throw new Flaw(`is nested more than ${maxDepth} deep`);
   for (const name in value) {
     const field = message.fields.get(name);
+    if (field !== undefined && field.plain === typeof value[name]) continue;
     if (field !== undefined) walkField(strict, field, value, depth);
     else if (strict && !message.open) throw new Flaw('is no field that Mesos knows').within(`.${name}`);
   }

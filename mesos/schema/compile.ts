@@ -7,6 +7,8 @@ export interface Field {
   readonly kind: string;
   readonly shape: 'one' | 'list' | 'map';
   readonly required: boolean;
+  /** What `typeof` gives for a value that is right, where that is all there is to know: most fields are strings. */
+  readonly plain: 'string' | 'boolean' | undefined;
   /** The words of an enum. */
   readonly words: ReadonlySet<string> | undefined;
   /** Of a kind that is a message; looked up at first use, since messages contain themselves. */
@@ -43,6 +45,7 @@ function fieldOf(text: string): Field {
     kind: words === undefined ? kind : 'enum',
     shape: shape === '[]' ? 'list' : shape === '{}' ? 'map' : 'one',
     required: required !== undefined,
+    plain: shape !== undefined ? undefined : kind === 'string' ? 'string' : kind === 'bool' ? 'boolean' : undefined,
     words: words === undefined ? undefined : new Set(words.split('|')),
   };
 }

@@ -222,6 +222,9 @@ export class FakeMesos implements AsyncDisposable {
               },
             ],
       ),
+      imports: this.forgetImports
+        ? []
+        : [...host.tasks].filter(([, { launch }]) => launch.type === 'image').map(([taskId]) => taskId),
       ...(inventory ? { inventory: this.#inventory(host) } : {}),
       operations: [],
     };

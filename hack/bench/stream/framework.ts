@@ -16,7 +16,7 @@ export async function weatherTheStorm(master: string, connect?: Connect): Promis
   const framework = { ...info, roles: ['computefactory'], capabilities: [{ type: 'MULTI_ROLE' as const }] };
   const connection = new SchedulerConnection({ ...common, masters: [master], framework, ...(connect && { connect }) });
   const over = new AbortController();
-  const acknowledged = new Set<string>();
+  let acknowledged = 0;
   let unanswered = 0;
   let heardOffers = 0;
   let room = Promise.withResolvers<void>();
@@ -28,10 +28,10 @@ export async function weatherTheStorm(master: string, connect?: Connect): Promis
       acknowledge: { agent_id: agent_id!, task_id, uuid: uuid! },
     });
     if (!sent) over.abort(new Error('The session was lost'));
-    acknowledged.add(uuid!);
+    acknowledged += 1;
     unanswered -= 1;
     if (unanswered <= maxUnanswered / 2) room.resolve();
-    if (acknowledged.size === updates && heardOffers === offers) over.abort();
+    if (acknowledged === updates && heardOffers === offers) over.abort();
   }
 
   function onEvent(event: SchedulerEvent): Promise<void> | undefined {
@@ -44,6 +44,6 @@ export async function weatherTheStorm(master: string, connect?: Connect): Promis
   }
 
   await connection.run({ onEvent, onDisconnected: () => undefined }, over.signal);
-  if (acknowledged.size !== updates || heardOffers !== offers)
-    throw new Error(`${acknowledged.size} updates were acknowledged and ${heardOffers} offers heard`);
+  if (acknowledged !== updates || heardOffers !== offers)
+    throw new Error(`${acknowledged} updates were acknowledged and ${heardOffers} offers heard`);
 }
