@@ -239,8 +239,9 @@ export class Hosts {
    */
   #isListening({ spec, status: was }: Host, is: NonNullable<Host['status']>): boolean {
     const { clock, executors, startedMs } = this.#world;
-    const executor = executors.get(spec.hostname);
-    if (clock.monotonic() >= startedMs + silentAfterMs || executor?.inventory || executor?.lostMs) return false;
+    const { inventory, lostMs } = executors.get(spec.hostname) ?? {};
+    const isKnown = inventory !== undefined || lostMs !== undefined;
+    if (isKnown || clock.monotonic() >= startedMs + silentAfterMs) return false;
     const wasKnown = was?.displayStatus === 'Ready' && was.executor !== undefined && was.agentID === is.agentID;
     return wasKnown && (is.displayStatus === 'Ready' || is.displayStatus === 'NotInventoried');
   }

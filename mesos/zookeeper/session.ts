@@ -13,6 +13,8 @@ import { describeZooKeeper, type ServerAddress, type ZooKeeperUrl } from './url.
 
 const retry = { firstMs: 100, maxMs: 5_000 } as const;
 const minConnectTimeoutMs = 500;
+/** One that is just starting takes a connection and may never answer: a session lives for so many tries at each server. */
+const triesAtEach = 4;
 
 export interface SessionOptions {
   readonly url: ZooKeeperUrl;
@@ -68,7 +70,7 @@ async function openConnection(
   { session, lastZxid }: State,
   signal: AbortSignal,
 ): Promise<ZooKeeperConnection> {
-  const connectTimeoutMs = Math.max(minConnectTimeoutMs, Math.round(timeoutMs / url.servers.length));
+  const connectTimeoutMs = Math.max(minConnectTimeoutMs, Math.round(timeoutMs / url.servers.length / triesAtEach));
   const { credentials } = url;
   return await ZooKeeperConnection.open(
     { server, session, timeoutMs, connectTimeoutMs, lastZxid, credentials, clock },

@@ -244,7 +244,7 @@ export class World implements Disposable {
 
   /**
    * Another master is elected, and the old one and the hosts in `mistaken` do not know it: both lead. Until it ends: the log of the
-   * registry takes nothing from an old leader, which ends by its first try to write there. What is given back ends it.
+   * registry takes nothing from an old leader, which ends by its first try to write there. Calling what this returns ends it.
    */
   splitMasters(mistaken: readonly string[]): () => void {
     const old = this.masters[this.#elected];

@@ -21,7 +21,7 @@ import type { Master } from './state.ts';
 export interface RunningMaster extends AsyncDisposable {
   readonly url: string;
   readonly id: string;
-  /** Resolves, with the reason, when this master led and does not any more: it must end. Only with `zk`. */
+  /** Resolves, with the reason, when this master led and does not any more, or another one has its registry: it must end. */
   readonly lost: Promise<string>;
 }
 
