@@ -20,6 +20,8 @@ export class Imports {
   #looking = false;
   /** Task -> (monotonic) when it may be killed again. */
   readonly #killMs = new Map<string, number>();
+  /** Task of which nothing was heard -> (monotonic) since when it is known. */
+  readonly #unheardMs = new Map<string, number>();
 
   constructor(world: World, mayLaunch: () => boolean) {
     this.#world = world;
@@ -33,6 +35,20 @@ export class Imports {
 
   knownTasks(): readonly KnownTask[] {
     return this.#running().map(({ row }) => ({ taskId: row.taskID!, agentId: row.agentID ?? '' }));
+  }
+
+  /**
+   * Tasks of which nothing was heard for so long, to be asked for: an ACCEPT is not answered, and an intent may be that of a server before
+   * this one, stored late and never sent. To be called often.
+   */
+  silent(forMs: number): readonly KnownTask[] {
+    const { tasks, clock } = this.#world;
+    const nowMs = clock.monotonic();
+    const unheard = this.knownTasks().filter(({ taskId }) => tasks.get(taskId) === undefined);
+    const ids = new Set(unheard.map(({ taskId }) => taskId));
+    for (const id of this.#unheardMs.keys()) if (!ids.has(id)) this.#unheardMs.delete(id);
+    for (const id of ids) if (!this.#unheardMs.has(id)) this.#unheardMs.set(id, nowMs);
+    return unheard.filter(({ taskId }) => nowMs - this.#unheardMs.get(taskId)! >= forMs);
   }
 
   /** It is the task of an import that has not ended yet. */

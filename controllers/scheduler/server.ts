@@ -428,6 +428,7 @@ class ClusterServer {
     for (const { taskId, agentId, since } of this.#ownAttempts())
       if (this.#world.tasks.get(taskId) === undefined && Date.parse(since) < before)
         this.#reconciliation.ask({ taskId, agentId });
+    for (const task of this.#imports.silent(launchSilenceMs)) this.#reconciliation.ask(task);
   }
 
   async #writeCluster(): Promise<void> {
