@@ -56,6 +56,9 @@ export function reconciliation(world: World, known: () => readonly KnownTask[], 
 
   async function explicit(): Promise<void> {
     rounds++;
+    // An attempt may have ended by another proof: nobody waits for an answer about it.
+    const wanted = new Set(known().map(({ taskId }) => taskId));
+    for (const taskId of open.keys()) if (!wanted.has(taskId)) open.delete(taskId);
     const tasks = [...open].map(([taskId, agentId]) => ({ taskId, agentId }));
     for (let at = 0; at < tasks.length; at += batch) if (!(await send(tasks.slice(at, at + batch)))) break;
     // From the last question on: with many tasks the first answers are read before it is asked.
