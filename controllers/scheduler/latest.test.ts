@@ -57,16 +57,33 @@ describe('latest()', () => {
     expect(version()).toBe('2');
   });
 
-  test('one that turns up nowhere is let go of after a while, once', async () => {
+  test('one that turns up nowhere is asked about after a while, and let go of', async () => {
     const { clock, ours, view, version, comes, leaves } = world();
     comes(ours, machine(5, 'lab'));
     leaves(ours, machine(6, 'lab'));
-    expect(view.settled()).toEqual([]);
+    expect(view.overdue()).toEqual([]);
     expect(version()).toBe('6');
     await clock.advance(60_000);
-    expect(view.settled()).toEqual([machine(6, 'lab')]);
-    expect(view.settled()).toEqual([]);
+    expect(view.overdue()).toEqual([machine(6, 'lab')]);
+    expect(version()).toBe('6');
+    view.gone(machine(6, 'lab'));
+    expect(view.overdue()).toEqual([]);
     expect(view.list()).toEqual([]);
+  });
+
+  test('one that is found where no watch tells of it yet is kept for another while; one that is not ours any more is not', async () => {
+    const { clock, ours, view, version, comes, leaves } = world();
+    comes(ours, machine(5, 'lab'));
+    leaves(ours, machine(6, 'lab'));
+    await clock.advance(60_000);
+    view.wrote(machine(7, 'lab'));
+    expect(version()).toBe('7');
+    expect(view.overdue()).toEqual([]);
+    await clock.advance(60_000);
+    expect(view.overdue()).toEqual([machine(7, 'lab')]);
+    view.wrote(machine(8));
+    expect(version()).toBeUndefined();
+    expect(view.isMoving).toBe(false);
   });
 
   test('what is not ours is lost sight of at once', () => {
@@ -84,7 +101,8 @@ describe('latest()', () => {
     expect(version()).toBe('7');
     expect(view.byUid('u1')).toEqual(machine(5, 'lab'));
     await clock.advance(60_000);
-    expect(view.settled()).toEqual([machine(5, 'lab')]);
+    expect(view.overdue()).toEqual([machine(5, 'lab')]);
+    view.gone(machine(5, 'lab'));
     expect(version()).toBe('7');
   });
 });

@@ -15,11 +15,13 @@ export interface Latest<T extends KubeObject> extends View<T> {
   dropped(object: T): void;
   /** Something is kept. */
   readonly isMoving: boolean;
-  /** What was kept and has not turned up again in time: it is let go of now. */
-  settled(): readonly T[];
+  /** What was kept and has not turned up again in time: to be asked for, then `wrote` as it is, or `gone`. */
+  overdue(): readonly T[];
+  /** It is certain that no watch will tell of it. */
+  gone(object: T): void;
 }
 
-/** By then another watch has told of it, unless it is broken. */
+/** By then another watch has told of it, unless it is behind. */
 const movingMs = 5_000;
 
 export function latest<T extends KubeObject>(
@@ -82,10 +84,8 @@ export function latest<T extends KubeObject>(
     get isMoving() {
       return moving.size > 0;
     },
-    settled() {
-      const gone = [...moving.values()].filter(({ untilMs }) => untilMs <= clock.monotonic());
-      for (const { object } of gone) arrived(object);
-      return gone.map(({ object }) => object);
-    },
+    overdue: () =>
+      [...moving.values()].filter(({ untilMs }) => untilMs <= clock.monotonic()).map(({ object }) => object),
+    gone: arrived,
   };
 }

@@ -65,6 +65,7 @@ export interface ClusterServerOptions {
 const agentsMs = 15_000;
 const silentMs = 5_000;
 const agentDrainsMs = 2_000;
+const movesMs = 1_000;
 /** A launch of which nothing was heard for so long is asked for. */
 const launchSilenceMs = 15_000;
 const clusterPaceMs = 1_000;
@@ -267,6 +268,7 @@ class ClusterServer {
         this.#every(this.#orphans.periodMs, () => this.#lookForOrphans(), running),
         this.#every(silentMs, () => this.#askForSilentLaunches(), running),
         this.#every(agentDrainsMs, () => this.#agentDrains.look(), running),
+        this.#every(movesMs, () => this.#settleMoves(), running),
         this.#watchAgents(running),
       ];
       await Promise.all(loops).finally(() => over.abort(new Error('The cluster server has ended')));
@@ -336,7 +338,6 @@ class ClusterServer {
   }
 
   async #look(): Promise<void> {
-    for (const vm of this.#world.machines.settled()) this.#machineChanged(keyOf(vm), vm);
     for (const hostname of this.#silences.look()) this.#machines.dueOnHost(hostname);
     await this.#reconciliation.look();
     await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork);
@@ -368,6 +369,24 @@ class ClusterServer {
 
   #refreshAgents(): void {
     void this.#hosts.refresh().catch((error: unknown) => this.#complain('Agents not read', error));
+  }
+
+  /**
+   * A machine that one watch has lost and no other tells of may be gone, or the watches are behind. Taken for gone, the end of its task would
+   * be acknowledged and stored nowhere.
+   */
+  async #settleMoves(): Promise<void> {
+    const { client, machines } = this.#world;
+    for (const vm of machines.overdue()) {
+      const { name, namespace } = vm.metadata;
+      const now = await client.get(VirtualMachine, { name, namespace: namespace! }).catch((error: unknown) => {
+        if (isCode(error, 'NotFound', 'Forbidden')) return undefined;
+        throw error;
+      });
+      if (now?.metadata.uid === vm.metadata.uid) machines.wrote(now);
+      else machines.gone(vm);
+      this.#machineChanged(keyOf(vm), vm);
+    }
   }
 
   #updateHost(hostname: string): void {
