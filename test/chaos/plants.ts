@@ -90,7 +90,7 @@ export const plants: Readonly<Record<string, Plant>> = {
   noReconciliation: {
     seed: 2,
     file: 'controllers/scheduler/reconciliation.ts',
-    find: 'if (open.size > 0 && nowMs >= nextMs) await explicit(nowMs);',
+    find: 'if (open.size > 0 && nowMs >= nextMs) await explicit();',
     put: 'open.clear();',
   },
   intentOverAnything: {
