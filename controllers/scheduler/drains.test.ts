@@ -12,6 +12,9 @@ const hostStatus = async ({ api }: Story, name: string) => (await api.get(Host, 
 const draining = async (lab: Story, name: string) =>
   (await hostStatus(lab, name))?.conditions?.find(({ type }) => type === 'Draining');
 
+const protect = ({ api }: Story, name: string) =>
+  api.patch(VirtualMachine, at(name), { metadata: { annotations: { [annotations.scaleInProtection]: 'true' } } });
+
 /** As the virtualmachine controller does it when an attempt was closed. */
 async function relaunch({ api, machine }: Story, name: string): Promise<void> {
   await until(async () => expect((await machine(name)).status?.attempt).toBeUndefined());
@@ -72,9 +75,7 @@ describe('a host that is drained by its spec', () => {
 
   test('waits for what is protected, says for what and until when, and for no longer', async () => {
     const lab = await twoHosts(['a', 'b']);
-    await lab.api.patch(VirtualMachine, at('a'), {
-      metadata: { annotations: { [annotations.scaleInProtection]: 'true' } },
-    });
+    await protect(lab, 'a');
     const deadline = new Date(Date.now() + 3_600_000).toISOString();
     await hostSpec(lab, 'h1', { drain: { deadline, markGone: false } });
     await relaunch(lab, 'b');
@@ -97,9 +98,7 @@ describe('a host that is drained by its spec', () => {
 
   test('is not given to Mesos by a server that has just started and has looked at none of its machines', async () => {
     const lab = await twoHosts(['a']);
-    await lab.api.patch(VirtualMachine, at('a'), {
-      metadata: { annotations: { [annotations.scaleInProtection]: 'true' } },
-    });
+    await protect(lab, 'a');
     await hostSpec(lab, 'h1', { drain: { markGone: false } });
     await until(async () => expect((await lab.machine('a')).status?.attempt?.drain?.state).toBe('Waiting'));
     const server = open.pop()!;
@@ -113,9 +112,7 @@ describe('a host that is drained by its spec', () => {
 
   test('whose drain is taken back keeps what was held back', async () => {
     const lab = await twoHosts(['a']);
-    await lab.api.patch(VirtualMachine, at('a'), {
-      metadata: { annotations: { [annotations.scaleInProtection]: 'true' } },
-    });
+    await protect(lab, 'a');
     await hostSpec(lab, 'h1', { drain: { markGone: false } });
     await until(async () => expect((await lab.machine('a')).status?.attempt?.drain?.state).toBe('Waiting'));
     await hostSpec(lab, 'h1', { drain: null });
@@ -178,9 +175,7 @@ describe('a host for which Mesos’ operators plan maintenance', () => {
 
   test('within the notice: it is emptied, whatever holds machines back, and the next answer is ACCEPT', async () => {
     const lab = await twoHosts(['a']);
-    await lab.api.patch(VirtualMachine, at('a'), {
-      metadata: { annotations: { [annotations.scaleInProtection]: 'true' } },
-    });
+    await protect(lab, 'a');
     const [h1] = lab.mesos.hosts;
     lab.mesos.plan(h1!, inMs(20 * 60_000, hourMs));
     await relaunch(lab, 'a');
