@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
-import { systemClock } from '#lib/std/clock.ts';
+import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import type { Domain } from '../hypervisor.ts';
 import { machineLaunch } from '../testing/world.ts';
@@ -11,7 +11,9 @@ const until = async (check: () => unknown): Promise<void> =>
   void (await vi.waitFor(check, { timeout: 5000, interval: 5 }));
 
 /** A machine on a host that obeys, with a record of what was done and what was stored before it. */
-function openMachine(changes: { perform?: (effect: HostEffect) => void; look?: () => void; commit?: () => void } = {}) {
+function openMachine(
+  changes: { perform?: (effect: HostEffect) => void; look?: () => void; commit?: () => void; clock?: Clock } = {},
+) {
   const uid = randomUUID();
   const told: string[] = [];
   let domain: Domain | undefined;
@@ -36,7 +38,7 @@ function openMachine(changes: { perform?: (effect: HostEffect) => void; look?: (
       changes.commit?.();
       told.push(...reports.map((report) => `${state.phase.name}:${report.state}`));
     },
-    clock: systemClock,
+    clock: changes.clock ?? systemClock,
     log: silentLog,
   });
   return { driver, told };
@@ -68,6 +70,20 @@ test('a removal that fails is tried until it works', async () => {
   await driver.finished;
   expect(told.filter((each) => each === 'remove')).toHaveLength(3);
   expect(told.at(-1)).toBe('Gone:TASK_KILLED');
+});
+
+test('a step that comes due just after it was decided to wait for it is done all the same', async () => {
+  // Looked, failed, looked again and waits for 500 ms after the failure, which the clock has reached when it begins to wait.
+  const times = [0, 0, 499, 500];
+  let provisions = 0;
+  const { driver } = openMachine({
+    clock: { ...systemClock, now: () => times.shift() ?? 501 },
+    perform: (effect) => {
+      if (effect === 'provision' && provisions++ === 0) throw new Error('no image');
+    },
+  });
+  await until(() => expect(provisions).toBe(2));
+  await driver[Symbol.asyncDispose]();
 });
 
 test('nothing is decided while the host does not answer', async () => {

@@ -78,9 +78,9 @@ export class MachineDriver implements AsyncDisposable {
     while (!this.#closed && this.#state.phase.name !== 'Gone') {
       const event = this.#queue.shift() ?? (await this.#look());
       if (!event) continue;
-      const { changed, host } = this.#decide(event);
+      const { changed, host, now } = this.#decide(event);
       if (host) this.#decide(await this.#perform(host));
-      else if (!changed && event.type === 'looked') await this.#sleep(this.#untilDeadline());
+      else if (!changed && event.type === 'looked') await this.#sleep(this.#untilDeadline(now));
     }
   }
 
@@ -97,9 +97,10 @@ export class MachineDriver implements AsyncDisposable {
     }
   }
 
-  #decide(event: MachineEvent): { changed: boolean; host: HostEffect | undefined } {
+  #decide(event: MachineEvent): { changed: boolean; host: HostEffect | undefined; now: number } {
     const before = this.#state;
-    const { state, effects } = transition(before, event, this.#deps.clock.now());
+    const now = this.#deps.clock.now();
+    const { state, effects } = transition(before, event, now);
     const reports = effects.filter((effect) => effect.type !== 'host');
     const changed = JSON.stringify(before) !== JSON.stringify(state);
     if (changed || reports.length > 0) this.#deps.commit(state, reports);
@@ -110,7 +111,7 @@ export class MachineDriver implements AsyncDisposable {
         to: state.phase.name,
         why: state.message,
       });
-    return { changed, host: effects.find((effect) => effect.type === 'host')?.effect };
+    return { changed, host: effects.find((effect) => effect.type === 'host')?.effect, now };
   }
 
   async #perform(effect: HostEffect): Promise<MachineEvent> {
@@ -133,10 +134,10 @@ export class MachineDriver implements AsyncDisposable {
     await Promise.race([work, late.promise]);
   }
 
-  #untilDeadline(): number | undefined {
-    const now = this.#deps.clock.now();
-    const at = wakeAt(this.#state, now);
-    return at === undefined ? undefined : Math.max(1, at - now);
+  /** Counted from when it was decided to wait: a deadline that has passed since then is due, not over. */
+  #untilDeadline(decidedAt: number): number | undefined {
+    const at = wakeAt(this.#state, decidedAt);
+    return at === undefined ? undefined : Math.max(1, at - this.#deps.clock.now());
   }
 
   /** Until something is heard, at most `delayMs`. */
