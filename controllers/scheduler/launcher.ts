@@ -13,7 +13,8 @@ export async function launchOn(world: World, hostname: string, works: readonly W
   const offers = world.ledger.takeOffers(hostname);
   if (offers.length === 0) return 'NotSent';
   const resources = offers.flatMap((offer) => offer.resources ?? []);
-  const tasks = taskInfos(works, offers[0]!.agent_id.value, world.executor, resources);
+  const executor = { ...world.executor, executor_id: { value: world.ledger.executorId(hostname) } };
+  const tasks = taskInfos(works, offers[0]!.agent_id.value, executor, resources);
   const offer_ids = offers.map(({ id }) => id);
   const filters = { refuse_seconds: refuseSeconds };
   if (tasks === undefined || tasks.length === 0) {

@@ -7,6 +7,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Taint } from '#lib/api/taints.ts';
 import type { Offer } from '#mesos/types.ts';
+import { type ExecutorId, executorIdOn } from './executor-ids.ts';
 import { HeldOffers } from './held-offers.ts';
 import { type GroupCounts, type Place, Places, type Standing, samePlace } from './places.ts';
 import { least, minus, noRoom, plus, type Room } from './room.ts';
@@ -43,7 +44,9 @@ interface Entry {
   readonly machines: Map<string, Place>;
   starting: number;
   held: number;
-  executorKnown: boolean;
+  executor: ExecutorId;
+  /** Ids of executors that this agent was told to use and does not have. */
+  readonly missing: Set<string>;
 }
 
 /** What placement looks at. */
@@ -61,7 +64,7 @@ export interface HostView {
 export interface LedgerOptions {
   /** What the executor itself takes of every host. */
   readonly share: Room;
-  /** Mesos' id of it. */
+  /** Mesos' id of it, unless a host needs another (executor-ids.ts). */
   readonly id: string;
   /** Machines that may start on one host at once. */
   readonly startingMax?: number;
@@ -95,7 +98,7 @@ export class Ledger {
     const old = this.#entries.get(host.hostname);
     if (old && JSON.stringify(old.host) === JSON.stringify(host)) return;
     if (old && old.host.agentId !== host.agentId) this.#forgetAgent(old);
-    const entry = old ?? { host, used: noRoom, machines: new Map(), starting: 0, held: 0, executorKnown: false };
+    const entry = old ?? this.#newEntry(host);
     if (entry.machines.size > 0 && !isDeepStrictEqual(entry.host.labels, host.labels)) this.tallies.clear();
     entry.host = host;
     this.#entries.set(host.hostname, entry);
@@ -171,9 +174,20 @@ export class Ledger {
     const entry = this.#entries.get(this.#hostOfAgent.get(offer.agent_id.value) ?? '');
     if (!entry) return false;
     this.#offers.add(entry.host.hostname, offer);
-    entry.executorKnown = (offer.executor_ids ?? []).some(({ value }) => value === this.#executorId);
+    const listed = (offer.executor_ids ?? []).map(({ value }) => value);
+    entry.executor = executorIdOn(this.#executorId, listed, entry.missing);
     this.#touch(entry.host.hostname);
     return true;
+  }
+
+  /** The agent has no executor of the id that its last task came with. Its next offer tells whether the master knows that too. */
+  executorMissing(hostname: string): void {
+    const entry = this.#entries.get(hostname);
+    entry?.missing.add(entry.executor.id);
+  }
+
+  executorHeard(hostname: string, executorId: string): void {
+    this.#entries.get(hostname)?.missing.delete(executorId);
   }
 
   removeOffer(offerId: string): void {
@@ -197,9 +211,9 @@ export class Ledger {
     return this.#offers.all();
   }
 
-  /** True if Mesos says that our executor runs there: then its share is already taken. */
-  executorKnown(hostname: string): boolean {
-    return this.#entries.get(hostname)?.executorKnown ?? false;
+  /** Of the executor that tasks there come with. */
+  executorId(hostname: string): string {
+    return this.#entries.get(hostname)?.executor.id ?? this.#executorId;
   }
 
   /** What held offers allow to be launched there, whatever the books say: for machines that the books already count there. */
@@ -242,15 +256,21 @@ export class Ledger {
   }
 
   /** The first task on a host brings the executor's own share with it. */
-  #usable({ host, executorKnown }: Entry): Room | undefined {
+  #usable({ host, executor }: Entry): Room | undefined {
     const offered = this.#offers.roomOn(host.hostname);
-    return executorKnown || !offered ? offered : minus(offered, this.#executorShare);
+    return executor.isKnown || !offered ? offered : minus(offered, this.#executorShare);
+  }
+
+  #newEntry(host: LedgerHost): Entry {
+    const executor = { id: this.#executorId, isKnown: false };
+    return { host, used: noRoom, machines: new Map(), starting: 0, held: 0, executor, missing: new Set() };
   }
 
   #forgetAgent(entry: Entry): void {
     this.#hostOfAgent.delete(entry.host.agentId);
     this.#offers.take(entry.host.hostname);
-    entry.executorKnown = false;
+    entry.executor = { id: this.#executorId, isKnown: false };
+    entry.missing.clear();
   }
 
   /** Amounts are whole numbers, so that adding and taking away never drifts. */

@@ -122,6 +122,25 @@ describe('ends', () => {
 });
 
 describe('one machine, one life', () => {
+  test('where the master counts an executor that the agent does not have, launches go with another one', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 8.5, 16_384);
+    await lab.want('a', 2);
+    lab.serve();
+    const { metadata } = await running(lab, 'a');
+    const before = host.executor!.executorId;
+    host.missingExecutor = before;
+    lab.mesos.loseExecutor(host);
+    await until(async () => {
+      expect((await lab.machine('a')).status).toMatchObject({ phase: 'Running', attempt: { adopted: true } });
+    });
+    expect(host.executor?.executorId).toBe(`${before}-2`);
+    expect(lab.mesos.starts.get(metadata.uid)).toEqual(['h1']);
+    await lab.want('b', 2);
+    await running(lab, 'b');
+    expect(host.executor?.executorId).toBe(`${before}-2`);
+  }, 20_000);
+
   test('machines whose executor is lost are adopted where they run', async () => {
     const lab = await story();
     const host = lab.mesos.addHost('h1', 16, 65_536);

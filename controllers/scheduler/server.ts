@@ -508,7 +508,7 @@ class ClusterServer {
   async #tell(hostname: string, data: string): Promise<boolean> {
     const agent = this.#world.agents.get(hostname);
     if (!agent) return false;
-    const executorId = this.#world.executors.get(hostname)?.executorId ?? this.#world.executor.executor_id.value;
+    const executorId = this.#world.executors.get(hostname)?.executorId ?? this.#world.ledger.executorId(hostname);
     return await this.#call({
       type: 'MESSAGE',
       message: { agent_id: { value: agent.agentId }, executor_id: { value: executorId }, data },

@@ -3,13 +3,14 @@ import { keyOf } from '#lib/api/meta.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import type { SchedulerHandler } from '#mesos/scheduler.ts';
 import type { InverseOffer, SchedulerEvent, TaskStatus } from '#mesos/types.ts';
+import { isAlive } from './executor-book.ts';
 import { type HeartbeatOptions, heardMessage } from './heartbeats.ts';
 import type { Imports } from './imports.ts';
 import { answerInverseOffers } from './inverse-offers.ts';
 import type { Machines } from './machines.ts';
 import type { OfferKeeper } from './offers.ts';
 import type { KnownTask, Reconciliation } from './reconciliation.ts';
-import { isAgentDraining } from './task-book.ts';
+import { isAgentDraining, isExecutorMissing } from './task-book.ts';
 import type { World } from './world.ts';
 
 export interface SessionOptions {
@@ -85,6 +86,7 @@ function onUpdate(options: SessionOptions, status: TaskStatus): void {
   const taskId = status.task_id.value;
   // Nothing else tells that an agent is drained.
   if (isAgentDraining(status.reason)) options.refreshAgents();
+  if (isExecutorMissing(status) && world.tasks.get(taskId)?.state !== status.state) heardOfNoExecutor(world, status);
   world.tasks.hear(status, world.clock.monotonic());
   reconciliation.heard(taskId);
   if (!reconciliation.done) void reconciliation.look();
@@ -102,6 +104,14 @@ function onUpdate(options: SessionOptions, status: TaskStatus): void {
     void world.call({ type: 'ACKNOWLEDGE', acknowledge });
   }
   world.tasks.acknowledged(acks);
+}
+
+/** Also the answer to a KILL of a task that the agent does not know: that says nothing of an executor that is heard. */
+function heardOfNoExecutor({ agents, executors, ledger, clock }: World, { agent_id }: TaskStatus): void {
+  const hostname = agents.hostname(agent_id?.value ?? '');
+  if (hostname === undefined) return;
+  const isHeard = executors.get(hostname)?.executorId === ledger.executorId(hostname);
+  if (!isHeard || !isAlive(executors.get(hostname), clock.monotonic())) ledger.executorMissing(hostname);
 }
 
 function onInverseOffers({ world, onHost }: SessionOptions, offers: readonly InverseOffer[]): void {

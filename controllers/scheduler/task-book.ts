@@ -42,6 +42,11 @@ export function isAgentDraining(reason: string | undefined): boolean {
   return reason === 'REASON_AGENT_DRAINING' || reason === 'REASON_SLAVE_DRAINING';
 }
 
+/** The agent was to give the task to an executor that it does not have. */
+export function isExecutorMissing({ state, source, reason }: TaskStatus): boolean {
+  return state === 'TASK_DROPPED' && source === 'SOURCE_AGENT' && reason === 'REASON_EXECUTOR_TERMINATED';
+}
+
 function terminationOf(status: TaskStatus): Termination | undefined {
   if (status.source !== 'SOURCE_EXECUTOR' || !isTerminal(status.state) || status.data === undefined) return undefined;
   try {

@@ -89,8 +89,7 @@ export class Messages implements Tampering {
     if (lost === 0 && duplicated === 0) return body;
     const calls = JSON.parse(body) as { messages: { type: string }[] };
     const messages = calls.messages.flatMap((message) => {
-      // With its connection only: then the agent registers anew and says which executors it has.
-      if (this.#happens(lost) && message.type !== 'EXITED_EXECUTOR') return [];
+      if (this.#happens(lost)) return [];
       return this.#happens(duplicated) ? [message, message] : [message];
     });
     return JSON.stringify({ ...calls, messages });

@@ -41,6 +41,8 @@ export interface FakeHost {
   bootId: string;
   registered: boolean;
   executor: FakeExecutor | undefined;
+  /** An executor that ended without the master hearing of it: it is offered, and what is launched on it is dropped. */
+  missingExecutor: string | undefined;
   /** What libvirt runs: uid -> attempt. Outlives the executor. */
   readonly domains: Map<string, number>;
   readonly tasks: Map<string, FakeTask>;
@@ -90,7 +92,7 @@ export class FakeMesos implements AsyncDisposable {
   addHost(hostname: string, cpus: number, mem: number, attributes: Record<string, string> = {}): FakeHost {
     const host: FakeHost = {
       ...{ agentId: `S${this.#agents++}`, hostname, cpus, mem, attributes, bootId: randomUUID(), registered: true },
-      ...{ executor: undefined, domains: new Map(), tasks: new Map(), offer: undefined },
+      ...{ executor: undefined, missingExecutor: undefined, domains: new Map(), tasks: new Map(), offer: undefined },
       ...{ maintenance: undefined, deactivated: undefined },
     };
     this.hosts.push(host);
@@ -342,7 +344,7 @@ export class FakeMesos implements AsyncDisposable {
         hostname: host.hostname,
         resources: host.offer.resources,
         ...(host.maintenance ? { unavailability: host.maintenance } : {}),
-        executor_ids: host.executor ? [{ value: host.executor.executorId }] : [],
+        executor_ids: [host.missingExecutor, host.executor?.executorId].flatMap((value) => (value ? [{ value }] : [])),
       };
       this.#send({ type: 'OFFERS', offers: { offers: [offer] } });
     }
@@ -378,15 +380,15 @@ export class FakeMesos implements AsyncDisposable {
       return;
     }
     for (const info of infos) {
-      if (host) this.#launch(host, info);
-      else this.#drop(info);
+      if (!host) this.#drop(info, 'SOURCE_MASTER', 'REASON_INVALID_OFFERS');
+      else if (host.missingExecutor !== info.executor?.executor_id.value) this.#launch(host, info);
+      else this.#drop(info, 'SOURCE_AGENT', 'REASON_EXECUTOR_TERMINATED');
     }
     this.#returnOffers(ids);
   }
 
-  #drop(info: TaskInfo): void {
-    const ids = { task_id: info.task_id, agent_id: info.agent_id };
-    const status = { ...ids, state: 'TASK_DROPPED', source: 'SOURCE_MASTER', reason: 'REASON_INVALID_OFFERS' };
+  #drop({ task_id, agent_id }: TaskInfo, source: NonNullable<TaskStatus['source']>, reason: string): void {
+    const status: TaskStatus = { task_id, agent_id, state: 'TASK_DROPPED', source, reason };
     this.#send({ type: 'UPDATE', update: { status } });
   }
 
