@@ -1,6 +1,6 @@
 /** Sends LAUNCH for tasks whose intents are stored, with all offers held of one host in one ACCEPT. */
 import type { Offer } from '#mesos/types.ts';
-import { taskInfos, type Work } from './tasks.ts';
+import { taskInfos, type Work, withoutShare } from './tasks.ts';
 import type { World } from './world.ts';
 
 /** Sent: Mesos has it, or may have it. NotSent: certainly nothing left us. */
@@ -13,8 +13,10 @@ export async function launchOn(world: World, hostname: string, works: readonly W
   const offers = world.ledger.takeOffers(hostname);
   if (offers.length === 0) return 'NotSent';
   const resources = offers.flatMap((offer) => offer.resources ?? []);
-  const executor = { ...world.executor, executor_id: { value: world.ledger.executorId(hostname) } };
-  const tasks = taskInfos(works, offers[0]!.agent_id.value, executor, resources);
+  const { id, isKnown } = world.ledger.executorOn(hostname);
+  const executor = { ...world.executor, executor_id: { value: id } };
+  const available = isKnown ? resources : withoutShare(resources, executor);
+  const tasks = available && taskInfos(works, offers[0]!.agent_id.value, executor, available);
   const offer_ids = offers.map(({ id }) => id);
   const filters = { refuse_seconds: refuseSeconds };
   if (tasks === undefined || tasks.length === 0) {

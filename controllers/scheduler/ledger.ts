@@ -175,6 +175,8 @@ export class Ledger {
     if (!entry) return false;
     this.#offers.add(entry.host.hostname, offer);
     const listed = (offer.executor_ids ?? []).map(({ value }) => value);
+    // One that the master does not count is started when a task comes with it.
+    for (const id of entry.missing) if (!listed.includes(id)) entry.missing.delete(id);
     entry.executor = executorIdOn(this.#executorId, listed, entry.missing);
     this.#touch(entry.host.hostname);
     return true;
@@ -211,9 +213,9 @@ export class Ledger {
     return this.#offers.all();
   }
 
-  /** Of the executor that tasks there come with. */
-  executorId(hostname: string): string {
-    return this.#entries.get(hostname)?.executor.id ?? this.#executorId;
+  /** The one that tasks there come with. */
+  executorOn(hostname: string): ExecutorId {
+    return this.#entries.get(hostname)?.executor ?? { id: this.#executorId, isKnown: false };
   }
 
   /** What held offers allow to be launched there, whatever the books say: for machines that the books already count there. */

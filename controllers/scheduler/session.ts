@@ -110,7 +110,7 @@ function onUpdate(options: SessionOptions, status: TaskStatus): void {
 function heardOfNoExecutor({ agents, executors, ledger, clock }: World, { agent_id }: TaskStatus): void {
   const hostname = agents.hostname(agent_id?.value ?? '');
   if (hostname === undefined) return;
-  const isHeard = executors.get(hostname)?.executorId === ledger.executorId(hostname);
+  const isHeard = executors.get(hostname)?.executorId === ledger.executorOn(hostname).id;
   if (!isHeard || !isAlive(executors.get(hostname), clock.monotonic())) ledger.executorMissing(hostname);
 }
 

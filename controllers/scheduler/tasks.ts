@@ -6,7 +6,7 @@ import type { ImageImport, MachineLaunch, MachineNetwork } from '#lib/api/launch
 import { imageTaskId } from '#lib/api/names.ts';
 import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
 import { encodeData } from '#mesos/bytes.ts';
-import { takeScalar } from '#mesos/resources.ts';
+import { sumMilli, takeScalar } from '#mesos/resources.ts';
 import type { ExecutorInfo, Resource, TaskInfo } from '#mesos/types.ts';
 import { installationLabels } from './framework.ts';
 import { askFor, type GuestSize } from './overhead.ts';
@@ -115,10 +115,16 @@ export interface Work {
   readonly ask: Room;
 }
 
-/**
- * TaskInfos for one agent, their resources cut out of `available`; undefined if they do not all fit. The executor's own share is left
- * over when it does not run yet: the master adds it to the first task.
- */
+/** What is left for tasks where the executor does not run yet: the master adds its share to the first task. Undefined if it does not fit. */
+export function withoutShare(
+  available: readonly Resource[],
+  { resources }: ExecutorInfo,
+): readonly Resource[] | undefined {
+  const cpus = takeScalar(available, 'cpus', sumMilli(resources, 'cpus'));
+  return cpus && takeScalar(cpus.left, 'mem', sumMilli(resources, 'mem'))?.left;
+}
+
+/** TaskInfos for one agent, their resources cut out of `available`; undefined if they do not all fit. */
 export function taskInfos(
   works: readonly Work[],
   agentId: string,

@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import type { ExecutorInfo, Resource } from '#mesos/types.ts';
+import { withoutShare } from './tasks.ts';
+
+const scalar = (name: string, value: number): Resource => ({ name, type: 'SCALAR', scalar: { value } });
+const executor = { resources: [scalar('cpus', 0.5), scalar('mem', 512)] } as unknown as ExecutorInfo;
+
+test('an executor that does not run yet takes its share before any task', () => {
+  expect(withoutShare([scalar('cpus', 4), scalar('mem', 1024), scalar('disk', 10)], executor)).toEqual([
+    scalar('cpus', 3.5),
+    scalar('mem', 512),
+    scalar('disk', 10),
+  ]);
+  expect(withoutShare([scalar('cpus', 0.4), scalar('mem', 1024)], executor)).toBeUndefined();
+  expect(withoutShare([scalar('cpus', 4), scalar('mem', 500)], executor)).toBeUndefined();
+});
