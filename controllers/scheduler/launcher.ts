@@ -23,10 +23,12 @@ export async function launchOn(world: World, hostname: string, works: readonly W
     await world.call({ type: 'DECLINE', decline: { offer_ids, filters } });
     return 'NotSent';
   }
+  const taskIds = tasks.map(({ task_id }) => task_id.value);
+  world.ledger.sent(hostname, taskIds);
   const operations = [{ type: 'LAUNCH', launch: { task_infos: tasks } }] as const;
   // False means that nobody knows: reconciliation will tell. It must not count as not sent.
   await world.call({ type: 'ACCEPT', accept: { offer_ids, operations, filters } });
-  world.log.info('Launched', { host: hostname, tasks: tasks.map(({ task_id }) => task_id.value) });
+  world.log.info('Launched', { host: hostname, tasks: taskIds });
   return 'Sent';
 }
 

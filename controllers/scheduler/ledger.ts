@@ -47,6 +47,8 @@ interface Entry {
   executor: ExecutorId;
   /** Ids of executors that this agent was told to use and does not have. */
   readonly missing: Set<string>;
+  /** Tasks that were sent with the executor's present id since it was last heard. */
+  readonly unheard: Set<string>;
 }
 
 /** What placement looks at. */
@@ -174,22 +176,29 @@ export class Ledger {
     const entry = this.#entries.get(this.#hostOfAgent.get(offer.agent_id.value) ?? '');
     if (!entry) return false;
     this.#offers.add(entry.host.hostname, offer);
-    const listed = (offer.executor_ids ?? []).map(({ value }) => value);
-    // One that the master does not count is started when a task comes with it.
-    for (const id of entry.missing) if (!listed.includes(id)) entry.missing.delete(id);
-    entry.executor = executorIdOn(this.#executorId, listed, entry.missing);
+    this.#setExecutor(entry, offer);
     this.#touch(entry.host.hostname);
     return true;
   }
 
-  /** The agent has no executor of the id that its last task came with. Its next offer tells whether the master knows that too. */
-  executorMissing(hostname: string): void {
+  /** These tasks are about to go there, with the executor that executorOn says. */
+  sent(hostname: string, taskIds: readonly string[]): void {
+    for (const taskId of taskIds) this.#entries.get(hostname)?.unheard.add(taskId);
+  }
+
+  /**
+   * The agent has no executor for this task. Says nothing if the task went with another id than what goes there now: then that one may run.
+   * The next offer tells whether the master knows it too.
+   */
+  executorMissing(hostname: string, taskId: string): void {
     const entry = this.#entries.get(hostname);
-    entry?.missing.add(entry.executor.id);
+    if (entry?.unheard.has(taskId)) entry.missing.add(entry.executor.id);
   }
 
   executorHeard(hostname: string, executorId: string): void {
-    this.#entries.get(hostname)?.missing.delete(executorId);
+    const entry = this.#entries.get(hostname);
+    entry?.missing.delete(executorId);
+    if (entry?.executor.id === executorId) entry.unheard.clear();
   }
 
   removeOffer(offerId: string): void {
@@ -265,7 +274,17 @@ export class Ledger {
 
   #newEntry(host: LedgerHost): Entry {
     const executor = { id: this.#executorId, isKnown: false };
-    return { host, used: noRoom, machines: new Map(), starting: 0, held: 0, executor, missing: new Set() };
+    const nothing = { missing: new Set<string>(), unheard: new Set<string>() };
+    return { host, used: noRoom, machines: new Map(), starting: 0, held: 0, executor, ...nothing };
+  }
+
+  #setExecutor(entry: Entry, offer: Offer): void {
+    const listed = (offer.executor_ids ?? []).map(({ value }) => value);
+    // One that the master does not count is started when a task comes with it.
+    for (const id of entry.missing) if (!listed.includes(id)) entry.missing.delete(id);
+    const executor = executorIdOn(this.#executorId, listed, entry.missing);
+    if (executor.id !== entry.executor.id) entry.unheard.clear();
+    entry.executor = executor;
   }
 
   #forgetAgent(entry: Entry): void {
@@ -273,6 +292,7 @@ export class Ledger {
     this.#offers.take(entry.host.hostname);
     entry.executor = { id: this.#executorId, isKnown: false };
     entry.missing.clear();
+    entry.unheard.clear();
   }
 
   /** Amounts are whole numbers, so that adding and taking away never drifts. */

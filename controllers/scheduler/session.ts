@@ -86,7 +86,7 @@ function onUpdate(options: SessionOptions, status: TaskStatus): void {
   const taskId = status.task_id.value;
   // Nothing else tells that an agent is drained.
   if (isAgentDraining(status.reason)) options.refreshAgents();
-  if (isExecutorMissing(status) && world.tasks.get(taskId)?.state !== status.state) heardOfNoExecutor(world, status);
+  if (isExecutorMissing(status)) heardOfNoExecutor(world, status);
   world.tasks.hear(status, world.clock.monotonic());
   reconciliation.heard(taskId);
   if (!reconciliation.done) void reconciliation.look();
@@ -107,11 +107,11 @@ function onUpdate(options: SessionOptions, status: TaskStatus): void {
 }
 
 /** Also the answer to a KILL of a task that the agent does not know: that says nothing of an executor that is heard. */
-function heardOfNoExecutor({ agents, executors, ledger, clock }: World, { agent_id }: TaskStatus): void {
+function heardOfNoExecutor({ agents, executors, ledger, clock }: World, { agent_id, task_id }: TaskStatus): void {
   const hostname = agents.hostname(agent_id?.value ?? '');
   if (hostname === undefined) return;
   const isHeard = executors.get(hostname)?.executorId === ledger.executorOn(hostname).id;
-  if (!isHeard || !isAlive(executors.get(hostname), clock.monotonic())) ledger.executorMissing(hostname);
+  if (!isHeard || !isAlive(executors.get(hostname), clock.monotonic())) ledger.executorMissing(hostname, task_id.value);
 }
 
 function onInverseOffers({ world, onHost }: SessionOptions, offers: readonly InverseOffer[]): void {
