@@ -25,6 +25,8 @@ const burstMs = 3_000;
 const lookMs = 5_000;
 /** Nobody waits for longer than this. */
 const settleMaxMs = 10 * minuteMs;
+/** Servers look for tasks without a machine every 30 s: an agent that has just come back may bring some. */
+const settledForMs = 45_000;
 /** A master that has not heard of an agent for 75 s gives it up, and that is news. */
 const afterMs = 2 * minuteMs;
 /** An update that nobody acknowledged is sent again after ten minutes at the latest. */
@@ -76,10 +78,12 @@ function pauseMs(random: Random): number {
 
 async function settle(world: World, observer: Observer): Promise<{ settledMs: number; last: string }> {
   let last = '';
-  for (let ms = 0; ms <= settleMaxMs && world.failures.length === 0; ms += lookMs) {
+  let wrongMs = 0;
+  for (let ms = 0; ms <= settleMaxMs + settledForMs && world.failures.length === 0; ms += lookMs) {
     const wrong = unsettled(world, observer);
-    if (wrong.length === 0) return { settledMs: ms, last };
-    last = wrong.join('\n');
+    if (wrong.length > 0) wrongMs = ms;
+    if (ms - wrongMs >= settledForMs) return { settledMs: wrongMs, last };
+    if (wrong.length > 0) last = wrong.join('\n');
     await world.clock.advance(lookMs);
     observer.check();
   }
