@@ -53,7 +53,7 @@ function hear(
   const nowMs = world.clock.monotonic();
   const now = world.executors.hear(from, heartbeat, nowMs);
   if (now === before) return;
-  world.ledger.executorHeard(from.hostname, from.executorId);
+  world.ledger.executorOn(from.hostname)?.heard(from.executorId);
   if (!isAlive(before, nowMs) || !isRoutine(before, now)) onHost(from.hostname);
   const uids = new Set([...now.machines.keys(), ...(before?.machines.keys() ?? [])]);
   const news = now.inventory !== before?.inventory || before?.lostMs !== undefined;

@@ -13,9 +13,9 @@ export async function launchOn(world: World, hostname: string, works: readonly W
   const offers = world.ledger.takeOffers(hostname);
   if (offers.length === 0) return 'NotSent';
   const resources = offers.flatMap((offer) => offer.resources ?? []);
-  const { id, isKnown } = world.ledger.executorOn(hostname);
-  const executor = { ...world.executor, executor_id: { value: id } };
-  const available = isKnown ? resources : withoutShare(resources, executor);
+  const known = world.ledger.executorOn(hostname);
+  const executor = known ? { ...world.executor, executor_id: { value: known.id } } : world.executor;
+  const available = known?.isKnown ? resources : withoutShare(resources, executor);
   const tasks = available && taskInfos(works, offers[0]!.agent_id.value, executor, available);
   const offer_ids = offers.map(({ id }) => id);
   const filters = { refuse_seconds: refuseSeconds };
@@ -24,7 +24,7 @@ export async function launchOn(world: World, hostname: string, works: readonly W
     return 'NotSent';
   }
   const taskIds = tasks.map(({ task_id }) => task_id.value);
-  world.ledger.sent(hostname, taskIds);
+  known?.sent(taskIds);
   const operations = [{ type: 'LAUNCH', launch: { task_infos: tasks } }] as const;
   // False means that nobody knows: reconciliation will tell. It must not count as not sent.
   await world.call({ type: 'ACCEPT', accept: { offer_ids, operations, filters } });

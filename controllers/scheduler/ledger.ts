@@ -7,8 +7,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Taint } from '#lib/api/taints.ts';
 import type { Offer } from '#mesos/types.ts';
-import { type ExecutorId, executorIdOn } from './executor-ids.ts';
 import { HeldOffers } from './held-offers.ts';
+import { HostExecutor } from './host-executor.ts';
 import { type GroupCounts, type Place, Places, type Standing, samePlace } from './places.ts';
 import { least, minus, noRoom, plus, type Room } from './room.ts';
 import { type Member, type Seat, Tallies } from './tallies.ts';
@@ -44,11 +44,7 @@ interface Entry {
   readonly machines: Map<string, Place>;
   starting: number;
   held: number;
-  executor: ExecutorId;
-  /** Ids of executors that this agent was told to use and does not have. */
-  readonly missing: Set<string>;
-  /** Tasks that were sent with the executor's present id since it was last heard. */
-  readonly unheard: Set<string>;
+  executor: HostExecutor;
 }
 
 /** What placement looks at. */
@@ -66,7 +62,7 @@ export interface HostView {
 export interface LedgerOptions {
   /** What the executor itself takes of every host. */
   readonly share: Room;
-  /** Mesos' id of it, unless a host needs another (executor-ids.ts). */
+  /** Mesos' id of it, unless a host needs another (host-executor.ts). */
   readonly id: string;
   /** Machines that may start on one host at once. */
   readonly startingMax?: number;
@@ -100,7 +96,10 @@ export class Ledger {
     const old = this.#entries.get(host.hostname);
     if (old && JSON.stringify(old.host) === JSON.stringify(host)) return;
     if (old && old.host.agentId !== host.agentId) this.#forgetAgent(old);
-    const entry = old ?? this.#newEntry(host);
+    const entry = old ?? {
+      ...{ host, used: noRoom, machines: new Map(), starting: 0, held: 0 },
+      executor: new HostExecutor(this.#executorId),
+    };
     if (entry.machines.size > 0 && !isDeepStrictEqual(entry.host.labels, host.labels)) this.tallies.clear();
     entry.host = host;
     this.#entries.set(host.hostname, entry);
@@ -176,29 +175,9 @@ export class Ledger {
     const entry = this.#entries.get(this.#hostOfAgent.get(offer.agent_id.value) ?? '');
     if (!entry) return false;
     this.#offers.add(entry.host.hostname, offer);
-    this.#setExecutor(entry, offer);
+    entry.executor.offered((offer.executor_ids ?? []).map(({ value }) => value));
     this.#touch(entry.host.hostname);
     return true;
-  }
-
-  /** These tasks are about to go there, with the executor that executorOn says. */
-  sent(hostname: string, taskIds: readonly string[]): void {
-    for (const taskId of taskIds) this.#entries.get(hostname)?.unheard.add(taskId);
-  }
-
-  /**
-   * The agent has no executor for this task. Says nothing if the task went with another id than what goes there now: then that one may run.
-   * The next offer tells whether the master knows it too.
-   */
-  executorMissing(hostname: string, taskId: string): void {
-    const entry = this.#entries.get(hostname);
-    if (entry?.unheard.has(taskId)) entry.missing.add(entry.executor.id);
-  }
-
-  executorHeard(hostname: string, executorId: string): void {
-    const entry = this.#entries.get(hostname);
-    entry?.missing.delete(executorId);
-    if (entry?.executor.id === executorId) entry.unheard.clear();
   }
 
   removeOffer(offerId: string): void {
@@ -222,9 +201,8 @@ export class Ledger {
     return this.#offers.all();
   }
 
-  /** The one that tasks there come with. */
-  executorOn(hostname: string): ExecutorId {
-    return this.#entries.get(hostname)?.executor ?? { id: this.#executorId, isKnown: false };
+  executorOn(hostname: string): HostExecutor | undefined {
+    return this.#entries.get(hostname)?.executor;
   }
 
   /** What held offers allow to be launched there, whatever the books say: for machines that the books already count there. */
@@ -272,27 +250,10 @@ export class Ledger {
     return executor.isKnown || !offered ? offered : minus(offered, this.#executorShare);
   }
 
-  #newEntry(host: LedgerHost): Entry {
-    const executor = { id: this.#executorId, isKnown: false };
-    const nothing = { missing: new Set<string>(), unheard: new Set<string>() };
-    return { host, used: noRoom, machines: new Map(), starting: 0, held: 0, executor, ...nothing };
-  }
-
-  #setExecutor(entry: Entry, offer: Offer): void {
-    const listed = (offer.executor_ids ?? []).map(({ value }) => value);
-    // One that the master does not count is started when a task comes with it.
-    for (const id of entry.missing) if (!listed.includes(id)) entry.missing.delete(id);
-    const executor = executorIdOn(this.#executorId, listed, entry.missing);
-    if (executor.id !== entry.executor.id) entry.unheard.clear();
-    entry.executor = executor;
-  }
-
   #forgetAgent(entry: Entry): void {
     this.#hostOfAgent.delete(entry.host.agentId);
     this.#offers.take(entry.host.hostname);
-    entry.executor = { id: this.#executorId, isKnown: false };
-    entry.missing.clear();
-    entry.unheard.clear();
+    entry.executor = new HostExecutor(this.#executorId);
   }
 
   /** Amounts are whole numbers, so that adding and taking away never drifts. */

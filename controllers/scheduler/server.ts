@@ -508,7 +508,9 @@ class ClusterServer {
   async #tell(hostname: string, data: string): Promise<boolean> {
     const agent = this.#world.agents.get(hostname);
     if (!agent) return false;
-    const executorId = this.#world.executors.get(hostname)?.executorId ?? this.#world.ledger.executorOn(hostname).id;
+    const { executors, ledger, executor } = this.#world;
+    const sent = ledger.executorOn(hostname)?.id ?? executor.executor_id.value;
+    const executorId = executors.get(hostname)?.executorId ?? sent;
     return await this.#call({
       type: 'MESSAGE',
       message: { agent_id: { value: agent.agentId }, executor_id: { value: executorId }, data },

@@ -108,10 +108,10 @@ function onUpdate(options: SessionOptions, status: TaskStatus): void {
 
 /** Also the answer to a KILL of a task that the agent does not know: that says nothing of an executor that is heard. */
 function heardOfNoExecutor({ agents, executors, ledger, clock }: World, { agent_id, task_id }: TaskStatus): void {
-  const hostname = agents.hostname(agent_id?.value ?? '');
-  if (hostname === undefined) return;
-  const isHeard = executors.get(hostname)?.executorId === ledger.executorOn(hostname).id;
-  if (!isHeard || !isAlive(executors.get(hostname), clock.monotonic())) ledger.executorMissing(hostname, task_id.value);
+  const hostname = agents.hostname(agent_id?.value ?? '') ?? '';
+  const executor = ledger.executorOn(hostname);
+  const fact = executors.get(hostname);
+  if (fact?.executorId !== executor?.id || !isAlive(fact, clock.monotonic())) executor?.missedBy(task_id.value);
 }
 
 function onInverseOffers({ world, onHost }: SessionOptions, offers: readonly InverseOffer[]): void {

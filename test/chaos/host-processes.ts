@@ -84,7 +84,8 @@ class Supervisor {
   }
 
   #startWorker(): void {
-    const { world, host, root } = this.#host;
+    const processes = this.#host;
+    const { world, host, root } = processes;
     const life = world.newLife(`${host.hostname}/executor`);
     this.worker = life;
     const again = () => world.clock.timeout(() => this.alive && this.#startWorker(), 500);
@@ -108,7 +109,11 @@ class Supervisor {
         claims: this.#host.claims.forLife(life),
         openJournal(incarnation) {
           const journal = new ProcessJournal(join(root, 'journal.db'), incarnation);
-          life.onEnd(() => journal[Symbol.dispose]());
+          processes.journal = journal;
+          life.onEnd(() => {
+            if (processes.journal === journal) processes.journal = undefined;
+            journal[Symbol.dispose]();
+          });
           return journal;
         },
       },
@@ -132,6 +137,8 @@ export class HostProcesses {
   readonly claims: HostClaims;
   /** Undefined while it is down. */
   agent: Life | undefined;
+  /** Of the executor that opened it last. Undefined while that one is down. */
+  journal: ProcessJournal | undefined;
   /** So long it takes until a new executor is up. */
   startDelayMs = 0;
   /** After a power cut somebody said that nothing of it runs any more. */
@@ -193,6 +200,11 @@ export class HostProcesses {
     }
     for (const file of ['journal.db', 'journal.db-wal', 'journal.db-shm'])
       rmSync(join(this.root, file), { force: true });
+  }
+
+  /** Another executor has the host now than the one that this task was given to: nobody there answers for the task any more. */
+  disowns(taskId: string): boolean {
+    return this.journal !== undefined && !this.journal.has(taskId);
   }
 
   powerCut(): void {

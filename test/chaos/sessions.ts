@@ -234,12 +234,17 @@ export class Sessions implements Ears {
     // Mesos takes nothing from a session that another has taken over.
     if (this.#over.has(taskId) || (!this.#leads(client) && this.#justWoke(client))) return;
     const vm = this.#machine(parseTaskId(taskId)?.uid ?? '');
-    if (this.#world.forgotten.has(taskId)) return;
+    if (this.#world.forgotten.has(taskId) || this.#isDisowned(vm, taskId)) return;
     if (!vm || vm.metadata.deletionTimestamp || vm.status?.attempt?.drain) return;
     if (vm.status?.attempt?.taskID === taskId) this.#fail(`Task ${taskId} is killed, and its machine is wanted`);
     const sinceMs = this.#world.clock.monotonic() - (this.#ownedMs.get(taskId) ?? Number.NEGATIVE_INFINITY);
     if (sinceMs < quarantineMs)
       this.#fail(`Task ${taskId} is killed ${Math.round(sinceMs)} ms after it was a live attempt's`);
+  }
+
+  #isDisowned(vm: VirtualMachine | undefined, taskId: string): boolean {
+    const hostname = vm?.status?.attempt?.host;
+    return this.#world.hosts.some((each) => each.host.hostname === hostname && each.disowns(taskId));
   }
 
   #fail(what: string): void {
