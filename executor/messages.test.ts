@@ -22,6 +22,7 @@ test.each<[string, Partial<MachineLaunch> | object]>([
   ['another version', { version: 2 }],
   ['another uid than the task', { uid: randomUUID() }],
   ['a uid that climbs', { uid: '../../etc' }],
+  ['a format that is an option', { image: { digest: 'd'.repeat(64), format: '--help' as 'raw', virtualSize: 1 } }],
   ['a digest that climbs', { image: { digest: '../../../etc/passwd', format: 'raw', virtualSize: 1 } }],
   ['no image', { image: undefined }],
   ['cores in parts', { cores: 1.5 }],

@@ -26,6 +26,8 @@ export function parseLaunch(task: TaskInfo): Launch {
 
 function checkMachine(launch: Launch & { type: 'machine' }): void {
   if (!digest.test(launch.image?.digest)) throw new Error(`"${launch.image?.digest}" is not a digest of an image`);
+  const { format } = launch.image;
+  if (format !== 'qcow2' && format !== 'raw') throw new Error(`"${format}" is not the format of an image`);
   const sizes = { cores: launch.cores, memoryMiB: launch.memoryMiB, rootDiskBytes: launch.rootDiskBytes };
   for (const [name, value] of Object.entries({ ...sizes, terminationGraceMs: launch.terminationGraceMs })) {
     if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is ${value}, not a whole number`);

@@ -1,7 +1,8 @@
 /** The domain's XML: written from a DomainSpec, read back for what libvirt does not tell otherwise. Built by a library, never joined. */
-import { XMLBuilder, XMLParser } from 'fast-xml-parser';
 import type { DomainSpec } from '../hypervisor.ts';
 import type { BackingFile } from './backing-file.ts';
+import { requireSafeSpec } from './safe-spec.ts';
+import { buildXml, type Element, parseXml } from './xml.ts';
 
 /** Namespace of our metadata: what tells our domains from those of others. */
 const metadataNamespace = 'https://computefactory.io/xmlns/libvirt/domain/1';
@@ -10,21 +11,16 @@ const socketPathBytesMax = 107;
 /** QEMU's own default, a gigabyte per guest without KVM, would be several times the guest. */
 const translationCacheMiB = 32;
 
-const format = { ignoreAttributes: false, attributeNamePrefix: '@' } as const;
-const builder = new XMLBuilder({ ...format, suppressEmptyNode: true });
-const parser = new XMLParser({ ...format, parseTagValue: false, parseAttributeValue: false, ignoreDeclaration: true });
-
-type Element = { readonly [name: string]: string | Element | readonly Element[] };
-
 export function domainName(uid: string): string {
   return `cf-${uid}`;
 }
 
 /**
  * `backing` is what the root overlay stands on. It is written out so that libvirt neither guesses formats nor hands the image, which
- * many machines share, to QEMU's user.
+ * many machines share, to QEMU's user. Throws a TypeError that names the field if there is a value that cannot be in it.
  */
 export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, kvm: boolean): string {
+  requireSafeSpec(spec, backing);
   const domain: Element = {
     '@type': kvm ? 'kvm' : 'qemu',
     name: domainName(spec.uid),
@@ -44,7 +40,7 @@ export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, kv
     on_crash: 'destroy',
     devices: devices(spec, backing),
   };
-  return builder.build({ domain });
+  return buildXml({ domain });
 }
 
 function metadata({ installation, namespace, name, attempt }: DomainSpec): Element {
@@ -126,7 +122,7 @@ export interface DomainXml {
 
 /** What we want to know of a domain, whoever made it. */
 export function readDomainXml(text: string): DomainXml {
-  const { domain } = parser.parse(text) as { domain: Record<string, unknown> };
+  const { domain } = parseXml(text) as { domain: Record<string, unknown> };
   const machine = readMetadata(domain.metadata);
   return {
     uuid: String(domain.uuid),

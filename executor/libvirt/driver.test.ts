@@ -1,6 +1,8 @@
 /** The driver against a real libvirtd and real guests. */
 import { randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
 import { consolePaths } from '../console/paths.ts';
@@ -22,10 +24,10 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
 
   const open = () => libvirtHypervisor({ socket: host.socket, installation });
 
-  async function spec(uid: string): Promise<DomainSpec> {
-    mkdirSync(host.root, { recursive: true });
+  async function spec(uid: string, root = host.root): Promise<DomainSpec> {
+    mkdirSync(root, { recursive: true });
     const image = { path: host.image, format: 'qcow2' } as const;
-    const disks = await devices.makeDisks({
+    const disks = await libvirtDevices({ root, netns: host.netns }).makeDisks({
       uid,
       image,
       rootDiskBytes: 64 * 2 ** 20,
@@ -40,7 +42,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
       attempt: 3,
       ...size,
       ...disks,
-      ...consolePaths(host.root, uid),
+      ...consolePaths(root, uid),
     };
   }
 
@@ -106,6 +108,23 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
     await using other = libvirtHypervisor({ socket: host.socket, installation: 'other' });
     expect(await other.list()).toEqual({ ours: [], foreign: { count: 1, cores: 1, memoryMiB: 96 } });
     await expect(other.define({ ...(await spec(uid)), installation: 'other' })).rejects.toThrow('not ours');
+  });
+
+  test('names and paths that mean something to XML or QEMU are only names and paths; others never reach libvirt', async () => {
+    await using world = await openWorld();
+    const { hypervisor } = world;
+    const uid = randomUUID();
+    const ours = await spec(uid, join(host.root, `a,readonly=off&amp; "b" <c> 'é😀'`));
+    await using reader = libvirtHypervisor({ socket: host.socket, installation: `]]><i a="1"/>&#65;ü` });
+    await hypervisor.define({ ...ours, installation: `]]><i a="1"/>&#65;ü`, name: '</cf:name><evil/>' });
+    await reader.start(uid);
+    expect(await reader.get(uid)).toEqual({ uid, attempt: 3, power: 'On' });
+    expect(existsSync(ours.consoleLog)).toBe(true);
+    await reader.destroy(uid);
+    await reader.undefine(uid);
+    await expect(hypervisor.define({ ...ours, name: 'a\0b' })).rejects.toThrow('with the name "a\\u0000b"');
+    expect(await reader.get(uid)).toBeUndefined();
+    await rm(join(ours.rootDisk, '../../..'), { recursive: true });
   });
 
   async function pidsOf(name: string): Promise<readonly number[]> {

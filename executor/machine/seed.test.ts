@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { fc } from '#test/properties.ts';
+import { hostileText } from '../testing/hostile.ts';
 import { machineLaunch } from '../testing/world.ts';
 import { seedFiles } from './seed.ts';
 
@@ -35,4 +37,39 @@ test('a key cannot break out of its place', () => {
 
 test.each(['a b', 'a\nb', 'a:b', ''])('hostname %j is refused', (hostname) => {
   expect(() => seedFiles(machineLaunch(uid, { hostname }))).toThrow('hostname');
+});
+
+test('whatever name, keys and user data hold, cloud-init reads just that, or they are refused', () => {
+  let accepted = 0;
+  const values = fc.tuple(
+    fc.oneof(hostileText, fc.stringMatching(/^[a-z0-9.-]{1,6}$/)),
+    fc.array(hostileText, { maxLength: 3 }),
+  );
+  fc.assert(
+    fc.property(values, fc.option(hostileText, { nil: undefined }), ([hostname, sshKeys], userData) => {
+      let files: Record<string, string>;
+      try {
+        files = seedFiles(machineLaunch(uid, { hostname, sshKeys, ...(userData === undefined ? {} : { userData }) }));
+      } catch (error) {
+        expect((error as Error).message).toMatch(/hostname|user data/);
+        return;
+      }
+      accepted += 1;
+      const keys = sshKeys.length === 0 ? {} : { 'public-keys': sshKeys };
+      // YAML 1.1 is what cloud-init reads: it knows more words and numbers than 1.2.
+      for (const version of ['1.1', '1.2'] as const) {
+        expect(parse(files['meta-data']!, { version })).toEqual({
+          'instance-id': uid,
+          'local-hostname': hostname,
+          ...keys,
+        });
+        if (userData === undefined)
+          expect(parse(files['user-data']!, { version })).toEqual({ hostname, ssh_authorized_keys: sshKeys });
+      }
+      if (userData !== undefined) expect(Buffer.from(files['user-data']!).toString()).toBe(userData);
+      expect(files['meta-data']).not.toMatch(/[\x7f-\x9f\ufeff\ufffe\uffff]/);
+    }),
+    { numRuns: 4_000 },
+  );
+  expect(accepted).toBeGreaterThan(500);
 });

@@ -29,7 +29,7 @@ export interface DhcpServer {
 export async function serveDhcp(server: DhcpServer, attachments: readonly Attachment[]): Promise<void> {
   const [first] = attachments;
   if (!first) return;
-  const files = { hosts: lines(attachments.map(hostEntry)), options: lines(attachments.flatMap(optionEntries)) };
+  const files = guestFiles(attachments);
   const same = Object.entries(files).every(([name, content]) => contentOf(server, name) === content);
   if (same && findServer(server)) return;
   // Stopped before the files change: what runs is then always what they say, wherever this is killed.
@@ -115,8 +115,18 @@ function argumentsOf(server: DhcpServer, { network }: Attachment): readonly stri
   ];
 }
 
+/** What dnsmasq reads of its guests, by the file's name. Every value has passed requireSafe. */
+export function guestFiles(attachments: readonly Attachment[]): { readonly hosts: string; readonly options: string } {
+  return { hosts: lines(attachments.map(hostEntry)), options: lines(attachments.flatMap(optionEntries)) };
+}
+
+/**
+ * dnsmasq knows the parts by how they look. A machine may be named `ignore`, which would keep it from getting an address, or `12h`, which
+ * would be a lease time: such a name is left to the seed.
+ */
 function hostEntry({ uid, hostname, network }: Attachment): string {
-  return [network.mac, `set:${tagOf(uid)}`, network.ip, hostname, String(network.leaseSeconds)].join(',');
+  const name = /^(ignore|infinite|\d+[smhdw]?)$/i.test(hostname) ? [] : [hostname];
+  return [network.mac, `set:${tagOf(uid)}`, network.ip, ...name, String(network.leaseSeconds)].join(',');
 }
 
 function optionEntries({ uid, network }: Attachment): readonly string[] {

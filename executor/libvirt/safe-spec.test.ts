@@ -1,0 +1,120 @@
+import { XMLParser } from 'fast-xml-parser';
+import { expect, test } from 'vitest';
+import { fc } from '#test/properties.ts';
+import type { DomainSpec } from '../hypervisor.ts';
+import { hostileNumber, hostilePath, hostileText } from '../testing/hostile.ts';
+import { domainXml, readDomainXml } from './domain-xml.ts';
+
+/** Every value is another one, so that its places in the XML are known by it. */
+const harmless = {
+  uid: '0e3a1f6c-0000-4000-8000-000000000001',
+  ...{ installation: 'INSTALLATION', namespace: 'NAMESPACE', name: 'NAME', attempt: 23, cores: 17, memoryMiB: 4099 },
+  ...{ rootDisk: '/ROOT', seedDisk: '/SEED', consoleSocket: '/SOCKET', consoleLog: '/LOG' },
+  nics: [{ tap: 'TAP', bridge: 'BRIDGE', mac: '52:54:00:aa:bb:cc', mtu: 1451 }],
+} as const satisfies DomainSpec;
+const harmlessImage = { path: '/IMAGE', format: 'raw' } as const;
+const harmlessTree = rowsOf(domainXml(harmless, harmlessImage, false));
+
+/** Which fields differ, and how. */
+type Change = { readonly field: string; readonly from: string; readonly value: string | number };
+
+const named = (field: string, from: string, value: fc.Arbitrary<string | number>) =>
+  value.map((each): Change => ({ field, from, value: each }));
+const change: fc.Arbitrary<Change> = fc.oneof(
+  named('uid', harmless.uid, hostileText),
+  named('installation', 'INSTALLATION', hostileText),
+  named('namespace', 'NAMESPACE', hostileText),
+  named('name', 'NAME', hostileText),
+  named('attempt', '23', hostileNumber),
+  named('cores', '17', hostileNumber),
+  named('memoryMiB', '4099', hostileNumber),
+  named('rootDisk', '/ROOT', hostilePath),
+  named('seedDisk', '/SEED', hostilePath),
+  named(
+    'consoleSocket',
+    '/SOCKET',
+    hostilePath.filter((path) => Buffer.byteLength(path) <= 107),
+  ),
+  named('consoleLog', '/LOG', hostilePath),
+  named('tap', 'TAP', hostileText),
+  named('bridge', 'BRIDGE', hostileText),
+  named('mac', '52:54:00:aa:bb:cc', hostileText),
+  named('mtu', '1451', hostileNumber),
+  named('backing file', '/IMAGE', hostilePath),
+);
+
+function specWith(changes: readonly Change[]): Parameters<typeof domainXml> {
+  const values = Object.fromEntries(changes.map(({ field, value }) => [field, value]));
+  const nic = { ...harmless.nics[0], ...pick(values, ['tap', 'bridge', 'mac', 'mtu']) };
+  const image = { ...harmlessImage, path: String(values['backing file'] ?? harmlessImage.path) };
+  return [{ ...harmless, ...pick(values, Object.keys(harmless)), nics: [nic] }, image, false];
+}
+
+function pick(values: Record<string, unknown>, names: readonly string[]): object {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => names.includes(name)));
+}
+
+/** Path of element names and the text of every element and attribute, in the order of the document. Reads on its own, with order kept. */
+function rowsOf(xml: string): readonly string[][] {
+  const order = { preserveOrder: true, ignoreAttributes: false, attributeNamePrefix: '@', trimValues: false } as const;
+  const nodes = new XMLParser({ ...order, parseTagValue: false, parseAttributeValue: false }).parse(xml) as object[];
+  const walk = (path: string, node: object): string[][] =>
+    Object.entries(node).flatMap(([name, content]) => {
+      if (name === '#text') return [[`${path}#`, content as string]];
+      if (name === ':@') return Object.entries(content as object).map(([attribute, text]) => [path + attribute, text]);
+      const inner = `${path}/${name}`;
+      return [[inner], ...(content as object[]).flatMap((child) => walk(inner, child))];
+    });
+  return nodes.flatMap((node) => walk('', node));
+}
+
+test('whatever a value holds, it is that value in the XML and nothing else, or is refused by its name', () => {
+  let accepted = 0;
+  fc.assert(
+    fc.property(fc.uniqueArray(change, { minLength: 1, maxLength: 3, selector: ({ field }) => field }), (changes) => {
+      let xml: string;
+      try {
+        xml = domainXml(...specWith(changes));
+      } catch (error) {
+        expect(error).toBeInstanceOf(TypeError);
+        const fields = changes.map(({ field }) => field);
+        expect(fields).toContain(/with the (.*?) ("|-?\d|NaN|Inf)/s.exec((error as Error).message)?.[1]);
+        return;
+      }
+      accepted += 1;
+      const valueFor = (text: string) => String(changes.find(({ from }) => from === text)?.value ?? text);
+      // An element without text has no row for it.
+      const expected = harmlessTree
+        .map((row) => row.map(valueFor))
+        .filter(([path, text]) => !(path?.endsWith('#') && text === ''));
+      expect(rowsOf(xml)).toEqual(expected);
+      const { installation, attempt } = specWith(changes)[0];
+      expect(readDomainXml(xml).machine).toEqual({ installation, attempt });
+    }),
+    { numRuns: 12_000 },
+  );
+  // Both ways are taken: a check that refuses all would pass, too.
+  expect(accepted).toBeGreaterThan(500);
+});
+
+test.each([
+  ['name', 'a\0b'],
+  ['name', 'a\nb'],
+  ['namespace', '\ud800'],
+  ['installation', ' i'],
+  ['rootDisk', 'root.qcow2'],
+  ['seedDisk', '/d/../etc/shadow'],
+  ['cores', Number.NaN],
+])('%s %j is refused with a sentence', (field, value) => {
+  const spec = { ...harmless, [field]: value };
+  expect(() => domainXml(spec, harmlessImage, false)).toThrow(`Cannot define a domain with the ${field} `);
+});
+
+test.each([
+  '<x:constructor xmlns:x="u"><__proto__/></x:constructor>',
+  '<constructor/><x prototype="1" __proto__="2"/>',
+  `${'<a>'.repeat(200)}${'</a>'.repeat(200)}`,
+])('metadata of others cannot hide a host: %s', (metadata) => {
+  const xml = `<domain><uuid>u</uuid><metadata>${metadata}</metadata><memory unit="KiB">2048</memory><vcpu>3</vcpu></domain>`;
+  expect(readDomainXml(xml)).toEqual({ uuid: 'u', cores: 3, memoryMiB: 2 });
+});

@@ -1,0 +1,125 @@
+/** Values that somebody would try who wants a name to become something else: an element, an option, a path, a line of its own. */
+import { fc } from '#test/properties.ts';
+
+const samples = [
+  ...[
+    '',
+    ' ',
+    '.',
+    '..',
+    '../../etc/cron.d/x',
+    '..%2f',
+    '%00',
+    'a/b',
+    '/',
+    '-rf',
+    '--format=raw',
+    'true',
+    'false',
+    'null',
+  ],
+  ...[
+    'ｅｔｃ',
+    'x\n',
+    '\nx',
+    'x y',
+    ' x',
+    '$(id)',
+    '`id`',
+    'x,y',
+    'x;y',
+    'x#y',
+    'é'.repeat(127),
+    'a'.repeat(5000),
+    '014',
+    '1e3',
+    '~',
+  ],
+  "x</name><devices><disk type='file'><source file='/etc/shadow'/></disk></devices><name>",
+  ...[
+    ']]><evil/>',
+    '<![CDATA[x]]>',
+    '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>&e;',
+    '<?pi x?>',
+    '<!-- x -->',
+  ],
+  ...[
+    '&#0;',
+    '&#x41;',
+    '&amp;',
+    '&lt;',
+    '&copy;',
+    '&nonsense;',
+    '&',
+    "' onx='",
+    '" onx="',
+    '@x',
+    '#text',
+    '__proto__',
+    'constructor',
+  ],
+  ...[
+    '#include http://169.254.169.254/',
+    '## template: jinja\n{{ x }}',
+    'a: b',
+    '- a',
+    '[a]',
+    '{a: 1}',
+    '*a',
+    '&a',
+    '!!js x',
+    'x\u2028y',
+  ],
+  ...[
+    '\0',
+    'a\0b',
+    '\x01',
+    '\x1b[2J',
+    '\t',
+    '\r\n',
+    '\x7f',
+    '\x85',
+    '\ud800',
+    'x\udc00y',
+    '\ufffe',
+    '\uffff',
+    '\ufeff',
+    '😀',
+    'x%d',
+  ],
+  ...[
+    '/a/../etc/shadow',
+    '/etc/shadow\0.qcow2',
+    '/a,readonly=off',
+    '/a b',
+    '/é/😀',
+    '/x\ny',
+    'cft0',
+    'cfb%d',
+    '52:54:00:00:00:01\n',
+  ],
+];
+const characters = fc.constantFrom(
+  ...'<>&"\'/=[]!?-;:,.#%{}@ax 1\n\t\r\0\x1f\x7f',
+  '\ud800',
+  '\udfff',
+  '\ufffe',
+  'é',
+  '😀',
+);
+
+/** Samples, samples put together, and strings of the characters that mean something to somebody. */
+export const hostileText: fc.Arbitrary<string> = fc.oneof(
+  fc.constantFrom(...samples),
+  fc.tuple(fc.constantFrom(...samples), fc.constantFrom(...samples)).map((parts) => parts.join('')),
+  fc.array(characters, { maxLength: 20 }).map((parts) => parts.join('')),
+  fc.string({ unit: 'binary', maxLength: 12 }),
+);
+
+export const hostileNumber: fc.Arbitrary<number> = fc.constantFrom(Number.NaN, Infinity, -1, 0, 1.5, 1e21, 2 ** 53);
+
+/** The same text as the last step of a path from the root, for what has to begin like a path to come through. */
+export const hostilePath: fc.Arbitrary<string> = fc.oneof(
+  hostileText,
+  hostileText.map((text) => `/d/${text}`),
+);
