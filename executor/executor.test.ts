@@ -207,6 +207,20 @@ test('operations are done once by id and reported until acknowledged', async () 
   expect(lastBeat(world)?.machines[0]).toMatchObject({ restarts: 1 });
 });
 
+test('a guest whose disk fails is reported paused by it, and goes on once it is mended and resumed', async () => {
+  await using world = await openWorld();
+  const { host } = await world.start();
+  const { uid } = await running(world);
+  const inject = (what: 'break' | 'mend') => (host.hypervisor as SimHypervisor).inject(uid, what);
+  inject('break');
+  const stopped = { phase: 'Paused', power: 'Paused', message: expect.stringMatching(/^IOError: /) };
+  await until(() => expect(lastBeat(world)?.machines[0]).toMatchObject(stopped));
+  inject('mend');
+  world.agent.message(order(uid, 'Resume'));
+  await until(() => expect(lastBeat(world)?.machines[0]).toMatchObject({ phase: 'Running', power: 'On' }));
+  expect(lastBeat(world)?.machines[0]).not.toHaveProperty('message');
+});
+
 test('a guest that shuts itself down is restarted in place, stopped or finished as the launch says', async () => {
   await using world = await openWorld();
   const { host } = await world.start();

@@ -7,6 +7,8 @@ export interface HypervisorUnderTest extends AsyncDisposable {
   readonly hypervisor: Hypervisor;
   /** A spec for this uid whose files exist and whose guest obeys the power button. */
   spec(uid: string): Promise<DomainSpec>;
+  /** The same for a guest whose disk fails soon after it has started, until it is mended. */
+  failing(uid: string): Promise<{ readonly spec: DomainSpec; mend(): Promise<void> }>;
   /** Another connection to the same host, as after a restart of the worker. */
   reopen(): Promise<Hypervisor>;
   /** Within this time a guest is up, or has turned itself off. */
@@ -77,9 +79,39 @@ export function describeHypervisor(open: () => Promise<HypervisorUnderTest>): vo
     const uid = await defined(world);
     await world.hypervisor.start(uid);
     await world.hypervisor.suspend(uid);
-    expect(await powerOf(world, uid)).toBe('Paused');
+    expect(await world.hypervisor.get(uid)).toMatchObject({ power: 'Paused', pausedReason: 'User' });
     await world.hypervisor.resume(uid);
     expect(await powerOf(world, uid)).toBe('On');
+    expect(await world.hypervisor.get(uid)).not.toHaveProperty('pausedReason');
+  });
+
+  test('a disk that fails pauses the guest and says so, again after each resume until it is mended', async () => {
+    await using world = await open();
+    const { hypervisor } = world;
+    const uid = randomUUID();
+    const { spec, mend } = await world.failing(uid);
+    const stopped = { power: 'Paused', pausedReason: 'IOError' } as const;
+    let heard = 0;
+    using _ = hypervisor.watch((event) => {
+      if (event !== 'lost' && event.uid === uid && event.pausedReason === 'IOError') heard += 1;
+    });
+    await hypervisor.define(spec);
+    await hypervisor.start(uid);
+    await inTime(world, async () => expect(heard).toBe(1));
+    expect(await hypervisor.get(uid)).toMatchObject({ uid, ...stopped });
+    await hypervisor.suspend(uid);
+    expect(await hypervisor.get(uid)).toMatchObject(stopped);
+    await hypervisor.resume(uid);
+    await inTime(world, async () => expect(heard).toBe(2));
+    expect(await hypervisor.get(uid)).toMatchObject(stopped);
+    await mend();
+    await hypervisor.resume(uid);
+    // It goes on to where it obeys, which it could not without its disk.
+    await inTime(world, async () => {
+      if ((await powerOf(world, uid)) === 'On') await hypervisor.shutdown(uid);
+      expect(await hypervisor.get(uid)).toMatchObject({ power: 'Off', offReason: 'Shutdown' });
+    });
+    expect(heard).toBe(2);
   });
 
   test('reset leaves the domain on', async () => {

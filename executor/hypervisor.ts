@@ -26,18 +26,22 @@ export interface DomainSpec {
   readonly consoleLog: string;
 }
 
-export interface Domain {
-  readonly uid: string;
-  readonly attempt: number;
+/** What a domain does, and why if it does not run. */
+export interface DomainPower {
   readonly power: PowerState;
   /** Why it is off, if it is: the guest's own shutdown, a crash, or destroyed from outside. */
   readonly offReason?: 'Shutdown' | 'Crashed' | 'Destroyed';
+  /** Why it is paused, if it is: asked for, a disk that could not be read or written, or something that passes by itself. */
+  readonly pausedReason?: 'User' | 'IOError' | 'Other';
 }
 
-export interface DomainEvent {
+export interface Domain extends DomainPower {
   readonly uid: string;
-  readonly power: PowerState;
-  readonly offReason?: 'Shutdown' | 'Crashed' | 'Destroyed';
+  readonly attempt: number;
+}
+
+export interface DomainEvent extends DomainPower {
+  readonly uid: string;
   /** The guest restarted itself; power stayed On. */
   readonly rebooted?: boolean;
 }

@@ -38,6 +38,10 @@ test('formats are written for every file, and the chain ends at the image', () =
   expect(xml).toMatch(/<backingStore type="file"><format type="raw"\/>.*<backingStore\/><\/backingStore>/);
 });
 
+test('every error of the root disk stops the guest, not only a full host', () => {
+  expect(domainXml(spec, image, false)).toContain('type="qcow2" error_policy="stop"');
+});
+
 test.each([
   [false, 'type="qemu"', '<tb-cache unit="MiB">32</tb-cache>'],
   [true, 'type="kvm"', 'host-passthrough'],

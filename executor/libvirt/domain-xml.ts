@@ -84,7 +84,8 @@ function rootDisk(path: string, backing: BackingFile | undefined): Element {
   return {
     '@type': 'file',
     '@device': 'disk',
-    driver: { '@name': 'qemu', '@type': 'qcow2', '@discard': 'unmap' },
+    // A disk that fails pauses the guest, which knows nothing of it; told of an error it would stop to write to it for good.
+    driver: { '@name': 'qemu', '@type': 'qcow2', '@error_policy': 'stop', '@discard': 'unmap' },
     source: { '@file': path },
     backingStore:
       backing === undefined

@@ -1,8 +1,10 @@
 /** The driver against a real libvirtd and real guests. */
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
 import { consolePaths } from '../console/paths.ts';
@@ -11,6 +13,7 @@ import type { DomainEvent, DomainSpec, HostDevices } from '../hypervisor.ts';
 import { libvirtDevices } from './devices.ts';
 import { libvirtHypervisor } from './driver.ts';
 
+const run = promisify(execFile);
 const installation = 'test-installation';
 
 describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, () => {
@@ -46,11 +49,30 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
     };
   }
 
+  /** The machine's directory in the host is a file system with room for what is there and no cluster more. */
+  async function failing(uid: string) {
+    const whole = await spec(uid);
+    const directory = dirname(whole.rootDisk);
+    const [libvirtd] = await pidsOf('libvirtd');
+    const inHost = (script: string) =>
+      run('nsenter', ['-m', '-t', String(libvirtd), 'sh', '-ec', script, 'sh', directory]);
+    const { stdout } = await run('du', ['-sk', '--apparent-size', directory]);
+    await inHost(
+      `mkdir "$1.small"; mount -t tmpfs -o size=${Number.parseInt(stdout, 10) + 16}k,mode=755 none "$1.small"
+       cp -p "$1"/* "$1.small"; mount --move "$1.small" "$1"; rmdir "$1.small"`,
+    );
+    return {
+      spec: { ...whole, consoleLog: join(host.root, `${uid}.log`) },
+      mend: async () => void (await inHost('mount -o remount,size=64m "$1"')),
+    };
+  }
+
   async function openWorld() {
     const hypervisor = open();
     return {
       hypervisor,
       spec,
+      failing,
       guestMs: 60_000,
       reopen: async () => open(),
       async [Symbol.asyncDispose]() {
@@ -81,7 +103,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
     expect(await hypervisor.get(uid)).toMatchObject({ power: 'On' });
     expect(await pidsOf('qemu-system-x86')).toEqual(qemu);
     await hypervisor.suspend(uid);
-    await vi.waitFor(() => expect(events).toContainEqual({ uid, power: 'Paused' }));
+    await vi.waitFor(() => expect(events).toContainEqual({ uid, power: 'Paused', pausedReason: 'User' }));
   });
 
   test('a guest that is killed is off, crashed; one whose host lost its power is off', async () => {

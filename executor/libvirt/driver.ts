@@ -7,7 +7,7 @@ import { firstUntraversable } from '#lib/std/traversable.ts';
 import type { Domain, DomainEvent, DomainSpec, Hypervisor } from '../hypervisor.ts';
 import { readBackingFile } from './backing-file.ts';
 import { type DomainXml, domainName, domainXml, readDomainXml } from './domain-xml.ts';
-import { readEvent } from './events.ts';
+import { decodeEvent, domainEvent } from './events.ts';
 import { powerOf } from './power.ts';
 import {
   type DomainRef,
@@ -59,7 +59,10 @@ class LibvirtDriver implements Hypervisor {
       uri: 'qemu:///system',
       clock: clock ?? systemClock,
       random: random ?? systemRandom,
-      onMessage: (number, body) => this.#tell(readEvent(number, body)),
+      onMessage: (number, body) => {
+        const event = decodeEvent(number, body);
+        if (event) this.#tell(domainEvent(event));
+      },
       onRestored: () => this.#tell('lost'),
     });
   }

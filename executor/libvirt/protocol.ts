@@ -31,10 +31,24 @@ export const procedure = {
   domainEventCallbackRegisterAny: 316,
   domainEventCallbackLifecycle: 318,
   domainEventCallbackReboot: 319,
+  domainEventCallbackWatchdog: 321,
+  domainEventCallbackIoErrorReason: 324,
+  domainEventCallbackDeviceRemoved: 333,
+  domainEventBlockJob2: 339,
+  domainEventCallbackAgentLifecycle: 348,
 } as const;
 
 export const featureKeepalive = 10;
-export const eventId = { lifecycle: 0, reboot: 1 } as const;
+/** virDomainEventID: the kinds that are asked for on every connection. */
+export const eventId = {
+  lifecycle: 0,
+  reboot: 1,
+  watchdog: 3,
+  ioErrorReason: 6,
+  deviceRemoved: 15,
+  blockJob2: 16,
+  agentLifecycle: 18,
+} as const;
 export const powerButton = 1;
 export const xmlInactive = 2;
 /** Managed save, snapshot metadata, NVRAM, checkpoint metadata: nothing of a domain may outlive its definition. */

@@ -2,7 +2,12 @@
 import type { Domain } from '../hypervisor.ts';
 import { enter, failTask, guestWentOff, stay, type Verdict } from './moves.ts';
 import { operate } from './operate.ts';
+import { messageOfReason } from './reasons.ts';
 import type { MachineState, Phase } from './state.ts';
+
+/** api.md, phase Paused: how often a guest that an I/O error stopped is resumed. */
+const retryResumeMs = 30_000;
+const ioErrorMessage = `IOError: ${messageOfReason.IOError}`;
 
 type In<Name extends Phase['name']> = MachineState & { readonly phase: Extract<Phase, { name: Name }> };
 
@@ -13,23 +18,24 @@ export function looked(state: MachineState, domain: Domain | undefined, now: num
     case 'Provisioning':
       return provisioning({ ...state, phase }, domain, now);
     case 'Starting':
-      if (power !== 'Off') return up(state, power, now);
+      if (domain && power !== 'Off') return up(state, domain, now);
       if (now < phase.deadline) return stay(state, 'start');
       return failTask(state, 'StartTimeout', 'The hypervisor did not report the domain running within 2 minutes', now);
     case 'Running':
     case 'Paused':
-      if (power === 'Off') return guestWentOff(state, domain?.offReason, now);
-      if ((power === 'On') !== (phase.name === 'Running')) return up(state, power, now);
+      if (!domain || power === 'Off') return guestWentOff(state, domain?.offReason, now);
+      if ((power === 'On') !== (phase.name === 'Running')) return up(state, domain, now);
+      if (phase.name === 'Paused' && state.operations.length === 0) return paused({ ...state, phase }, domain, now);
       return operate(state, now);
     case 'Waiting':
-      if (power !== 'Off') return up(state, power, now);
+      if (domain && power !== 'Off') return up(state, domain, now);
       if (state.operations.length > 0) return operate(state, now);
       if (now < phase.until) return stay(state);
       return enter({ ...state, restarts: state.restarts + 1 }, 'Starting', now, state.message);
     case 'Stopping':
       return stopping({ ...state, phase }, power, now);
     case 'Stopped':
-      return power === 'Off' ? operate(state, now) : up(state, power, now);
+      return !domain || power === 'Off' ? operate(state, now) : up(state, domain, now);
     case 'Removing':
       return removing({ ...state, phase }, domain, now);
     case 'Gone':
@@ -37,8 +43,34 @@ export function looked(state: MachineState, domain: Domain | undefined, now: num
   }
 }
 
-function up(state: MachineState, power: 'On' | 'Paused', now: number): Verdict {
-  return enter(state, power === 'On' ? 'Running' : 'Paused', now, state.message);
+function up(state: MachineState, domain: Domain, now: number): Verdict {
+  const verdict = enter(state, domain.power === 'On' ? 'Running' : 'Paused', now, otherMessage(state));
+  return domain.pausedReason === 'IOError' ? { ...verdict, state: retryLater(verdict.state, now) } : verdict;
+}
+
+/**
+ * A disk that could not be read or written may be mended by the host without anybody telling us: resuming is tried now and then. Not if
+ * somebody wants the guest to be paused.
+ */
+function paused(state: In<'Paused'>, { pausedReason }: Domain, now: number): Verdict {
+  const { retryAt, held } = state.phase;
+  if (pausedReason === 'IOError' && !held) {
+    if (retryAt === undefined) return stay(retryLater(state, now));
+    return now < retryAt ? stay(state) : stay(retryLater(state, now), 'resume');
+  }
+  const { message: _, ...rest } = state;
+  const message = otherMessage(state);
+  const phase = held ? ({ name: 'Paused', held } as const) : ({ name: 'Paused' } as const);
+  return stay({ ...rest, phase, ...(message === undefined ? {} : { message }) });
+}
+
+function retryLater(state: MachineState, now: number): MachineState {
+  return { ...state, phase: { name: 'Paused', retryAt: now + retryResumeMs }, message: ioErrorMessage };
+}
+
+/** What the machine says beside an I/O error, which is over. */
+function otherMessage({ message }: MachineState): string | undefined {
+  return message === ioErrorMessage ? undefined : message;
 }
 
 /**
@@ -57,7 +89,7 @@ function provisioning(state: In<'Provisioning'>, domain: Domain | undefined, now
     );
   }
   if (!launch.adopt && domain.attempt !== launch.attempt) return refuseSecondLife(state, domain);
-  if (domain.power !== 'Off') return up(state, domain.power, now);
+  if (domain.power !== 'Off') return up(state, domain, now);
   // It went off while nobody watched over it: the same rules hold as if we had seen it.
   if (launch.adopt && domain.offReason !== undefined) return guestWentOff(state, domain.offReason, now);
   return enter(state, launch.power === 'On' ? 'Starting' : 'Stopped', now);

@@ -52,14 +52,16 @@ function Reset(state: MachineState): Verdict {
 }
 
 function Pause(state: MachineState): Verdict {
-  if (state.phase.name === 'Paused') return finish(state, 'Completed', 'Paused');
+  // Whatever paused it: from now on it stays so until it is resumed.
+  if (state.phase.name === 'Paused')
+    return finish({ ...state, phase: { name: 'Paused', held: true } }, 'Completed', 'Paused');
   if (state.phase.name === 'Running') return stay(state, 'suspend');
   return finish(state, 'Failed', `Cannot Pause: the machine is ${state.phase.name}`);
 }
 
 function Resume(state: MachineState): Verdict {
   if (state.phase.name === 'Running') return finish(state, 'Completed', 'Running');
-  if (state.phase.name === 'Paused') return stay(state, 'resume');
+  if (state.phase.name === 'Paused') return stay({ ...state, phase: { name: 'Paused' } }, 'resume');
   return finish(state, 'Failed', `Cannot Resume: the machine is ${state.phase.name}`);
 }
 

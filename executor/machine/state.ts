@@ -23,7 +23,13 @@ export type Phase =
   | { readonly name: 'Provisioning' }
   | { readonly name: 'Starting'; readonly deadline: number }
   | { readonly name: 'Running'; readonly since: number }
-  | { readonly name: 'Paused' }
+  | {
+      readonly name: 'Paused';
+      /** Paused by an error of its disk, and to be resumed then. */
+      readonly retryAt?: number;
+      /** Ordered to stay paused while it was so by such an error: the hypervisor still tells the error. */
+      readonly held?: true;
+    }
   | { readonly name: 'Waiting'; readonly until: number }
   | { readonly name: 'Stopping'; readonly deadline: number; readonly next: 'Start' | 'Stop' }
   | { readonly name: 'Stopped' }
@@ -134,6 +140,7 @@ export function wakeAt(state: MachineState, now: number): number | undefined {
   const times = state.operations.map((operation) => operation.deadline);
   if ('deadline' in phase) times.push(phase.deadline);
   if (phase.name === 'Waiting') times.push(phase.until);
+  if (phase.name === 'Paused' && phase.retryAt !== undefined) times.push(phase.retryAt);
   if (state.last) times.push(state.last.retryAt);
   const next = Math.min(...times.filter((time) => time > now));
   return Number.isFinite(next) ? next : undefined;

@@ -5,7 +5,16 @@ import type { OperationOrder } from '#lib/api/messages.ts';
 import { fc } from '#test/properties.ts';
 import type { Domain } from '../hypervisor.ts';
 import { machineLaunch } from '../testing/world.ts';
-import { accepted, type Effect, type MachineEvent, type MachineState, type Outcome, type Phase } from './state.ts';
+import {
+  accepted,
+  type Effect,
+  type MachineEvent,
+  type MachineState,
+  type Outcome,
+  type Phase,
+  reportOf,
+  wakeAt,
+} from './state.ts';
 import { transition } from './transitions.ts';
 
 const uid = randomUUID();
@@ -17,13 +26,17 @@ const outcome: Outcome = {
 
 const on: Domain = { uid, attempt: 1, power: 'On' };
 const off: Domain = { uid, attempt: 1, power: 'Off' };
-const paused: Domain = { uid, attempt: 1, power: 'Paused' };
+const paused: Domain = { uid, attempt: 1, power: 'Paused', pausedReason: 'User' };
+const broken: Domain = { ...paused, pausedReason: 'IOError' };
 const phases = {
   Provisioning: { name: 'Provisioning' },
   Starting: { name: 'Starting', deadline: now + 1000 },
   late: { name: 'Starting', deadline: now - 1 },
   Running: { name: 'Running', since: now - 1000 },
   Paused: { name: 'Paused' },
+  failing: { name: 'Paused', retryAt: now + 1000 },
+  retry: { name: 'Paused', retryAt: now },
+  held: { name: 'Paused', held: true },
   Waiting: { name: 'Waiting', until: now + 1000 },
   due: { name: 'Waiting', until: now },
   Stopping: { name: 'Stopping', deadline: now + 1000, next: 'Stop' },
@@ -82,6 +95,13 @@ describe('transition() after a look', () => {
     ['Running', undefined, {}, 'Waiting'],
     ['Paused', on, {}, 'Running'],
     ['Paused', paused, {}, 'Paused'],
+    ['Paused', broken, {}, 'Paused'],
+    ['failing', broken, {}, 'Paused'],
+    ['retry', broken, {}, 'Paused resume'],
+    ['retry', paused, {}, 'Paused'],
+    ['retry', on, {}, 'Running'],
+    ['retry', { ...off, offReason: 'Crashed' }, {}, 'Waiting'],
+    ['held', broken, {}, 'Paused'],
     ['Waiting', off, {}, 'Waiting'],
     ['due', off, {}, 'Starting'],
     ['Waiting', on, {}, 'Running'],
@@ -101,6 +121,56 @@ describe('transition() after a look', () => {
   ];
   test.each(rows)('%s, domain %o, launch %o: %s', (from, domain, launch, result) => {
     expect(summary(machine(phases[from], {}, launch), { type: 'looked', domain })).toBe(result);
+  });
+});
+
+describe('a guest that an I/O error paused', () => {
+  const seen = (state: MachineState, domain: Domain, at = now) =>
+    transition(state, { type: 'looked', domain }, at).state;
+  const order = (state: MachineState, operation: OperationOrder['operation']) => {
+    const wish = { type: 'operation', version: 1, id: operation, uid, attempt: 1, operation, force: false } as const;
+    return transition(state, { type: 'order', order: { ...wish, timeoutMs: 60_000 } }, now).state;
+  };
+
+  test.each(['Running', 'Starting', 'Stopped', 'Waiting', 'Provisioning', 'Paused'] as const)(
+    'says so and is resumed every 30 s, from %s',
+    (from) => {
+      let state = seen(machine(phases[from]), broken);
+      expect(reportOf(state)).toMatchObject({
+        phase: 'Paused',
+        power: 'Paused',
+        message: expect.stringMatching(/^IOError: /),
+      });
+      for (const at of [now + 30_000, now + 60_000]) {
+        expect(summary(state, { type: 'looked', domain: broken }, at - 1)).toBe('Paused');
+        expect(wakeAt(state, at - 1)).toBe(at);
+        expect(summary(state, { type: 'looked', domain: broken }, at)).toBe('Paused resume');
+        state = seen(state, broken, at);
+        // Refused or in vain, it is tried again.
+        state = transition(state, { type: 'failed', effect: 'resume', message: 'no' }, at).state;
+      }
+    },
+  );
+
+  test('says nothing of it any more when it runs, or is paused by somebody', () => {
+    for (const domain of [on, paused]) {
+      const state = seen(seen(machine(phases.Running, { message: 'x' }), broken), domain);
+      expect(reportOf(state)).not.toHaveProperty('message');
+      expect(wakeAt(state, now)).toBeUndefined();
+    }
+  });
+
+  test('is not resumed once it was ordered to pause, until it is ordered to resume', () => {
+    const ordered = order(seen(machine(phases.Running), broken), 'Pause');
+    expect(summary(ordered, { type: 'looked', domain: broken })).toBe('Paused operation:Completed');
+    const held = seen(seen(ordered, broken), broken);
+    expect(reportOf(held)).not.toHaveProperty('message');
+    expect(summary(held, { type: 'looked', domain: broken }, now + 3_600_000)).toBe('Paused');
+    const resumed = order(held, 'Resume');
+    expect(summary(resumed, { type: 'looked', domain: broken })).toBe('Paused resume');
+    // The order is over and the disk as bad as before: trying goes on.
+    const later = seen(seen(resumed, broken), broken, now + 60_000);
+    expect(summary(later, { type: 'looked', domain: broken }, now + 90_000)).toBe('Paused resume');
   });
 });
 
@@ -165,7 +235,10 @@ test('transition() fails an operation whose time is over', () => {
 });
 
 test('whatever happened before, a killed machine is gone in the end and says so once', () => {
-  const domain = fc.constantFrom<(Domain | undefined)[]>(undefined, on, off, paused, { ...off, offReason: 'Crashed' });
+  const domain = fc.constantFrom<(Domain | undefined)[]>(undefined, on, off, paused, broken, {
+    ...off,
+    offReason: 'Crashed',
+  });
   const event = fc.oneof(
     domain.map((each): MachineEvent => ({ type: 'looked', domain: each })),
     fc.constantFrom<MachineEvent[]>(

@@ -1,14 +1,14 @@
 /** What time does to an imitated domain. Pure: a domain is read with the time of the look, so that an idle one costs nothing. */
-import type { Domain, DomainSpec } from '../hypervisor.ts';
+import type { Domain, DomainPower, DomainSpec } from '../hypervisor.ts';
 
-export interface SimDomain {
+export interface SimDomain extends DomainPower {
   readonly spec: DomainSpec;
-  readonly power: 'On' | 'Off' | 'Paused';
   /** When the guest was last started or rebooted; it answers the power button `bootMs` later. */
   readonly bootedAt?: number;
   /** The guest was told to turn itself off, and is off from then on. */
   readonly offAt?: number;
-  readonly offReason?: 'Shutdown' | 'Crashed' | 'Destroyed';
+  /** Its disk fails: it stops wherever it would go on. */
+  readonly broken?: boolean;
 }
 
 export function atTime(domain: SimDomain, now: number): SimDomain {
@@ -21,6 +21,16 @@ export function started(domain: SimDomain, now: number): SimDomain {
   return domain.power === 'Off' ? { spec: domain.spec, power: 'On', bootedAt: now } : domain;
 }
 
+/** Stopped by somebody, or by its own disk. One that is paused already keeps its reason, as libvirt's do. */
+export function paused(domain: SimDomain, pausedReason: 'User' | 'IOError'): SimDomain {
+  return domain.power === 'On' ? { ...domain, power: 'Paused', pausedReason } : domain;
+}
+
+export function resumed(domain: SimDomain): SimDomain {
+  const { pausedReason: _, ...rest } = domain;
+  return { ...rest, power: 'On' };
+}
+
 export function switchedOff(domain: SimDomain, offReason: 'Shutdown' | 'Crashed' | 'Destroyed'): SimDomain {
   return { spec: domain.spec, power: 'Off', offReason };
 }
@@ -31,6 +41,10 @@ export function powerButton(domain: SimDomain, bootMs: number, now: number): Sim
   return { ...domain, offAt: Math.max(now, (domain.bootedAt ?? now) + bootMs) + bootMs / 4 };
 }
 
-export function publicView({ spec, power, offReason }: SimDomain): Domain {
-  return { uid: spec.uid, attempt: spec.attempt, power, ...(offReason === undefined ? {} : { offReason }) };
+export function publicView({ spec, power, offReason, pausedReason }: SimDomain): Domain {
+  const why = {
+    ...(offReason === undefined ? {} : { offReason }),
+    ...(pausedReason === undefined ? {} : { pausedReason }),
+  };
+  return { uid: spec.uid, attempt: spec.attempt, power, ...why };
 }

@@ -23,6 +23,11 @@ async function openWorld() {
     root,
     guestMs: 5000,
     spec: async (uid: string) => specOf(root, uid),
+    async failing(uid: string) {
+      const fail = vi.waitUntil(async () => (await sim.hypervisor.get(uid))?.power === 'On', 5000);
+      void fail.then(() => sim.hypervisor.inject(uid, 'break'));
+      return { spec: specOf(root, uid), mend: async () => sim.hypervisor.inject(uid, 'mend') };
+    },
     reopen: async () => open().hypervisor,
     [Symbol.asyncDispose]: async () => await stack.disposeAsync(),
   };

@@ -10,7 +10,7 @@ import type { Log } from '#lib/std/log.ts';
 import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import { bootLog, SimConsole } from './console.ts';
 import { type SimNics, simDevices } from './devices.ts';
-import { atTime, powerButton, publicView, type SimDomain, started, switchedOff } from './domain.ts';
+import { atTime, paused, powerButton, publicView, resumed, type SimDomain, started, switchedOff } from './domain.ts';
 import { JsonDirectory } from './files.ts';
 
 export interface SimOptions {
@@ -21,8 +21,12 @@ export interface SimOptions {
   readonly log: Log;
 }
 
-/** What a guest can do by itself. A file `<root>/sim/inject/<uid>.<word>` makes it happen within a second, from any process. */
-export type Injection = 'shutdown' | 'crash' | 'reboot' | 'destroy';
+/**
+ * What a guest can do by itself; `break` and `mend` are what its disk does. A file `<root>/sim/inject/<uid>.<word>` makes it happen within a
+ * second, from any process.
+ */
+const injections = ['shutdown', 'crash', 'reboot', 'destroy', 'break', 'mend'] as const;
+export type Injection = (typeof injections)[number];
 
 const injectionsEveryMs = 1000;
 
@@ -107,13 +111,14 @@ export class SimHypervisor implements Hypervisor {
   async suspend(uid: string): Promise<void> {
     const domain = this.#need(uid);
     if (domain.power === 'Off') throw new Error(`Cannot suspend domain ${uid}: it is off`);
-    this.#put({ ...domain, power: 'Paused' });
+    this.#put(paused(domain, 'User'));
   }
 
   async resume(uid: string): Promise<void> {
     const domain = this.#need(uid);
     if (domain.power === 'Off') throw new Error(`Cannot resume domain ${uid}: it is off`);
-    this.#put({ ...domain, power: 'On' });
+    this.#put(resumed(domain));
+    if (domain.broken) this.#put(paused(this.#need(uid), 'IOError'));
   }
 
   async destroy(uid: string): Promise<void> {
@@ -137,6 +142,8 @@ export class SimHypervisor implements Hypervisor {
     const domain = this.#need(uid);
     if (domain.power === 'Off') return;
     if (what === 'reboot') this.#boot(uid);
+    else if (what === 'break') this.#put({ ...paused(domain, 'IOError'), broken: true });
+    else if (what === 'mend') this.#put({ ...domain, broken: false });
     else
       this.#put(switchedOff(domain, ({ shutdown: 'Shutdown', crash: 'Crashed', destroy: 'Destroyed' } as const)[what]));
   }
@@ -200,7 +207,7 @@ export class SimHypervisor implements Hypervisor {
   #takeInjection(name: string): void {
     rmSync(join(this.#injections, name), { force: true });
     const [uid, what] = name.split('.');
-    const known: readonly string[] = ['shutdown', 'crash', 'reboot', 'destroy'] satisfies Injection[];
+    const known: readonly string[] = injections;
     if (uid && what && known.includes(what) && this.#at(uid)) this.inject(uid, what as Injection);
     else this.#options.log.warn('Ignored an injection', { name });
   }
