@@ -17,6 +17,7 @@ test.each([
   [{ ...good, root: 'relative' }, 'root'],
   [{ ...good, imageStore: undefined }, 'imageStore'],
   [{ ...good, consoleListen: '127.0.0.1' }, 'consoleListen'],
+  [{ ...good, kvm: 'yes' }, 'kvm'],
   [{ ...good, sim: { bootMs: 'soon' } }, 'bootMs'],
   [{ ...good, hypervizor: 'sim' }, 'hypervizor'],
   [[], 'object'],

@@ -15,6 +15,8 @@ export interface ExecutorConfig {
   /** uid of the namespace cf-system. Domains of another installation on the same host are then foreign. */
   readonly installation?: string;
   readonly libvirtSocket?: string;
+  /** Whether guests run with KVM. Without it the host is tried once per boot. */
+  readonly kvm?: boolean;
   /** Network namespace of a pretended host. */
   readonly netns?: string;
   /** Address and port of the console server; without it there is none. */
@@ -34,6 +36,7 @@ const known = [
   'bootIdFile',
   'installation',
   'libvirtSocket',
+  'kvm',
   'netns',
   'consoleListen',
   'sim',
@@ -68,6 +71,8 @@ export function parseConfig(value: unknown): ExecutorConfig {
   const libvirtSocket = optionalString(value, 'libvirtSocket');
   const installation = optionalString(value, 'installation');
   const netns = optionalString(value, 'netns');
+  const { kvm } = value;
+  if (kvm !== undefined && typeof kvm !== 'boolean') throw new Error('kvm must be true or false');
   return Object.freeze({
     hypervisor,
     root: absolute(value, 'root'),
@@ -77,6 +82,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     ...(installation === undefined ? {} : { installation }),
     ...(libvirtSocket === undefined ? {} : { libvirtSocket }),
     ...(netns === undefined ? {} : { netns }),
+    ...(kvm === undefined ? {} : { kvm }),
     ...(consoleListen === undefined ? {} : { consoleListen }),
     sim: { bootMs: bootMs(value.sim) },
   });

@@ -1,6 +1,8 @@
 /** The host as the executor sees it: real or imitated, chosen by the configuration. */
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Clock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { ExecutorConfig } from './config.ts';
 import type { HostDevices, Hypervisor } from './hypervisor.ts';
@@ -20,20 +22,27 @@ export interface Host {
  */
 export async function openHost(config: ExecutorConfig, clock: Clock, log: Log): Promise<Host> {
   const images = imageStore(config.imageStore);
-  const bootId = async () => (await readFile(config.bootIdFile, 'utf8')).trim();
-  return { ...(await openHypervisor(config, clock, log)), images, bootId };
+  return {
+    ...(await openHypervisor(config, clock, log)),
+    images,
+    bootId: async () => await readBootId(config.bootIdFile),
+  };
+}
+
+async function readBootId(bootIdFile: string): Promise<string> {
+  return (await readFile(bootIdFile, 'utf8')).trim();
 }
 
 type HypervisorAndDevices = Pick<Host, 'hypervisor' | 'devices'>;
 
 async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
   const { hypervisor, root } = config;
-  if (hypervisor === 'libvirt') return await openLibvirt(config, clock);
+  if (hypervisor === 'libvirt') return await openLibvirt(config, clock, log);
   const { openSim } = await import('./sim/hypervisor.ts');
   return openSim({ root, bootMs: config.sim.bootMs, clock, log });
 }
 
-async function openLibvirt(config: ExecutorConfig, clock: Clock): Promise<HypervisorAndDevices> {
+async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
   const { root, netns, libvirtSocket, installation } = config;
   const [{ libvirtHypervisor }, { libvirtDevices }] = await Promise.all([
     import('./libvirt/driver.ts'),
@@ -42,9 +51,33 @@ async function openLibvirt(config: ExecutorConfig, clock: Clock): Promise<Hyperv
   return {
     hypervisor: libvirtHypervisor({
       clock,
+      kvm: askOnce(config, log),
       ...(libvirtSocket === undefined ? {} : { socket: libvirtSocket }),
       ...(installation === undefined ? {} : { installation }),
     }),
     devices: libvirtDevices({ root, clock, ...(netns === undefined ? {} : { netns }) }),
+  };
+}
+
+/** Asked when the first guest or the first fact needs it. Where it cannot be asked guests are emulated, and the next one asks again. */
+function askOnce({ root, bootIdFile, kvm }: ExecutorConfig, log: Log): () => Promise<boolean> {
+  if (kvm !== undefined) return async () => kvm;
+  let asked: Promise<boolean> | undefined;
+  const ask = async (): Promise<boolean> => {
+    try {
+      const { probeKvm } = await import('./libvirt/kvm-probe.ts');
+      await mkdir(root, { recursive: true });
+      const { boots, why } = await probeKvm({ file: join(root, 'kvm.json'), bootId: await readBootId(bootIdFile) });
+      log.info(boots ? 'Guests run with KVM' : 'KVM cannot run a guest here: guests are emulated', { why });
+      return boots;
+    } catch (error) {
+      asked = undefined;
+      log.warn('Cannot find out whether KVM runs a guest here: guests are emulated', { reason: messageOf(error) });
+      return false;
+    }
+  };
+  return async () => {
+    asked ??= ask();
+    return await asked;
   };
 }

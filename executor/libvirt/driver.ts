@@ -34,8 +34,8 @@ export interface LibvirtOptions {
   readonly socket?: string;
   /** uid of the installation: a domain of ours that carries another one is foreign. Without it every domain with our metadata is ours. */
   readonly installation?: string;
-  /** Only where a guest was seen to boot: some hosts advertise a KVM that cannot run one. */
-  readonly kvm?: boolean;
+  /** Whether guests get KVM. Only where one was seen to run (kvm-probe.ts): some hosts advertise a KVM that cannot. */
+  readonly kvm?: () => Promise<boolean>;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -48,12 +48,12 @@ export function libvirtHypervisor(options: LibvirtOptions): Hypervisor {
 class LibvirtDriver implements Hypervisor {
   readonly #watchers = new Set<(event: DomainEvent | 'lost') => void>();
   readonly #installation: string | undefined;
-  readonly #kvm: boolean;
+  readonly #kvm: () => Promise<boolean>;
   readonly #session: Session;
 
   constructor({ socket, installation, kvm, clock, random }: LibvirtOptions) {
     this.#installation = installation;
-    this.#kvm = kvm ?? false;
+    this.#kvm = kvm ?? (async () => false);
     this.#session = openSession({
       socket: socket ?? '/run/libvirt/libvirt-sock',
       uri: 'qemu:///system',
@@ -68,14 +68,15 @@ class LibvirtDriver implements Hypervisor {
   }
 
   async facts(): Promise<HostFacts> {
-    const [libvirt, qemu] = await Promise.all([
+    const [libvirt, qemu, kvm] = await Promise.all([
       this.#session.call(procedure.connectGetLibVersion),
       this.#session.call(procedure.connectGetVersion),
+      this.#kvm(),
     ]);
     const cpuModel = cpus()[0]?.model ?? 'unknown';
     return {
       hypervisor: 'libvirt',
-      kvm: this.#kvm,
+      kvm,
       cpuModel,
       libvirt: version(libvirt.uint64()),
       qemu: version(qemu.uint64()),
@@ -116,7 +117,7 @@ class LibvirtDriver implements Hypervisor {
       throw new Error(`Cannot define ${domainName(spec.uid)}: a domain with this uuid exists and is not ours`);
     }
     const backing = await readBackingFile(spec.rootDisk);
-    await this.#session.call(procedure.domainDefineXml, xdr.string(domainXml(spec, backing, this.#kvm)));
+    await this.#session.call(procedure.domainDefineXml, xdr.string(domainXml(spec, backing, await this.#kvm())));
   }
 
   async start(uid: string): Promise<void> {
