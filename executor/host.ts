@@ -44,19 +44,29 @@ async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): P
 
 async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
   const { root, netns, libvirtSocket, installation } = config;
-  const [{ libvirtHypervisor }, { libvirtDevices }] = await Promise.all([
+  const [{ libvirtHypervisor }, { libvirtDevices }, { readLimits }] = await Promise.all([
     import('./libvirt/driver.ts'),
     import('./libvirt/devices.ts'),
+    import('./libvirt/limits.ts'),
   ]);
+  // A pretended host does not see the computer's control groups.
+  const [mountinfo, status] = netns === undefined ? await Promise.all(['mountinfo', 'status'].map(readOwn)) : ['', ''];
+  const { limits, why } = readLimits(mountinfo!, status!);
+  if (why.length > 0) log.warn('Guests can take more of this host than their tasks were given', { why });
   return {
     hypervisor: libvirtHypervisor({
       clock,
       kvm: askOnce(config, log),
+      limits,
       ...(libvirtSocket === undefined ? {} : { socket: libvirtSocket }),
       ...(installation === undefined ? {} : { installation }),
     }),
     devices: libvirtDevices({ root, clock, ...(netns === undefined ? {} : { netns }) }),
   };
+}
+
+async function readOwn(name: string): Promise<string> {
+  return await readFile(`/proc/self/${name}`, 'utf8');
 }
 
 /** Asked when the first guest or the first fact needs it. Where it cannot be asked guests are emulated, and the next one asks again. */

@@ -6,6 +6,7 @@ import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { whyNoCgroups } from '#cli/pretend-host/cgroups.ts';
 import { startPretendHost, stopPretendHost } from '#cli/pretend-host/pretend-host.ts';
 import { whyNot } from './requires.ts';
 
@@ -20,6 +21,8 @@ export interface RealHost extends AsyncDisposable {
   /** The small guest, qcow2. */
   readonly image: string;
   readonly bootIdFile: string;
+  /** Whether it has control groups: they were asked for, and this computer has some to give. */
+  readonly cgroups: boolean;
   /** Cuts the power and boots again. */
   powerCycle(): Promise<void>;
   /** Runs a program in the host's network namespace, and gives its standard output. */
@@ -44,18 +47,19 @@ export function whyNoRealHost(): string | undefined {
   return whyNot([...machine, 'busybox', 'mcopy', 'syslinux', 'cpio'], { root: true });
 }
 
-export async function openRealHost(): Promise<RealHost> {
+export async function openRealHost({ cgroups = false } = {}): Promise<RealHost> {
   const dir = await mkdtemp(join(tmpdir(), 'cf-'));
   // QEMU's own user has to reach its disks.
   await chmod(dir, 0o755);
   const image = join(dir, 'guest.qcow2');
   await copyFile(await guestImage(), image);
-  const options = { name: `cft-${randomBytes(5).toString('hex')}`, dir: join(dir, 'host') };
+  const options = { name: `cft-${randomBytes(5).toString('hex')}`, dir: join(dir, 'host'), cgroups };
   const { socket, netns, bootIdFile } = await startPretendHost(options);
   const exec = async (program: string, ...args: string[]) =>
     (await run('ip', ['netns', 'exec', netns, program, ...args], { timeout: 20_000 })).stdout;
   return {
     ...{ socket, netns, bootIdFile, image, exec, root: join(dir, 'executor') },
+    cgroups: cgroups && whyNoCgroups() === undefined,
     async powerCycle() {
       await stopPretendHost(options);
       await startPretendHost(options);

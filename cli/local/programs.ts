@@ -157,6 +157,8 @@ export function writePrograms(settings: LocalSettings): readonly Program[] {
         ? {
             libvirtSocket: join(machine, 'run/libvirt-sock'),
             netns: netnsOf(settings, host),
+            // A pretended host hides it, whatever the computer has.
+            kvm: false,
             bootIdFile: join(machine, 'boot-id'),
           }
         : { bootIdFile: join(paths.host(host.name), 'boot-id'), sim: { bootMs: 500 } }),

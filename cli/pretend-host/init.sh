@@ -1,17 +1,24 @@
 #!/bin/sh
 # Process 1 of a pretended host, inside its own mount, process, network, IPC and host name namespaces. Gives libvirt private copies of its
 # directories, so that the computer's own libvirtd is never touched, and keeps libvirtd and virtlogd running as systemd would.
-# Usage: init.sh NAME DIRECTORY
+# Usage: init.sh NAME DIRECTORY [CONTROLLER...]
 set -eu
 name=$1
 dir=$2
+shift 2
 export PATH="$PATH:/usr/sbin:/sbin"
 
 hostname "$name"
 mount -t proc proc /proc
-# Control groups stay hidden: libvirt would make directories in those of the computer, and nobody would remove them after a power cut.
+# The computer's control groups stay hidden: libvirt would make directories there, and nobody would remove them after a power cut. Given
+# groups of its own, the host sees them as all there are.
 umount -R -l /sys
 mount -t sysfs sysfs /sys
+[ $# -eq 0 ] || mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
+for controller; do
+  mkdir "/sys/fs/cgroup/$controller"
+  mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
+done
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock
 for pair in run:/run/libvirt lib:/var/lib/libvirt cache:/var/cache/libvirt log:/var/log/libvirt etc:/etc/libvirt; do

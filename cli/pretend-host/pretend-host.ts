@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import { identifyProcess, isRunning, type ProcessIdentity } from '#lib/std/process-identity.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
+import { controllers, makeCgroups, removeCgroups } from './cgroups.ts';
 import { hostPaths, writeConfiguration } from './configuration.ts';
 import { makeNamespace, removeNamespace } from './namespace.ts';
 
@@ -21,6 +22,8 @@ export interface PretendHostOptions {
   /** Name of the network namespace: unique on this computer, at most 64 of a-z, 0-9 and dash. */
   readonly name: string;
   readonly dir: string;
+  /** Gives the host control groups of its own, where the computer has any that it can have (cgroups.ts). */
+  readonly cgroups?: boolean;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -57,7 +60,7 @@ export async function startPretendHost(options: PretendHostOptions): Promise<Pre
   // What a power cut left there is the last boot's; the socket of a dead libvirtd would be taken for the new one's.
   rmSync(paths.socket, { force: true });
   await makeNamespace(name);
-  const init = await boot(name, dir, paths.log, clock);
+  const init = await boot(name, dir, paths.log, clock, options.cgroups ? makeCgroups(name) : []);
   writeFileAtomic(paths.pidFile, JSON.stringify(init));
   await untilReady(paths.socket, init, paths.log, clock);
   return describe(init);
@@ -67,6 +70,7 @@ export async function startPretendHost(options: PretendHostOptions): Promise<Pre
 export async function stopPretendHost({ name, dir, clock = systemClock }: PretendHostOptions): Promise<void> {
   requireName(name);
   await removeNamespace(name, clock);
+  await removeCgroups(name, clock);
   rmSync(hostPaths(dir).pidFile, { force: true });
 }
 
@@ -90,14 +94,28 @@ function readIdentity(file: string): ProcessIdentity | undefined {
   }
 }
 
-async function boot(name: string, dir: string, log: string, clock: Clock): Promise<ProcessIdentity> {
+/** `groups` are directories of control groups that become all that the host sees of them. */
+async function boot(
+  name: string,
+  dir: string,
+  log: string,
+  clock: Clock,
+  groups: readonly string[],
+): Promise<ProcessIdentity> {
   const output = openSync(log, 'a');
   const command = [
-    ...[`--net=/run/netns/${name}`, 'unshare', '--mount', '--uts', '--ipc', '--pid', '--propagation', 'private'],
+    ...['nsenter', `--net=/run/netns/${name}`, 'unshare', '--mount', '--uts', '--ipc', '--pid', '--cgroup'],
     // Whoever kills the parent means the host.
-    ...['--fork', '--kill-child=KILL', '/bin/sh', join(import.meta.dirname, 'init.sh'), name, dir],
+    ...['--propagation', 'private', '--fork', '--kill-child=KILL', '/bin/sh', join(import.meta.dirname, 'init.sh')],
+    ...[name, dir, ...(groups.length > 0 ? controllers : [])],
   ];
-  const parent = spawn('nsenter', command, { detached: true, stdio: ['ignore', output, output], cwd: '/' });
+  const enterGroups =
+    'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1/cgroup.procs"; shift; n=$((n - 1)); done; exec "$@"';
+  const parent = spawn('sh', ['-ec', enterGroups, 'sh', String(groups.length), ...groups, ...command], {
+    detached: true,
+    stdio: ['ignore', output, output],
+    cwd: '/',
+  });
   closeSync(output);
   const failed = new Promise<never>((_, reject) => {
     parent.once('error', (error) => reject(new Error('Cannot run nsenter (package util-linux)', { cause: error })));

@@ -16,10 +16,12 @@ const spec: DomainSpec = {
   consoleSocket: '/d/console.sock',
   consoleLog: '/d/console.log',
 };
+const none = { processors: false, memory: false };
+const emulated = { kvm: false, limits: none };
 const image = { path: `/images/a&b`, format: 'raw' } as const;
 
 test('what is written is read back', () => {
-  expect(readDomainXml(domainXml(spec, image, false))).toEqual({
+  expect(readDomainXml(domainXml(spec, image, emulated))).toEqual({
     uuid: spec.uid,
     cores: 2,
     memoryMiB: 96,
@@ -28,30 +30,48 @@ test('what is written is read back', () => {
 });
 
 test('names are data: none of them can end an element', () => {
-  const xml = domainXml(spec, image, false);
+  const xml = domainXml(spec, image, emulated);
   expect(xml).toContain('<cf:name>a&quot;&lt;&amp;&gt;&apos;b</cf:name>');
   expect(xml).toContain('file="/images/a&amp;b"');
 });
 
 test('formats are written for every file, and the chain ends at the image', () => {
-  const xml = domainXml(spec, image, false);
+  const xml = domainXml(spec, image, emulated);
   expect(xml).toMatch(/<backingStore type="file"><format type="raw"\/>.*<backingStore\/><\/backingStore>/);
 });
 
 test('every error of the root disk stops the guest, not only a full host', () => {
-  expect(domainXml(spec, image, false)).toContain('type="qcow2" error_policy="stop"');
+  expect(domainXml(spec, image, emulated)).toContain('type="qcow2" error_policy="stop"');
 });
 
 test.each([
   [false, 'type="qemu"', '<tb-cache unit="MiB">32</tb-cache>'],
   [true, 'type="kvm"', 'host-passthrough'],
 ])('with kvm %s', (kvm, ...expected) => {
-  for (const part of expected) expect(domainXml(spec, image, kvm)).toContain(part);
+  for (const part of expected) expect(domainXml(spec, image, { kvm, limits: none })).toContain(part);
 });
 
 test('a console path too long to listen on costs the console, not the machine', () => {
-  const long = domainXml({ ...spec, consoleSocket: `/${'d'.repeat(108)}` }, image, false);
+  const long = domainXml({ ...spec, consoleSocket: `/${'d'.repeat(108)}` }, image, emulated);
   expect(long).toContain('<serial type="pty"><log file="/d/console.log" append="on"/>');
+});
+
+test('where there are control groups QEMU gets what its task was given, and one core beside its processors', () => {
+  const xml = domainXml(spec, image, { kvm: true, limits: { processors: true, memory: true } });
+  // 96 MiB and 2 %, and 64.
+  expect(xml).toContain('<memtune><hard_limit unit="MiB">162</hard_limit></memtune>');
+  expect(xml).toContain(
+    '<cputune><shares>200</shares><emulator_period>100000</emulator_period><emulator_quota>100000<',
+  );
+  expect(domainXml(spec, image, { kvm: false, limits: { processors: true, memory: true } })).toContain(
+    '<hard_limit unit="MiB">194</hard_limit>',
+  );
+  expect(
+    domainXml({ ...spec, cores: 512 }, image, { kvm: true, limits: { processors: true, memory: true } }),
+  ).toContain('<shares>10000</shares>');
+  expect(domainXml(spec, image, emulated)).not.toMatch(/memtune|cputune/);
+  const only = domainXml(spec, image, { kvm: true, limits: { processors: true, memory: false } });
+  expect(only).toMatch(/^(?!.*memtune).*cputune/);
 });
 
 test.each([

@@ -1,6 +1,7 @@
 /** The domain's XML: written from a DomainSpec, read back for what libvirt does not tell otherwise. Built by a library, never joined. */
 import type { DomainSpec } from '../hypervisor.ts';
 import type { BackingFile } from './backing-file.ts';
+import { type Limits, limitElements, translationCacheMiB } from './limits.ts';
 import { requireSafeSpec } from './safe-spec.ts';
 import { buildXml, type Element, parseXml } from './xml.ts';
 
@@ -8,18 +9,21 @@ import { buildXml, type Element, parseXml } from './xml.ts';
 const metadataNamespace = 'https://computefactory.io/xmlns/libvirt/domain/1';
 /** sun_path of Linux without its final zero. */
 const socketPathBytesMax = 107;
-/** QEMU's own default, a gigabyte per guest without KVM, would be several times the guest. */
-const translationCacheMiB = 32;
-
 export function domainName(uid: string): string {
   return `cf-${uid}`;
+}
+
+/** What of the host a domain's XML depends on. */
+export interface HostSide {
+  readonly kvm: boolean;
+  readonly limits: Limits;
 }
 
 /**
  * `backing` is what the root overlay stands on. It is written out so that libvirt neither guesses formats nor hands the image, which
  * many machines share, to QEMU's user. Throws a TypeError that names the field if there is a value that cannot be in it.
  */
-export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, kvm: boolean): string {
+export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, { kvm, limits }: HostSide): string {
   requireSafeSpec(spec, backing);
   const domain: Element = {
     '@type': kvm ? 'kvm' : 'qemu',
@@ -27,6 +31,7 @@ export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, kv
     uuid: spec.uid,
     metadata: { 'cf:machine': metadata(spec) },
     memory: { '@unit': 'MiB', '#text': String(spec.memoryMiB) },
+    ...limitElements(spec, kvm, limits),
     vcpu: { '#text': String(spec.cores) },
     os: { type: { '@arch': 'x86_64', '@machine': 'pc', '#text': 'hvm' }, boot: { '@dev': 'hd' } },
     features: {

@@ -8,6 +8,7 @@ import type { Domain, DomainEvent, DomainSpec, Hypervisor } from '../hypervisor.
 import { readBackingFile } from './backing-file.ts';
 import { type DomainXml, domainName, domainXml, readDomainXml } from './domain-xml.ts';
 import { decodeEvent, domainEvent } from './events.ts';
+import type { Limits } from './limits.ts';
 import { powerOf } from './power.ts';
 import {
   type DomainRef,
@@ -36,6 +37,8 @@ export interface LibvirtOptions {
   readonly installation?: string;
   /** Whether guests get KVM. Only where one was seen to run (kvm-probe.ts): some hosts advertise a KVM that cannot. */
   readonly kvm?: () => Promise<boolean>;
+  /** What guests are limited in; nothing unless told. */
+  readonly limits?: Limits;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -49,11 +52,13 @@ class LibvirtDriver implements Hypervisor {
   readonly #watchers = new Set<(event: DomainEvent | 'lost') => void>();
   readonly #installation: string | undefined;
   readonly #kvm: () => Promise<boolean>;
+  readonly #limits: Limits;
   readonly #session: Session;
 
-  constructor({ socket, installation, kvm, clock, random }: LibvirtOptions) {
+  constructor({ socket, installation, kvm, limits, clock, random }: LibvirtOptions) {
     this.#installation = installation;
     this.#kvm = kvm ?? (async () => false);
+    this.#limits = limits ?? { processors: false, memory: false };
     this.#session = openSession({
       socket: socket ?? '/run/libvirt/libvirt-sock',
       uri: 'qemu:///system',
@@ -117,7 +122,8 @@ class LibvirtDriver implements Hypervisor {
       throw new Error(`Cannot define ${domainName(spec.uid)}: a domain with this uuid exists and is not ours`);
     }
     const backing = await readBackingFile(spec.rootDisk);
-    await this.#session.call(procedure.domainDefineXml, xdr.string(domainXml(spec, backing, await this.#kvm())));
+    const host = { kvm: await this.#kvm(), limits: this.#limits };
+    await this.#session.call(procedure.domainDefineXml, xdr.string(domainXml(spec, backing, host)));
   }
 
   async start(uid: string): Promise<void> {

@@ -13,7 +13,8 @@ const harmless = {
   nics: [{ tap: 'TAP', bridge: 'BRIDGE', mac: '52:54:00:aa:bb:cc', mtu: 1451 }],
 } as const satisfies DomainSpec;
 const harmlessImage = { path: '/IMAGE', format: 'raw' } as const;
-const harmlessTree = rowsOf(domainXml(harmless, harmlessImage, false));
+const host = { kvm: false, limits: { processors: true, memory: false } };
+const harmlessTree = rowsOf(domainXml(harmless, harmlessImage, host));
 
 /** Which fields differ, and how. */
 type Change = { readonly field: string; readonly from: string; readonly value: string | number };
@@ -47,7 +48,7 @@ function specWith(changes: readonly Change[]): Parameters<typeof domainXml> {
   const values = Object.fromEntries(changes.map(({ field, value }) => [field, value]));
   const nic = { ...harmless.nics[0], ...pick(values, ['tap', 'bridge', 'mac', 'mtu']) };
   const image = { ...harmlessImage, path: String(values['backing file'] ?? harmlessImage.path) };
-  return [{ ...harmless, ...pick(values, Object.keys(harmless)), nics: [nic] }, image, false];
+  return [{ ...harmless, ...pick(values, Object.keys(harmless)), nics: [nic] }, image, host];
 }
 
 function pick(values: Record<string, unknown>, names: readonly string[]): object {
@@ -107,7 +108,7 @@ test.each([
   ['cores', Number.NaN],
 ])('%s %j is refused with a sentence', (field, value) => {
   const spec = { ...harmless, [field]: value };
-  expect(() => domainXml(spec, harmlessImage, false)).toThrow(`Cannot define a domain with the ${field} `);
+  expect(() => domainXml(spec, harmlessImage, host)).toThrow(`Cannot define a domain with the ${field} `);
 });
 
 test.each([
