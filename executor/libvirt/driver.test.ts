@@ -12,6 +12,8 @@ import { describeHypervisor } from '../hypervisor.suite.ts';
 import type { DomainEvent, DomainSpec, HostDevices } from '../hypervisor.ts';
 import { libvirtDevices } from './devices.ts';
 import { libvirtHypervisor } from './driver.ts';
+import type { LibvirtEvent } from './events.ts';
+import { Libvirt } from './libvirt.ts';
 
 const run = promisify(execFile);
 const installation = 'test-installation';
@@ -118,6 +120,19 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
     await hypervisor.start(uid);
     await host.powerCycle();
     expect(await hypervisor.get(uid)).toMatchObject({ uid, power: 'Off' });
+  });
+
+  test('libvirt tells any listener which disk failed and why', async () => {
+    await using world = await openWorld();
+    const events: LibvirtEvent[] = [];
+    await using _ = new Libvirt({ socket: host.socket, onEvent: (event) => events.push(event) });
+    const uid = randomUUID();
+    const { spec } = await world.failing(uid);
+    await world.hypervisor.define(spec);
+    await world.hypervisor.start(uid);
+    const error = { type: 'IOError', path: spec.rootDisk, device: 'virtio-disk0', action: 'Pause', reason: 'enospc' };
+    const domain = { name: `cf-${uid}`, uuid: uid, id: expect.any(Number) };
+    await vi.waitFor(() => expect(events).toContainEqual({ ...error, domain }), 60_000);
   });
 
   test('an adopted machine keeps running under a new attempt; domains of others are counted', async () => {

@@ -1,0 +1,148 @@
+/**
+ * libvirt's calls, one method each, over a connection that comes back (session.ts). Nothing is decided or remembered here. Every method
+ * rejects with a LibvirtError if libvirt refuses, and with another error if there is no answer in time or the connection ends: then it may
+ * or may not have been done.
+ */
+import { type Clock, systemClock } from '#lib/std/clock.ts';
+import { type Random, systemRandom } from '#lib/std/random.ts';
+import type { DomainPower } from '../hypervisor.ts';
+import { decodeEvent, type LibvirtEvent } from './events.ts';
+import { powerOf } from './power.ts';
+import {
+  type DomainRef,
+  decodeDomain,
+  encodeDomain,
+  encodeUuid,
+  errorCode,
+  isLibvirtError,
+  powerButton,
+  procedure,
+  undefineEverything,
+  xmlInactive,
+} from './protocol.ts';
+import { openSession, type Session } from './session.ts';
+import * as xdr from './xdr.ts';
+
+/** libvirt probes QEMU at the first start of a host, which takes many seconds without KVM. */
+const startDeadlineMs = 120_000;
+const destroyDeadlineMs = 60_000;
+const domainsMax = 16_384;
+
+export interface LibvirtOptions {
+  /** libvirtd's unix socket; /run/libvirt/libvirt-sock unless told. */
+  readonly socket?: string | undefined;
+  /** What happens to any domain. Called in the order libvirt tells it. */
+  readonly onEvent?: (event: LibvirtEvent) => void;
+  /** The connection was lost and is back: what happened meanwhile nobody tells. */
+  readonly onRestored?: () => void;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+}
+
+export class Libvirt implements AsyncDisposable {
+  readonly #session: Session;
+
+  /** Connects in the background at once; calls wait for the connection, and fail when it does not come. */
+  constructor({ socket, onEvent, onRestored, clock, random }: LibvirtOptions) {
+    this.#session = openSession({
+      socket: socket ?? '/run/libvirt/libvirt-sock',
+      uri: 'qemu:///system',
+      clock: clock ?? systemClock,
+      random: random ?? systemRandom,
+      onMessage: (number, body) => {
+        const event = decodeEvent(number, body);
+        if (event) onEvent?.(event);
+      },
+      onRestored: () => onRestored?.(),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session[Symbol.asyncDispose]();
+  }
+
+  async versions(): Promise<{ readonly libvirt: string; readonly qemu: string }> {
+    const [libvirt, qemu] = await Promise.all([
+      this.#session.call(procedure.connectGetLibVersion),
+      this.#session.call(procedure.connectGetVersion),
+    ]);
+    return { libvirt: version(libvirt.uint64()), qemu: version(qemu.uint64()) };
+  }
+
+  /** All of the host, on and off, whoever made them. */
+  async domains(): Promise<readonly DomainRef[]> {
+    const args = Buffer.concat([xdr.int32(1), xdr.uint32(0)]);
+    const answer = await this.#session.call(procedure.connectListAllDomains, args);
+    return answer.list(() => decodeDomain(answer), domainsMax);
+  }
+
+  /** undefined if there is none. Throws a TypeError for what is no UUID. */
+  async lookup(uuid: string): Promise<DomainRef | undefined> {
+    try {
+      return decodeDomain(await this.#session.call(procedure.domainLookupByUuid, encodeUuid(uuid)));
+    } catch (error) {
+      if (isLibvirtError(error, errorCode.noDomain)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The definition as XML: the stored one, which a running domain may differ from. */
+  async definition(domain: DomainRef): Promise<string> {
+    return (await this.#on(domain, procedure.domainGetXmlDesc, xdr.uint32(xmlInactive))).string();
+  }
+
+  async power(domain: DomainRef): Promise<DomainPower> {
+    const state = await this.#on(domain, procedure.domainGetState, xdr.uint32(0));
+    return powerOf(state.int32(), state.int32());
+  }
+
+  /** Makes it known, or changes what is stored of the one with the same UUID. */
+  async define(xml: string): Promise<DomainRef> {
+    return decodeDomain(await this.#session.call(procedure.domainDefineXml, xdr.string(xml)));
+  }
+
+  async start(domain: DomainRef): Promise<void> {
+    await this.#session.call(procedure.domainCreate, encodeDomain(domain), startDeadlineMs);
+  }
+
+  /** Presses the power button; what the guest does then is an event. */
+  async shutdown(domain: DomainRef): Promise<void> {
+    await this.#on(domain, procedure.domainShutdownFlags, xdr.uint32(powerButton));
+  }
+
+  async reboot(domain: DomainRef): Promise<void> {
+    await this.#on(domain, procedure.domainReboot, xdr.uint32(powerButton));
+  }
+
+  async reset(domain: DomainRef): Promise<void> {
+    await this.#on(domain, procedure.domainReset, xdr.uint32(0));
+  }
+
+  async suspend(domain: DomainRef): Promise<void> {
+    await this.#on(domain, procedure.domainSuspend);
+  }
+
+  async resume(domain: DomainRef): Promise<void> {
+    await this.#on(domain, procedure.domainResume);
+  }
+
+  /** Cuts the power. */
+  async destroy(domain: DomainRef): Promise<void> {
+    const args = Buffer.concat([encodeDomain(domain), xdr.uint32(0)]);
+    await this.#session.call(procedure.domainDestroyFlags, args, destroyDeadlineMs);
+  }
+
+  /** Forgets it with all that libvirt keeps for it. One that runs goes on without a definition, until it is off. */
+  async undefine(domain: DomainRef): Promise<void> {
+    await this.#on(domain, procedure.domainUndefineFlags, xdr.uint32(undefineEverything));
+  }
+
+  async #on(domain: DomainRef, number: number, ...args: readonly Buffer[]) {
+    return await this.#session.call(number, Buffer.concat([encodeDomain(domain), ...args]));
+  }
+}
+
+/** libvirt packs a version as major * 1,000,000 + minor * 1,000 + release. */
+function version(packed: number): string {
+  return [Math.floor(packed / 1_000_000), Math.floor(packed / 1_000) % 1_000, packed % 1_000].join('.');
+}
