@@ -151,7 +151,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
     await using world = await openWorld();
     const { hypervisor } = world;
     const uid = randomUUID();
-    const ours = await spec(uid, join(host.root, `a,readonly=off&amp; "b" <c> 'é😀'`));
+    const ours = await spec(uid, join(host.root, `a,readonly=off&amp; "b" <c> 'é😀' json:{}`));
     await using reader = libvirtHypervisor({ socket: host.socket, installation: `]]><i a="1"/>&#65;ü` });
     await hypervisor.define({ ...ours, installation: `]]><i a="1"/>&#65;ü`, name: '</cf:name><evil/>' });
     await reader.start(uid);

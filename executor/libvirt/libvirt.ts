@@ -31,7 +31,7 @@ const domainsMax = 16_384;
 export interface LibvirtOptions {
   /** libvirtd's unix socket; /run/libvirt/libvirt-sock unless told. */
   readonly socket?: string | undefined;
-  /** What happens to any domain. Called in the order libvirt tells it. */
+  /** What happens to any domain, in the order libvirt tells it. Must not throw: that would end the connection. */
   readonly onEvent?: (event: LibvirtEvent) => void;
   /** The connection was lost and is back: what happened meanwhile nobody tells. */
   readonly onRestored?: () => void;
