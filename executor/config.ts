@@ -1,5 +1,6 @@
 /** The executor's configuration file; its form is in docs/architecture.md. */
 import { readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { UsageError } from '#lib/std/main.ts';
 
@@ -19,6 +20,8 @@ export interface ExecutorConfig {
   readonly kvm?: boolean;
   /** Network namespace of a pretended host. */
   readonly netns?: string;
+  /** IPv4 address at which the cluster's other hosts reach this one: subnets go from host to host there. Without it they stay here. */
+  readonly tunnelAddress?: string;
   /** Address and port of the console server; without it there is none. */
   readonly consoleListen?: string;
   readonly sim: { readonly bootMs: number };
@@ -38,6 +41,7 @@ const known = [
   'libvirtSocket',
   'kvm',
   'netns',
+  'tunnelAddress',
   'consoleListen',
   'sim',
 ];
@@ -73,6 +77,9 @@ export function parseConfig(value: unknown): ExecutorConfig {
   const netns = optionalString(value, 'netns');
   const { kvm } = value;
   if (kvm !== undefined && typeof kvm !== 'boolean') throw new Error('kvm must be true or false');
+  const tunnelAddress = optionalString(value, 'tunnelAddress');
+  if (tunnelAddress !== undefined && !isIPv4(tunnelAddress))
+    throw new Error(`tunnelAddress must be an IPv4 address, not "${tunnelAddress}"`);
   return Object.freeze({
     hypervisor,
     root: absolute(value, 'root'),
@@ -83,6 +90,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     ...(libvirtSocket === undefined ? {} : { libvirtSocket }),
     ...(netns === undefined ? {} : { netns }),
     ...(kvm === undefined ? {} : { kvm }),
+    ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
     ...(consoleListen === undefined ? {} : { consoleListen }),
     sim: { bootMs: bootMs(value.sim) },
   });

@@ -26,6 +26,7 @@ import { Journal, JournalBusyError } from './journal/journal.ts';
 import { Machines } from './machines.ts';
 import { parseLaunch, parseMessage } from './messages.ts';
 import { watchDomains } from './observer.ts';
+import { Peers } from './peers.ts';
 import { Reporter } from './reporter.ts';
 
 export interface ExecutorOptions {
@@ -89,6 +90,7 @@ class Executor {
   readonly #machines: Machines;
   readonly #images: ImageTasks;
   readonly #heartbeats: Heartbeats;
+  readonly #peers: Peers;
   readonly #end = new AbortController();
   #ended: End = 'Stopped';
   #fatal: unknown;
@@ -137,7 +139,8 @@ class Executor {
       changed: () => this.#heartbeats.changed(),
     });
     this.#reporter = reporter;
-    const tools = { hypervisor, devices, root: config.root, images };
+    this.#peers = stack.use(new Peers({ devices, changed: () => this.#heartbeats.changed(), log }));
+    const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images };
     const fatal = (error: unknown) => this.#fail(error);
     const machines = () => this.#machines.reports();
     this.#heartbeats = stack.use(
@@ -148,6 +151,7 @@ class Executor {
         facts: async () => await this.#askFacts(),
         machines,
         imports: () => this.#images.taskIds(),
+        peers: () => this.#peers.inForce,
         operations: () => journal.operations(),
         inventory: async () => await takeInventory({ bootId, hypervisor, devices, images, machines }),
         console: () => parts.console,
@@ -202,7 +206,11 @@ class Executor {
   }
 
   async #askFacts(): Promise<HostFacts> {
-    this.#facts ??= await this.#options.host.hypervisor.facts();
+    const { host, config } = this.#options;
+    this.#facts ??= {
+      ...(await host.hypervisor.facts()),
+      ...(config.tunnelAddress === undefined ? {} : { tunnelAddress: config.tunnelAddress }),
+    };
     return this.#facts;
   }
 
@@ -319,6 +327,9 @@ class Executor {
         return;
       case 'inventory':
         this.#heartbeats.requestInventory();
+        return;
+      case 'peers':
+        this.#peers.order(message);
         return;
       case 'cleanup':
         this.#queueCleanUp(message.uids);

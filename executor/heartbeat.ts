@@ -17,7 +17,7 @@ import type { Random } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
 
 /** Grows when an executor learns something that a cluster server may want to know of. */
-const executorVersion = '0.2.0';
+const executorVersion = '0.3.0';
 /** Changes that come together go together. */
 const coalesceMs = 75;
 
@@ -30,6 +30,8 @@ export interface HeartbeatDeps {
   machines(): readonly MachineReport[];
   /** Task ids. */
   imports(): readonly string[];
+  /** Id of the peers order in force. */
+  peers(): string | undefined;
   operations(): readonly OperationReport[];
   inventory(): Promise<Inventory>;
   console(): Heartbeat['console'];
@@ -115,7 +117,7 @@ export class Heartbeats implements AsyncDisposable {
   }
 
   #heartbeat(parts: Pick<Heartbeat, 'hostname' | 'facts' | 'sequence' | 'inventory'>): Heartbeat {
-    const console = this.#deps.console();
+    const [console, peers] = [this.#deps.console(), this.#deps.peers()];
     return {
       type: 'heartbeat',
       version: 1,
@@ -126,6 +128,7 @@ export class Heartbeats implements AsyncDisposable {
       ...(console ? { console } : {}),
       machines: this.#deps.machines(),
       imports: this.#deps.imports(),
+      ...(peers === undefined ? {} : { peers }),
       operations: this.#deps.operations(),
       ...parts,
     };

@@ -43,7 +43,7 @@ async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): P
 }
 
 async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
-  const { root, netns, libvirtSocket, installation } = config;
+  const { root, netns, tunnelAddress, libvirtSocket, installation } = config;
   const [{ libvirtHypervisor }, { libvirtDevices }, { readLimits }] = await Promise.all([
     import('./libvirt/driver.ts'),
     import('./libvirt/devices.ts'),
@@ -61,7 +61,11 @@ async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Prom
       ...(libvirtSocket === undefined ? {} : { socket: libvirtSocket }),
       ...(installation === undefined ? {} : { installation }),
     }),
-    devices: libvirtDevices({ root, clock, ...(netns === undefined ? {} : { netns }) }),
+    devices: libvirtDevices({
+      ...{ root, clock },
+      ...(netns === undefined ? {} : { netns }),
+      ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
+    }),
   };
 }
 

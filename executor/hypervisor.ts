@@ -80,6 +80,11 @@ export interface HostDevices {
   attachNetworks(machine: MachineNics): Promise<DomainSpec['nics']>;
   /** Takes the machine's entries away, and what the last machine of a subnet leaves behind. */
   detachNetworks(uid: string): Promise<void>;
+  /**
+   * IPv4 tunnel addresses of all other hosts that carry the subnet. Nothing if no machine of it is here. Repeatable; holds until the last
+   * machine leaves.
+   */
+  setPeers(vni: number, peers: readonly string[]): Promise<void>;
   /** uids that own a disk, seed, tap or DHCP entry here. */
   owners(): Promise<readonly string[]>;
 }

@@ -43,12 +43,17 @@ test.each<object>([
   { type: 'operation', version: 1, id: 'o', uid, operation: 'Explode', timeoutMs: 1 },
   { type: 'operation', version: 1, id: 'o', uid, operation: 'Stop' },
   { type: 'cleanup', version: 1, uids: ['..'] },
+  { type: 'peers', version: 1, subnets: [] },
+  { type: 'peers', version: 1, id: 'p', subnets: [{ vni: '1', peers: [] }] },
+  { type: 'peers', version: 1, id: 'p', subnets: [{ vni: 1, peers: ['192.0.2.1; drop'] }] },
   { type: 'dance', version: 1 },
 ])('parseMessage() ignores %j', (message) => {
   expect(parseMessage(encodeData(message))).toBeUndefined();
 });
 
-test('parseMessage() reads a clean-up', () => {
-  const order = { type: 'cleanup', version: 1, uids: [uid] };
+test.each<object>([
+  { type: 'cleanup', version: 1, uids: [uid] },
+  { type: 'peers', version: 1, id: 'p', subnets: [{ vni: 4097, peers: ['192.0.2.1'] }] },
+])('parseMessage() reads %j', (order) => {
   expect(parseMessage(encodeData(order))).toEqual(order);
 });

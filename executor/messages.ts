@@ -2,8 +2,9 @@
  * Reads what Mesos hands us of the cluster server's words: launches and framework messages. Both come from another machine, so the
  * fields that end in a path, a command or a decision are checked here, once.
  */
+import { isIPv4 } from 'node:net';
 import type { Launch } from '#lib/api/launch.ts';
-import type { OperationOrder, OperationType, SchedulerMessage } from '#lib/api/messages.ts';
+import type { OperationOrder, OperationType, PeersOrder, SchedulerMessage } from '#lib/api/messages.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import type { TaskInfo } from '#mesos/types.ts';
@@ -54,6 +55,13 @@ function isOrder(message: Partial<OperationOrder>): message is OperationOrder {
   );
 }
 
+function isPeersOrder(message: Partial<PeersOrder>): message is PeersOrder {
+  const { id, subnets } = message;
+  const isSubnet = (each: Partial<PeersOrder['subnets'][number]>): boolean =>
+    Number.isInteger(each?.vni) && Array.isArray(each.peers) && each.peers.every((peer) => isIPv4(peer));
+  return typeof id === 'string' && Array.isArray(subnets) && subnets.every(isSubnet);
+}
+
 /** Undefined for what this version does not know: an older executor must not fall over a newer cluster server. */
 export function parseMessage(data: string): SchedulerMessage | undefined {
   const message = decodeData(data) as Partial<SchedulerMessage> | null;
@@ -65,6 +73,8 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
       return Array.isArray(message.operations) ? (message as SchedulerMessage) : undefined;
     case 'inventory':
       return message as SchedulerMessage;
+    case 'peers':
+      return isPeersOrder(message) ? message : undefined;
     case 'cleanup':
       return Array.isArray(message.uids) && message.uids.every((uid) => uuid.test(uid))
         ? (message as SchedulerMessage)

@@ -59,9 +59,16 @@ function hear(
   const news = now.inventory !== before?.inventory || before?.lostMs !== undefined;
   if (news) for (const uid of world.ledger.machinesOn(from.hostname)) uids.add(uid);
   for (const uid of uids) if (news || differs(before?.machines.get(uid), now.machines.get(uid))) onMachine(uid);
+  tellPeers(world, from.hostname, heartbeat);
   if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
   // Only these are said again until they are answered.
   if (heartbeat.inventory || heartbeat.operations.length > 0) void acknowledge(world, orders, from.hostname, heartbeat);
+}
+
+function tellPeers({ overlays, tell }: World, hostname: string, { facts, peers }: Heartbeat): void {
+  overlays.heard(hostname, facts.tunnelAddress);
+  const order = overlays.orderFor(hostname);
+  if (order !== undefined && order.id !== peers) void tell(hostname, order);
 }
 
 /** What a worker says of its host is the same for as long as it lives, but for the inventory. */

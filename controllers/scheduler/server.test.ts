@@ -529,6 +529,40 @@ describe('gangs', () => {
   }, 20_000);
 });
 
+test('hosts that carry one subnet are told of each other, until the last machine of it is gone', async () => {
+  const lab = await story();
+  const hosts = [1, 2].map((n) => {
+    const host = lab.mesos.addHost(`h${n}`, 4.5, 16_384);
+    host.tunnelAddress = `192.0.2.${n}`;
+    return host;
+  });
+  for (const name of ['a', 'b']) {
+    const vm = await lab.want(name, 4);
+    await lab.api.updateStatus(VirtualMachine, { ...vm, status: { ...vm.status!, networks: [{ vni: 10 }] } });
+  }
+  lab.serve();
+  await running(lab, 'a');
+  const { attempt } = (await running(lab, 'b')).status!;
+  const beat = () => {
+    for (const host of hosts) lab.mesos.heartbeat(host);
+  };
+  const told = () => hosts.map(({ peers }) => peers?.subnets);
+  await until(() => {
+    beat();
+    expect(told()).toEqual([[{ vni: 10, peers: ['192.0.2.2'] }], [{ vni: 10, peers: ['192.0.2.1'] }]]);
+  });
+  const orders = () => lab.mesos.messages.filter(({ type }) => type === 'peers').length;
+  // What a heartbeat names is not said again; those that were under way may still be.
+  const before = orders();
+  for (let n = 0; n < 20; n++) beat();
+  await lab.api.delete(VirtualMachine, { name: 'b', namespace: 'default' });
+  await until(() => {
+    beat();
+    expect(told()).toEqual(hosts.map(({ hostname }) => (hostname === attempt!.host ? [] : [{ vni: 10, peers: [] }])));
+  });
+  expect(orders() - before).toBeLessThan(20);
+}, 20_000);
+
 test('a cluster server that is stopped while it asks for the agents ends, and does nothing any more', async () => {
   const lab = await story();
   const vm = await lab.want('a', 4);

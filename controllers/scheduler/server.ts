@@ -34,6 +34,7 @@ import { oneView } from './one-view.ts';
 import { Orders } from './orders.ts';
 import { defaultOrphanOptions, type OrphanOptions, Orphans } from './orphans.ts';
 import { executorShare } from './overhead.ts';
+import { Overlays } from './overlays.ts';
 import { Placement } from './placement.ts';
 import { Placing } from './placing.ts';
 import { type KnownTask, type Reconciliation, reconciliation } from './reconciliation.ts';
@@ -227,6 +228,7 @@ class ClusterServer {
       suspects: new Suspects(clock),
       breakers: new Breakers(),
       windows: new Windows(),
+      overlays: new Overlays(name),
       call: (call) => this.#call(call),
       tell: (hostname, message) => this.#tell(hostname, encodeData(message)),
     };
@@ -395,8 +397,11 @@ class ClusterServer {
   }
 
   #machineChanged(key: string, vm: VirtualMachine): void {
+    const { uid } = vm.metadata;
+    const now = this.#world.machines.byUid(uid);
     // Out of sight: gone, or another cluster's. That proves nothing about its task, but nothing else would take it off the books again.
-    if (this.#world.machines.byUid(vm.metadata.uid) === undefined) this.#world.ledger.release(vm.metadata.uid);
+    if (now === undefined) this.#world.ledger.release(uid);
+    this.#world.overlays.machineChanged(uid, now);
     if (vm.status?.attempt?.drain) this.#hosts.touch(vm.status.attempt.host ?? '');
     this.#machines.due(key);
   }

@@ -16,6 +16,7 @@ import type { Breakers } from './breakers.ts';
 import type { ExecutorBook } from './executor-book.ts';
 import type { Latest } from './latest.ts';
 import type { Ledger } from './ledger.ts';
+import type { Overlays } from './overlays.ts';
 import type { Placement } from './placement.ts';
 import type { Suspects } from './suspects.ts';
 import type { TaskBook } from './task-book.ts';
@@ -48,6 +49,7 @@ export interface World {
   readonly suspects: Suspects;
   readonly breakers: Breakers;
   readonly windows: Windows;
+  readonly overlays: Overlays;
   /** False: no session, or it broke meanwhile. Never throws: a call that Mesos finds wrong is logged. */
   call(call: FrameworkCall): Promise<boolean>;
   /** A framework message to the executor of a host: best effort. */

@@ -9,16 +9,24 @@ export interface LibvirtDevicesOptions {
   readonly root: string;
   /** Network namespace that bridges and DHCP live in: a pretended host's. The executor's own unless given. */
   readonly netns?: string;
+  /** IPv4 address at which other hosts reach this one. */
+  readonly tunnelAddress?: string;
   readonly clock?: Clock;
 }
 
-export function libvirtDevices({ root, netns, clock = systemClock }: LibvirtDevicesOptions): HostDevices {
-  const networks = hostNetworks({ root, netns, clock });
+export function libvirtDevices({
+  root,
+  netns,
+  tunnelAddress,
+  clock = systemClock,
+}: LibvirtDevicesOptions): HostDevices {
+  const networks = hostNetworks({ root, netns, tunnelAddress, clock });
   return {
     makeDisks: (machine) => makeDisks(root, machine),
     removeDisks: (uid) => removeDisks(root, uid),
     attachNetworks: (machine) => networks.attach(machine),
     detachNetworks: (uid) => networks.detach(uid),
+    setPeers: (vni, peers) => networks.setPeers(vni, peers),
     async owners() {
       return [...new Set([...(await diskOwners(root)), ...networks.owners()])];
     },

@@ -18,7 +18,6 @@ export async function makeBridge(vni: number, mtu: number, netns: string | undef
   await ip('link', 'set', bridge, 'addrgenmode', 'none', 'mtu', String(mtu));
   await ip('addr', 'replace', `${hostAddress}/32`, 'dev', bridge);
   await ip('link', 'set', bridge, 'up');
-  // The VXLAN port to the subnet's other hosts joins here once the cluster server tells who they are.
 }
 
 export async function removeBridge(vni: number, netns: string | undefined): Promise<void> {

@@ -1,9 +1,11 @@
 /**
  * What a guest may send (nftables, family bridge): frames with its own MAC and IPv4 address only, no answers of a DHCP server, no IPv6
- * router advertisements; and to the host itself nothing but DHCP. One table per host, one chain per tap, all set in one transaction.
+ * router advertisements; and to the host itself nothing but DHCP. Between a bridge and other hosts go frames of guests only: each host
+ * gives its own guests their addresses, and is itself no part of the subnet. One table per host, one chain per tap, all set in one
+ * transaction.
  */
 import { runCommand } from '../libvirt/command.ts';
-import { tapPrefix } from './names.ts';
+import { tapPrefix, tunnelPrefix } from './names.ts';
 
 const table = 'computefactory';
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
@@ -22,11 +24,16 @@ export async function guardTap({ tap, mac, ip }: GuardedTap, netns: string | und
   await nft([...base(), ...chain(tap, mac, ip)], netns);
 }
 
+/** What holds for all bridges, whichever guests are on them. */
+export async function guardBridges(netns: string | undefined): Promise<void> {
+  await nft(base(), netns);
+}
+
 /** Nothing if it is not there. The last one takes the table along. */
 export async function unguardTap(tap: string, netns: string | undefined): Promise<void> {
   const taps = await guardedTaps(netns);
-  if (taps.length === 0) return;
-  if (taps.every((other) => other === tap)) return await nft([`delete table bridge ${table}`], netns);
+  if (taps.every((other) => other === tap))
+    return await nft([`add table bridge ${table}`, `delete table bridge ${table}`], netns);
   if (!taps.includes(tap)) return;
   const name = `bridge ${table} ${tap}`;
   await nft([`delete element bridge ${table} taps { "${tap}" }`, `flush chain ${name}`, `delete chain ${name}`], netns);
@@ -53,6 +60,15 @@ function base(): readonly string[] {
     `flush chain bridge ${table} to-host`,
     `add rule bridge ${table} to-host iifname "${tapPrefix}*" udp dport 67 accept`,
     `add rule bridge ${table} to-host iifname "${tapPrefix}*" drop`,
+    `add rule bridge ${table} to-host iifname "${tunnelPrefix}*" drop`,
+    `add chain bridge ${table} from-host { type filter hook output priority 0; policy accept; }`,
+    `flush chain bridge ${table} from-host`,
+    `add rule bridge ${table} from-host oifname "${tunnelPrefix}*" drop`,
+    `add chain bridge ${table} between { type filter hook forward priority 0; policy accept; }`,
+    `flush chain bridge ${table} between`,
+    `add rule bridge ${table} between oifname "${tunnelPrefix}*" udp dport 67 drop`,
+    `add rule bridge ${table} between iifname "${tunnelPrefix}*" udp dport { 67, 68 } drop`,
+    `add rule bridge ${table} between iifname "${tunnelPrefix}*" icmpv6 type nd-router-advert drop`,
   ];
 }
 

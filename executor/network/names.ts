@@ -5,9 +5,21 @@ const vniMax = 2 ** 24 - 1;
 
 /** One bridge per subnet and host. */
 export function bridgeName(vni: number): string {
+  return `cfb${hex(vni)}`;
+}
+
+/** All ports to other hosts begin with this. */
+export const tunnelPrefix = 'cfx';
+
+/** The bridge's port to the other hosts of the subnet. */
+export function tunnelName(vni: number): string {
+  return `${tunnelPrefix}${hex(vni)}`;
+}
+
+function hex(vni: number): string {
   if (!Number.isInteger(vni) || vni < 1 || vni > vniMax)
-    throw new RangeError(`Cannot name a bridge for the VXLAN id ${vni}`);
-  return `cfb${vni.toString(16)}`;
+    throw new RangeError(`Cannot make a name of the VXLAN id ${vni}`);
+  return vni.toString(16);
 }
 
 /** All our taps begin with this: rules for all guests at once match it. */

@@ -5,26 +5,32 @@ import type { Clock } from '#lib/std/clock.ts';
 import type { DomainSpec, MachineNics } from '../hypervisor.ts';
 import { makeBridge, removeBridge } from './bridge.ts';
 import { type DhcpServer, serveDhcp, stopDhcp } from './dhcp.ts';
-import { guardTap, unguardTap } from './guard.ts';
+import { guardBridges, guardTap, unguardTap } from './guard.ts';
 import { bridgeName, tapName } from './names.ts';
 import { oneAtATime } from './one-at-a-time.ts';
-import { requireSafe } from './safe.ts';
+import { requirePeers, requireSafe } from './safe.ts';
 import { SubnetFiles } from './subnet-files.ts';
+import { makeTunnel, removeTunnel } from './tunnel.ts';
+import { guardTunnels } from './tunnel-guard.ts';
 
 export interface NetworkOptions {
   /** State is kept in `<root>/network/`. */
   readonly root: string;
   readonly netns: string | undefined;
+  /** IPv4 address at which other hosts reach this one. Without it subnets stay here. */
+  readonly tunnelAddress?: string | undefined;
   readonly clock: Clock;
 }
 
 export interface Networks {
   attach(machine: MachineNics): Promise<DomainSpec['nics']>;
   detach(uid: string): Promise<void>;
+  /** Of the other hosts that carry the subnet. Nothing if no machine of it is here. Throws TypeError if they cannot be such. */
+  setPeers(vni: number, peers: readonly string[]): Promise<void>;
   owners(): readonly string[];
 }
 
-export function hostNetworks({ root, netns, clock }: NetworkOptions): Networks {
+export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptions): Networks {
   const files = new SubnetFiles(root);
   // Who is last on a subnet is decided by looking: two that leave at once must not both find the other still there.
   const inTurn = oneAtATime();
@@ -37,12 +43,38 @@ export function hostNetworks({ root, netns, clock }: NetworkOptions): Networks {
     files.put({ uid, hostname, network });
     await makeBridge(vni, mtu, netns);
     await guardTap({ tap, mac, ip }, netns);
+    await connect(network);
     await serveDhcp(dhcp(vni), files.attachments(vni));
     return { tap, bridge: bridgeName(vni), mac, mtu };
   }
 
+  /**
+   * Who may come in first, then the way. The host may have booted, or been given its address, since the last machine joined: what the way
+   * stands on is made too.
+   */
+  async function connect({ vni, subnet, mtu }: MachineNetwork): Promise<void> {
+    if (tunnelAddress === undefined) return await disconnect(vni);
+    await makeBridge(vni, mtu, netns);
+    await guardBridges(netns);
+    await guardAll(files.subnets());
+    await makeTunnel({ vni, subnet, mtu, local: tunnelAddress, peers: files.peers(vni) }, netns);
+  }
+
+  /** Also where this host has no such address any more. */
+  async function disconnect(vni: number): Promise<void> {
+    await removeTunnel(vni, netns);
+    await guardAll(tunnelAddress === undefined ? [] : files.subnets().filter((other) => other !== vni));
+  }
+
+  async function guardAll(vnis: readonly number[]): Promise<void> {
+    const subnets = vnis.map((vni) => ({ vni, peers: files.peers(vni) }));
+    await guardTunnels(subnets, netns);
+  }
+
   async function leave(uid: string, vni: number): Promise<void> {
     const others = files.attachments(vni).filter((attachment) => attachment.uid !== uid);
+    // The rules of the taps hold for the tunnel too: it goes before the last of them.
+    if (others.length === 0) await disconnect(vni);
     await unguardTap(tapName(uid, vni), netns);
     if (others.length > 0) await serveDhcp(dhcp(vni), others);
     else {
@@ -68,6 +100,14 @@ export function hostNetworks({ root, netns, clock }: NetworkOptions): Networks {
           if (attachments.length === 0) files.removeSubnet(vni);
           if (attachments.some((attachment) => attachment.uid === uid)) await leave(uid, vni);
         }
+      }),
+    setPeers: (vni, peers) =>
+      inTurn(async () => {
+        const [first] = files.attachments(vni);
+        if (!first) return;
+        requirePeers(first.network.subnet, peers);
+        files.putPeers(vni, peers);
+        await connect(first.network);
       }),
     owners: () => files.owners(),
   };

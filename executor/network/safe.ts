@@ -1,6 +1,7 @@
 /** A last look at what goes into files and input of other programs: their separators are commas, spaces and line ends. */
 import { isIPv4 } from 'node:net';
 import type { MachineNetwork } from '#lib/api/launch.ts';
+import { peersMax } from './tunnel.ts';
 
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 const labelPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
@@ -25,6 +26,15 @@ export function requireSafe(hostname: string, network: MachineNetwork): void {
     if (!right)
       throw new TypeError(`Cannot use ${name} ${JSON.stringify(value)} of subnet ${network.subnet} on this host`);
   }
+}
+
+/** Throws a TypeError that names the value. */
+export function requirePeers(subnet: string, peers: readonly string[]): void {
+  const wrong = peers.find((peer) => !isIPv4(peer));
+  if (wrong !== undefined)
+    throw new TypeError(`Cannot use ${JSON.stringify(wrong)} as another host of subnet ${subnet}`);
+  if (peers.length > peersMax)
+    throw new TypeError(`Cannot connect subnet ${subnet} to ${peers.length} other hosts: ${peersMax} at most`);
 }
 
 function isBetween(value: number, least: number, most: number): boolean {

@@ -1,6 +1,7 @@
 /**
- * Who is on a subnet here, as files: `<root>/network/<vni>/machines/<uid>.json`. They are written before anything is made in the
- * kernel and removed after it is gone, so that what they say is never less than what there is; who counts them knows who is last.
+ * Who is on a subnet here, as files: `<root>/network/<vni>/machines/<uid>.json`, and which other hosts carry it: `peers.json`. They are
+ * written before anything is made in the kernel and removed after it is gone, so that what they say is never less than what there is; who
+ * counts them knows who is last.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,6 +42,20 @@ export class SubnetFiles {
       .filter((name) => name.endsWith('.json'))
       .sort()
       .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')) as Attachment);
+  }
+
+  putPeers(vni: number, peers: readonly string[]): void {
+    writeFileAtomic(join(this.directory(vni), 'peers.json'), JSON.stringify(peers));
+  }
+
+  /** None if nobody has told of any. */
+  peers(vni: number): readonly string[] {
+    try {
+      return JSON.parse(readFileSync(join(this.directory(vni), 'peers.json'), 'utf8')) as readonly string[];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
   }
 
   subnets(): readonly number[] {

@@ -26,6 +26,8 @@ export function simDevices(root: string, nics: JsonDirectory<SimNics>): HostDevi
     async detachNetworks(uid) {
       nics.delete(uid);
     },
+    // Nothing runs in an imitated guest that could reach another.
+    setPeers: async () => undefined,
     async owners() {
       const withDisks = await readdir(join(root, 'vms')).catch(() => []);
       return [...new Set([...withDisks, ...[...nics.entries()].map(([uid]) => uid)])];

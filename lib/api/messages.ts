@@ -23,6 +23,8 @@ export interface HostFacts {
   readonly cpuModel: string;
   readonly libvirt?: string;
   readonly qemu?: string;
+  /** IPv4 address at which other hosts reach this one for subnets that both carry. Without it its subnets stay on it. */
+  readonly tunnelAddress?: string;
 }
 
 /** What the executor found on its host, whoever made it. The proof that a domain is not there. */
@@ -55,6 +57,8 @@ export interface Heartbeat {
   readonly machines: readonly MachineReport[];
   /** Task ids of the imports in the journal. Executors before 0.2 do not tell. */
   readonly imports?: readonly string[];
+  /** Id of the peers order that is in force here; none yet, or an executor before 0.3: absent. */
+  readonly peers?: string;
   /** With the first heartbeat of a worker and whenever asked for. */
   readonly inventory?: Inventory;
   /** Every operation since its order until the acknowledgement came. */
@@ -109,4 +113,14 @@ export interface CleanupOrder {
   readonly uids: readonly string[];
 }
 
-export type SchedulerMessage = OperationOrder | HeartbeatAck | InventoryRequest | CleanupOrder;
+/** Of every subnet that the host carries the other hosts that carry it, all anew. Repeated until a heartbeat names its id. */
+export interface PeersOrder {
+  readonly type: 'peers';
+  readonly version: 1;
+  /** The same for the same content. */
+  readonly id: string;
+  /** `peers`: their tunnel addresses. */
+  readonly subnets: readonly { readonly vni: number; readonly peers: readonly string[] }[];
+}
+
+export type SchedulerMessage = OperationOrder | HeartbeatAck | InventoryRequest | CleanupOrder | PeersOrder;

@@ -171,6 +171,7 @@ export class RealHost {
           }));
         }),
       detachNetworks: (uid) => call(() => void this.nics.delete(uid)),
+      setPeers: async () => undefined,
       owners: () => call(() => [...new Set([...this.disks, ...this.nics.keys()])]),
     };
   }

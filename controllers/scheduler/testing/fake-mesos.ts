@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Launch, Termination } from '#lib/api/launch.ts';
-import type { Heartbeat, SchedulerMessage } from '#lib/api/messages.ts';
+import type { Heartbeat, PeersOrder, SchedulerMessage } from '#lib/api/messages.ts';
 import { decodeData, encodeData, encodeUuid } from '#mesos/bytes.ts';
 import { encodeRecord } from '#mesos/recordio.ts';
 import { sumMilli } from '#mesos/resources.ts';
@@ -48,6 +48,9 @@ export interface FakeHost {
   readonly tasks: Map<string, FakeTask>;
   offer: { readonly id: string; readonly resources: readonly Resource[] } | undefined;
   maintenance: Unavailability | undefined;
+  /** Where other hosts reach it, and who of them it was told of. */
+  tunnelAddress: string | undefined;
+  peers: PeersOrder | undefined;
   /** By an operator: no offers, and drained of its tasks or not. */
   deactivated: 'Drained' | 'Deactivated' | undefined;
 }
@@ -93,7 +96,7 @@ export class FakeMesos implements AsyncDisposable {
     const host: FakeHost = {
       ...{ agentId: `S${this.#agents++}`, hostname, cpus, mem, attributes, bootId: randomUUID(), registered: true },
       ...{ executor: undefined, missingExecutor: undefined, domains: new Map(), tasks: new Map(), offer: undefined },
-      ...{ maintenance: undefined, deactivated: undefined },
+      ...{ maintenance: undefined, tunnelAddress: undefined, peers: undefined, deactivated: undefined },
     };
     this.hosts.push(host);
     this.#makeOffers();
@@ -209,7 +212,11 @@ export class FakeMesos implements AsyncDisposable {
         executorVersion: '1',
         since: '2026-01-01T00:00:00Z',
       },
-      facts: { hypervisor: 'sim', kvm: false, cpuModel: 'none' },
+      facts: {
+        ...{ hypervisor: 'sim', kvm: false, cpuModel: 'none' },
+        ...(host.tunnelAddress ? { tunnelAddress: host.tunnelAddress } : {}),
+      },
+      ...(host.peers ? { peers: host.peers.id } : {}),
       machines: [...host.tasks.values()].flatMap(({ launch }) =>
         launch.type !== 'machine' || !host.domains.has(launch.uid)
           ? []
@@ -489,6 +496,7 @@ export class FakeMesos implements AsyncDisposable {
     this.messages.push(message);
     const host = this.hosts.find((candidate) => candidate.agentId === agentId);
     if (!host?.executor) return;
+    if (message.type === 'peers') host.peers = message;
     if (message.type === 'cleanup') for (const uid of message.uids) host.domains.delete(uid);
     if (message.type === 'inventory') this.heartbeat(host, true);
   }
