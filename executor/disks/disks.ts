@@ -7,11 +7,9 @@ import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { consolePaths } from '../console/paths.ts';
 import type { MachineDisks } from '../hypervisor.ts';
-import { runCommand } from '../libvirt/command.ts';
+import { createOverlay } from '../images/qemu-img.ts';
 import { makeSeed } from './seed.ts';
 
-/** What `qemu-img` may use: it reads an image that somebody else made. */
-const limits = ['--as=1073741824', '--cpu=20', '--fsize=unlimited'] as const;
 const uidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Throws a TypeError for what is no UUID: it becomes the name of a directory. */
@@ -49,8 +47,10 @@ export async function diskOwners(root: string): Promise<readonly string[]> {
 
 /** The format of the image is said, never guessed: a raw image may begin with bytes that look like another format. */
 async function makeOverlay(file: string, { image, rootDiskBytes }: MachineDisks): Promise<void> {
-  const create = ['create', '-q', '-f', 'qcow2', '-b', image.path, '-F', image.format, file, String(rootDiskBytes)];
-  await runCommand('prlimit', [...limits, 'qemu-img', ...create], { deadlineMs: 30_000 });
+  await access(image.path).catch((cause) => {
+    throw new Error(`Cannot make a disk on the image ${image.path}: it is not there`, { cause });
+  });
+  await createOverlay(file, image, rootDiskBytes);
 }
 
 async function whole(file: string, make: (temporary: string) => Promise<void>): Promise<void> {

@@ -31,7 +31,7 @@ export async function importImage(launch: ImageImport, options: ImportOptions): 
   const path = join(incoming, launch.taskId);
   try {
     const { digest, size, head } = await receive(launch, options, path);
-    const { format, virtualSize } = await inspect(launch, path, head, size);
+    const { format, virtualSize } = await inspect(launch, path, head, size, options.signal);
     options.signal.throwIfAborted();
     await publish(path, options.imageStore, digest);
     return { digest, format, size, virtualSize };
@@ -124,6 +124,7 @@ async function inspect(
   path: string,
   head: Buffer,
   size: number,
+  signal: AbortSignal,
 ): Promise<Pick<ImportResult, 'format' | 'virtualSize'>> {
   if (size === 0) throw ImportError.refused('Empty', 'The source has no bytes');
   const detected = detect(head, size);
@@ -136,7 +137,7 @@ async function inspect(
       `The image's disk has ${virtualSize} bytes; its limit is ${launch.maxVirtualSize}`,
     );
   }
-  const seen = await qemuImgSize(path, detected.format);
+  const seen = await qemuImgSize(path, detected.format, signal);
   // qemu-img rounds a raw file up to whole sectors.
   const virtualSize = detected.format === 'raw' ? Math.ceil(detected.virtualSize / 512) * 512 : detected.virtualSize;
   if (seen !== undefined && seen !== virtualSize)
