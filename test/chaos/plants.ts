@@ -176,7 +176,7 @@ export const plants: Readonly<Record<string, Plant>> = {
   killTheAdopted: {
     seed: 1,
     file: 'executor/machine/looked.ts',
-    find: "if (domain.power !== 'Off') return up(state, domain.power, now);",
+    find: "if (domain.power !== 'Off') return up(state, domain, now);",
     put: `if (domain.power !== 'Off') return stay(state, 'destroy');`,
   },
 };
