@@ -47,6 +47,7 @@ export class Faults {
     this.messages.calm();
     Object.assign(world.weather, clearSky());
     world.network.heal();
+    world.endSplit();
     world.startMasters();
     for (const each of world.hosts) {
       each.startAgent();

@@ -90,6 +90,8 @@ export class World implements Disposable {
   #terms = 0;
   /** Hosts that have not heard of the present leader yet, with the URL that they go to. */
   readonly #mistaken = new Map<string, string>();
+  /** A master that does not know that another was elected. */
+  #mistakenLeader: Life | undefined;
   readonly servers: (Life | undefined)[] = [];
   controllers: Life | undefined;
   /** Tasks whose executor lost its journal. */
@@ -257,7 +259,13 @@ export class World implements Disposable {
     for (const hostname of mistaken) this.#mistaken.set(hostname, url);
     for (const { host } of this.hosts) if (!mistaken.includes(host.hostname)) this.#leaveMaster(old, host.hostname);
     old.life.onEnd(() => this.#mistaken.clear());
+    this.#mistakenLeader = old.life;
     return () => old.life.kill();
+  }
+
+  /** The faults are over: whoever follows such a master hears of the other. */
+  endSplit(): void {
+    if (this.#mistakenLeader?.dead === false) this.#mistakenLeader.kill();
   }
 
   #leaveMaster({ life }: MasterProcess, hostname: string): void {
