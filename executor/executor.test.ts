@@ -103,9 +103,13 @@ test('a new worker of the same life goes on without touching the domain', async 
   await using world = await openWorld();
   const first = await world.start();
   const { uid, taskId } = await running(world);
+  // A heartbeat comes well after the acknowledgement of what it tells.
+  await until(() => expect(lastBeat(world)?.machines[0]).toMatchObject({ uid, phase: 'Running' }));
+  const { workerId } = lastBeat(world)!;
   await first[Symbol.asyncDispose]();
   const { host } = await world.start();
   await until(() => expect(world.agent.subscriptions).toHaveLength(2));
+  await until(() => expect(lastBeat(world)?.workerId).not.toBe(workerId));
   await until(() => expect(lastBeat(world)?.machines[0]).toMatchObject({ uid, phase: 'Running', restarts: 0 }));
   expect(await host.hypervisor.get(uid)).toMatchObject({ power: 'On' });
   expect(world.agent.states(taskId)).toEqual(['TASK_STARTING', 'TASK_RUNNING']);

@@ -17,6 +17,7 @@ export interface PeersOptions {
 export class Peers {
   readonly #options: PeersOptions;
   #told: ReadonlyMap<number, readonly string[]> = new Map();
+  #latest: PeersOrder | undefined;
   #inForce: string | undefined;
   #working: Promise<void> = Promise.resolve();
 
@@ -29,19 +30,27 @@ export class Peers {
     return this.#inForce;
   }
 
-  /** Orders are carried out one after the other. One that fails is repeated by the cluster server. */
-  order({ id, subnets }: PeersOrder): void {
-    this.#told = new Map(subnets.map(({ vni, peers }) => [vni, peers]));
+  /**
+   * Orders are carried out one after the other, but for those that a later one has made old. One that fails is repeated by the cluster
+   * server at the next heartbeat that does not name it: none is sent early for that.
+   */
+  order(order: PeersOrder): void {
+    this.#told = new Map(order.subnets.map(({ vni, peers }) => [vni, peers]));
+    this.#latest = order;
     this.#working = this.#working.then(async () => {
-      try {
-        for (const { vni, peers } of subnets) await this.#options.devices.setPeers(vni, peers);
-        this.#inForce = id;
-      } catch (error) {
-        this.#inForce = undefined;
-        this.#options.log.warn('Cannot connect a subnet to its other hosts', { reason: messageOf(error) });
-      }
-      this.#options.changed();
+      if (this.#latest === order) await this.#carryOut(order);
     });
+  }
+
+  async #carryOut({ id, subnets }: PeersOrder): Promise<void> {
+    try {
+      for (const { vni, peers } of subnets) await this.#options.devices.setPeers(vni, peers);
+      this.#inForce = id;
+      this.#options.changed();
+    } catch (error) {
+      this.#inForce = undefined;
+      this.#options.log.warn('Cannot connect a subnet to its other hosts', { reason: messageOf(error) });
+    }
   }
 
   /** The devices of the host; machines that join a subnet reach what was told of it. */
