@@ -1,13 +1,15 @@
 /**
  * Sees everything as it is, hypervisors and store, and says at once when a promise is broken (docs/architecture.md): one machine, one
  * life; nothing wanted is stopped; nothing runs that nobody has; addresses are one machine's; specs are the users'. What is said on
- * the network is listened to in sessions.ts.
+ * the network is listened to in sessions.ts and executor-sessions.ts.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import { kindId } from '#lib/client/kind-id.ts';
+import { ExecutorSessions } from './executor-sessions.ts';
 import type { RealHost, Witness } from './host.ts';
+import type { Ears } from './network.ts';
 import { Sessions } from './sessions.ts';
 import type { World } from './world.ts';
 
@@ -20,6 +22,8 @@ interface Wish {
 export class Observer implements Witness {
   #world!: World;
   sessions!: Sessions;
+  /** All that listen to the network. */
+  listeners: readonly Ears[] = [];
   /** What users last wrote and were told is stored, by kind and key. */
   readonly #wishes = new Map<string, Wish>();
   /** By uid: operations that may cut the power. */
@@ -28,6 +32,7 @@ export class Observer implements Witness {
   watch(world: World): void {
     this.#world = world;
     this.sessions = new Sessions(world, (uid) => this.machine(uid));
+    this.listeners = [this.sessions, new ExecutorSessions(world)];
   }
 
   machines(): readonly VirtualMachine[] {

@@ -113,10 +113,10 @@ export const plants: Readonly<Record<string, Plant>> = {
       void this.#world.client.updateStatus(VirtualMachine, stored).then((now) => this.#world.machines.wrote(now), () => undefined);`,
   },
   launchBeforeReconciled: {
-    seed: 5,
-    file: 'controllers/scheduler/server.ts',
-    find: 'this.#reconciliation.done && this.#connection.connected',
-    put: 'this.#connection.connected',
+    seed: 1,
+    file: 'controllers/scheduler/reconciliation.ts',
+    find: 'done = false;\n      rounds = 0;',
+    put: 'done = true;\n      rounds = 0;',
   },
   killUnknownAtOnce: {
     seed: 1,
@@ -162,7 +162,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'const attempt: any = undefined;',
   },
   serveAnotherAgent: {
-    seed: 5,
+    seed: 4,
     file: 'executor/executor.ts',
     find: 'event.subscribed.agent_info.id?.value !== environment.agentId',
     put: 'event.subscribed.agent_info.id === null',

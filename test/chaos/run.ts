@@ -41,9 +41,9 @@ export async function runSeed(seed: number, hours: number): Promise<Outcome> {
   using world = new World({
     ...{ seed, hosts: 3, witness: observer, tampering: faults.messages },
     ears: {
-      sent: (client, request) => observer.sessions.sent(client, request),
-      heard: (client, request, headers, piece) => observer.sessions.heard(client, request, headers, piece),
-      closed: (client, request) => observer.sessions.closed(client, request),
+      sent: (...said) => observer.listeners.forEach((each) => void each.sent(...said)),
+      heard: (...heard) => observer.listeners.forEach((each) => void each.heard(...heard)),
+      closed: (...lost) => observer.listeners.forEach((each) => void each.closed(...lost)),
     },
   });
   observer.watch(world);

@@ -19,6 +19,7 @@ import {
 } from '#mesos/types.ts';
 import type { Life } from './life.ts';
 import type { Ears, Request } from './network.ts';
+import { type Overheard, recordsOf } from './records.ts';
 import { clusterName, type World } from './world.ts';
 
 type Call<T extends SchedulerCall['type']> = Extract<SchedulerCall, { type: T }>;
@@ -28,7 +29,7 @@ interface Held {
   readonly sinceMs: number;
 }
 
-interface Session {
+interface Session extends Overheard {
   readonly request: Request;
   readonly streamId: string | undefined;
   open: boolean;
@@ -38,8 +39,6 @@ interface Session {
   readonly offers: Map<string, Offer>;
   readonly held: Map<string, Held>;
   readonly used: Set<string>;
-  /** Bytes of a record that is not whole yet. */
-  rest: Buffer;
 }
 
 /** Mesos' calls may wait for a while in a queue of ours; offers are let go of after two minutes. */
@@ -95,8 +94,7 @@ export class Sessions implements Ears {
   heard(client: Life, request: Request, headers: Readonly<Record<string, string>>, piece: Buffer): void {
     if (request.path !== '/api/v1/scheduler' || !request.body.includes('"type":"SUBSCRIBE"')) return;
     const session = this.#sessionOf(client, request, headers['mesos-stream-id']);
-    session.rest = Buffer.concat([session.rest, piece]);
-    for (let event = next(session); event; event = next(session)) this.#told(session, event);
+    for (const event of recordsOf(session, piece)) this.#told(session, event as SchedulerEvent);
   }
 
   closed(client: Life, request: Request): void {
@@ -250,15 +248,4 @@ export class Sessions implements Ears {
   #fail(what: string): void {
     this.#world.failed(what);
   }
-}
-
-/** The next whole record, taken off what has arrived. */
-function next(session: Session): SchedulerEvent | undefined {
-  const { rest } = session;
-  const at = rest.indexOf('\n');
-  if (at < 0) return undefined;
-  const end = at + 1 + Number(rest.subarray(0, at).toString());
-  if (rest.length < end) return undefined;
-  session.rest = rest.subarray(end);
-  return JSON.parse(rest.subarray(at + 1, end).toString()) as SchedulerEvent;
 }
