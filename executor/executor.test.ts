@@ -217,12 +217,12 @@ test('a guest whose disk fails is reported paused by it, and goes on once it is 
   const { uid } = await running(world);
   const inject = (what: 'break' | 'mend') => (host.hypervisor as SimHypervisor).inject(uid, what);
   inject('break');
-  const stopped = { phase: 'Paused', power: 'Paused', message: expect.stringMatching(/^IOError: /) };
+  const stopped = { phase: 'Paused', power: 'Paused', pausedReason: 'IOError' };
   await until(() => expect(lastBeat(world)?.machines[0]).toMatchObject(stopped));
   inject('mend');
   world.agent.message(order(uid, 'Resume'));
   await until(() => expect(lastBeat(world)?.machines[0]).toMatchObject({ phase: 'Running', power: 'On' }));
-  expect(lastBeat(world)?.machines[0]).not.toHaveProperty('message');
+  expect(lastBeat(world)?.machines[0]).not.toHaveProperty('pausedReason');
 });
 
 test('a guest that shuts itself down is restarted in place, stopped or finished as the launch says', async () => {
@@ -234,8 +234,9 @@ test('a guest that shuts itself down is restarted in place, stopped or finished 
   for (const { uid } of [restart, stop, finish]) (host.hypervisor as SimHypervisor).inject(uid, 'shutdown');
   await until(() => expect(world.agent.states(finish.taskId)).toContain('TASK_FINISHED'));
   const of = (uid: string) => lastBeat(world)?.machines.find((machine) => machine.uid === uid);
-  await until(() => expect(of(stop.uid)).toMatchObject({ phase: 'Stopped', power: 'Off' }));
-  await until(() => expect(of(restart.uid)).toMatchObject({ phase: 'Running', restarts: 1 }));
+  const lastEnd = { reason: 'GuestShutdown' };
+  await until(() => expect(of(stop.uid)).toMatchObject({ phase: 'Stopped', power: 'Off', lastEnd }));
+  await until(() => expect(of(restart.uid)).toMatchObject({ phase: 'Running', restarts: 1, lastEnd }));
   expect(world.agent.states(restart.taskId)).toEqual(['TASK_STARTING', 'TASK_RUNNING']);
 });
 

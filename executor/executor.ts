@@ -331,6 +331,9 @@ class Executor {
       case 'peers':
         this.#peers.order(message);
         return;
+      case 'policy':
+        this.#machines.follow(message);
+        return;
       case 'cleanup':
         this.#queueCleanUp(message.uids);
         return;

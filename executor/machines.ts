@@ -1,6 +1,6 @@
 /** The machines of this host: one driver each, and the way of launches, kills and operations to them. */
 import type { MachineLaunch } from '#lib/api/launch.ts';
-import type { MachineReport, OperationOrder } from '#lib/api/messages.ts';
+import type { MachineReport, OperationOrder, PolicyOrder } from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { TaskInfo } from '#mesos/types.ts';
@@ -106,6 +106,11 @@ export class Machines implements AsyncDisposable {
     }
     const message = `Cannot ${operation}: machine ${uid} is not on this host`;
     this.#deps.journal.finish({ id, uid, state: 'Failed', message });
+  }
+
+  /** What is lost on the way, or finds no place in the queue, is ordered again. */
+  follow(order: PolicyOrder): void {
+    this.#byUid.get(order.uid)?.push({ type: 'policy', order });
   }
 
   has(uid: string): boolean {

@@ -46,6 +46,10 @@ test.each<object>([
   { type: 'peers', version: 1, subnets: [] },
   { type: 'peers', version: 1, id: 'p', subnets: [{ vni: '1', peers: [] }] },
   { type: 'peers', version: 1, id: 'p', subnets: [{ vni: 1, peers: ['192.0.2.1; drop'] }] },
+  { type: 'policy', version: 1, uid: '..', attempt: 1, onGuestShutdown: 'Stop', onGuestCrash: 'Stop' },
+  { type: 'policy', version: 1, uid, onGuestShutdown: 'Stop', onGuestCrash: 'Stop' },
+  { type: 'policy', version: 1, uid, attempt: 1, onGuestShutdown: 'Fail', onGuestCrash: 'Stop' },
+  { type: 'policy', version: 1, uid, attempt: 1, onGuestShutdown: 'Stop', onGuestCrash: 'Finish' },
   { type: 'dance', version: 1 },
 ])('parseMessage() ignores %j', (message) => {
   expect(parseMessage(encodeData(message))).toBeUndefined();

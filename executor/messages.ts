@@ -4,7 +4,7 @@
  */
 import { isIPv4 } from 'node:net';
 import type { Launch } from '#lib/api/launch.ts';
-import type { OperationOrder, OperationType, PeersOrder, SchedulerMessage } from '#lib/api/messages.ts';
+import type { OperationOrder, OperationType, PeersOrder, PolicyOrder, SchedulerMessage } from '#lib/api/messages.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import type { TaskInfo } from '#mesos/types.ts';
@@ -62,6 +62,19 @@ function isPeersOrder(message: Partial<PeersOrder>): message is PeersOrder {
   return typeof id === 'string' && Array.isArray(subnets) && subnets.every(isSubnet);
 }
 
+const onShutdown: readonly unknown[] = ['Restart', 'Stop', 'Finish'] satisfies PolicyOrder['onGuestShutdown'][];
+const onCrash: readonly unknown[] = ['Restart', 'Stop', 'Fail'] satisfies PolicyOrder['onGuestCrash'][];
+
+function isPolicyOrder(message: Partial<PolicyOrder>): message is PolicyOrder {
+  const { uid = '', attempt, onGuestShutdown, onGuestCrash } = message;
+  return (
+    uuid.test(uid) &&
+    Number.isInteger(attempt) &&
+    onShutdown.includes(onGuestShutdown) &&
+    onCrash.includes(onGuestCrash)
+  );
+}
+
 /** Undefined for what this version does not know: an older executor must not fall over a newer cluster server. */
 export function parseMessage(data: string): SchedulerMessage | undefined {
   const message = decodeData(data) as Partial<SchedulerMessage> | null;
@@ -75,6 +88,8 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
       return message as SchedulerMessage;
     case 'peers':
       return isPeersOrder(message) ? message : undefined;
+    case 'policy':
+      return isPolicyOrder(message) ? message : undefined;
     case 'cleanup':
       return Array.isArray(message.uids) && message.uids.every((uid) => uuid.test(uid))
         ? (message as SchedulerMessage)

@@ -23,7 +23,8 @@ describe('troublesOf', () => {
   });
 
   test('a condition that is bad news when True is well when False', () => {
-    expect(troublesOf([condition('Stalled', 'False'), condition('DeletionBlocked', 'False')])).toEqual([]);
+    const fine = ['Stalled', 'DeletionBlocked', 'Emulated', 'GCSuspended', 'Suspect'];
+    expect(troublesOf(fine.map((type) => condition(type, 'False')))).toEqual([]);
   });
 
   test('what is not looked at yet is left out once something else is known to be wrong', () => {

@@ -80,6 +80,9 @@ const badWhenTrue = [
   'Suspended',
   'Paused',
   'Draining',
+  'Emulated',
+  'GCSuspended',
+  'Suspect',
 ];
 
 /** The conditions that say what is wrong, those that name a cause before Ready, which only sums up. */

@@ -8,6 +8,15 @@ import type { Proof } from './proof.ts';
 export type MachineStatus = NonNullable<VirtualMachine['status']>;
 export type MachinePhase = NonNullable<MachineStatus['phase']>;
 
+type PausedReason = NonNullable<MachineStatus['pausedReason']>;
+
+/** Sentences for people, by the reason word that programs read. */
+export const pausedMessages: Readonly<Record<PausedReason, string>> = {
+  IOError:
+    'A disk of the machine could not be read or written, often because its host has no room left. The guest stands where it was, and is ' +
+    'resumed every 30 seconds until it can go on',
+};
+
 export interface Place {
   readonly cluster: string;
   readonly hostname: string;
@@ -103,7 +112,7 @@ function rowOf(vm: VirtualMachine, ending: Ending, proof: string, nowMs: number)
  * virtualmachine controller, which applies the run policy.
  */
 export function closed(vm: VirtualMachine, ending: Ending, proof: Proof, nowMs: number): MachineStatus {
-  const { attempt: _, ...rest } = vm.status ?? {};
+  const { attempt: _, pausedReason: __, ...rest } = vm.status ?? {};
   const row = rowOf(vm, ending, proof, nowMs);
   const message = ending.message ?? '';
   const status: MachineStatus = {
@@ -143,31 +152,42 @@ export function enter(
     status.conditions ?? [],
   );
   const moved = status.phase !== phase;
+  const { pausedReason, ...rest } = status;
+  const why = phase === 'Paused' && pausedReason !== undefined ? { pausedReason } : {};
   return {
-    ...status,
+    ...rest,
+    ...why,
     observedGeneration: generation,
     phase,
-    displayStatus: displayStatusOf(phase, vm.metadata.deletionTimestamp !== undefined),
+    displayStatus: displayStatusOf(phase, vm.metadata.deletionTimestamp !== undefined, why.pausedReason),
     conditions,
     ...(moved ? { phaseTransitions: { ...status.phaseTransitions, [phase]: timestamp(nowMs) } } : {}),
   };
 }
 
-export function displayStatusOf(phase: MachinePhase, deleting: boolean): string {
+function displayStatusOf(phase: MachinePhase, deleting: boolean, pausedReason: PausedReason | undefined): string {
   if (deleting) return 'Terminating';
+  if (pausedReason !== undefined) return `${phase} (${pausedReason})`;
   return phase === 'Starting' ? 'Booting' : phase;
 }
 
-/** Launched, Reachable, GuestReady and Ready of a machine whose attempt goes well so far. */
-export function launchConditions(phase: MachinePhase, halted = false): readonly ConditionDraft[] {
+/**
+ * Launched, Reachable, GuestReady and Ready of a machine whose attempt goes well so far. `asDeclared`: what to say if it is off, and is to
+ * be; `why` it is in this phase, if more is known.
+ */
+export function launchConditions(
+  phase: MachinePhase,
+  asDeclared?: string,
+  why = `The machine is in phase ${phase}`,
+): readonly ConditionDraft[] {
   const begun = phase !== 'Launching';
   const runs = phase === 'Running';
   const off = phase === 'Stopped';
   const ready: Pick<ConditionDraft, 'status' | 'reason' | 'message'> = runs
     ? { status: 'True', reason: 'Running', message: 'The machine runs' }
-    : off && halted
-      ? { status: 'True', reason: 'StoppedAsDeclared', message: 'The machine is off, as declared' }
-      : { status: 'False', reason: 'Starting', message: `The machine is in phase ${phase}` };
+    : off && asDeclared !== undefined
+      ? { status: 'True', reason: 'StoppedAsDeclared', message: asDeclared }
+      : { status: 'False', reason: 'Starting', message: why };
   return [
     begun
       ? { type: 'Launched', status: 'True', reason: 'Accepted', message: 'The host has taken the task' }
@@ -182,7 +202,7 @@ export function launchConditions(phase: MachinePhase, halted = false): readonly 
           reason: 'NoProbe',
           message: 'No probe is declared: running counts as ready',
         }
-      : { type: 'GuestReady', status: 'False', reason: 'Booting', message: `The machine is in phase ${phase}` },
+      : { type: 'GuestReady', status: 'False', reason: 'Booting', message: why },
     { type: 'Ready', ...ready },
     reconciling(ready.status === 'False', phase),
   ];

@@ -19,7 +19,10 @@ export interface HeartbeatOptions {
 }
 
 function differs(a: MachineReport | undefined, b: MachineReport | undefined): boolean {
-  return a?.phase !== b?.phase || a?.power !== b?.power || a?.restarts !== b?.restarts || a?.attempt !== b?.attempt;
+  return (
+    (['phase', 'power', 'restarts', 'attempt', 'pausedReason'] as const).some((field) => a?.[field] !== b?.[field]) ||
+    a?.lastEnd?.time !== b?.lastEnd?.time
+  );
 }
 
 export function heardMessage(options: HeartbeatOptions, message: MessageEvent): void {

@@ -4,6 +4,7 @@ import { timestamp } from '#lib/std/clock.ts';
 import type { Window } from './drain.ts';
 import { isAlive } from './executor-book.ts';
 import type { HostInput } from './host-status.ts';
+import { kvmAvailable } from './kvm.ts';
 
 /** The first that holds stands for the host. */
 export function standingOf(input: HostInput): { readonly word: string; readonly message: string } {
@@ -25,6 +26,7 @@ export function conditionsOf(input: HostInput): readonly ConditionDraft[] {
   return [
     reachable(input),
     inventoried(input),
+    kvmAvailable(input.executor?.heartbeat.facts ?? input.host.status?.facts),
     drainingCondition(input),
     suspectCondition(input),
     word === 'Ready'

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { conditionOf } from '#lib/api/conditions.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { Heartbeat, MachineReport } from '#lib/api/messages.ts';
 import { encodeData } from '#mesos/bytes.ts';
@@ -7,7 +8,7 @@ import { adopting, intended, type MachineStatus, nextNumber } from './attempt.ts
 import type { Eviction } from './drain.ts';
 import { type ExecutorFact, nextExecutor } from './executor-book.ts';
 import { decide, type Moment } from './machine.ts';
-import { specOrder } from './orders.ts';
+import { policyOrder, specOrder } from './orders.ts';
 import type { Evidence } from './proof.ts';
 import { nextFact } from './task-book.ts';
 
@@ -41,7 +42,7 @@ const report = (more: Partial<MachineReport> = {}): MachineReport => ({
   ...more,
 });
 
-function executor(machines: readonly MachineReport[], heardMs = monotonicMs): ExecutorFact {
+function executor(machines: readonly MachineReport[], heardMs = monotonicMs, kvm = false): ExecutorFact {
   const heartbeat: Heartbeat = {
     ...{
       type: 'heartbeat',
@@ -52,7 +53,7 @@ function executor(machines: readonly MachineReport[], heardMs = monotonicMs): Ex
       workerId: 'w',
       executorVersion: '1',
     },
-    ...{ since: '', facts: { hypervisor: 'sim', kvm: false, cpuModel: '' }, machines, operations: [] },
+    ...{ since: '', facts: { hypervisor: 'libvirt', kvm, cpuModel: '' }, machines, operations: [] },
   };
   return nextExecutor(undefined, { hostname: 'h1', agentId: 'S1', executorId: 'ex' }, heartbeat, heardMs);
 }
@@ -129,7 +130,20 @@ describe('the phase follows what is known', () => {
     ).toEqual({
       ...{ Scheduled: 'True Placed', Launched: 'True Accepted', Reachable: 'True HeartbeatOK' },
       ...{ GuestReady: 'True NoProbe', Ready: 'True Running', Reconciling: 'False AsDeclared' },
+      Emulated: 'True NoKVM',
     });
+  });
+
+  test('it is emulated on a host without KVM, which its executor says; nothing is said before it is known who runs it', () => {
+    const emulated = (given: Partial<Evidence>) =>
+      conditionOf({ ...launched(), status: look(launched(), evidence(given)).status }, 'Emulated');
+    const running = { task: task('TASK_RUNNING') };
+    const slow = emulated({ ...running, executor: executor([report()]) });
+    expect(slow).toMatchObject({ status: 'True', reason: 'NoKVM', message: expect.stringMatching(/^Host h1: /) });
+    const fast = emulated({ ...running, executor: executor([report()], monotonicMs, true) });
+    expect(fast).toMatchObject({ status: 'False', reason: 'KVM' });
+    expect(emulated({ ...running, executor: executor([]) })).toBeUndefined();
+    expect(emulated({ ...running, executor: executor([report({ attempt: 0 })]) })).toBeUndefined();
   });
 
   test('what is as it was is written as it was: no write', () => {
@@ -140,6 +154,69 @@ describe('the phase follows what is known', () => {
 
   test('after a restart of ours, what is stored holds until Mesos answers', () => {
     expect(look(runningNow(), evidence({ began: true })).status.phase).toBe('Running');
+  });
+});
+
+describe('what the executor tells of a machine', () => {
+  const told = (
+    more: Partial<MachineReport>,
+    spec: Partial<VirtualMachine['spec']> = {},
+    before: MachineStatus = {},
+  ) => {
+    const vm = runningNow();
+    const stored = { ...vm, spec: { ...vm.spec, ...spec }, status: { ...vm.status, ...before } };
+    return look(stored, evidence({ began: true, task: task('TASK_RUNNING'), executor: executor([report(more)]) }));
+  };
+  const readyOf = (status: MachineStatus) => status.conditions?.find(({ type }) => type === 'Ready');
+  const stopped = { phase: 'Stopped', power: 'Off' } as const;
+
+  test('paused by its disk it says so, and no longer once it runs; older executors do not tell why', () => {
+    const broken = { phase: 'Paused', power: 'Paused', pausedReason: 'IOError' } as const;
+    const { status } = told(broken);
+    expect(status).toMatchObject({ phase: 'Paused', pausedReason: 'IOError', displayStatus: 'Paused (IOError)' });
+    expect(readyOf(status)).toMatchObject({ status: 'False', message: expect.stringMatching(/disk/) });
+    expect(told(broken, {}, status).status).toEqual(status);
+    const after = told({}, {}, status).status;
+    expect(after).toMatchObject({ phase: 'Running', displayStatus: 'Running' });
+    expect(after).not.toHaveProperty('pausedReason');
+    const { pausedReason: _, ...untold } = broken;
+    expect(told(untold).status).toMatchObject({ phase: 'Paused', displayStatus: 'Paused' });
+  });
+
+  test('how it went off last is stored, and under Manual it may stay off', () => {
+    const lastEnd = { reason: 'GuestCrashed', message: 'It crashed', time: '2026-01-01T00:00:01Z' } as const;
+    const { status } = told({ ...stopped, lastEnd }, { runPolicy: 'Manual' });
+    expect(status.lastTermination).toEqual({ class: 'Guest', ...lastEnd });
+    expect(readyOf(status)).toMatchObject({ status: 'True', reason: 'StoppedAsDeclared' });
+    expect(readyOf(status)?.message).toMatch(/^GuestCrashed: It crashed/);
+    const lost = told({ ...stopped, lastEnd: { ...lastEnd, reason: 'HostLost' } }, { runPolicy: 'Manual' });
+    expect(lost.status.lastTermination).toMatchObject({ class: 'Infrastructure', reason: 'HostLost' });
+  });
+
+  test('stopped by an operation, a machine that runs once is over; others keep their task', () => {
+    const off = { requestedPower: 'Off' } as const;
+    expect(told(stopped, { runPolicy: 'Once' }, off).kill).toBe(true);
+    expect(told({}, { runPolicy: 'Once' }, off).kill).toBe(false);
+    expect(told(stopped, { runPolicy: 'Once' }).kill).toBe(false);
+    expect(told(stopped, { runPolicy: 'RerunOnFailure' }, off).kill).toBe(false);
+    const vm = { ...runningNow(), spec: { ...machine().spec, runPolicy: 'Once' as const } };
+    const killed = { class: 'User', reason: 'Killed', message: '', terminal: false, domainAbsent: true };
+    const given = evidence({
+      began: true,
+      task: task('TASK_KILLED', { source: 'SOURCE_EXECUTOR', data: encodeData(killed) }),
+    });
+    const { status } = look({ ...vm, status: { ...vm.status, ...off } }, given);
+    expect(status.attempts).toMatchObject([{ class: 'User', reason: 'StoppedByUser' }]);
+  });
+
+  test.each(['NothingToAdopt', 'HostLost'])('an adoption that ends with %s was the loss of its host', (reason) => {
+    const end = { class: 'Infrastructure', reason, message: 'm', terminal: false, domainAbsent: true };
+    const given = evidence({
+      began: true,
+      task: task('TASK_FAILED', { source: 'SOURCE_EXECUTOR', data: encodeData(end) }),
+    });
+    const row = { outcome: 'Lost', class: 'Infrastructure', reason: 'HostLost' };
+    expect(look(runningNow(), given).status).toMatchObject({ attempts: [row], lastTermination: { message: 'm' } });
   });
 });
 
@@ -240,17 +317,14 @@ test('a launch that was dropped goes back to Scheduling in the write that closes
 });
 
 describe('what the spec says of power', () => {
-  const settled = (
-    runPolicy: VirtualMachine['spec']['runPolicy'],
-    power: 'On' | 'Off',
-    since = '1970-01-01T00:00:07Z',
-  ): VirtualMachine => {
+  const since = '1970-01-01T00:00:07Z';
+  const settled = (runPolicy: VirtualMachine['spec']['runPolicy'], power: 'On' | 'Off', at = since): VirtualMachine => {
     const vm = runningNow();
     const phase = power === 'On' ? 'Running' : 'Stopped';
     return {
       ...vm,
       spec: { ...vm.spec, runPolicy },
-      status: { ...vm.status, phase, power, phaseTransitions: { [phase]: since } },
+      status: { ...vm.status, phase, power, phaseTransitions: { [phase]: at } },
     };
   };
   test.each([
@@ -264,12 +338,32 @@ describe('what the spec says of power', () => {
     expect(specOrder(settled(runPolicy, power))?.id).toBe(id);
   });
 
+  test('Halted, and it is paused: it is stopped', () => {
+    const vm = settled('Halted', 'On');
+    const status = { ...vm.status, phase: 'Paused', power: 'Paused', phaseTransitions: { Paused: since } } as const;
+    expect(specOrder({ ...vm, status })?.operation).toBe('Stop');
+  });
+
   test('a machine whose guest turns itself off again is started again: that is another order', () => {
-    const [first, again] = ['1970-01-01T00:00:07Z', '1970-01-01T00:00:09Z'].map((since) =>
-      specOrder(settled('Always', 'Off', since)),
-    );
+    const [first, again] = [since, '1970-01-01T00:00:09Z'].map((at) => specOrder(settled('Always', 'Off', at)));
     expect(first!.id).not.toBe(again!.id);
     expect(specOrder(settled('Always', 'Off'))!.id).toBe(first!.id);
+  });
+});
+
+describe('what the host is told of a runPolicy', () => {
+  const restart = { onGuestShutdown: 'Restart', onGuestCrash: 'Restart' } as const;
+  const once = { ...runningNow(), spec: { ...machine().spec, runPolicy: 'Once' as const } };
+  test.each([
+    ['Always, as launched', runningNow(), report({ policy: restart }), undefined],
+    ['Once since', once, report({ policy: restart }), { onGuestShutdown: 'Finish', onGuestCrash: 'Fail' }],
+    ['an executor that would not understand', once, report(), undefined],
+    ['a report of an attempt before', once, report({ attempt: 0, policy: restart }), undefined],
+    ['no report', once, undefined, undefined],
+  ] as const)('%s', (_, vm, told, expected) => {
+    const order = policyOrder(vm, told);
+    if (expected) expect(order).toEqual({ type: 'policy', version: 1, uid: 'u1', attempt: 1, ...expected });
+    else expect(order).toBeUndefined();
   });
 });
 

@@ -15,10 +15,12 @@ import {
   type MachinePhase,
   type MachineStatus,
   notDraining,
+  pausedMessages,
   reconciling,
 } from './attempt.ts';
 import type { Eviction } from './drain.ts';
 import { isAlive, isSilent } from './executor-book.ts';
+import { emulated } from './kvm.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd, tellingOf } from './proof.ts';
 import { isAgentDraining, type TaskFact } from './task-book.ts';
 
@@ -74,7 +76,8 @@ export function decide(
   const { status, soft } = followed(vm, attempt, evidence, moment, deadMs !== undefined, eviction);
   const common = { status, soft, ended: false, graceMs: eviction?.graceMs };
   if (deadMs === undefined) {
-    const isUnwanted = deleting || eviction?.state === 'Evicting';
+    const isUnwanted =
+      deleting || eviction?.state === 'Evicting' || isStoppedForGood(vm, reportOf(vm, attempt, evidence));
     return { ...common, ...whileAlive(vm.metadata.uid, attempt, evidence, isUnwanted, eviction?.againMs) };
   }
   const repair = repairFor(vm.metadata.uid, attempt, evidence, moment, deadMs);
@@ -97,12 +100,20 @@ function whileAlive(
   return { kill, repair: telling === 'Missing' ? 'inventory' : undefined, againMs: missingLookMs };
 }
 
+/** Once ends when it is stopped; under every other policy a machine that is off keeps its task, and may be started again. */
+function isStoppedForGood({ spec, status }: VirtualMachine, report: MachineReport | undefined): boolean {
+  return spec.runPolicy === 'Once' && status?.requestedPower === 'Off' && report?.phase === 'Stopped';
+}
+
 function endingOf(vm: VirtualMachine, attempt: Attempt, task: TaskFact | undefined, proof: Proof): Ending {
   const message = task?.termination?.message ?? task?.message ?? '';
   if (proof === 'NeverSent' || proof === 'NeverRan')
     return { outcome: 'Dropped', class: 'Infrastructure', reason: 'LaunchDropped', message };
   const outcome = task?.state === 'TASK_FINISHED' ? 'Finished' : task?.state === 'TASK_KILLED' ? 'Killed' : 'Failed';
   const isDeleted = vm.metadata.deletionTimestamp !== undefined;
+  const isStopped = vm.spec.runPolicy === 'Once' && vm.status?.requestedPower === 'Off';
+  if (isStopped && !isDeleted && task?.state === 'TASK_KILLED')
+    return { outcome, class: 'User', reason: 'StoppedByUser', message: 'Stopped by an operation' };
   const preemption = isDeleted ? undefined : preemptionOf(attempt, task);
   if (preemption) {
     const why = attempt.drain ? (conditionOf(vm, 'Draining')?.message ?? message) : message;
@@ -113,7 +124,9 @@ function endingOf(vm: VirtualMachine, attempt: Attempt, task: TaskFact | undefin
       message: why,
     };
   }
-  if (task?.termination) {
+  // What was to be adopted had gone with its task, or with the power of the host.
+  const wasLost = ['NothingToAdopt', 'HostLost'].includes(task?.termination?.reason ?? '');
+  if (task?.termination && !wasLost) {
     const { class: by, reason } = task.termination;
     return { outcome, class: by, reason, message };
   }
@@ -163,15 +176,17 @@ function followed(
     : away
       ? 'Unreachable'
       : phaseOf(before, evidence.task, report);
-  const halted = vm.spec.runPolicy === 'Halted' || before.requestedPower === 'Off';
-  const drafts = away ? awayConditions(away) : phase === 'Terminating' ? [] : launchConditions(phase, halted);
   const bootID = attempt.bootID ?? (report === undefined ? undefined : evidence.executor?.heartbeat.bootId);
   const known: MachineStatus = {
-    ...before,
+    ...(report === undefined ? before : withReport(before, report)),
     attempt: { ...attemptNow(attempt, eviction), ...(bootID === undefined ? {} : { bootID }) },
-    ...(report === undefined ? {} : reportedFields(before, report)),
   };
-  const entered = enter(known, vm, phase, moment.nowMs, [...drafts, ...drainingCondition(vm, eviction)]);
+  const drafts = away ? awayConditions(away) : phase === 'Terminating' ? [] : conditionsNow(vm, known, phase);
+  // Said with the report, not before: only then it is certain which host runs the machine, and that is one write.
+  const facts = report === undefined ? undefined : evidence.executor?.heartbeat.facts;
+  const emulation = facts === undefined ? [] : emulated(facts, attempt.host ?? 'unknown');
+  const conditions = [...drafts, ...emulation, ...drainingCondition(vm, eviction)];
+  const entered = enter(known, vm, phase, moment.nowMs, conditions);
   const isLeaving = eviction?.state === 'Evicting' && away === undefined;
   const status = isLeaving ? { ...entered, displayStatus: 'Draining' } : entered;
   if (attempt.drain?.state !== eviction?.state) return { status, soft: false };
@@ -215,10 +230,34 @@ function reportOf(vm: VirtualMachine, attempt: Attempt, { executor }: Evidence):
   return report?.attempt === attempt.number ? report : undefined;
 }
 
-function reportedFields(before: MachineStatus, report: MachineReport): Partial<MachineStatus> {
-  const inPlace = report.restarts;
-  if (inPlace === (before.restarts?.inPlace ?? 0)) return { power: report.power };
-  return { power: report.power, restarts: { ...before.restarts, inPlace } };
+function withReport({ pausedReason: _, ...before }: MachineStatus, report: MachineReport): MachineStatus {
+  const { lastEnd, pausedReason, power, restarts: inPlace } = report;
+  return {
+    ...before,
+    power,
+    ...(inPlace !== (before.restarts?.inPlace ?? 0) && { restarts: { ...before.restarts, inPlace } }),
+    ...(pausedReason && { pausedReason }),
+    ...(lastEnd && {
+      lastTermination: { class: lastEnd.reason === 'HostLost' ? 'Infrastructure' : 'Guest', ...lastEnd },
+    }),
+  };
+}
+
+function conditionsNow(
+  { spec }: VirtualMachine,
+  status: MachineStatus,
+  phase: MachinePhase,
+): readonly ConditionDraft[] {
+  const why = phase === 'Paused' && status.pausedReason ? pausedMessages[status.pausedReason] : undefined;
+  return launchConditions(phase, offAsDeclared(spec.runPolicy, status), why);
+}
+
+/** What to say of a machine that is off; undefined if it is not to be. */
+function offAsDeclared(policy: VirtualMachine['spec']['runPolicy'], status: MachineStatus): string | undefined {
+  if (policy === 'Halted' || status.requestedPower === 'Off') return 'The machine is off, as declared';
+  if (policy !== 'Manual') return undefined;
+  const { reason, message } = status.lastTermination ?? {};
+  return `${reason ? `${reason}: ${message}` : 'The machine is off'}. Start it with an operation`;
 }
 
 /** After a restart of ours nothing is known of the task until Mesos answers: then what is stored still holds. */

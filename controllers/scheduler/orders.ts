@@ -7,10 +7,18 @@ import { withCondition } from '#lib/api/conditions.ts';
 import { parseDuration } from '#lib/api/duration.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { VMOperation } from '#lib/api/generated/vmoperation.ts';
-import type { OperationOrder, OperationReport, PowerState } from '#lib/api/messages.ts';
+import type {
+  MachineReport,
+  OperationOrder,
+  OperationReport,
+  PolicyOrder,
+  PowerState,
+  SchedulerMessage,
+} from '#lib/api/messages.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
+import { guestPolicies } from './tasks.ts';
 import type { World } from './world.ts';
 
 const repeatMs = 3_000;
@@ -29,7 +37,7 @@ export function wantedPower(vm: VirtualMachine): PowerState | undefined {
 export function specOrder(vm: VirtualMachine): OperationOrder | undefined {
   const { metadata, status } = vm;
   const wanted = wantedPower(vm);
-  const settled = status?.phase === 'Running' || status?.phase === 'Stopped';
+  const settled = status?.phase === 'Running' || status?.phase === 'Paused' || status?.phase === 'Stopped';
   if (!settled || !status?.attempt || wanted === undefined || metadata.deletionTimestamp) return undefined;
   if (wanted === 'On' ? status.power !== 'Off' : status.power === 'Off') return undefined;
   const operation = wanted === 'On' ? 'Start' : 'Stop';
@@ -44,6 +52,16 @@ export function specOrder(vm: VirtualMachine): OperationOrder | undefined {
     force: false,
     timeoutMs: specTimeoutMs,
   };
+}
+
+/** What the host is to be told of the machine's runPolicy, which may be another one than at its launch; undefined if it knows. Pure. */
+export function policyOrder(vm: VirtualMachine, report: MachineReport | undefined): PolicyOrder | undefined {
+  const attempt = vm.status?.attempt?.number;
+  if (attempt === undefined || report?.attempt !== attempt || report.policy === undefined) return undefined;
+  const policy = guestPolicies[vm.spec.runPolicy];
+  const { onGuestShutdown, onGuestCrash } = report.policy;
+  if (onGuestShutdown === policy.onGuestShutdown && onGuestCrash === policy.onGuestCrash) return undefined;
+  return { type: 'policy', version: 1, uid: vm.metadata.uid, attempt, ...policy };
 }
 
 export class Orders {
@@ -63,10 +81,12 @@ export class Orders {
 
   /** Sends what the machine's spec asks for, if it is not so: then it is to be called again after so many milliseconds. */
   forSpec(vm: VirtualMachine): number | undefined {
-    const order = specOrder(vm);
-    if (!order) return undefined;
-    void this.#send(vm, order);
-    return repeatMs;
+    const { uid } = vm.metadata;
+    const executor = this.#world.executors.get(vm.status?.attempt?.host ?? '');
+    const [policy, order] = [policyOrder(vm, executor?.machines.get(uid)), specOrder(vm)];
+    if (policy) void this.#send(vm, `policy-${uid}`, policy);
+    if (order) void this.#send(vm, order.id, order);
+    return policy || order ? repeatMs : undefined;
   }
 
   /** To be called every second or so, and when an operation changes. */
@@ -129,10 +149,11 @@ export class Orders {
       const now = timestamp(this.#world.clock.now());
       await this.#write(operation, { phase: 'InProgress', startedAt: now, message: `Sent to host ${attempt.host}` });
     }
-    await this.#send(vm, {
+    const id = operation.metadata.uid;
+    await this.#send(vm, id, {
       type: 'operation',
       version: 1,
-      id: operation.metadata.uid,
+      id,
       uid: vm.metadata.uid,
       attempt: attempt.number ?? 1,
       operation: operation.spec.type,
@@ -141,10 +162,10 @@ export class Orders {
     });
   }
 
-  async #send(vm: VirtualMachine, order: OperationOrder): Promise<void> {
+  async #send(vm: VirtualMachine, id: string, order: SchedulerMessage): Promise<void> {
     const nowMs = this.#world.clock.monotonic();
-    if (nowMs - (this.#sentMs.get(order.id) ?? Number.NEGATIVE_INFINITY) < repeatMs) return;
-    this.#sentMs.set(order.id, nowMs);
+    if (nowMs - (this.#sentMs.get(id) ?? Number.NEGATIVE_INFINITY) < repeatMs) return;
+    this.#sentMs.set(id, nowMs);
     await this.#world.tell(vm.status!.attempt!.host!, order);
   }
 

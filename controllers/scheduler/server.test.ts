@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { conditionOf } from '#lib/api/conditions.ts';
 import { Cluster } from '#lib/api/generated/cluster.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import { Image } from '#lib/api/generated/image.ts';
@@ -36,6 +37,30 @@ describe('placing and running', () => {
     // Launched again or not, the record of it is kept for as long as its uid lives.
     expect(lab.mesos.starts.get(vm.metadata.uid)).toEqual(['h1']);
   });
+
+  test('a host without KVM and the machines on it say so, and heartbeats that say it again are not written', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 8, 16_384, { rack: 'r1' });
+    lab.mesos.addHost('h2', 8, 16_384, { rack: 'r2' });
+    await lab.want('a', 4, { rack: 'r1' });
+    lab.serve();
+    const emulation = async () => conditionOf(await lab.machine('a'), 'Emulated');
+    const noKvm = { status: 'True', reason: 'NoKVM' };
+    await until(async () => expect(await emulation()).toMatchObject(noKvm));
+    const read = () => lab.api.get(Host, { name: 'lab-h1' });
+    await until(async () => {
+      const object = await read();
+      expect(conditionOf(object, 'KVMAvailable')).toMatchObject({ status: 'False', reason: 'NoKVM' });
+      expect(object.status).toMatchObject({ vms: 1, facts: { kvm: false } });
+    });
+    const versions = async () => [await lab.machine('a'), await read()].map(({ metadata }) => metadata.resourceVersion);
+    const before = await versions();
+    for (let beat = 0; beat < 50; beat++) lab.mesos.heartbeat(host);
+    // Whatever they cause was decided before a machine that was asked for after them runs elsewhere.
+    await lab.want('b', 4, { rack: 'r2' });
+    await running(lab, 'b');
+    expect(await versions()).toEqual(before);
+  }, 20_000);
 
   test('several machines of one host go in one ACCEPT; a full cluster says why, and new room is used', async () => {
     const lab = await story();

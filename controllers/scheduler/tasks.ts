@@ -3,6 +3,7 @@ import { parseDuration } from '#lib/api/duration.ts';
 import type { Image } from '#lib/api/generated/image.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { ImageImport, MachineLaunch, MachineNetwork } from '#lib/api/launch.ts';
+import type { GuestPolicy } from '#lib/api/messages.ts';
 import { imageTaskId } from '#lib/api/names.ts';
 import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
 import { encodeData } from '#mesos/bytes.ts';
@@ -45,13 +46,13 @@ function networkOf(network: StatusNetwork): MachineNetwork {
   };
 }
 
-const guestPolicies = {
+export const guestPolicies = {
   Always: { onGuestShutdown: 'Restart', onGuestCrash: 'Restart' },
   RerunOnFailure: { onGuestShutdown: 'Finish', onGuestCrash: 'Restart' },
   Once: { onGuestShutdown: 'Finish', onGuestCrash: 'Fail' },
   Manual: { onGuestShutdown: 'Stop', onGuestCrash: 'Stop' },
   Halted: { onGuestShutdown: 'Stop', onGuestCrash: 'Stop' },
-} as const;
+} as const satisfies Readonly<Record<VirtualMachine['spec']['runPolicy'], GuestPolicy>>;
 
 /** The complete description of a machine for its host. `vm.status.attempt` must be the attempt to launch. */
 export function machineLaunch(

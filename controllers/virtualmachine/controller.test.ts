@@ -190,6 +190,34 @@ describe('virtualMachineController', () => {
     expect((await machine(made)).status).toMatchObject({ phase: 'Scheduling', requestedPower: 'On' });
   });
 
+  test('tells by events, once, of a disk that pauses it and of its guest’s ends, and writes nothing', async () => {
+    const made = await world();
+    await settles(made);
+    const befalls = async (status: VirtualMachine['status']) => {
+      const vm = await machine(made);
+      await made.api.updateStatus(VirtualMachine, { ...vm, status: { ...vm.status, ...status } });
+      await settles(made);
+    };
+    await befalls({ phase: 'Running', attempt: { number: 1, host: 'h1' } });
+    const { writes } = made.calls;
+    const told = made.events.length;
+    await befalls({ phase: 'Paused', pausedReason: 'IOError' });
+    const end = {
+      class: 'Guest',
+      reason: 'GuestCrashed',
+      message: 'It crashed',
+      time: '2026-01-01T00:00:09Z',
+    } as const;
+    await befalls({ phase: 'Starting', lastTermination: end });
+    await befalls({ lastTermination: { ...end, reason: 'GuestShutdown', time: '2026-01-01T00:00:19Z' } });
+    expect(made.events.slice(told).map(({ type, reason }) => `${type} ${reason}`)).toEqual([
+      'Warning IOError',
+      'Warning GuestCrashed',
+      'Normal GuestShutdown',
+    ]);
+    expect(made.calls.writes).toBe(writes);
+  });
+
   test('survives the loss of every call on the way up', async () => {
     expect(await survivesEveryFailure(() => world({ machines: 2 }))).toBeGreaterThan(4);
   });

@@ -24,6 +24,7 @@ import { judge } from './run-policy.ts';
 import type { Scope } from './scope.ts';
 import { summarize } from './status.ts';
 import { takenAddresses } from './taken-addresses.ts';
+import { newsOf } from './tell-news.ts';
 
 export function virtualMachineController(deps: Deps): Controller<VirtualMachine, Scope> {
   const machines = deps.cache(VirtualMachine, {
@@ -47,6 +48,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
     mac: ({ metadata, spec }) => (spec.mac ? [`${metadata.namespace}/${spec.subnet}/${spec.mac}`] : []),
   });
   const operations = deps.cache(VMOperation, { machine: ({ status }) => (status?.vmUID ? [status.vmUID] : []) });
+  const news = newsOf(deps);
   const addresses = {
     ofSubnet: (namespace: string, subnet: string) => ({
       has: (ip: string) => leases.count('address', `${namespace}/${subnet}/${ip}`) > 0,
@@ -95,6 +97,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
     concurrency: 16,
     load: (vm, run) => load(vm, run.nowMs),
     phases: [
+      news.tell,
       leaveAttemptAlone,
       tellPreemption(deps),
       holdFinalizer(deps),
@@ -104,7 +107,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       leaseAddresses(deps, addresses),
       backOff,
     ],
-    finalize: [awaitAttemptGone, releaseLeases(deps), removeFinalizer(deps)],
+    finalize: [news.forget, awaitAttemptGone, releaseLeases(deps), removeFinalizer(deps)],
     summarize,
   };
 }

@@ -51,7 +51,8 @@ describe('judge() follows the published matrix', () => {
 
   test('Once fails when preempted after its guest was up', () => {
     const status = { ...closed(endings.preempted), phaseTransitions: { Running: '2026-01-01T11:00:00Z' } };
-    expect(want(machine('Once', status))).toBe('Failed');
+    const drained = { ...status, attempts: [{ ...status.attempts![0], reason: 'HostDrain' }] };
+    expect(judge(machine('Once', drained), now, 0.5).decision).toEqual({ want: 'Failed', reason: 'Preempted' });
   });
 
   test.each<[Policy, Status, string]>([
@@ -73,6 +74,7 @@ test.each<[Policy, Status, 'On' | 'Off', string]>([
   ['Always', {}, 'Off', 'Run'],
   ['Halted', {}, 'On', 'Stopped'],
   ['Once', { phase: 'Succeeded' }, 'On', 'Succeeded'],
+  ['Once', {}, 'Off', 'Succeeded'],
 ])('%s with %o and an accepted operation that wants %s: %s', (policy, status, asked, expected) => {
   const { decision, requestedPower } = judge(machine(policy, status), now, 0.5, asked);
   expect(decision.want).toBe(expected);

@@ -63,23 +63,29 @@ function judgeAnew(vm: VirtualMachine, nowMs: number, jitter: number, asked: 'On
     return { decision: { want: status.phase, reason: readyReason(vm) }, restarts, requestedPower };
   const last = status.attempts?.reduce((a, b) => ((b.number ?? 0) > (a.number ?? 0) ? b : a));
   if (last && (last.number ?? 0) > (restarts?.relaunch ?? 0)) return judgeEnding(vm, last, nowMs, jitter);
-  return { decision: standing(vm, requestedPower), restarts, requestedPower };
+  return { decision: standing(vm, requestedPower, asked), restarts, requestedPower };
 }
 
 /** No ending to judge: what the spec and the last operation say. */
-function standing({ spec, status }: VirtualMachine, requestedPower: 'On' | 'Off' | undefined): Decision {
+function standing(
+  { spec, status }: VirtualMachine,
+  requestedPower: 'On' | 'Off' | undefined,
+  asked: 'On' | 'Off' | undefined,
+): Decision {
   const { runPolicy } = spec;
   if (runPolicy === 'Halted') return { want: 'Stopped', reason: 'StoppedAsDeclared' };
   if (runPolicy === 'Manual' && requestedPower !== 'On')
     return { want: 'Stopped', reason: status?.lastTermination?.reason ?? 'StoppedAsDeclared' };
   if (runPolicy === 'RerunOnFailure' && requestedPower === 'Off') return { want: 'Stopped', reason: 'StoppedByUser' };
+  if (runPolicy === 'Once' && asked === 'Off') return { want: 'Succeeded', reason: 'StoppedByUser' };
   const retryAfter = status?.restarts?.retryAfter;
   return { want: 'Run', notBeforeMs: retryAfter ? Date.parse(retryAfter) : 0 };
 }
 
 function judgeEnding(vm: VirtualMachine, last: ClosedAttempt, nowMs: number, jitter: number): Judgement {
   const cause = causeOf(last);
-  const reason = last.reason ?? cause;
+  // Who took the host away is in lastTermination; the policy knows one kind of it.
+  const reason = cause === 'Preempted' ? cause : (last.reason ?? cause);
   const { requestedPower } = vm.status ?? {};
   const restarts = countedRestarts(vm, last, cause, nowMs, jitter);
   switch (verdictOf(vm, cause)) {

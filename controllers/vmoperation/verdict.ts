@@ -89,16 +89,19 @@ function refusalOf(type: Type, { spec, status, metadata }: VirtualMachine): stri
   if (type !== 'Stop' && runPolicy === 'Halted')
     return `Machine ${metadata.name} has runPolicy: Halted: set another runPolicy to ${type.toLowerCase()} it`;
   const phase = status?.phase;
-  if (phase === 'Succeeded' || phase === 'Failed')
+  if (hasEnded(status) && type !== 'Stop')
     return `Machine ${metadata.name} has ended (${phase}) and cannot be operated any more`;
   if ((type === 'Pause' || type === 'Resume') && (phase === 'Stopped' || status?.attempt === undefined))
     return `Machine ${metadata.name} does not run: only a running machine can be paused and resumed`;
   return undefined;
 }
 
+const hasEnded = (status: VirtualMachine['status']) => status?.phase === 'Succeeded' || status?.phase === 'Failed';
+
 /** Why there is nothing to do; undefined if there is. */
 function needlessBecause(type: Type, { spec, status, metadata }: VirtualMachine): string | undefined {
   const { phase } = status ?? {};
+  if (type === 'Stop' && hasEnded(status)) return `Machine ${metadata.name} is off, and has ended (${phase})`;
   if (type === 'Stop' && (phase === 'Stopped' || spec.runPolicy === 'Halted'))
     return `Machine ${metadata.name} is off, or being turned off by its runPolicy`;
   if (type === 'Start' && phase === 'Running') return `Machine ${metadata.name} is running`;

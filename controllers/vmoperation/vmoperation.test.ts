@@ -48,6 +48,7 @@ describe('vmoperation', () => {
     ['Start', 'Manual', 'Running', 'Completed', /running/],
     ['Start', 'Halted', 'Stopped', 'Failed', /set another runPolicy/],
     ['Start', 'Once', 'Failed', 'Failed', /has ended/],
+    ['Stop', 'Once', 'Succeeded', 'Completed', /is off, and has ended/],
     ['Restart', 'Always', 'Running', 'Pending', /Accepted/],
     ['Restart', 'Halted', 'Stopped', 'Failed', /runPolicy: Halted/],
     ['Reset', 'Manual', 'Running', 'Pending', /Accepted/],

@@ -1,13 +1,11 @@
 /** What to do after looking at a machine's domain, phase by phase. Pure. */
 import type { Domain } from '../hypervisor.ts';
-import { enter, failTask, guestWentOff, stay, type Verdict } from './moves.ts';
+import { enter, failTask, guestWentOff, hostWentOff, stay, type Verdict } from './moves.ts';
 import { operate } from './operate.ts';
-import { messageOfReason } from './reasons.ts';
 import type { MachineState, Phase } from './state.ts';
 
 /** api.md, phase Paused: how often a guest that an I/O error stopped is resumed. */
 const retryResumeMs = 30_000;
-const ioErrorMessage = `IOError: ${messageOfReason.IOError}`;
 
 type In<Name extends Phase['name']> = MachineState & { readonly phase: Extract<Phase, { name: Name }> };
 
@@ -44,7 +42,7 @@ export function looked(state: MachineState, domain: Domain | undefined, now: num
 }
 
 function up(state: MachineState, domain: Domain, now: number): Verdict {
-  const verdict = enter(state, domain.power === 'On' ? 'Running' : 'Paused', now, otherMessage(state));
+  const verdict = enter(state, domain.power === 'On' ? 'Running' : 'Paused', now, state.message);
   return domain.pausedReason === 'IOError' ? { ...verdict, state: retryLater(verdict.state, now) } : verdict;
 }
 
@@ -58,19 +56,11 @@ function paused(state: In<'Paused'>, { pausedReason }: Domain, now: number): Ver
     if (retryAt === undefined) return stay(retryLater(state, now));
     return now < retryAt ? stay(state) : stay(retryLater(state, now), 'resume');
   }
-  const { message: _, ...rest } = state;
-  const message = otherMessage(state);
-  const phase = held ? ({ name: 'Paused', held } as const) : ({ name: 'Paused' } as const);
-  return stay({ ...rest, phase, ...(message === undefined ? {} : { message }) });
+  return stay({ ...state, phase: held ? { name: 'Paused', held } : { name: 'Paused' } });
 }
 
 function retryLater(state: MachineState, now: number): MachineState {
-  return { ...state, phase: { name: 'Paused', retryAt: now + retryResumeMs }, message: ioErrorMessage };
-}
-
-/** What the machine says beside an I/O error, which is over. */
-function otherMessage({ message }: MachineState): string | undefined {
-  return message === ioErrorMessage ? undefined : message;
+  return { ...state, phase: { name: 'Paused', retryAt: now + retryResumeMs } };
 }
 
 /**
@@ -92,6 +82,7 @@ function provisioning(state: In<'Provisioning'>, domain: Domain | undefined, now
   if (domain.power !== 'Off') return up(state, domain, now);
   // It went off while nobody watched over it: the same rules hold as if we had seen it.
   if (launch.adopt && domain.offReason !== undefined) return guestWentOff(state, domain.offReason, now);
+  if (launch.adopt && launch.power === 'On') return hostWentOff(state, now);
   return enter(state, launch.power === 'On' ? 'Starting' : 'Stopped', now);
 }
 

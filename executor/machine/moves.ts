@@ -1,4 +1,6 @@
 /** The ways from one phase into another, shared by everything that decides. Pure. */
+import type { MachineEnd } from '#lib/api/messages.ts';
+import { timestamp } from '#lib/std/clock.ts';
 import { messageOfReason } from './reasons.ts';
 import type { Effect, HostEffect, MachineState, Outcome } from './state.ts';
 
@@ -80,12 +82,17 @@ export function guestWentOff(
   return reason === 'Shutdown' ? guestShutDown(state, now) : guestCrashed(state, reason, now);
 }
 
+function ended(state: MachineState, reason: MachineEnd['reason'], message: string, now: number): MachineState {
+  return { ...state, lastEnd: { reason, message, time: timestamp(now) } };
+}
+
 function guestShutDown(state: MachineState, now: number): Verdict {
+  const message = messageOfReason.GuestShutdown;
   switch (state.launch.onGuestShutdown) {
     case 'Restart':
-      return restartLater(state, now, messageOfReason.GuestShutdown);
+      return restartLater(ended(state, 'GuestShutdown', message, now), now, message);
     case 'Stop':
-      return enter(state, 'Stopped', now, messageOfReason.GuestShutdown);
+      return enter(ended(state, 'GuestShutdown', message, now), 'Stopped', now, message);
     case 'Finish':
       return remove(state, now, guestOutcome('TASK_FINISHED', 'GuestShutdown'));
   }
@@ -97,11 +104,24 @@ function guestCrashed(state: MachineState, reason: string | undefined, now: numb
   switch (state.launch.onGuestCrash) {
     case 'Restart':
       if (crashes.length >= maxCrashes) return remove(state, now, guestOutcome('TASK_FAILED', 'CrashLoop'));
-      return restartLater({ ...state, crashes }, now, message);
+      return restartLater(ended({ ...state, crashes }, 'GuestCrashed', message, now), now, message);
     case 'Stop':
-      return enter({ ...state, crashes }, 'Stopped', now, `GuestCrashed: ${message}`);
+      return enter(ended({ ...state, crashes }, 'GuestCrashed', message, now), 'Stopped', now, message);
     case 'Fail':
       return remove(state, now, guestOutcome('TASK_FAILED', 'GuestCrashed'));
+  }
+}
+
+/** Found off, and nobody switched it off: its host lost its power. Who runs once must not run again, nor who is started by hand. */
+export function hostWentOff(state: MachineState, now: number): Verdict {
+  const message = messageOfReason.HostLost;
+  switch (state.launch.onGuestCrash) {
+    case 'Restart':
+      return enter(state, 'Starting', now, message);
+    case 'Stop':
+      return enter(ended(state, 'HostLost', message, now), 'Stopped', now, message);
+    case 'Fail':
+      return failTask(state, 'HostLost', message, now);
   }
 }
 

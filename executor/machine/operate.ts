@@ -61,7 +61,10 @@ function Pause(state: MachineState): Verdict {
 
 function Resume(state: MachineState): Verdict {
   if (state.phase.name === 'Running') return finish(state, 'Completed', 'Running');
-  if (state.phase.name === 'Paused') return stay({ ...state, phase: { name: 'Paused' } }, 'resume');
+  if (state.phase.name === 'Paused') {
+    const { held: _, ...phase } = state.phase;
+    return stay({ ...state, phase }, 'resume');
+  }
   return finish(state, 'Failed', `Cannot Resume: the machine is ${state.phase.name}`);
 }
 

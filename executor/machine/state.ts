@@ -9,7 +9,14 @@
  *     Stopped ◄─────── Stopping ◄──┘ operation            any ─► Removing ─► Gone
  */
 import type { MachineLaunch, Termination } from '#lib/api/launch.ts';
-import type { MachinePhase, MachineReport, OperationOrder, PowerState } from '#lib/api/messages.ts';
+import type {
+  MachineEnd,
+  MachinePhase,
+  MachineReport,
+  OperationOrder,
+  PolicyOrder,
+  PowerState,
+} from '#lib/api/messages.ts';
 import type { Domain } from '../hypervisor.ts';
 
 /** How the task ends once the domain is proven absent. */
@@ -64,12 +71,15 @@ export interface MachineState {
   /** The last thing done to the host, and when the same may be done again if it did not help. */
   readonly last?: { readonly effect: HostEffect; readonly tries: number; readonly retryAt: number };
   readonly message?: string;
+  /** How it went off last, if by itself. */
+  readonly lastEnd?: MachineEnd;
 }
 
 export type MachineEvent =
   | { readonly type: 'looked'; readonly domain: Domain | undefined }
   | { readonly type: 'kill'; readonly graceMs: number; readonly outcome: Outcome }
   | { readonly type: 'order'; readonly order: OperationOrder }
+  | { readonly type: 'policy'; readonly order: PolicyOrder }
   | { readonly type: 'done'; readonly effect: HostEffect }
   | { readonly type: 'failed'; readonly effect: HostEffect; readonly message: string };
 
@@ -130,7 +140,10 @@ export function reportOf(state: MachineState): MachineReport {
     phase: reported[phase.name],
     power: state.power,
     restarts: state.restarts,
+    policy: { onGuestShutdown: launch.onGuestShutdown, onGuestCrash: launch.onGuestCrash },
     ...(state.message === undefined ? {} : { message: state.message }),
+    ...(phase.name === 'Paused' && phase.retryAt !== undefined ? { pausedReason: 'IOError' } : {}),
+    ...(state.lastEnd === undefined ? {} : { lastEnd: state.lastEnd }),
   };
 }
 

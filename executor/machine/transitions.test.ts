@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { MachineLaunch } from '#lib/api/launch.ts';
 import type { OperationOrder } from '#lib/api/messages.ts';
+import { timestamp } from '#lib/std/clock.ts';
 import { fc } from '#test/properties.ts';
 import type { Domain } from '../hypervisor.ts';
 import { machineLaunch } from '../testing/world.ts';
@@ -80,6 +81,11 @@ describe('transition() after a look', () => {
     ['Provisioning', paused, { attempt: 2, adopt: true }, 'Paused'],
     ['Provisioning', undefined, { adopt: true }, 'Removing'],
     ['Provisioning', { ...off, offReason: 'Shutdown' }, { adopt: true, onGuestShutdown: 'Finish' }, 'Removing'],
+    // Its host lost its power.
+    ['Provisioning', off, { adopt: true }, 'Starting'],
+    ['Provisioning', off, { adopt: true, onGuestCrash: 'Stop' }, 'Stopped'],
+    ['Provisioning', off, { adopt: true, onGuestCrash: 'Fail' }, 'Removing'],
+    ['Provisioning', off, { adopt: true, onGuestCrash: 'Fail', power: 'Off' }, 'Stopped'],
     ['Starting', off, {}, 'Starting start'],
     ['Starting', undefined, {}, 'Starting start'],
     ['Starting', on, {}, 'Running'],
@@ -139,7 +145,7 @@ describe('a guest that an I/O error paused', () => {
       expect(reportOf(state)).toMatchObject({
         phase: 'Paused',
         power: 'Paused',
-        message: expect.stringMatching(/^IOError: /),
+        pausedReason: 'IOError',
       });
       for (const at of [now + 30_000, now + 60_000]) {
         expect(summary(state, { type: 'looked', domain: broken }, at - 1)).toBe('Paused');
@@ -154,8 +160,8 @@ describe('a guest that an I/O error paused', () => {
 
   test('says nothing of it any more when it runs, or is paused by somebody', () => {
     for (const domain of [on, paused]) {
-      const state = seen(seen(machine(phases.Running, { message: 'x' }), broken), domain);
-      expect(reportOf(state)).not.toHaveProperty('message');
+      const state = seen(seen(machine(phases.Running), broken), domain);
+      expect(reportOf(state)).not.toHaveProperty('pausedReason');
       expect(wakeAt(state, now)).toBeUndefined();
     }
   });
@@ -164,7 +170,7 @@ describe('a guest that an I/O error paused', () => {
     const ordered = order(seen(machine(phases.Running), broken), 'Pause');
     expect(summary(ordered, { type: 'looked', domain: broken })).toBe('Paused operation:Completed');
     const held = seen(seen(ordered, broken), broken);
-    expect(reportOf(held)).not.toHaveProperty('message');
+    expect(reportOf(held)).not.toHaveProperty('pausedReason');
     expect(summary(held, { type: 'looked', domain: broken }, now + 3_600_000)).toBe('Paused');
     const resumed = order(held, 'Resume');
     expect(summary(resumed, { type: 'looked', domain: broken })).toBe('Paused resume');
@@ -172,6 +178,28 @@ describe('a guest that an I/O error paused', () => {
     const later = seen(seen(resumed, broken), broken, now + 60_000);
     expect(summary(later, { type: 'looked', domain: broken }, now + 90_000)).toBe('Paused resume');
   });
+});
+
+test.each([
+  ['Shutdown', 'Restart', 'GuestShutdown'],
+  ['Shutdown', 'Stop', 'GuestShutdown'],
+  ['Crashed', 'Restart', 'GuestCrashed'],
+  ['Destroyed', 'Stop', 'GuestCrashed'],
+] as const)('a guest that went off (%s), then %s: its report says %s and when', (offReason, then, reason) => {
+  const from = machine(phases.Running, {}, { onGuestShutdown: then, onGuestCrash: then });
+  const { state } = transition(from, { type: 'looked', domain: { ...off, offReason } }, now);
+  expect(reportOf(state).lastEnd).toMatchObject({ reason, time: timestamp(now) });
+});
+
+test.each([
+  [1, 'Removing'],
+  [2, 'Waiting'],
+])('a policy for attempt %i: the guest of attempt 1 that turns itself off is then %s', (attempt, result) => {
+  const policy = { onGuestShutdown: 'Finish', onGuestCrash: 'Fail' } as const;
+  const order = { type: 'policy', version: 1, uid, attempt, ...policy } as const;
+  const { state } = transition(machine(phases.Running), { type: 'policy', order }, now);
+  if (attempt === 1) expect(reportOf(state).policy).toEqual(policy);
+  expect(summary(state, { type: 'looked', domain: { ...off, offReason: 'Shutdown' } })).toBe(result);
 });
 
 test('transition() announces TASK_RUNNING once', () => {

@@ -2,7 +2,7 @@
  * What happens to a machine: pure, `(state, event, now) -> { state, effects }`. No clock, no chance, no host in here. The driver
  * journals the state before it performs the effects, and answers each effect on the host with `done` or `failed` and a new look.
  */
-import type { OperationOrder } from '#lib/api/messages.ts';
+import type { OperationOrder, PolicyOrder } from '#lib/api/messages.ts';
 import { looked } from './looked.ts';
 import { enter, failTask, gate, quietMs, remove, type Verdict } from './moves.ts';
 import type { Effect, HostEffect, MachineEvent, MachineState, Step } from './state.ts';
@@ -21,6 +21,8 @@ export function transition(state: MachineState, event: MachineEvent, now: number
       return flatten(remove(state, now + event.graceMs, event.outcome));
     case 'order':
       return order(state, event.order, now);
+    case 'policy':
+      return keep(withPolicy(state, event.order));
     case 'done':
       return done(tried(state, event.effect, now), event.effect, now);
     case 'failed':
@@ -71,6 +73,12 @@ function order(state: MachineState, wish: OperationOrder, now: number): Step {
   const { id, operation, force, timeoutMs } = wish;
   const pending = { id, operation, force, deadline: now + timeoutMs, begun: false };
   return keep({ ...state, operations: [...state.operations, pending] });
+}
+
+/** Kept as if it had been launched with it. */
+function withPolicy(state: MachineState, { attempt, onGuestShutdown, onGuestCrash }: PolicyOrder): MachineState {
+  const { launch } = state;
+  return launch.attempt === attempt ? { ...state, launch: { ...launch, onGuestShutdown, onGuestCrash } } : state;
 }
 
 function refuse(state: MachineState, { id, operation }: OperationOrder, why: string): Step {

@@ -2,6 +2,8 @@
  * Framework messages between the cluster server and an executor: JSON in UTF-8, in the `data` of Mesos' MESSAGE calls. Mesos may
  * lose any of them, so each says everything anew and is safe to repeat.
  */
+import type { MachineLaunch } from './launch.ts';
+
 export type PowerState = 'On' | 'Off' | 'Paused';
 
 export type MachinePhase = 'Provisioning' | 'Starting' | 'Running' | 'Paused' | 'Stopping' | 'Stopped' | 'Failed';
@@ -15,6 +17,22 @@ export interface MachineReport {
   /** Restarts in place since the attempt began. */
   readonly restarts: number;
   readonly message?: string;
+  /** Why it is paused, if nobody asked for it. Executors before 0.4 do not tell. */
+  readonly pausedReason?: 'IOError';
+  /** How it went off last by itself, if that did not end the task. Executors before 0.4 do not tell. */
+  readonly lastEnd?: MachineEnd;
+  /** What is in force. Executors before 0.4 do not tell, and keep what they were launched with. */
+  readonly policy?: GuestPolicy;
+}
+
+/** What to do in place when the guest goes off by itself. */
+export type GuestPolicy = Pick<MachineLaunch, 'onGuestShutdown' | 'onGuestCrash'>;
+
+export interface MachineEnd {
+  readonly reason: 'GuestShutdown' | 'GuestCrashed' | 'HostLost';
+  readonly message: string;
+  /** RFC 3339, by the clock of the host. */
+  readonly time: string;
 }
 
 export interface HostFacts {
@@ -113,6 +131,14 @@ export interface CleanupOrder {
   readonly uids: readonly string[];
 }
 
+/** The machine's runPolicy was changed since it was launched. Repeated until a heartbeat says that it is in force. */
+export interface PolicyOrder extends GuestPolicy {
+  readonly type: 'policy';
+  readonly version: 1;
+  readonly uid: string;
+  readonly attempt: number;
+}
+
 /** Of every subnet that the host carries the other hosts that carry it, all anew. Repeated until a heartbeat names its id. */
 export interface PeersOrder {
   readonly type: 'peers';
@@ -123,4 +149,10 @@ export interface PeersOrder {
   readonly subnets: readonly { readonly vni: number; readonly peers: readonly string[] }[];
 }
 
-export type SchedulerMessage = OperationOrder | HeartbeatAck | InventoryRequest | CleanupOrder | PeersOrder;
+export type SchedulerMessage =
+  | OperationOrder
+  | HeartbeatAck
+  | InventoryRequest
+  | CleanupOrder
+  | PeersOrder
+  | PolicyOrder;

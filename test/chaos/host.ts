@@ -5,7 +5,16 @@
 import type { Host } from '#executor/host.ts';
 import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '#executor/hypervisor.ts';
 import type { importImage } from '#executor/images/import.ts';
-import { atTime, powerButton, publicView, type SimDomain, started, switchedOff } from '#executor/sim/domain.ts';
+import {
+  atTime,
+  paused,
+  powerButton,
+  publicView,
+  resumed,
+  type SimDomain,
+  started,
+  switchedOff,
+} from '#executor/sim/domain.ts';
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
@@ -71,9 +80,22 @@ export class RealHost {
   }
 
   /** The guest does something by itself. */
-  guest(uid: string, what: 'Shutdown' | 'Crashed' | 'Destroyed'): void {
+  guest(uid: string, what: 'Rebooted' | 'Shutdown' | 'Crashed' | 'Destroyed'): void {
     const domain = this.#at(uid);
-    if (domain && domain.power !== 'Off') this.#put(switchedOff(domain, what));
+    if (!domain || domain.power === 'Off') return;
+    if (what === 'Rebooted') this.#reset(domain);
+    else this.#put(switchedOff(domain, what));
+  }
+
+  /** Its disk fails until it is mended. */
+  breakDisk(uid: string): void {
+    const domain = this.#at(uid);
+    if (domain) this.#put({ ...paused(domain, 'IOError'), broken: true });
+  }
+
+  mendDisk(uid: string): void {
+    const domain = this.#at(uid);
+    if (domain) this.#put({ ...domain, broken: false });
   }
 
   hostFor(life: Life): Host {
@@ -123,8 +145,8 @@ export class RealHost {
         this.#witness.cut(this, uid, 'reset');
         this.#reset(domain);
       }),
-      suspend: onUid((domain) => this.#put({ ...domain, power: 'Paused' })),
-      resume: onUid((domain) => this.#put({ ...domain, power: 'On' })),
+      suspend: onUid((domain) => this.#put(paused(domain, 'User'))),
+      resume: onUid((domain) => this.#put(domain.broken ? paused(resumed(domain), 'IOError') : resumed(domain))),
       destroy: (uid) =>
         call(() => {
           const domain = this.#at(uid);

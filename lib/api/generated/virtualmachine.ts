@@ -155,6 +155,8 @@ export interface VirtualMachineStatus {
   readonly conditions?: readonly Condition[];
   /** Where in its life it is; for people. */
   readonly phase?: 'Pending' | 'Scheduling' | 'Launching' | 'Provisioning' | 'Starting' | 'Running' | 'Paused' | 'Stopping' | 'Stopped' | 'Succeeded' | 'Failed' | 'Unreachable' | 'Terminating';
+  /** Why it is paused, if nobody asked for it. */
+  readonly pausedReason?: 'IOError';
   /** One word for people. */
   readonly displayStatus?: string;
   /** The live attempt: one Mesos task. Gone only when proven gone. */
