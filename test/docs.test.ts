@@ -6,6 +6,8 @@ import { parseAllDocuments } from 'yaml';
 import { runCommandLine, verbs } from '#cli/main.ts';
 import type { Output } from '#cli/output.ts';
 import { discover, pathOf, resolveKind } from '#cli/resources.ts';
+import { defaultSettings, parseSettings } from '#executor/monitor/config.ts';
+import { flagsOf } from '#executor/monitor/flags.ts';
 import { factoryKinds } from '#lib/api/generated/index.ts';
 import { defaultTransportOptions, httpTransport } from '#lib/client/http-transport.ts';
 import { type ApiWorld, apiWorld } from './api-world.ts';
@@ -113,6 +115,20 @@ describe('every factoryctl command line', () => {
     // A local cluster is not started to see whether its flags parse.
     if (name === 'local') expect(['up', 'down', 'status']).toContain(words[0]);
     else expect(await complaint([name!, ...words])).not.toMatch(/Unknown option|--help"/);
+  });
+});
+
+describe('docs/monitor.md', () => {
+  test('every factory-monitor command line has flags that there are', () => {
+    const lines = code.map(({ line }) => line).filter((line) => /^(bin\/)?factory-monitor /.test(line));
+    expect(lines.length).toBeGreaterThan(2);
+    for (const line of lines) expect(flagsOf(line.split(/\s+/).slice(1)).masters).not.toEqual([]);
+  });
+
+  test('its configuration is the one of the code', () => {
+    const [, json] = /^```json\n(.*?)^```/ms.exec(read('docs/monitor.md'))!;
+    expect(JSON.parse(json!)).toEqual(defaultSettings);
+    expect(parseSettings(JSON.parse(json!))).toEqual(defaultSettings);
   });
 });
 

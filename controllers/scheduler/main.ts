@@ -10,7 +10,7 @@ import { systemClock } from '#lib/std/clock.ts';
 import { jsonLog } from '#lib/std/log.ts';
 import { runMain, UsageError } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
-import { mesosAccess, mesosAccessFlags, mesosAccessUsage } from './mesos-access.ts';
+import { mesosAccess, mesosAccessFlags, mesosAccessUsage } from '#mesos/access.ts';
 import { runClusterServer } from './server.ts';
 
 const usage = `Usage: factory-cluster-server --kubeconfig FILE --cluster NAME [--identity NAME]

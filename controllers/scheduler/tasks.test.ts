@@ -14,3 +14,14 @@ test('an executor that does not run yet takes its share before any task', () => 
   expect(withoutShare([scalar('cpus', 0.4), scalar('mem', 1024)], executor)).toBeUndefined();
   expect(withoutShare([scalar('cpus', 4), scalar('mem', 500)], executor)).toBeUndefined();
 });
+
+test('what is reserved is left to the machines: the share of an executor is not', () => {
+  const reserved = (resource: Resource): Resource => ({ ...resource, reservations: [{ type: 'DYNAMIC', role: 'vm' }] });
+  const host = [scalar('cpus', 0.5), scalar('mem', 600), reserved(scalar('cpus', 4)), reserved(scalar('mem', 1024))];
+  expect(withoutShare(host, executor)).toEqual([
+    scalar('mem', 88),
+    reserved(scalar('cpus', 4)),
+    reserved(scalar('mem', 1024)),
+  ]);
+  expect(withoutShare(host.slice(1), executor)).toBeUndefined();
+});

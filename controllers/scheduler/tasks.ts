@@ -7,7 +7,7 @@ import type { GuestPolicy } from '#lib/api/messages.ts';
 import { imageTaskId } from '#lib/api/names.ts';
 import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
 import { encodeData } from '#mesos/bytes.ts';
-import { sumMilli, takeScalar } from '#mesos/resources.ts';
+import { reservationsOf, sumMilli, takeScalar } from '#mesos/resources.ts';
 import type { ExecutorInfo, Resource, TaskInfo } from '#mesos/types.ts';
 import { installationLabels } from './framework.ts';
 import { askFor, type GuestSize } from './overhead.ts';
@@ -116,13 +116,22 @@ export interface Work {
   readonly ask: Room;
 }
 
-/** What is left for tasks where the executor does not run yet: the master adds its share to the first task. Undefined if it does not fit. */
+/**
+ * What is left for tasks where the executor does not run yet: the master adds its share to the first task. The share is not reserved, on
+ * whatever host: the executor has to be the same to Mesos everywhere. Undefined if it does not fit.
+ */
 export function withoutShare(
   available: readonly Resource[],
   { resources }: ExecutorInfo,
 ): readonly Resource[] | undefined {
-  const cpus = takeScalar(available, 'cpus', sumMilli(resources, 'cpus'));
-  return cpus && takeScalar(cpus.left, 'mem', sumMilli(resources, 'mem'))?.left;
+  const isReserved = (resource: Resource) => reservationsOf(resource).length > 0;
+  const cpus = takeScalar(
+    available.filter((resource) => !isReserved(resource)),
+    'cpus',
+    sumMilli(resources, 'cpus'),
+  );
+  const mem = cpus && takeScalar(cpus.left, 'mem', sumMilli(resources, 'mem'));
+  return mem && [...mem.left, ...available.filter(isReserved)];
 }
 
 /** TaskInfos for one agent, their resources cut out of `available`; undefined if they do not all fit. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { UsageError } from '#lib/std/main.ts';
-import { mesosAccess } from './mesos-access.ts';
+import { mesosAccess } from './access.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'mesos-access-'));
 afterAll(() => rmSync(directory, { recursive: true }));

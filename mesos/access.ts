@@ -1,13 +1,13 @@
 /**
- * Who the cluster server is to Mesos, and whom it trusts: from files beside it, not from objects, so that what opens a partner's masters
+ * Who a program of ours is to Mesos, and whom it trusts: from files beside it, not from objects, so that what opens a partner's masters
  * stays at the partner's. Files are read again when a secret is refused and for each new connection.
  */
 import { UsageError } from '#lib/std/main.ts';
-import { type Authentication, basic, bearer, secretFile } from '#mesos/authentication.ts';
-import type { TlsFiles } from '#mesos/tls.ts';
+import { type Authentication, basic, bearer, secretFile } from './authentication.ts';
+import type { TlsFiles } from './tls.ts';
 
 export interface MesosAccess {
-  /** As Mesos knows the framework. */
+  /** As Mesos knows us. */
   readonly principal?: string;
   readonly authentication?: Authentication;
   readonly tls?: TlsFiles;
