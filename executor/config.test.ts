@@ -7,6 +7,7 @@ const good = { hypervisor: 'sim', root: '/r', imageStore: '/i', importDir: '/m' 
 test('parseConfig() fills in defaults', () => {
   expect(parseConfig(good)).toEqual({
     ...good,
+    allowPrivateSources: [],
     bootIdFile: '/proc/sys/kernel/random/boot_id',
     sim: { bootMs: 1000 },
   });
@@ -18,6 +19,8 @@ test.each([
   [{ ...good, imageStore: undefined }, 'imageStore'],
   [{ ...good, consoleListen: '127.0.0.1' }, 'consoleListen'],
   [{ ...good, kvm: 'yes' }, 'kvm'],
+  [{ ...good, allowPrivateSources: '10.0.0.0/8' }, 'allowPrivateSources'],
+  [{ ...good, allowPrivateSources: ['10.0.0.0/99'] }, 'allowPrivateSources: "10.0.0.0/99"'],
   [{ ...good, sim: { bootMs: 'soon' } }, 'bootMs'],
   [{ ...good, hypervizor: 'sim' }, 'hypervizor'],
   [[], 'object'],

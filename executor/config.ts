@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { isAbsolute } from 'node:path';
+import { messageOf } from '#lib/std/errors.ts';
 import { UsageError } from '#lib/std/main.ts';
+import { addressRule } from './images/addresses.ts';
 
 export interface ExecutorConfig {
   readonly hypervisor: 'libvirt' | 'sim';
@@ -12,6 +14,8 @@ export interface ExecutorConfig {
   readonly imageStore: string;
   /** Images with a `file` source are read from here, and from nowhere else. */
   readonly importDir: string;
+  /** Ranges (CIDR) that images may be fetched from although they are not public: a mirror of the site's own. */
+  readonly allowPrivateSources: readonly string[];
   readonly bootIdFile: string;
   /** uid of the namespace cf-system. Domains of another installation on the same host are then foreign. */
   readonly installation?: string;
@@ -36,6 +40,7 @@ const known = [
   'root',
   'imageStore',
   'importDir',
+  'allowPrivateSources',
   'bootIdFile',
   'installation',
   'libvirtSocket',
@@ -85,6 +90,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     root: absolute(value, 'root'),
     imageStore: absolute(value, 'imageStore'),
     importDir: absolute(value, 'importDir'),
+    allowPrivateSources: ranges(value.allowPrivateSources),
     bootIdFile: optionalString(value, 'bootIdFile') ?? defaultBootIdFile,
     ...(installation === undefined ? {} : { installation }),
     ...(libvirtSocket === undefined ? {} : { libvirtSocket }),
@@ -112,6 +118,18 @@ function absolute(value: Record<string, unknown>, name: string): string {
   if (path === undefined || !isAbsolute(path))
     throw new Error(`${name} must be an absolute path, not ${path ?? 'absent'}`);
   return path;
+}
+
+function ranges(value: unknown): readonly string[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || !value.every((each) => typeof each === 'string'))
+    throw new Error('allowPrivateSources must be a list of ranges such as ["10.20.0.0/16"]');
+  try {
+    addressRule(value);
+  } catch (cause) {
+    throw new Error(`allowPrivateSources: ${messageOf(cause)}`, { cause });
+  }
+  return value;
 }
 
 function bootMs(sim: unknown): number {

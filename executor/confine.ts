@@ -11,6 +11,9 @@ import { spawn } from 'node:child_process';
 export interface ConfinedOptions {
   /** Become the descriptors 3, 4, ... of the program. */
   readonly files: readonly { readonly fd: number }[];
+  /** In place of nothing at its input, and of the pipe whose end is `Confined.stdout`. */
+  readonly stdin?: { readonly fd: number };
+  readonly stdout?: { readonly fd: number };
   /** Wall clock. The limit of CPU time is the same. */
   readonly deadlineMs: number;
   /** The largest file that it may write. */
@@ -78,7 +81,7 @@ export async function runConfined(
 }
 
 function run(command: readonly string[], options: ConfinedOptions): Promise<Confined> {
-  const { deadlineMs, fileBytes, files, signal } = options;
+  const { deadlineMs, fileBytes, files, stdin, stdout: output, signal } = options;
   const limits = [
     `--as=${addressSpaceBytes}`,
     `--cpu=${Math.ceil(deadlineMs / 1000)}`,
@@ -91,7 +94,7 @@ function run(command: readonly string[], options: ConfinedOptions): Promise<Conf
       cwd: '/',
       // Nothing of our environment: no proxy, no library path, no token is this program's business.
       env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C' },
-      stdio: ['ignore', 'pipe', 'pipe', ...files.map(({ fd }) => fd)],
+      stdio: [stdin?.fd ?? 'ignore', output?.fd ?? 'pipe', 'pipe', ...files.map(({ fd }) => fd)],
       timeout: deadlineMs,
       killSignal: 'SIGKILL',
       ...(signal ? { signal } : {}),
@@ -102,7 +105,7 @@ function run(command: readonly string[], options: ConfinedOptions): Promise<Conf
       if (text.length > outputBytesMax) child.kill('SIGKILL');
       return text.slice(0, outputBytesMax);
     };
-    child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
       stdout = within(stdout + chunk);
     });
     child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {

@@ -316,5 +316,8 @@ test('an image task finishes with what it stored', async () => {
   const launch = imageImport(randomUUID(), { file: { path: 'a.raw' } });
   world.agent.launch(launch);
   await until(() => expect(world.agent.states(launch.taskId)).toContain('TASK_FINISHED'));
-  expect(world.agent.termination(launch.taskId)).toMatchObject({ format: 'raw', size: 1024, virtualSize: 1024 });
+  expect(world.agent.termination(launch.taskId)).toMatchObject({
+    digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+    virtualSize: 1024,
+  });
 });

@@ -166,7 +166,7 @@ class Executor {
     );
     this.#images = stack.use(
       new ImageTasks({
-        ...{ journal, reporter, config, clock, log, fatal },
+        ...{ journal, reporter, config, clock, random, log, fatal },
         ...(options.importImage ? { importImage: options.importImage } : {}),
       }),
     );

@@ -77,7 +77,7 @@ install_npm() {
 machine_packages() {
   wanted libvirtd libvirt-daemon-system virsh libvirt-clients qemu-system-x86_64 qemu-system-x86 qemu-img qemu-utils \
     dnsmasq dnsmasq-base ip iproute2 nft nftables genisoimage genisoimage /bin/busybox busybox-static mcopy mtools \
-    syslinux syslinux /usr/lib/syslinux/mbr/mbr.bin syslinux-common cpio cpio ping iputils-ping
+    syslinux syslinux /usr/lib/syslinux/mbr/mbr.bin syslinux-common cpio cpio ping iputils-ping xz xz-utils zstd zstd
 }
 
 install_machines() {

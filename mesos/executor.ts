@@ -146,10 +146,9 @@ export class ExecutorConnection {
         subscription.open = true;
         subscription.wasOpen = true;
         this.#everConnected = true;
+        await this.#sendLate(handler, sent);
       }
       await deliver(handler, event);
-      // Not before the handler has looked whose agent this is: it may leave.
-      if (event.type === 'SUBSCRIBED' && !signal.aborted) await this.#sendLate(handler, sent);
     }
     throw new Error('The agent ended the stream');
   }

@@ -152,6 +152,8 @@ export function writePrograms(settings: LocalSettings): readonly Program[] {
       root: join(paths.host(host.name), 'executor'),
       imageStore: paths.images,
       importDir: paths.imports,
+      // A local cluster is its owner's own: so are the servers beside it.
+      allowPrivateSources: ['127.0.0.0/8'],
       consoleListen: '127.0.0.1:0',
       ...(host.hypervisor === 'libvirt'
         ? {

@@ -29,6 +29,12 @@ export class ImportError extends Error {
     return new ImportError({ class: 'Infrastructure', terminal: false }, reason, message, options);
   }
 
+  /** `stderr`: of a program that failed. A full disk is no fault of the image, and the programs say so in words only. */
+  static throwIfFull(stderr: string): void {
+    const words = /No space left on device|Disk quota exceeded/.exec(stderr)?.[0];
+    if (words) throw ImportError.retry('StoreFull', `The image store is full (${words}); make room in it`);
+  }
+
   /** What an import ended with, whatever it threw. */
   static from(error: unknown): ImportError {
     if (error instanceof ImportError) return error;

@@ -1,88 +1,63 @@
 /** Brings the bytes of an image's source here: bounded in time and size, from http(s) or from the one import directory only. */
-import { open, realpath } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
-import type { Readable } from 'node:stream';
-import { request } from 'undici';
 import type { ImageImport } from '#lib/api/launch.ts';
+import { download } from './download.ts';
 import { ImportError } from './errors.ts';
+import type { ImportOptions } from './import.ts';
+import type { Room } from './room.ts';
+import type { Staging } from './staging.ts';
 
-const maxRedirects = 5;
-/** Answers that asking again cannot change; others may be a bad moment of the server. */
-const hopeless = new Set([400, 401, 403, 404, 405, 406, 410, 414, 451]);
-
-export interface Source {
-  readonly body: Readable;
-  /** If it is known. */
-  readonly size?: number;
+/** Everything that bringing the bytes here needs. */
+export interface Fetching {
+  readonly launch: ImageImport;
+  readonly options: ImportOptions;
+  readonly staging: Staging;
+  readonly room: Room;
 }
 
-/** Opens the source. Throws ImportError. The caller reads the body to its end or destroys it. */
-export async function openSource(launch: ImageImport, importDir: string, signal: AbortSignal): Promise<Source> {
+/** Leaves the whole source in `staging.source`. Throws ImportError, or the signal's reason. */
+export async function fetchSource(fetching: Fetching): Promise<void> {
+  const { launch } = fetching;
   const { http, file } = launch.source;
-  if (http) return await openHttp(http.url, signal);
-  if (file) return await openFile(file.path, importDir);
-  throw ImportError.refused(
-    'NoSource',
-    `Image ${launch.namespace}/${launch.name} has no source that this executor knows`,
-  );
+  if (http) return await download(http.url, fetching);
+  if (file) return await copyFile(file.path, fetching);
+  const image = `${launch.namespace}/${launch.name}`;
+  throw ImportError.refused('NoSource', `Image ${image} has no source that this executor knows`);
 }
 
-async function openHttp(url: string, signal: AbortSignal): Promise<Source> {
-  let next = url;
-  for (let hop = 0; hop <= maxRedirects; hop++) {
-    const target = checkedUrl(next);
-    const answer = await request(target, { signal, headersTimeout: 60_000, bodyTimeout: 60_000 }).catch((cause) => {
-      throw ImportError.retry('SourceUnreachable', `Cannot get ${target.href}: ${String(cause)}`, { cause });
-    });
-    const { statusCode: status, headers, body } = answer;
-    if (status === 200) return { body, ...sizeOf(headers['content-length']) };
-    await body.dump();
-    const location = headers.location;
-    if ([301, 302, 303, 307, 308].includes(status) && typeof location === 'string')
-      next = new URL(location, target).href;
-    else throw statusError(target, status);
+async function copyFile(path: string, { options, staging, room }: Fetching): Promise<void> {
+  await using from = await openBelow(options.importDir, path);
+  const { size } = await from.stat();
+  if (size > room.bytes) throw room.tooLarge(path);
+  await using to = await open(staging.source, 'w');
+  const { signal } = options;
+  let copied = 0;
+  for await (const chunk of from.createReadStream({ autoClose: false, signal })) {
+    copied += (chunk as Buffer).length;
+    // It may grow while it is read.
+    if (copied > room.bytes) throw room.tooLarge(path);
+    await to.writeFile(chunk as Buffer);
+    options.onProgress(copied, size);
   }
-  throw ImportError.refused('TooManyRedirects', `${url} redirects more than ${maxRedirects} times`);
-}
-
-/** A redirect could otherwise read files of the host. */
-function checkedUrl(text: string): URL {
-  const url = URL.parse(text);
-  if (url?.protocol !== 'http:' && url?.protocol !== 'https:')
-    throw ImportError.refused('UnsupportedURL', `Cannot fetch "${text}": only http and https URLs`);
-  return url;
-}
-
-function statusError(url: URL, status: number): ImportError {
-  const message = `${url.href} answered ${status}`;
-  return hopeless.has(status)
-    ? ImportError.refused(`HTTP${status}`, message)
-    : ImportError.retry(`HTTP${status}`, message);
-}
-
-function sizeOf(length: string | string[] | undefined): { size?: number } {
-  const size = Number(length);
-  return Number.isSafeInteger(size) && size >= 0 && length !== undefined ? { size } : {};
 }
 
 /** The real path must lie under the real import directory, whatever links and dots the given one has. */
-async function openFile(path: string, importDir: string): Promise<Source> {
+async function openBelow(importDir: string, path: string): Promise<FileHandle> {
   const base = await realpath(importDir).catch((cause) => {
     throw ImportError.retry('NoImportDirectory', `The host has no import directory ${importDir}`, { cause });
   });
   const asked = isAbsolute(path) ? path : join(base, path);
   const real = await realpath(asked).catch((cause) => {
-    throw ImportError.refused('SourceNotFound', `There is no file ${path} under the host's import directory`, {
-      cause,
-    });
+    const message = `There is no file ${path} under the host's import directory`;
+    throw ImportError.refused('SourceNotFound', message, { cause });
   });
   if (!real.startsWith(base + sep))
     throw ImportError.refused('SourceOutside', `${path} is not under the host's import directory`);
-  const handle = await open(real, 'r');
-  const info = await handle.stat();
-  if (!info.isFile()) {
-    await handle.close();
-    throw ImportError.refused('SourceNotAFile', `${path} is not a regular file`);
-  }
-  return { body: handle.createReadStream(), size: info.size };
+  // A pipe would be waited for; a link that was put there since is not followed.
+  const handle = await open(real, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  throw ImportError.refused('SourceNotAFile', `${path} is not a regular file`);
 }

@@ -1,148 +1,159 @@
 /**
- * Imports one image into the cluster's store: fetch, verify, inspect, publish under its digest. Safe to repeat and to race: the bytes
- * are written to a file of our own, and appear under the digest whole or not at all.
+ * Imports one image into the cluster's store: fetch, verify, unpack, inspect, convert, publish under its digest. Safe to repeat and to
+ * race: the bytes are written to files of our own, and appear under the digest whole or not at all.
  */
-import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import type { LookupFunction } from 'node:net';
 import { join } from 'node:path';
 import type { ImageImport, ImportResult } from '#lib/api/launch.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import type { Random } from '#lib/std/random.ts';
+import type { ExecutorConfig } from '../config.ts';
 import { ImportError } from './errors.ts';
-import { openSource } from './fetch.ts';
-import { detect, headerBytes } from './qcow2-header.ts';
-import { qemuImgSize } from './qemu-img.ts';
+import { fetchSource } from './fetch.ts';
+import { type DiskFormat, detect, readEnds } from './formats.ts';
+import { convertToQcow2, qemuImgSize } from './qemu-img.ts';
+import { roomFor } from './room.ts';
+import { openStaging, type Staging } from './staging.ts';
+import { unpack } from './unpack.ts';
 
-export interface ImportOptions {
-  readonly imageStore: string;
-  readonly importDir: string;
+export interface ImportOptions
+  extends Pick<ExecutorConfig, 'hypervisor' | 'imageStore' | 'importDir' | 'allowPrivateSources'> {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Instead of the system's resolver. */
+  readonly lookup?: LookupFunction;
   /** Aborted when the task is killed or out of time. */
   readonly signal: AbortSignal;
   /** Called for every piece that arrived; `total` if the source tells. */
   onProgress(received: number, total: number | undefined): void;
 }
 
-/** A file is at most so much larger than the disk it describes: tables and alignment. */
-const slackBytes = 64 * 1024 * 1024;
-
 /** Throws ImportError, or the signal's reason. */
 export async function importImage(launch: ImageImport, options: ImportOptions): Promise<ImportResult> {
-  const incoming = join(options.imageStore, 'incoming');
-  await mkdir(incoming, { recursive: true });
-  // Named by the task: what a killed worker left is overwritten by the next try.
-  const path = join(incoming, launch.taskId);
+  const checksum = checksumOf(launch.checksum);
+  const staging = await openStaging(options.imageStore, launch, options.clock.now());
   try {
-    const { digest, size, head } = await receive(launch, options, path);
-    const { format, virtualSize } = await inspect(launch, path, head, size, options.signal);
-    options.signal.throwIfAborted();
-    await publish(path, options.imageStore, digest);
-    return { digest, format, size, virtualSize };
-  } finally {
-    await rm(path, { force: true });
+    const result = await importStaged(launch, checksum, options, staging);
+    await staging.remove();
+    return result;
+  } catch (error) {
+    const { aborted, reason } = options.signal;
+    if (!aborted && error instanceof ImportError && error.terminal) await staging.remove();
+    else await staging.park();
+    throw aborted ? reason : error;
   }
 }
 
-interface Received {
-  readonly digest: string;
-  readonly size: number;
-  readonly head: Buffer;
-}
-
-async function receive(launch: ImageImport, options: ImportOptions, path: string): Promise<Received> {
-  const maxSize = launch.maxVirtualSize + slackBytes;
-  const { body, size: total } = await openSource(launch, options.importDir, options.signal);
-  using _ = { [Symbol.dispose]: () => void body.destroy() };
-  if (total !== undefined && total > maxSize) throw tooLarge(total, launch.maxVirtualSize);
-  await rm(path, { force: true });
-  await using file = await open(path, 'wx+', 0o644);
-  const wanted = checksumOf(launch.checksum);
-  const hashes = new Map([
-    ['sha256', createHash('sha256')],
-    ...(wanted ? [[wanted.algorithm, createHash(wanted.algorithm)] as const] : []),
-  ]);
-  const size = await copy(body, file, { hashes, maxSize, launch, total, options });
-  if (total !== undefined && size !== total)
-    throw ImportError.retry('SourceCut', `The source ended after ${size} of ${total} bytes`);
-  const digests = new Map([...hashes].map(([name, hash]) => [name, hash.digest('hex')]));
-  if (wanted && digests.get(wanted.algorithm) !== wanted.hex)
-    throw ImportError.retry(
-      'ChecksumMismatch',
-      `The source has ${wanted.algorithm}:${digests.get(wanted.algorithm)}, not ${launch.checksum}`,
-    );
+async function importStaged(
+  launch: ImageImport,
+  checksum: Checksum | undefined,
+  options: ImportOptions,
+  staging: Staging,
+): Promise<ImportResult> {
+  const { imageStore, signal } = options;
+  const { received } = await staging.progress();
+  const room = await roomFor(imageStore, launch.maxVirtualSize, received);
+  await fetchSource({ launch, options, staging, room });
+  if (checksum) await verify(checksum, staging, signal);
+  const limits = { room: await roomFor(imageStore, launch.maxVirtualSize), deadlineMs: launch.timeoutMs, signal };
+  const path = await unpack(staging.source, staging.unpacked, limits);
+  const { format, virtualSize } = await inspect(launch, path, signal);
+  const canonical = await convert({ path, format, virtualSize }, staging.canonical, { launch, options });
+  await using file = await open(canonical.path, 'r');
   await file.sync();
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(headerBytes), 0, headerBytes, 0);
-  return { digest: digests.get('sha256')!, size, head: buffer.subarray(0, bytesRead) };
+  const digest = await hashOf('sha256', canonical.path, signal);
+  const { size } = await file.stat();
+  await publish(canonical.path, imageStore, digest);
+  return { digest, format: canonical.format, size, virtualSize };
 }
 
-async function copy(
-  body: AsyncIterable<Buffer>,
-  file: FileHandle,
-  context: {
-    hashes: ReadonlyMap<string, Hash>;
-    maxSize: number;
-    launch: ImageImport;
-    total: number | undefined;
-    options: ImportOptions;
-  },
-): Promise<number> {
-  const { hashes, maxSize, launch, total, options } = context;
-  let size = 0;
-  try {
-    for await (const chunk of body) {
-      options.signal.throwIfAborted();
-      size += chunk.length;
-      if (size > maxSize) throw tooLarge(size, launch.maxVirtualSize);
-      for (const hash of hashes.values()) hash.update(chunk);
-      await file.writeFile(chunk);
-      options.onProgress(size, total);
-    }
-  } catch (cause) {
-    options.signal.throwIfAborted();
-    throw cause instanceof Error && 'code' in cause && String(cause.code).startsWith('UND_ERR')
-      ? ImportError.retry('SourceBroken', `The source broke off after ${size} bytes: ${cause.message}`, { cause })
-      : cause;
-  }
-  return size;
+interface Checksum {
+  readonly algorithm: 'sha256' | 'sha512';
+  readonly hex: string;
 }
 
-function tooLarge(size: number, limit: number): ImportError {
-  return ImportError.refused(
-    'TooLarge',
-    `The source has ${size} bytes or more; the image's limit is ${limit} (spec.limits)`,
-  );
-}
-
-function checksumOf(text: string | undefined): { algorithm: 'sha256' | 'sha512'; hex: string } | undefined {
+function checksumOf(text: string | undefined): Checksum | undefined {
   if (text === undefined) return undefined;
   const match = /^(sha256|sha512):([0-9a-f]+)$/i.exec(text);
-  const algorithm = match?.[1]?.toLowerCase() as 'sha256' | 'sha512' | undefined;
+  const algorithm = match?.[1]?.toLowerCase() as Checksum['algorithm'] | undefined;
   if (!match || algorithm === undefined || match[2]!.length !== (algorithm === 'sha256' ? 64 : 128))
     throw ImportError.refused('BadChecksum', `Cannot read the checksum "${text}": write sha256:<64 hex digits>`);
   return { algorithm, hex: match[2]!.toLowerCase() };
 }
 
-async function inspect(
-  launch: ImageImport,
-  path: string,
-  head: Buffer,
-  size: number,
-  signal: AbortSignal,
-): Promise<Pick<ImportResult, 'format' | 'virtualSize'>> {
-  if (size === 0) throw ImportError.refused('Empty', 'The source has no bytes');
-  const detected = detect(head, size);
-  if (launch.format !== undefined && launch.format !== detected.format)
-    throw ImportError.refused('WrongFormat', `The image is ${detected.format}, not ${launch.format} as its spec says`);
-  if (detected.virtualSize > launch.maxVirtualSize) {
-    const { virtualSize } = detected;
-    throw ImportError.refused(
-      'TooLarge',
-      `The image's disk has ${virtualSize} bytes; its limit is ${launch.maxVirtualSize}`,
-    );
-  }
-  const seen = await qemuImgSize(path, detected.format, signal);
-  // qemu-img rounds a raw file up to whole sectors.
-  const virtualSize = detected.format === 'raw' ? Math.ceil(detected.virtualSize / 512) * 512 : detected.virtualSize;
-  if (seen !== undefined && seen !== virtualSize)
+/** Once it may have been a fault on the way, and everything is fetched again; the second time the source has other bytes. */
+async function verify({ algorithm, hex }: Checksum, staging: Staging, signal: AbortSignal): Promise<void> {
+  const found = await hashOf(algorithm, staging.source, signal);
+  if (found === hex) return;
+  const mismatches = (await staging.progress()).mismatches + 1;
+  staging.keep({ received: 0, mismatches });
+  const message = `The source has ${algorithm}:${found}, not ${algorithm}:${hex} as the image's spec says`;
+  if (mismatches < 2) throw ImportError.retry('ChecksumMismatch', message);
+  throw ImportError.refused('ChecksumMismatch', `${message}, for the second time`);
+}
+
+async function hashOf(algorithm: string, path: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash(algorithm);
+  for await (const chunk of createReadStream(path, { signal, highWaterMark: 2 ** 20 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+interface Disk {
+  readonly path: string;
+  readonly format: DiskFormat;
+  readonly virtualSize: number;
+}
+
+async function inspect(launch: ImageImport, path: string, signal: AbortSignal): Promise<Omit<Disk, 'path'>> {
+  await using file = await open(path, 'r');
+  const { format, virtualSize } = detect(await readEnds(file));
+  if (launch.format !== undefined && launch.format !== format)
+    throw ImportError.refused('WrongFormat', `The image is ${format}, not ${launch.format} as its spec says`);
+  checkSize(virtualSize ?? 0, launch);
+  const seen = await qemuImgSize(path, format, signal);
+  if (seen !== undefined && virtualSize !== undefined && seen !== virtualSize)
     throw ImportError.refused('UnsupportedFormat', `The header says ${virtualSize} bytes, qemu-img ${seen}`);
-  return { format: detected.format, virtualSize };
+  const size = seen ?? virtualSize;
+  if (size === undefined) throw noQemuImg();
+  checkSize(size, launch);
+  return { format, virtualSize: size };
+}
+
+function checkSize(virtualSize: number, { maxVirtualSize }: ImageImport): void {
+  if (virtualSize <= maxVirtualSize) return;
+  const limit = `its limit is ${maxVirtualSize} (spec.limits.maxVirtualSize)`;
+  throw ImportError.refused('TooLarge', `The image's disk has ${virtualSize} bytes; ${limit}`);
+}
+
+function noQemuImg(): ImportError {
+  return ImportError.retry('NoQemuImg', 'The host has no qemu-img to convert the image with: install qemu-utils on it');
+}
+
+/** What is to be published. */
+async function convert(
+  disk: Disk,
+  path: string,
+  { launch, options }: { readonly launch: ImageImport; readonly options: ImportOptions },
+): Promise<{ readonly path: string; readonly format: 'qcow2' | 'raw' }> {
+  await rm(path, { force: true });
+  await (await open(path, 'wx', 0o644)).close();
+  const room = await roomFor(options.imageStore, disk.virtualSize);
+  const limits = { room, deadlineMs: launch.timeoutMs, signal: options.signal };
+  const isConverted = await convertToQcow2(disk, path, limits);
+  if (isConverted) {
+    await using file = await open(path, 'r');
+    const made = detect(await readEnds(file));
+    if (made.format !== 'qcow2' || made.virtualSize !== disk.virtualSize)
+      throw ImportError.retry('ImportFailed', `qemu-img made ${made.format} of ${made.virtualSize} bytes of the image`);
+    return { path, format: 'qcow2' };
+  }
+  // An imitated machine boots nothing, and its laptop needs no QEMU.
+  const { format } = disk;
+  if (options.hypervisor !== 'sim' || (format !== 'qcow2' && format !== 'raw')) throw noQemuImg();
+  return { path: disk.path, format };
 }
 
 /** The directory is synced too: an Image that is Ready must not vanish with a power cut. Two hosts that race rename equal bytes. */

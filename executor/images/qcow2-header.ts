@@ -4,10 +4,6 @@
  */
 import { ImportError } from './errors.ts';
 
-/** Long enough for the header and any extension that we accept. */
-export const headerBytes = 65_536;
-
-const magic = 0x514649fb;
 /** Corrupt, dirty and compression-type bits may be set; external data, extended L2 and unknown ones not. */
 const allowedIncompatible = 0b1011n;
 const dataFileExtension = 0x44415441;
@@ -16,14 +12,8 @@ const backingFormatExtension = 0xe2792aca;
 /** An L1 table may take 32 MiB; a snapshot table has no business in an image that machines are made of. */
 const maxL1Entries = 4_194_304;
 
-export interface Detected {
-  readonly format: 'qcow2' | 'raw';
-  readonly virtualSize: number;
-}
-
-/** `head`: the first bytes of the file (up to headerBytes). Anything without qcow2's magic is raw. Throws ImportError. */
-export function detect(head: Buffer, fileSize: number): Detected {
-  if (head.length < 4 || head.readUInt32BE(0) !== magic) return { format: 'raw', virtualSize: fileSize };
+/** The virtual size that a file with qcow2's magic says it has. `head`: its first 64 KiB. Throws ImportError. */
+export function checkQcow2(head: Buffer): number {
   const refuse = (message: string) =>
     ImportError.refused('UnsupportedFormat', `The qcow2 header is not acceptable: ${message}`);
   if (head.length < 72) throw refuse('the file ends within it');
@@ -41,7 +31,7 @@ export function detect(head: Buffer, fileSize: number): Detected {
   checkExtensions(head, version === 3 ? head.readUInt32BE(100) : 72, refuse);
   const size = head.readBigUInt64BE(24);
   if (size === 0n || size > BigInt(Number.MAX_SAFE_INTEGER)) throw refuse(`a virtual size of ${size} bytes`);
-  return { format: 'qcow2', virtualSize: Number(size) };
+  return Number(size);
 }
 
 function checkVersion3(head: Buffer, refuse: (message: string) => ImportError): void {

@@ -5,27 +5,83 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
-import { changesUser, confinedUser, runConfined } from '../confine.ts';
+import { type ConfinedOptions, changesUser, confinedUser, runConfined } from '../confine.ts';
 import { ImportError } from './errors.ts';
+import type { DiskFormat } from './formats.ts';
+import type { Room } from './room.ts';
 
 const deadlineMs = 30_000;
 /** Of a new overlay: its header and tables. */
 const overlayBytesMax = 2 ** 26;
 
-export type DiskFormat = 'qcow2' | 'raw';
+/** What QEMU calls them. */
+const drivers: Readonly<Record<DiskFormat, string>> = {
+  ...{ qcow2: 'qcow2', raw: 'raw', vmdk: 'vmdk', vhd: 'vpc', vhdx: 'vhdx' },
+};
+
+interface Info {
+  readonly format?: string;
+  readonly 'virtual-size'?: number;
+  readonly 'backing-filename'?: string;
+  readonly encrypted?: boolean;
+}
 
 /** The virtual size as qemu-img sees it; undefined on a host without qemu-img. Throws ImportError if it refuses the file. */
 export async function qemuImgSize(path: string, format: DiskFormat, signal?: AbortSignal): Promise<number | undefined> {
   await using file = await open(path, 'r');
-  const aborted = signal ? { signal } : {};
-  const args = ['info', '--output=json', '-f', format, descriptor(3, format)];
-  const info = await qemuImg(args, { files: [file], fileBytes: 0, ...aborted });
+  const args = ['info', '--output=json', '-f', drivers[format], descriptor(3, format)];
+  const info = await qemuImg(args, { files: [file], fileBytes: 0, deadlineMs, ...(signal ? { signal } : {}) });
   if (info === undefined) return undefined;
   if ('refusal' in info) throw ImportError.refused('UnsupportedFormat', `qemu-img refuses the image: ${info.refusal}`);
-  const seen = JSON.parse(info.stdout) as { format?: string; 'virtual-size'?: number; 'backing-filename'?: string };
-  if (seen.format !== format || seen['backing-filename'] !== undefined || typeof seen['virtual-size'] !== 'number')
+  const seen = JSON.parse(info.stdout) as Info;
+  const size = seen['virtual-size'];
+  if (seen.encrypted) throw ImportError.refused('Encrypted', 'The image is encrypted; decrypt it first');
+  if (seen.format !== drivers[format] || seen['backing-filename'] !== undefined || typeof size !== 'number')
     throw ImportError.refused('UnsupportedFormat', 'qemu-img sees another image in the file than its header says');
-  return seen['virtual-size'];
+  return size;
+}
+
+export interface ConvertOptions {
+  readonly room: Room;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Writes the disk in `source` into `file`, which exists and is empty, in the canonical form: the same bytes whatever format it came in,
+ * so that hosts which fetched the same disk agree on its digest. Hence one request at a time, and version 2 of qcow2, whose header lists
+ * nothing that a later qemu-img adds to. False on a host without qemu-img. Throws ImportError, or the signal's reason.
+ */
+export async function convertToQcow2(
+  source: { readonly path: string; readonly format: DiskFormat },
+  file: string,
+  options: ConvertOptions,
+): Promise<boolean> {
+  await using input = await open(source.path, 'r');
+  await using output = await open(file, 'r+');
+  const form = ['-m', '1', '-O', 'qcow2', '-o', 'compat=0.10,cluster_size=65536'];
+  const args = ['convert', '-q', ...form, '-f', drivers[source.format], descriptor(3, source.format), '/dev/fd/4'];
+  const { room, deadlineMs: withinMs, signal } = options;
+  const limits = { fileBytes: room.bytes, deadlineMs: withinMs, signal };
+  const done = await lent(output, () => qemuImg(args, { ...limits, files: [input, output] }));
+  signal.throwIfAborted();
+  if (done === undefined) return false;
+  if (!('refusal' in done)) return true;
+  if (room.isReached((await output.stat()).size)) throw room.tooLarge('The converted image');
+  ImportError.throwIfFull(done.refusal);
+  throw ImportError.refused('UnsupportedFormat', `qemu-img cannot convert the image: ${done.refusal}`);
+}
+
+/** qemu-img opens what it writes once more, as who it is then. */
+async function lent<T>(output: FileHandle, work: () => Promise<T>): Promise<T> {
+  if (!(await changesUser())) return await work();
+  const { uid, gid } = await output.stat();
+  await output.chown(confinedUser, confinedUser);
+  try {
+    return await work();
+  } finally {
+    await output.chown(uid, gid);
+  }
 }
 
 /**
@@ -34,18 +90,15 @@ export async function qemuImgSize(path: string, format: DiskFormat, signal?: Abo
  */
 export async function createOverlay(
   file: string,
-  image: { readonly path: string; readonly format: DiskFormat },
+  image: { readonly path: string; readonly format: 'qcow2' | 'raw' },
   virtualBytes: number,
 ): Promise<void> {
   // What begins with a slash is never read as a protocol, by QEMU neither when it opens the overlay.
   if (!isAbsolute(image.path)) throw new TypeError(`Cannot make an overlay on ${image.path}: not an absolute path`);
   await using output = await open(file, 'r+');
-  const owner = await output.stat();
-  const other = await changesUser();
-  if (other) await output.chown(confinedUser, confinedUser);
   const args = ['-q', '-f', 'qcow2', '-u', '-b', image.path, '-F', image.format, '/dev/fd/3', String(virtualBytes)];
-  const made = await qemuImg(['create', ...args], { files: [output], fileBytes: overlayBytesMax });
-  if (other) await output.chown(owner.uid, owner.gid);
+  const limits = { fileBytes: overlayBytesMax, deadlineMs };
+  const made = await lent(output, () => qemuImg(['create', ...args], { ...limits, files: [output] }));
   if (made === undefined) throw new Error(`Cannot make the overlay ${file}: the host has no qemu-img`);
   if ('refusal' in made) throw new Error(`Cannot make the overlay ${file} on ${image.path}: ${made.refusal}`);
 }
@@ -53,15 +106,15 @@ export async function createOverlay(
 /** How qemu-img is told of an open descriptor. */
 function descriptor(fd: number, format: DiskFormat): string {
   const file = { driver: 'file', filename: `/dev/fd/${fd}` };
-  return `json:${JSON.stringify({ driver: format, backing: null, file })}`;
+  return `json:${JSON.stringify({ driver: drivers[format], backing: null, file })}`;
 }
 
 /** undefined on a host without qemu-img. */
 async function qemuImg(
   args: readonly string[],
-  options: { readonly files: readonly FileHandle[]; readonly fileBytes: number; readonly signal?: AbortSignal },
+  options: ConfinedOptions,
 ): Promise<{ stdout: string } | { refusal: string } | undefined> {
-  const { status, stdout, stderr } = await runConfined('qemu-img', args, { ...options, deadlineMs }).catch((error) => {
+  const { status, stdout, stderr } = await runConfined('qemu-img', args, options).catch((error) => {
     if (error?.code === 'ENOENT') return { status: 127, stdout: '', stderr: '' };
     throw error;
   });

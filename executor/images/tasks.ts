@@ -4,13 +4,13 @@ import { parseTaskId } from '#lib/api/names.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
+import type { Random } from '#lib/std/random.ts';
 import type { TaskInfo } from '#mesos/types.ts';
-import type { ExecutorConfig } from '../config.ts';
 import type { Journal } from '../journal/journal.ts';
 import { parseLaunch } from '../messages.ts';
 import type { Reporter } from '../reporter.ts';
 import { ImportError } from './errors.ts';
-import { importImage } from './import.ts';
+import { type ImportOptions, importImage } from './import.ts';
 
 /** Progress is a status update, which Mesos keeps on disk until it is acknowledged: seldom. */
 const progressEveryMs = 3000;
@@ -18,8 +18,9 @@ const progressEveryMs = 3000;
 export interface ImageTasksDeps {
   readonly journal: Journal;
   readonly reporter: Reporter;
-  readonly config: Pick<ExecutorConfig, 'imageStore' | 'importDir'>;
+  readonly config: Pick<ImportOptions, 'hypervisor' | 'imageStore' | 'importDir' | 'allowPrivateSources'>;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   /** Instead of really fetching and converting. */
   readonly importImage?: typeof importImage;
@@ -81,13 +82,13 @@ export class ImageTasks implements AsyncDisposable {
   }
 
   async #run(launch: ImageImport, abort: AbortController): Promise<void> {
-    const { reporter, config, clock, log, importImage: fetch = importImage } = this.#deps;
+    const { reporter, config, clock, random, log, importImage: fetch = importImage } = this.#deps;
     const { taskId } = launch;
     using _ = clock.timeout(() => abort.abort(late), launch.timeoutMs);
     reporter.step(taskId, { words: [{ state: 'TASK_RUNNING', message: 'Fetching' }] });
     try {
       const onProgress = this.#progress(taskId);
-      const data = await fetch(launch, { ...config, signal: abort.signal, onProgress });
+      const data = await fetch(launch, { ...config, clock, random, signal: abort.signal, onProgress });
       reporter.step(taskId, { words: [{ state: 'TASK_FINISHED', message: `Stored as ${data.digest}`, data }] });
     } catch (error) {
       if (abort.signal.reason === leaving) return;

@@ -31,6 +31,7 @@ export async function openWorld(): Promise<World> {
     root,
     imageStore: join(root, 'images'),
     importDir: join(root, 'import'),
+    allowPrivateSources: ['127.0.0.0/8'],
     bootIdFile,
   };
   const config = parseConfig({ ...value, sim: { bootMs: 10 } });

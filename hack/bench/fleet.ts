@@ -51,6 +51,7 @@ function writeConfig(dir: string, name: string, bootMs: number): string {
     root,
     imageStore: join(dir, 'images'),
     importDir: join(dir, 'imports'),
+    allowPrivateSources: ['127.0.0.0/8'],
     bootIdFile: join(root, 'boot-id'),
     sim: { bootMs },
   };

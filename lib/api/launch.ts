@@ -58,7 +58,8 @@ export interface ImageImport {
   readonly taskId: string;
   readonly source: { readonly http?: { readonly url: string }; readonly file?: { readonly path: string } };
   readonly checksum?: string;
-  readonly format?: 'qcow2' | 'raw';
+  /** Of the disk, which may be packed by gz, xz or zst. */
+  readonly format?: 'qcow2' | 'raw' | 'vmdk' | 'vhd' | 'vhdx';
   readonly maxVirtualSize: number;
   readonly timeoutMs: number;
 }
@@ -67,8 +68,9 @@ export type Launch = MachineLaunch | ImageImport;
 
 /** What an import task puts, as JSON, into TaskStatus.data with TASK_FINISHED. */
 export interface ImportResult {
-  /** 64 hex digits. */
+  /** sha256 of the file in the store, 64 hex digits. */
   readonly digest: string;
+  /** raw from executors before 0.4 and where machines are only imitated. */
   readonly format: 'qcow2' | 'raw';
   readonly size: number;
   readonly virtualSize: number;

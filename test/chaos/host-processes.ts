@@ -98,6 +98,7 @@ class Supervisor {
           root,
           imageStore: '/images',
           importDir: '/import',
+          allowPrivateSources: ['127.0.0.0/8'],
           bootIdFile: '',
           sim: { bootMs: 0 },
         },

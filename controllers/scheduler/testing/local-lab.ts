@@ -73,6 +73,7 @@ export async function lab(
       root: join(root, 'root'),
       imageStore: store,
       importDir: imports,
+      allowPrivateSources: ['127.0.0.0/8'],
       sim: { bootMs: 50 },
     };
     writeFileSync(join(root, 'executor.json'), JSON.stringify(config));

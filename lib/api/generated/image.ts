@@ -23,8 +23,8 @@ export interface ImageSpec {
   };
   /** sha256:… or sha512:… of the file as fetched. */
   readonly checksum?: string;
-  /** Format of the file; detected, then verified, if empty. */
-  readonly format?: 'qcow2' | 'raw';
+  /** Format of the disk, which may be packed by gz, xz or zst; detected if empty, else verified. */
+  readonly format?: 'qcow2' | 'raw' | 'vmdk' | 'vhd' | 'vhdx';
   /** Kind of guest. Default: "Linux". */
   readonly osType: 'Linux' | 'Windows' | 'Other';
   /** Protection. */

@@ -1,0 +1,97 @@
+/**
+ * Where an import's files are before its image is in the store: `incoming/<task>/` while a task works on it, `incoming/<uid>/` between
+ * two tries. The next try goes on with what the last one fetched, on whichever host of the cluster; only one can take it over.
+ */
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ImageImport } from '#lib/api/launch.ts';
+import { writeFileAtomic } from '#lib/std/files.ts';
+
+/** Of an import whose host is gone nobody comes back for the rest. */
+const forgottenMs = 24 * 3_600_000;
+
+/** What is known of the part that was fetched. */
+export interface Progress {
+  /** These first bytes of the file are on the disk. */
+  readonly received: number;
+  /** The server's strong validator for them; without it nothing can be added to them. */
+  readonly etag?: string;
+  readonly total?: number;
+  /** So often the whole source had another checksum than the image's. */
+  readonly mismatches: number;
+}
+
+export interface Staging {
+  /** The bytes as fetched. */
+  readonly source: string;
+  /** The disk that was packed in them. */
+  readonly unpacked: string;
+  /** As it will be in the store. */
+  readonly canonical: string;
+  progress(): Promise<Progress>;
+  /** To be called when the bytes are on the disk. */
+  keep(progress: Progress): void;
+  /** Leaves what was fetched to the next try. */
+  park(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/** Takes over what an earlier try of the same image left, and removes what nobody has touched for a day. */
+export async function openStaging(imageStore: string, launch: ImageImport, nowMs: number): Promise<Staging> {
+  const incoming = join(imageStore, 'incoming');
+  // The bytes of all tenants pass here.
+  await mkdir(incoming, { recursive: true, mode: 0o700 });
+  await removeForgotten(incoming, nowMs);
+  const own = join(incoming, launch.taskId);
+  const parked = join(incoming, launch.uid);
+  if (!(await takeOver(parked, own))) await mkdir(own, { recursive: true });
+  const state = join(own, 'state.json');
+  const inOwn = (name: string): string => join(own, name);
+  return {
+    source: inOwn('source'),
+    unpacked: inOwn('unpacked'),
+    canonical: inOwn('canonical'),
+    async progress() {
+      const text = await readFile(state, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return '{"received":0,"mismatches":0}';
+        throw error;
+      });
+      return JSON.parse(text) as Progress;
+    },
+    keep: (progress) => writeFileAtomic(state, JSON.stringify(progress)),
+    async park() {
+      await Promise.all(['unpacked', 'canonical'].map((name) => rm(inOwn(name), { force: true })));
+      await rm(parked, { recursive: true, force: true });
+      await rename(own, parked);
+    },
+    remove: () => rm(own, { recursive: true, force: true }),
+  };
+}
+
+/** False if there is nothing, or this task has files of its own: its worker was killed. */
+async function takeOver(parked: string, own: string): Promise<boolean> {
+  try {
+    await rename(parked, own);
+    return true;
+  } catch (error) {
+    if (['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
+}
+
+async function removeForgotten(incoming: string, nowMs: number): Promise<void> {
+  for (const name of await readdir(incoming)) {
+    const path = join(incoming, name);
+    const files = await readdir(path).catch(() => []);
+    const times = await Promise.all([path, ...files.map((file) => join(path, file))].map(touchedMs));
+    if (Math.max(...times) < nowMs - forgottenMs) await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** What vanishes meanwhile is somebody's who works on it. */
+async function touchedMs(path: string): Promise<number> {
+  return await stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => Number.POSITIVE_INFINITY,
+  );
+}
