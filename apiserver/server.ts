@@ -20,6 +20,7 @@ import { createDefaults, type Patience, waitForRoles, waitForStore } from './boo
 import { createLeaving } from './chain/leaving.ts';
 import { cachedObjects, confineClusterServers } from './cluster-server/authorizer.ts';
 import { followClusters } from './cluster-server/follow-clusters.ts';
+import { SecretsInUse } from './cluster-server/secrets-in-use.ts';
 import { trackConnections } from './connections.ts';
 import { createConsole } from './console/console.ts';
 import { Definitions } from './definitions/definitions.ts';
@@ -107,7 +108,9 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     ...(accountTokens ? [accountTokens.authenticator] : []),
     ...(options.oidc ? [forThisServer(oidcTokens(options.oidc, clock), audiences)] : []),
   ];
-  const authorizers = [allowMasters, confineClusterServers(cachedObjects(caches, registry))];
+  const used = new SecretsInUse();
+  const confined = confineClusterServers(cachedObjects(caches, registry), (...secret) => used.isUsed(...secret));
+  const authorizers = [allowMasters, confined];
   const access = stack.use(createAccess({ tokens, audiences, authorizers, policy, clock, log }));
   const context: ServerContext = { access, serviceAccountTokens: accountTokens, store, caches, clock, random };
   const patience: Patience = {
@@ -132,6 +135,7 @@ export async function startServer(options: ServerOptions): Promise<ApiServer> {
     ),
   };
   stack.use(followBoundObjects(caches, registry, () => access.recheck(), { clock, random, log }));
+  stack.use(used.follow(caches, registry, { clock, random, log }));
   stack.use(followClusters(caches, registry, () => access.recheck(), { clock, random, log }));
   let stopping = false;
   const over = new AbortController();

@@ -9,6 +9,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
+import { createOpener, type Opener } from '#lib/std/sealed-box.ts';
 import { ExecutorConnection, RecoveryTimeoutError } from '#mesos/executor.ts';
 import type { ExecutorEnvironment } from '#mesos/executor-environment.ts';
 import type { Connect } from '#mesos/http.ts';
@@ -47,6 +48,8 @@ export interface ExecutorOptions {
   readonly claims?: Claims;
   /** How images are imported, if not really. */
   readonly importImage?: typeof importImage;
+  /** How what was sealed for this worker is opened, if not by a key of its own. */
+  readonly opener?: Opener;
   /** Opens the journal; throws JournalBusyError while another worker has it. A file under the root unless told. */
   readonly openJournal?: (incarnation: string) => Journal;
 }
@@ -140,6 +143,7 @@ class Executor {
     });
     this.#reporter = reporter;
     this.#peers = stack.use(new Peers({ devices, changed: () => this.#heartbeats.changed(), log }));
+    const opener = options.opener ?? createOpener();
     const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images };
     const fatal = (error: unknown) => this.#fail(error);
     const machines = () => this.#machines.reports();
@@ -148,6 +152,7 @@ class Executor {
         everyMs: options.heartbeatMs ?? 10_000,
         hostname: () => this.#hostname,
         bootId,
+        sealKey: opener.publicKey,
         facts: async () => await this.#askFacts(),
         machines,
         imports: () => this.#images.taskIds(),
@@ -162,7 +167,7 @@ class Executor {
       }),
     );
     this.#machines = stack.use(
-      new Machines({ journal, reporter, tools, clock, log, fatal, cleaned: () => this.#cleaning }),
+      new Machines({ journal, reporter, tools, opener, clock, log, fatal, cleaned: () => this.#cleaning }),
     );
     this.#images = stack.use(
       new ImageTasks({
@@ -333,6 +338,9 @@ class Executor {
         return;
       case 'policy':
         this.#machines.follow(message);
+        return;
+      case 'seed':
+        this.#machines.seed(message);
         return;
       case 'cleanup':
         this.#queueCleanUp(message.uids);

@@ -26,6 +26,7 @@ export interface HeartbeatDeps {
   /** Undefined until the agent has told. */
   hostname(): string | undefined;
   readonly bootId: string;
+  readonly sealKey: string;
   facts(): Promise<HostFacts>;
   machines(): readonly MachineReport[];
   /** Task ids. */
@@ -126,6 +127,7 @@ export class Heartbeats implements AsyncDisposable {
       executorVersion,
       since: this.#since,
       ...(console ? { console } : {}),
+      sealKey: this.#deps.sealKey,
       machines: this.#deps.machines(),
       imports: this.#deps.imports(),
       ...(peers === undefined ? {} : { peers }),

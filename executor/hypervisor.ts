@@ -3,6 +3,7 @@
  * executor/hypervisor.suite.ts. Drivers are stupid: every decision is made above. Each method is safe to repeat.
  */
 import type { HostFacts, PowerState } from '#lib/api/messages.ts';
+import type { Seed } from './seed/seed.ts';
 
 /** Everything a domain is made of; paths exist when it is defined. */
 export interface DomainSpec {
@@ -15,6 +16,8 @@ export interface DomainSpec {
   readonly memoryMiB: number;
   readonly rootDisk: string;
   readonly seedDisk: string;
+  /** The guest sees the seed as a CD-ROM, not as a disk. */
+  readonly seedRemovable?: boolean;
   readonly nics: readonly {
     readonly tap: string;
     readonly bridge: string;
@@ -75,6 +78,8 @@ export interface Hypervisor extends AsyncDisposable {
 export interface HostDevices {
   /** Overlay on the image (explicit backing format) and seed disk, under the machine's own directory. Repeatable. */
   makeDisks(machine: MachineDisks): Promise<{ readonly rootDisk: string; readonly seedDisk: string }>;
+  /** The seed alone, before the other disks. Repeatable: the last one counts. */
+  makeSeed(uid: string, seed: Seed): Promise<void>;
   removeDisks(uid: string): Promise<void>;
   /** Bridge and DHCP of the subnet if they are not there, this machine's entry in both. Repeatable. */
   attachNetworks(machine: MachineNics): Promise<DomainSpec['nics']>;
@@ -93,8 +98,8 @@ export interface MachineDisks {
   readonly uid: string;
   readonly image: { readonly path: string; readonly format: 'qcow2' | 'raw' };
   readonly rootDiskBytes: number;
-  /** Files of the NoCloud seed by name: meta-data, user-data, network-config. */
-  readonly seed: Readonly<Record<string, string>>;
+  /** Without it the seed that `makeSeed` made is used. */
+  readonly seed?: Seed;
 }
 
 export interface MachineNics {

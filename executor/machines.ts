@@ -1,20 +1,30 @@
 /** The machines of this host: one driver each, and the way of launches, kills and operations to them. */
 import type { MachineLaunch } from '#lib/api/launch.ts';
-import type { MachineReport, OperationOrder, PolicyOrder } from '#lib/api/messages.ts';
+import {
+  type MachineReport,
+  type OperationOrder,
+  type PolicyOrder,
+  type SeedOrder,
+  seedContext,
+} from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
+import type { Opener } from '#lib/std/sealed-box.ts';
 import type { TaskInfo } from '#mesos/types.ts';
 import type { Domain } from './hypervisor.ts';
 import type { Journal } from './journal/journal.ts';
 import { MachineDriver } from './machine/driver.ts';
 import { type HostTools, perform } from './machine/host.ts';
-import { accepted, type Effect, type MachineState, type Outcome, reportOf } from './machine/state.ts';
+import { accepted, awaitsSecrets, type Effect, type MachineState, type Outcome, reportOf } from './machine/state.ts';
+import { parseSecrets } from './messages.ts';
 import type { Reporter, StatusWords } from './reporter.ts';
 
 export interface MachinesDeps {
   readonly journal: Journal;
   readonly reporter: Reporter;
   readonly tools: HostTools;
+  readonly opener: Opener;
   readonly clock: Clock;
   readonly log: Log;
   /** Settles when no clean-up is under way that could still touch a machine launched now. */
@@ -113,6 +123,18 @@ export class Machines implements AsyncDisposable {
     this.#byUid.get(order.uid)?.push({ type: 'policy', order });
   }
 
+  /** Whoever does not wait for secrets forgets them. What cannot be opened was sealed for a worker before: it comes again. */
+  seed(order: SeedOrder): void {
+    const driver = this.#byUid.get(order.uid);
+    if (!driver || driver.state.launch.attempt !== order.attempt || !awaitsSecrets(driver.state)) return;
+    try {
+      const secrets = parseSecrets(this.#deps.opener.open(order.sealed, seedContext(order)));
+      driver.push({ type: 'secrets', secrets });
+    } catch (error) {
+      this.#deps.log.warn('Ignored the secrets of a seed', { uid: order.uid, reason: messageOf(error) });
+    }
+  }
+
   has(uid: string): boolean {
     return this.#byUid.has(uid);
   }
@@ -138,7 +160,7 @@ export class Machines implements AsyncDisposable {
       state,
       {
         look: async (each) => await tools.hypervisor.get(each),
-        perform: async ({ launch }, effect) => await perform(tools, launch, effect),
+        perform: async ({ launch }, effect, event) => await perform(tools, launch, effect, event),
         commit: (next, reports) => this.#commit(next, reports),
         clock,
         log: log.child({ uid, taskId, machine: `${namespace}/${name}` }),

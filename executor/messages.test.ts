@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { MachineLaunch } from '#lib/api/launch.ts';
 import { encodeData } from '#mesos/bytes.ts';
-import { parseLaunch, parseMessage } from './messages.ts';
+import { parseLaunch, parseMessage, parseSecrets } from './messages.ts';
 import { machineLaunch } from './testing/world.ts';
 
 const uid = randomUUID();
@@ -16,10 +16,13 @@ const task = (launch: object, id = good.taskId) => ({
 
 test('parseLaunch() gives back what was sent', () => {
   expect(parseLaunch(task(good))).toEqual(good);
+  const secret = { ...good, version: 2, seedFormat: 'ConfigDrive', secretSeed: true };
+  expect(parseLaunch(task(secret))).toEqual(secret);
 });
 
 test.each<[string, Partial<MachineLaunch> | object]>([
-  ['another version', { version: 2 }],
+  ['another version', { version: 3 }],
+  ['a seed for no known reader', { version: 2, seedFormat: 'Ignition' }],
   ['another uid than the task', { uid: randomUUID() }],
   ['a uid that climbs', { uid: '../../etc' }],
   ['a format that is an option', { image: { digest: 'd'.repeat(64), format: '--help' as 'raw', virtualSize: 1 } }],
@@ -50,14 +53,25 @@ test.each<object>([
   { type: 'policy', version: 1, uid, onGuestShutdown: 'Stop', onGuestCrash: 'Stop' },
   { type: 'policy', version: 1, uid, attempt: 1, onGuestShutdown: 'Fail', onGuestCrash: 'Stop' },
   { type: 'policy', version: 1, uid, attempt: 1, onGuestShutdown: 'Stop', onGuestCrash: 'Finish' },
+  { type: 'seed', version: 1, uid, attempt: 1 },
+  { type: 'seed', version: 1, uid, attempt: '1', sealed: 'AAAA' },
+  { type: 'seed', version: 1, uid: '../x', attempt: 1, sealed: 'AAAA' },
   { type: 'dance', version: 1 },
 ])('parseMessage() ignores %j', (message) => {
   expect(parseMessage(encodeData(message))).toBeUndefined();
 });
 
 test.each<object>([
+  { type: 'seed', version: 1, uid, attempt: 1, sealed: 'AAAA' },
   { type: 'cleanup', version: 1, uids: [uid] },
   { type: 'peers', version: 1, id: 'p', subnets: [{ vni: 4097, peers: ['192.0.2.1'] }] },
 ])('parseMessage() reads %j', (order) => {
   expect(parseMessage(encodeData(order))).toEqual(order);
 });
+
+test.each(['{"userData": 7}', '{"sshKeys": "canary"}', '{"adminPassword": canary', 'canary'])(
+  'parseSecrets() refuses %s without a word of it',
+  (text) => {
+    expect(() => parseSecrets(text)).toThrow(/^(?!.*canary).*secrets of the seed/s);
+  },
+);

@@ -3,8 +3,15 @@
  * fields that end in a path, a command or a decision are checked here, once.
  */
 import { isIPv4 } from 'node:net';
-import type { Launch } from '#lib/api/launch.ts';
-import type { OperationOrder, OperationType, PeersOrder, PolicyOrder, SchedulerMessage } from '#lib/api/messages.ts';
+import type { Launch, SeedFormat, SeedSecrets } from '#lib/api/launch.ts';
+import type {
+  OperationOrder,
+  OperationType,
+  PeersOrder,
+  PolicyOrder,
+  SchedulerMessage,
+  SeedOrder,
+} from '#lib/api/messages.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import type { TaskInfo } from '#mesos/types.ts';
@@ -16,7 +23,8 @@ const digest = /^[0-9a-f]{64}$/;
 export function parseLaunch(task: TaskInfo): Launch {
   if (task.data === undefined) throw new Error('The task carries no data');
   const launch = decodeData(task.data) as Launch;
-  if (launch?.version !== 1) throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
+  if (![1, 2].includes(launch?.version))
+    throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
   const id = parseTaskId(task.task_id.value);
   if (launch.taskId !== task.task_id.value || id?.uid !== launch.uid || id.type !== launch.type)
     throw new Error(`The launch is for task ${launch.taskId} of ${launch.type} ${launch.uid}, not for this one`);
@@ -33,9 +41,13 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
   for (const [name, value] of Object.entries({ ...sizes, terminationGraceMs: launch.terminationGraceMs })) {
     if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is ${value}, not a whole number`);
   }
+  if (launch.seedFormat !== undefined && !seedFormats.includes(launch.seedFormat))
+    throw new Error(`"${launch.seedFormat}" is not the format of a seed`);
   if (!Array.isArray(launch.networks) || !Array.isArray(launch.sshKeys))
     throw new Error('networks or sshKeys is missing');
 }
+
+const seedFormats: readonly unknown[] = ['CloudInit', 'ConfigDrive', 'CloudbaseInit', 'Sysprep'] satisfies SeedFormat[];
 
 const operations: readonly unknown[] = [
   'Start',
@@ -75,6 +87,35 @@ function isPolicyOrder(message: Partial<PolicyOrder>): message is PolicyOrder {
   );
 }
 
+function isSeedOrder(message: Partial<SeedOrder>): message is SeedOrder {
+  const { uid = '', attempt, sealed } = message;
+  return uuid.test(uid) && Number.isSafeInteger(attempt) && typeof sealed === 'string';
+}
+
+/** The parser's own words would quote the text. */
+function quietly(text: string): SeedSecrets {
+  try {
+    return JSON.parse(text) as SeedSecrets;
+  } catch {
+    throw new Error('The secrets of the seed are not JSON');
+  }
+}
+
+/** What was sealed. Throws Error without a word of it. */
+export function parseSecrets(text: string): SeedSecrets {
+  const { userData, networkData, adminPassword, sshKeys = [] } = quietly(text);
+  const isText = (value: unknown): boolean => value === undefined || typeof value === 'string';
+  const isRight =
+    [userData, networkData, adminPassword].every(isText) && Array.isArray(sshKeys) && sshKeys.every(isText);
+  if (!isRight) throw new Error('The secrets of the seed have another form than this executor knows');
+  return {
+    ...(userData === undefined ? {} : { userData }),
+    ...(networkData === undefined ? {} : { networkData }),
+    ...(adminPassword === undefined ? {} : { adminPassword }),
+    sshKeys,
+  };
+}
+
 /** Undefined for what this version does not know: an older executor must not fall over a newer cluster server. */
 export function parseMessage(data: string): SchedulerMessage | undefined {
   const message = decodeData(data) as Partial<SchedulerMessage> | null;
@@ -90,6 +131,8 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
       return isPeersOrder(message) ? message : undefined;
     case 'policy':
       return isPolicyOrder(message) ? message : undefined;
+    case 'seed':
+      return isSeedOrder(message) ? message : undefined;
     case 'cleanup':
       return Array.isArray(message.uids) && message.uids.every((uid) => uuid.test(uid))
         ? (message as SchedulerMessage)

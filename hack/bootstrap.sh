@@ -86,12 +86,26 @@ install_machines() {
   [ -z "$packages" ] || apt_install "real machines" $packages || say "Machines will be imitated."
 }
 
+# cloud-init is only read with, never installed: at the next boot an installed one would take this machine for a new one.
+python=/usr/lib/python3/dist-packages
+fetch_cloud_init() {
+  tools=.factory/tools
+  [ -d $python/cloudinit ] || [ -d $tools/cloud-init ] && return
+  mkdir -p $tools/cloud-init.tmp
+  (cd $tools/cloud-init.tmp && apt-get -q download cloud-init && dpkg-deb -x cloud-init_*.deb .) >/dev/null 2>&1 &&
+    mv $tools/cloud-init.tmp $tools/cloud-init && return
+  rm -rf $tools/cloud-init.tmp
+  say "The tests: cannot fetch Debian's cloud-init. Seeds are not tried with it."
+}
+
 install_tests() {
-  packages="$(machine_packages)$(wanted etcd etcd-server etcdctl etcd-client kubectl kubernetes-client \
+  packages="$(machine_packages)$(wanted $python/configobj python3-configobj $python/jinja2 python3-jinja2 \
+    $python/jsonpatch.py python3-jsonpatch $python/jsonschema python3-jsonschema $python/requests python3-requests \
+    $python/yaml python3-yaml)$(wanted etcd etcd-server etcdctl etcd-client kubectl kubernetes-client \
     java default-jre-headless /usr/share/java/zookeeper.jar zookeeper strace strace)"
-  [ -z "$packages" ] && return
+  if [ -z "$packages" ]; then fetch_cloud_init && return; fi
   # shellcheck disable=SC2086 # a list of words
-  apt_install "the tests" $packages && return
+  apt_install "the tests" $packages && fetch_cloud_init && return
   if [ "${CI:-}" = true ]; then exit 1; fi
   say "Tests that need them are skipped, each with its reason."
 }

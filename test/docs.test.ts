@@ -152,7 +152,7 @@ describe('docs/kinds.md', () => {
       .slice(1)
       .map((section) => [section.split('\n')[0]!, section]),
   );
-  const sources = globSync('controllers/**/*.ts', { cwd: root })
+  const sources = globSync(['controllers/**/*.ts', 'lib/api/*.ts'], { cwd: root })
     .filter((name) => !name.endsWith('.test.ts'))
     .map(read)
     .join('\n');

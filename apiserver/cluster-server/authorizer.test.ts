@@ -15,12 +15,13 @@ const find: Find = (plural, namespace = '', name) => {
   looked += 1;
   return objects[`${plural}/${namespace}/${name}`] as ReturnType<Find>;
 };
-const authorizer = confineClusterServers(find);
+const authorizer = confineClusterServers(find, (...secret) => secret.join() === 'lab,team,needed');
 const lab = { name: clusterServerUser('lab'), groups: [programGroups.clusterServer] };
 const ask = (user: { name: string; groups: string[] }, attributes: Attributes) => authorizer(user, attributes).verdict;
 const machine = (verb: string, more: Partial<ResourceAttributes> = {}): ResourceAttributes => ({
   ...{ verb, group, resource: 'virtualmachines', namespace: 'team', ...more },
 });
+const secret = (verb: string, more: object) => ({ verb, group: '', resource: 'secrets', namespace: 'team', ...more });
 const selecting = (text: string) => ({ fieldSelector: parseFieldTerms(text) });
 
 describe('confineClusterServers()', () => {
@@ -73,5 +74,14 @@ describe('confineClusterServers()', () => {
     ask(lab, machine('update', { name: 'a', subresource: 'status' }));
     ask(lab, { verb: 'patch', group: '', resource: 'secrets', namespace: 'cf-system', name: 'console-lab-h1' });
     expect(looked).toBeLessThanOrEqual(3);
+  });
+
+  test('a Secret that a machine of its own needs may be read, not listed and not written; no other one', () => {
+    expect(ask(lab, secret('get', { name: 'needed' }))).toBe('none');
+    expect(ask(lab, secret('get', { name: 'other' }))).toBe('deny');
+    expect(ask(lab, secret('get', { name: 'needed', namespace: 'elsewhere' }))).toBe('deny');
+    for (const verb of ['list', 'watch', 'get', 'deletecollection']) expect(ask(lab, secret(verb, {}))).toBe('deny');
+    for (const verb of ['list', 'watch', 'update', 'patch', 'delete'])
+      expect(ask(lab, secret(verb, { name: 'needed' }))).toBe('deny');
   });
 });

@@ -23,21 +23,24 @@ export function cachedObjects(caches: Caches, registry: Registry): Find {
   };
 }
 
-type Rule = (cluster: string, request: ResourceAttributes, find: Find) => boolean;
+/** Whether a machine whose attempt is on the Cluster takes something from the Secret. */
+export type IsSecretUsed = (cluster: string, namespace: string, name: string) => boolean;
+
+type Rule = (cluster: string, request: ResourceAttributes, find: Find, isSecretUsed: IsSecretUsed) => boolean;
 type Bound = (object: JsonObject, cluster: string) => boolean;
 
 const noOpinion: Decision = { verdict: 'none' };
 const reads = new Set(['get', 'list', 'watch']);
 const isLook = ({ verb }: ResourceAttributes) => verb === 'list' || verb === 'watch';
 
-export function confineClusterServers(find: Find): Authorizer {
+export function confineClusterServers(find: Find, isSecretUsed: IsSecretUsed): Authorizer {
   return (user, attributes) => {
     const server = clusterServerOf(user);
     if (!server || 'path' in attributes || isOpenToAll(attributes)) return noOpinion;
     const { cluster } = server;
     if (cluster === undefined) return { verdict: 'deny', reason: 'this cluster server is of no Cluster' };
     const rule = rules.get(`${attributes.group}/${attributes.resource}`);
-    if (rule?.(cluster, attributes, find)) return noOpinion;
+    if (rule?.(cluster, attributes, find, isSecretUsed)) return noOpinion;
     return { verdict: 'deny', reason: `a cluster server may touch only what is bound to its Cluster "${cluster}"` };
   };
 }
@@ -56,7 +59,7 @@ const selfReviews = new Set([
 
 const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['/namespaces', (_cluster, { verb, name }) => verb === 'get' && name === systemNamespace],
-  ['/secrets', consoleSecrets],
+  ['/secrets', secrets],
   [
     'coordination.k8s.io/leases',
     (cluster, { verb, namespace, name }) =>
@@ -105,8 +108,14 @@ function isThere(cluster: string, find: Find): boolean {
   return find('clusters', undefined, cluster) !== undefined;
 }
 
-/** Only what opens the consoles of its own hosts, and only to write it. */
-function consoleSecrets(cluster: string, { verb, namespace, name }: ResourceAttributes, find: Find): boolean {
+/** One of those that its machines need, to read it; or what opens the consoles of its own hosts, and only to write it. */
+function secrets(
+  cluster: string,
+  { verb, namespace = '', name }: ResourceAttributes,
+  find: Find,
+  isSecretUsed: IsSecretUsed,
+): boolean {
+  if (verb === 'get') return name !== undefined && isSecretUsed(cluster, namespace, name);
   if (namespace !== systemNamespace || reads.has(verb)) return false;
   if (verb === 'create') return true;
   const host = name === undefined ? undefined : hostOfConsoleSecret(name);

@@ -296,3 +296,22 @@ test('with its Cluster its sight of machines that are open to all ends, also in 
   await expect(watching).resolves.toMatchObject({ status: 200 });
   await refused(get('gone-soon', path), cannot);
 });
+
+test('a Secret is read for as long as a machine that needs it has its attempt on the Cluster, and by no other', async () => {
+  const tenantSecrets = '/api/v1/namespaces/default/secrets';
+  const secret = (of: string) => ({
+    ...{ apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata: { name: of }, stringData: { password: 'x' } },
+  });
+  for (const of of [`${name}-own`, `${name}-other`])
+    await ok(started.request(tenantSecrets, { method: 'POST', body: secret(of) }));
+  const spec = { ...machineSpec, adminPasswordSecretRef: { name: `${name}-own` } };
+  const vm = await make('virtualmachines', name, spec, { phase: 'Scheduling' });
+  await refused(get('lab', `${tenantSecrets}/${name}-own`), cannot);
+  const taken = await ok(putStatus('lab', 'virtualmachines', vm, at('lab')));
+  await vi.waitFor(() => ok(get('lab', `${tenantSecrets}/${name}-own`)));
+  await refused(get('lab', `${tenantSecrets}/${name}-other`), cannot);
+  await refused(get('annex', `${tenantSecrets}/${name}-own`), cannot);
+  await refused(get('lab', tenantSecrets), cannot);
+  await ok(putStatus('lab', 'virtualmachines', taken, { phase: 'Scheduling' }));
+  await vi.waitFor(() => refused(get('lab', `${tenantSecrets}/${name}-own`), cannot));
+});

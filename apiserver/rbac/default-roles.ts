@@ -96,7 +96,7 @@ const controllers: readonly PolicyRule[] = [
 const clusterServer: readonly PolicyRule[] = [
   election,
   on('', ['namespaces'], ['get']),
-  on('', ['secrets'], ['create', 'patch']),
+  on('', ['secrets'], ['get', 'create', 'patch']),
   inGroup(['clusters', 'hosts', 'virtualmachines', 'images', 'vmoperations'], read),
   inGroup(['hosts'], ['create']),
   inGroup(

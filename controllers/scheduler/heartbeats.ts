@@ -5,6 +5,7 @@ import { decodeData } from '#mesos/bytes.ts';
 import type { SchedulerEvent } from '#mesos/types.ts';
 import { type ExecutorFact, isAlive } from './executor-book.ts';
 import type { Orders } from './orders.ts';
+import type { Seeds } from './seeds.ts';
 import type { World } from './world.ts';
 
 type MessageEvent = Extract<SchedulerEvent, { type: 'MESSAGE' }>['message'];
@@ -12,6 +13,7 @@ type MessageEvent = Extract<SchedulerEvent, { type: 'MESSAGE' }>['message'];
 export interface HeartbeatOptions {
   readonly world: World;
   readonly orders: Orders;
+  readonly seeds: Seeds;
   /** Something about the host itself may have changed: readiness, foreign domains. */
   readonly onHost: (hostname: string) => void;
   readonly onMachine: (uid: string) => void;
@@ -48,7 +50,7 @@ export function heardMessage(options: HeartbeatOptions, message: MessageEvent): 
 }
 
 function hear(
-  { world, orders, onHost, onMachine }: HeartbeatOptions,
+  { world, orders, seeds, onHost, onMachine }: HeartbeatOptions,
   from: { hostname: string; agentId: string; executorId: string },
   heartbeat: Heartbeat,
 ): void {
@@ -63,6 +65,7 @@ function hear(
   if (news) for (const uid of world.ledger.machinesOn(from.hostname)) uids.add(uid);
   for (const uid of uids) if (news || differs(before?.machines.get(uid), now.machines.get(uid))) onMachine(uid);
   tellPeers(world, from.hostname, heartbeat);
+  seeds.heard(from.hostname, heartbeat);
   if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
   // Only these are said again until they are answered.
   if (heartbeat.inventory || heartbeat.operations.length > 0) void acknowledge(world, orders, from.hostname, heartbeat);

@@ -1,9 +1,6 @@
 /** The cluster server with the local Mesos and real executor processes (imitation hypervisor): what fake-mesos.ts pretends, for real. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Host } from '#lib/api/generated/host.ts';
-import { Image } from '#lib/api/generated/image.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { finalizers } from '#lib/api/names.ts';
 import type { MemoryApi } from '#lib/client/memory-client.ts';
@@ -11,25 +8,9 @@ import { systemClock } from '#lib/std/clock.ts';
 import { signalProcess } from '#lib/std/process-identity.ts';
 import { stringifyLossless } from '#mesos/json.ts';
 import { operatorClient } from '#mesos/operator.ts';
-import { type Lab, lab } from './testing/local-lab.ts';
+import { importImage, lab } from './testing/local-lab.ts';
 
 const api = 'computefactory.io/v1alpha1';
-
-/** As the Image controller would: a row to be imported. Resolves with the digest. */
-async function importImage({ client, imports }: Lab): Promise<string> {
-  writeFileSync(join(imports, 'disk.raw'), Buffer.alloc(1 << 20, 7));
-  const image = await client.create(Image, {
-    ...{ apiVersion: api, kind: 'Image', metadata: { name: 'debian', namespace: 'default' } },
-    spec: {
-      ...{ source: { file: { path: 'disk.raw' } }, format: 'raw', osType: 'Linux' },
-      limits: { maxVirtualSize: '2Ti', timeout: '2h' },
-    },
-  });
-  await client.updateStatus(Image, { ...image, status: { clusters: [{ name: 'lab', phase: 'Pending' }] } });
-  const row = async () => (await client.get(Image, { name: 'debian', namespace: 'default' })).status?.clusters?.[0];
-  await expect.poll(async () => (await row())?.phase, { timeout: 30_000 }).toBe('Ready');
-  return (await row())!.digest!;
-}
 
 async function want(client: MemoryApi, name: string, cores: number, digest: string): Promise<void> {
   const vm = await client.create(VirtualMachine, {

@@ -184,11 +184,16 @@ function followed(
   const drafts = away ? awayConditions(away) : phase === 'Terminating' ? [] : conditionsNow(vm, known, phase);
   // Said with the report, not before: only then it is certain which host runs the machine, and that is one write.
   const facts = report === undefined ? undefined : evidence.executor?.heartbeat.facts;
-  const emulation = facts === undefined ? [] : emulated(facts, attempt.host ?? 'unknown');
-  const conditions = [...drafts, ...emulation, ...drainingCondition(vm, eviction)];
-  const entered = enter(known, vm, phase, moment.nowMs, conditions);
+  const entered = enter(known, vm, phase, moment.nowMs, [
+    ...drafts,
+    ...(facts === undefined ? [] : emulated(facts, attempt.host ?? 'unknown')),
+    ...drainingCondition(vm, eviction),
+    ...configCondition(vm, evidence),
+  ]);
   const isLeaving = eviction?.state === 'Evicting' && away === undefined;
-  const status = isLeaving ? { ...entered, displayStatus: 'Draining' } : entered;
+  const isBlocked = evidence.seedProblem !== undefined && away === undefined;
+  const displayStatus = isLeaving ? 'Draining' : isBlocked ? 'ConfigError' : undefined;
+  const status = displayStatus === undefined ? entered : { ...entered, displayStatus };
   if (attempt.drain?.state !== eviction?.state) return { status, soft: false };
   // The executor's own report of a machine that runs follows TASK_RUNNING within a tenth of a second: both are one write.
   const reportFollows = phase === 'Running' && report === undefined && evidence.executor?.lostMs === undefined;
@@ -214,6 +219,14 @@ function drainingCondition(vm: VirtualMachine, eviction: Eviction | undefined): 
     return [{ type, status: 'True', reason: eviction.reason, message: eviction.message }];
   if (eviction) return [{ type, status: 'False', reason: 'Waiting', message: eviction.message }];
   return conditionOf(vm, type) ? [notDraining] : [];
+}
+
+/** A Secret that went, or was changed, after the machine was found ready to be placed. */
+function configCondition(vm: VirtualMachine, { seedProblem }: Evidence): readonly ConditionDraft[] {
+  const type = 'ConfigReady';
+  if (seedProblem) return [{ type, status: 'False', reason: seedProblem.reason, message: seedProblem.message }];
+  const isOver = conditionOf(vm, type)?.status === 'False';
+  return isOver ? [{ type, status: 'True', reason: 'Resolved', message: '' }] : [];
 }
 
 /** Passed through in seconds, on the way to something else. */

@@ -153,6 +153,7 @@ export class Machines {
     this.#neverSent.delete(taskId);
     this.#world.sentAgain.delete(taskId);
     this.#kills.delete(taskId);
+    this.#world.seedProblems.delete(vm.metadata.uid);
     this.#options.onUnplaced(this.#world.machines.get(key), key);
   }
 
@@ -172,6 +173,7 @@ export class Machines {
       sentAgain: this.#world.sentAgain.has(attempt.taskID ?? ''),
       task: tasks.get(attempt.taskID ?? ''),
       executor: executors.get(hostname),
+      seedProblem: this.#world.seedProblems.get(vm.metadata.uid),
       hostAgentId: agent?.agentId,
       hostAgentSinceMs: agent?.sinceMs ?? 0,
       confirmedDead: host?.metadata.annotations?.[annotations.confirmedDead],

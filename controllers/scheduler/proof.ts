@@ -3,6 +3,7 @@
  * tasks; the domain belongs to libvirtd and goes on when its executor, its agent or its task is gone.
  */
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import type { SeedSecretError } from '#lib/api/seeds.ts';
 import type { ExecutorFact, InventoryFact } from './executor-book.ts';
 import { isDead, type TaskFact } from './task-book.ts';
 
@@ -30,6 +31,8 @@ export interface Evidence {
   readonly hostAgentId: string | undefined;
   /** Monotonic: since when that agent has that id. */
   readonly hostAgentSinceMs: number;
+  /** Why the secrets of its seed cannot be sent to the host. */
+  readonly seedProblem?: SeedSecretError | undefined;
   /** The boot id that somebody vouched for with the annotation on the Host. */
   readonly confirmedDead: string | undefined;
 }

@@ -38,6 +38,7 @@ import { Overlays } from './overlays.ts';
 import { Placement } from './placement.ts';
 import { Placing } from './placing.ts';
 import { type KnownTask, type Reconciliation, reconciliation } from './reconciliation.ts';
+import { Seeds } from './seeds.ts';
 import { clusterNamed, hostsOf, machinesFor, operationsFor } from './selections.ts';
 import { sessionHandler } from './session.ts';
 import { Silences } from './silences.ts';
@@ -111,6 +112,7 @@ class ClusterServer {
   readonly #placing: Placing;
   readonly #imports: Imports;
   readonly #orders: Orders;
+  readonly #seeds: Seeds;
   readonly #hosts: Hosts;
   readonly #agentDrains: AgentDrains;
   readonly #orphans: Orphans;
@@ -142,6 +144,7 @@ class ClusterServer {
       due: (key) => this.#machines.due(key),
     });
     this.#orders = new Orders(world);
+    this.#seeds = new Seeds(world, (uid) => this.#machines.dueByUid(uid));
     this.#machines = new Machines({
       world,
       onUnplaced: (vm, key) => {
@@ -229,6 +232,7 @@ class ClusterServer {
       breakers: new Breakers(),
       windows: new Windows(),
       overlays: new Overlays(name),
+      seedProblems: new Map(),
       call: (call) => this.#call(call),
       tell: (hostname, message) => this.#tell(hostname, encodeData(message)),
     };
@@ -302,6 +306,7 @@ class ClusterServer {
       heartbeats: {
         world: this.#world,
         orders: this.#orders,
+        seeds: this.#seeds,
         onHost: (hostname) => this.#updateHost(hostname),
         onMachine: (uid) => this.#machines.dueByUid(uid),
         onUnknownAgent: () => this.#refreshAgents(),

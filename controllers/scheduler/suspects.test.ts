@@ -41,6 +41,7 @@ test('old failures count no more', () => {
 
 test.each([
   [{ outcome: 'Failed', class: 'Infrastructure', reason: 'StartFailed' }, undefined, 'StartFailed'],
+  [{ outcome: 'Failed', class: 'Infrastructure', reason: 'SecretsNotReceived' }, undefined, undefined],
   [{ outcome: 'Failed', class: 'Guest', reason: 'GuestCrashed' }, undefined, undefined],
   [{ outcome: 'Killed', class: 'Preempted', reason: 'HostDrain' }, undefined, undefined],
   [{ outcome: 'Dropped', class: 'Infrastructure' }, 'REASON_AGENT_REMOVED', 'REASON_AGENT_REMOVED'],

@@ -41,7 +41,9 @@ type ClosedAttempt = NonNullable<NonNullable<VirtualMachine['status']>['attempts
 /** What the host may be to blame for in the end of an attempt; undefined: nothing. `told` is Mesos' reason with the task's last state. */
 export function faultOf(ended: ClosedAttempt, told: string | undefined): string | undefined {
   if (ended.outcome === 'Dropped') return told !== undefined && hostFaults.has(told) ? told : undefined;
-  return ended.outcome === 'Failed' && ended.class === 'Infrastructure' ? ended.reason : undefined;
+  const isInfrastructure = ended.outcome === 'Failed' && ended.class === 'Infrastructure';
+  // The secrets of a seed come from us: another host would have waited for them, too.
+  return isInfrastructure && ended.reason !== 'SecretsNotReceived' ? ended.reason : undefined;
 }
 
 export class Suspects {

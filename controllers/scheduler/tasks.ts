@@ -6,6 +6,7 @@ import type { ImageImport, MachineLaunch, MachineNetwork } from '#lib/api/launch
 import type { GuestPolicy } from '#lib/api/messages.ts';
 import { imageTaskId } from '#lib/api/names.ts';
 import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
+import { secretNames, seedFormatOf } from '#lib/api/seeds.ts';
 import { encodeData } from '#mesos/bytes.ts';
 import { reservationsOf, sumMilli, takeScalar } from '#mesos/resources.ts';
 import type { ExecutorInfo, Resource, TaskInfo } from '#mesos/types.ts';
@@ -66,8 +67,11 @@ export function machineLaunch(
   const virtualSize = image?.virtualSize ?? 0;
   const rootSize = spec.disks?.find(({ name }) => name === 'root')?.size;
   const off = spec.runPolicy === 'Halted' || status!.requestedPower === 'Off';
+  const seedFormat = seedFormatOf(spec, osType);
+  const isSecret = secretNames(spec).length > 0;
+  const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret;
   return {
-    version: 1,
+    version: isOld ? 1 : 2,
     type: 'machine',
     installation,
     uid: metadata.uid,
@@ -82,8 +86,11 @@ export function machineLaunch(
     rootDiskBytes: Math.max(virtualSize, rootSize === undefined ? 10 * 2 ** 30 : parseBytes(rootSize)),
     networks: (status!.networks ?? []).map(networkOf),
     hostname: status!.hostname ?? metadata.name,
+    ...(isOld ? {} : { seedFormat }),
     ...(spec.userData === undefined ? {} : { userData: spec.userData }),
+    ...(spec.networkData === undefined ? {} : { networkData: spec.networkData }),
     sshKeys: spec.sshKeys ?? [],
+    ...(isSecret ? { secretSeed: true as const } : {}),
     osType,
     power: off ? 'Off' : 'On',
     ...guestPolicies[spec.runPolicy],

@@ -5,6 +5,7 @@ import type { Image } from '#lib/api/generated/image.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { VMOperation } from '#lib/api/generated/vmoperation.ts';
 import type { SchedulerMessage } from '#lib/api/messages.ts';
+import type { SeedSecretError } from '#lib/api/seeds.ts';
 import type { Client } from '#lib/client/client.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
@@ -50,6 +51,8 @@ export interface World {
   readonly breakers: Breakers;
   readonly windows: Windows;
   readonly overlays: Overlays;
+  /** uid -> why the secrets of a machine's seed cannot be sent to its host. */
+  readonly seedProblems: Map<string, SeedSecretError>;
   /** False: no session, or it broke meanwhile. Never throws: a call that Mesos finds wrong is logged. */
   call(call: FrameworkCall): Promise<boolean>;
   /** A framework message to the executor of a host: best effort. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Secret } from '#lib/api/core.ts';
 import { Image, IPLease, Subnet, VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
 import { finalizers } from '#lib/api/names.ts';
 import { settles, survivesEveryFailure } from '#test/proofs.ts';
@@ -231,4 +232,95 @@ describe('virtualMachineController', () => {
     };
     expect(await survivesEveryFailure(makeWorld)).toBeGreaterThan(2);
   });
+});
+
+describe('the name inside the guest', () => {
+  const named = async (made: World, name: string, pool: string | undefined, hostname?: string) =>
+    await made.api.create(VirtualMachine, {
+      apiVersion,
+      kind: 'VirtualMachine',
+      metadata: {
+        ...{ namespace, name, finalizers: [finalizers.vmCleanup] },
+        ...(pool === undefined ? {} : { labels: { 'computefactory.io/pool': pool } }),
+      },
+      spec: {
+        ...{ image: { name: 'debian' }, resources: { cores: 1, memory: '1Gi' }, networks: [] },
+        ...(hostname && { hostname }),
+      } as never,
+    });
+  const hostnames = async (made: World) =>
+    (await made.api.list(VirtualMachine)).items.map(({ status }) => status?.hostname ?? '');
+
+  test('is one per machine of a pool, also if the template names them all alike', async () => {
+    const made = await world({ machines: 0 });
+    await Promise.all(['a', 'b', 'c'].map((name) => named(made, name, 'web', 'node')));
+    await named(made, 'd', 'other', 'node');
+    await settles(made);
+    const [a, b, c, d] = (await hostnames(made)) as [string, string, string, string];
+    expect(d).toBe('node');
+    expect(new Set([a, b, c])).toHaveLength(3);
+    expect([a, b, c].filter((name) => name === 'node')).toHaveLength(1);
+    expect([a, b, c].filter((name) => /^node-[a-z2-7]{5}$/.test(name))).toHaveLength(2);
+    const later = await named(made, 'e', 'web', 'node');
+    await made.clock.advance(60_000);
+    await settles(made);
+    expect((await machine(made, 'e')).status?.hostname).toMatch(/^node-[a-z2-7]{5}$/);
+    expect(later.status).toBeUndefined();
+  });
+
+  test('of Windows has 15 characters at most and is no number', async () => {
+    const made = await world({ machines: 0 });
+    const image = await made.api.get(Image, { namespace, name: 'debian' });
+    await made.api.update(Image, { ...image, spec: { ...image.spec, osType: 'Windows' } });
+    await named(made, 'render-win2022-blender-0', undefined);
+    await named(made, 'fifteen-is-fine', undefined);
+    await named(made, '2022', undefined);
+    await settles(made);
+    expect(await hostnames(made)).toEqual([
+      expect.stringMatching(/^2022-[a-z2-7]{5}$/),
+      'fifteen-is-fine',
+      expect.stringMatching(/^render-wi-[a-z2-7]{5}$/),
+    ]);
+  });
+
+  test('of 64 characters is cut also where Linux runs', async () => {
+    const made = await world({ machines: 0 });
+    const [long, fits] = ['l'.repeat(64), 'f'.repeat(63)];
+    await Promise.all([long, fits].map((name) => named(made, name, undefined)));
+    await settles(made);
+    expect(await hostnames(made)).toEqual([fits, expect.stringMatching(/^lllllllll-[a-z2-7]{5}$/)]);
+  });
+});
+
+test('a seed that cannot be made is told of before anything is taken for the machine', async () => {
+  const made = await world();
+  const vm = await machine(made);
+  await made.api.update(VirtualMachine, { ...vm, spec: { ...vm.spec, format: 'Ignition' } });
+  await settles(made);
+  expect(conditionText(await machine(made), 'ConfigReady')).toBe('False Failed');
+  expect(await leases(made)).toEqual([]);
+});
+
+test('a Secret of the seed is waited for, and its coming wakes the machine', async () => {
+  const made = await world();
+  const vm = await machine(made);
+  const adminPasswordSecretRef = { name: 'admin', key: 'word' };
+  await made.api.update(VirtualMachine, { ...vm, spec: { ...vm.spec, adminPasswordSecretRef } });
+  await settles(made);
+  const said = (await machine(made)).status?.conditions?.find(({ type }) => type === 'ConfigReady');
+  expect(said).toMatchObject({
+    status: 'False',
+    reason: 'SecretNotFound',
+    message: expect.stringContaining('"admin"'),
+  });
+  expect((await machine(made)).status).toMatchObject({ phase: 'Pending', displayStatus: 'ConfigError' });
+  const metadata = { namespace, name: 'admin' };
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata };
+  const stored = await made.api.create(Secret, { ...secret, data: { other: 'eA==' } });
+  await settles(made);
+  expect(conditionText(await machine(made), 'ConfigReady')).toBe('False SecretNotFound');
+  await made.api.update(Secret, { ...stored, data: { word: Buffer.from('canary-word').toString('base64') } });
+  await settles(made);
+  expect((await machine(made)).status).toMatchObject({ phase: 'Scheduling' });
+  expect(JSON.stringify(await machine(made))).not.toContain('canary-word');
 });

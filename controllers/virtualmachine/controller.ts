@@ -10,20 +10,23 @@ import { type Controller, done, type Phase, type Trigger, wait } from '#controll
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { blockOf } from '#lib/api/addresses.ts';
 import { conditionOf } from '#lib/api/conditions.ts';
+import { Secret } from '#lib/api/core.ts';
 import { Image, InstanceType, IPLease, Subnet, VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
+import { secretNames } from '#lib/api/seeds.ts';
 import type { Cache } from '#lib/client/cache.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { askedPower } from './asked-power.ts';
 import { holdFinalizer } from './hold-finalizer.ts';
 import { leaseAddresses } from './lease-addresses.ts';
+import { hostnameKeys, nameGuest } from './name-guest.ts';
 import { awaitAttemptGone, releaseLeases, removeFinalizer } from './release.ts';
 import { resolveConfig } from './resolve-config.ts';
 import { imageKeyOf, resolveImage } from './resolve-image.ts';
 import { judge } from './run-policy.ts';
 import type { Scope } from './scope.ts';
 import { summarize } from './status.ts';
-import { takenAddresses } from './taken-addresses.ts';
+import { recentlyTaken } from './taken.ts';
 import { newsOf } from './tell-news.ts';
 
 export function virtualMachineController(deps: Deps): Controller<VirtualMachine, Scope> {
@@ -32,13 +35,16 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
     image: (vm) => (isIdle(vm) ? [imageKeyOf(vm) ?? ''] : []),
     subnet: (vm) =>
       isIdle(vm) ? (vm.spec.networks ?? []).map(({ subnet }) => `${vm.metadata.namespace}/${subnet}`) : [],
+    secret: (vm) => (isIdle(vm) ? secretNames(vm.spec).map((name) => `${vm.metadata.namespace}/${name}`) : []),
     instanceType: (vm) => (isIdle(vm) && vm.spec.instanceType ? [vm.spec.instanceType] : []),
+    hostname: (vm) => hostnameKeys(vm),
     addressless: (vm) =>
       isAddressless(vm) ? (vm.spec.networks ?? []).map(({ subnet }) => `${vm.metadata.namespace}/${subnet}`) : [],
   });
   const images = deps.cache(Image);
   const instanceTypes = deps.cache(InstanceType);
   const subnets = deps.cache(Subnet);
+  const secrets = deps.cache(Secret);
   const leases = deps.cache(IPLease, {
     holder: ({ spec }) => (spec.holderUID ? [spec.holderUID] : []),
     static: ({ metadata, spec }) =>
@@ -55,7 +61,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       inBlock: (block: string) => leases.count('block', `${namespace}/${subnet}/${block}`),
       withMac: (mac: string) => leases.by('mac', `${namespace}/${subnet}/${mac}`),
     }),
-    taken: takenAddresses(deps.clock),
+    taken: recentlyTaken(deps.clock),
   };
 
   function load(vm: VirtualMachine, nowMs: number): Scope {
@@ -68,6 +74,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       instanceType: vm.spec.instanceType ? instanceTypes.get(vm.spec.instanceType) : undefined,
       subnets: (vm.spec.networks ?? []).map(({ subnet }) => subnetOf(subnet)),
       subnetOf,
+      secretOf: (name) => secrets.get(`${vm.metadata.namespace}/${name}`),
       leases: [...leases.by('holder', vm.metadata.uid), ...leases.by('static', keyOf(vm))],
       resolved: {},
       met: new Set(),
@@ -77,7 +84,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
   return {
     name: 'virtualmachine',
     for: VirtualMachine,
-    reads: [Image, InstanceType, Subnet, IPLease, VMOperation],
+    reads: [Image, InstanceType, Subnet, IPLease, VMOperation, Secret],
     writes: [VirtualMachine, IPLease],
     triggers: [
       {
@@ -86,6 +93,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       },
       waking(Image, machines, 'image', keyOf),
       { ...waking(Subnet, machines, 'subnet', keyOf), isNews: subnetsDiffer },
+      waking(Secret, machines, 'secret', keyOf),
       waking(InstanceType, machines, 'instanceType', ({ metadata }) => metadata.name),
       waking(
         IPLease,
@@ -104,6 +112,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       obeyPolicy,
       resolveConfig,
       resolveImage,
+      nameGuest((key) => machines.by('hostname', key), recentlyTaken(deps.clock)),
       leaseAddresses(deps, addresses),
       backOff,
     ],

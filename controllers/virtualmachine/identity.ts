@@ -13,12 +13,19 @@ export function macCandidates(uid: string, index: number): readonly string[] {
   });
 }
 
-/** What the guest is told: the spec's, else the object's name; shortened to <first 9>-<5 of the uid> where the system allows less. */
-export function guestHostname(vm: VirtualMachine, osType: 'Linux' | 'Windows' | 'Other'): string {
-  if (vm.spec.hostname) return vm.spec.hostname;
-  const name = vm.metadata.name.replaceAll('.', '-');
-  const longest = osType === 'Windows' ? 15 : 63;
-  return name.length <= longest ? name : `${name.slice(0, 9)}-${base32(vm.metadata.uid).slice(0, 5)}`;
+/**
+ * What the guest may be called, best first: the spec's name, else the object's; where the system allows less, or another machine of the
+ * pool has it, <first 9>-<5 of the uid>. Windows takes 15 characters (NetBIOS), and no name of digits alone.
+ */
+export function hostnameCandidates(
+  { metadata, spec }: VirtualMachine,
+  osType: 'Linux' | 'Windows' | 'Other',
+): readonly string[] {
+  const wanted = spec.hostname || metadata.name.replaceAll('.', '-');
+  const fits = osType === 'Windows' ? wanted.length <= 15 && /\D/.test(wanted) : wanted.length <= 63;
+  const letters = base32(metadata.uid);
+  const short = [0, 5, 10, 15].map((at) => `${wanted.slice(0, 9)}-${letters.slice(at, at + 5)}`);
+  return fits ? [wanted, ...short] : short;
 }
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';

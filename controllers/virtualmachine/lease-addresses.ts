@@ -14,7 +14,7 @@ import { leaseName } from '#lib/api/names.ts';
 import { isCode } from '#lib/std/errors.ts';
 import { macCandidates } from './identity.ts';
 import type { ResolvedNetwork, Scope } from './scope.ts';
-import type { TakenAddresses } from './taken-addresses.ts';
+import type { Taken } from './taken.ts';
 
 /** Tries of one run on addresses that turn out to be taken: enough for a burst, few enough to stay a bounded run. */
 const triesMax = 64;
@@ -31,7 +31,7 @@ export interface SubnetLeases {
 
 export interface Leases {
   readonly ofSubnet: (namespace: string, subnet: string) => SubnetLeases;
-  readonly taken: TakenAddresses;
+  readonly taken: Taken;
 }
 
 export function leaseAddresses(deps: Deps, leases: Leases): Phase<Scope> {

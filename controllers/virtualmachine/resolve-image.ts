@@ -1,7 +1,6 @@
 import { done, type Outcome, type Phase, wait } from '#controllers/runtime/controller.ts';
 import type { Image, VirtualMachine } from '#lib/api/generated/index.ts';
 import { publicNamespace } from '#lib/api/names.ts';
-import { guestHostname } from './identity.ts';
 import type { Scope } from './scope.ts';
 
 /** Where spec.image is. Only the machine's own namespace and cf-public may be named; undefined for any other. */
@@ -22,7 +21,6 @@ export const resolveImage: Phase<Scope> = (scope) => {
     if (refusal) return refusal;
     scope.resolved.image = imageStatus(image!);
   }
-  scope.resolved.hostname = vm.status?.hostname ?? guestHostname(vm, image?.spec.osType ?? 'Linux');
   scope.met.add('ImageReady');
   return done;
 };

@@ -1,3 +1,4 @@
+import type { Secret } from '#lib/api/core.ts';
 import type { Image, InstanceType, IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
 import type { Judgement } from './run-policy.ts';
 
@@ -16,6 +17,8 @@ export interface Scope {
   /** One for each of spec.networks; undefined where there is none of that name. */
   readonly subnets: readonly (Subnet | undefined)[];
   readonly subnetOf: (name: string) => Subnet | undefined;
+  /** Of the machine's own namespace. */
+  readonly secretOf: (name: string) => Secret | undefined;
   /** Leases of this machine, by uid or, made by a user before, by name. */
   readonly leases: readonly IPLease[];
   /** What the phases found, to be stored together. */

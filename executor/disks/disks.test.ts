@@ -8,10 +8,11 @@ import { describe, expect, test } from 'vitest';
 import { whyNot } from '#test/requires.ts';
 import { consolePaths } from '../console/paths.ts';
 import { readBackingFile } from '../libvirt/backing-file.ts';
-import { diskOwners, makeDisks, removeDisks } from './disks.ts';
+import { diskOwners, makeDisks, makeSeed, removeDisks } from './disks.ts';
 
 const run = promisify(execFile);
 const mib = 2 ** 20;
+const seed = (files: Record<string, string>) => ({ label: 'cidata', files });
 
 test('a uid that would leave the directory is refused', async () => {
   await expect(removeDisks('/tmp', '../..')).rejects.toThrow('not a UUID');
@@ -28,7 +29,7 @@ describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('d
 
   test('the overlay has the asked size and says what it stands on, format included', async () => {
     await using world = await openWorld();
-    const { rootDisk } = await makeDisks(world.root, { ...world.machine, seed: {} });
+    const { rootDisk } = await makeDisks(world.root, { ...world.machine, seed: seed({}) });
     expect(await readBackingFile(rootDisk)).toEqual(world.machine.image);
     const { stdout } = await run('qemu-img', ['info', '--output=json', '-f', 'qcow2', rootDisk]);
     expect(JSON.parse(stdout)).toMatchObject({ 'virtual-size': 8 * mib, 'backing-filename-format': 'raw' });
@@ -36,16 +37,22 @@ describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('d
 
   test('nobody but root and the one whom libvirt makes the owner can read them', async () => {
     await using world = await openWorld();
-    const { rootDisk, seedDisk } = await makeDisks(world.root, { ...world.machine, seed: { 'user-data': 'secret' } });
+    const { rootDisk, seedDisk } = await makeDisks(world.root, {
+      ...world.machine,
+      seed: seed({ 'user-data': 'secret' }),
+    });
     for (const file of [rootDisk, seedDisk]) expect((await stat(file)).mode & 0o777).toBe(0o600);
   });
 
   test('again: the overlay stays, the seed is new, what a kill left half made is gone', async () => {
     await using world = await openWorld();
-    const { rootDisk, seedDisk } = await makeDisks(world.root, { ...world.machine, seed: { 'meta-data': 'first' } });
+    const { rootDisk, seedDisk } = await makeDisks(world.root, {
+      ...world.machine,
+      seed: seed({ 'meta-data': 'first' }),
+    });
     await writeFile(rootDisk, 'data of the machine');
     await writeFile(`${rootDisk}.x.tmp`, 'half');
-    await makeDisks(world.root, { ...world.machine, seed: { 'meta-data': 'second' } });
+    await makeDisks(world.root, { ...world.machine, seed: seed({ 'meta-data': 'second' }) });
     expect(await readFile(rootDisk, 'utf8')).toBe('data of the machine');
     expect(await readFile(seedDisk, 'latin1')).toMatch(/cidata[\s\S]*second/);
     expect((await readdir(join(world.root, 'vms', world.machine.uid))).sort()).toEqual(['root.qcow2', 'seed.iso']);
@@ -57,10 +64,23 @@ describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('d
     expect(await diskOwners(world.root)).toEqual([]);
   });
 
+  test('a seed that was made before stays when no other is given; where there is none the disks are not made', async () => {
+    await using world = await openWorld();
+    const { uid } = world.machine;
+    await expect(makeDisks(world.root, world.machine)).rejects.toThrow('its secrets are not here');
+    await makeSeed(world.root, uid, seed({ 'user-data': 'first' }));
+    await makeSeed(world.root, uid, seed({ 'user-data': 'second' }));
+    const { seedDisk } = await makeDisks(world.root, world.machine);
+    expect(await readFile(seedDisk, 'latin1')).toMatch(/cidata[\s\S]*second/);
+    expect((await stat(seedDisk)).mode & 0o777).toBe(0o600);
+  });
+
   test('an image that is missing and a file that is no seed fail with what is wrong', async () => {
     await using world = await openWorld();
-    const gone = { ...world.machine, image: { path: '/nowhere/image', format: 'raw' as const }, seed: {} };
+    const gone = { ...world.machine, image: { path: '/nowhere/image', format: 'raw' as const }, seed: seed({}) };
     await expect(makeDisks(world.root, gone)).rejects.toThrow('/nowhere/image');
-    await expect(makeDisks(world.root, { ...world.machine, seed: { '../x': '' } })).rejects.toThrow('NoCloud');
+    await expect(makeDisks(world.root, { ...world.machine, seed: seed({ '../x': '' }) })).rejects.toThrow(
+      'into a seed',
+    );
   });
 });

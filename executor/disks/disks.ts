@@ -1,5 +1,5 @@
 /**
- * A machine's disks in its own directory: `root.qcow2`, an overlay on the image, and `seed.iso`, its NoCloud seed. Each file is made
+ * A machine's disks in its own directory: `root.qcow2`, an overlay on the image, and `seed.iso`, its seed. Each file is made
  * under another name and renamed when it is whole: what has the right name is complete, whenever the executor was killed.
  */
 import { randomUUID } from 'node:crypto';
@@ -8,8 +8,10 @@ import { dirname, join } from 'node:path';
 import { consolePaths } from '../console/paths.ts';
 import type { MachineDisks } from '../hypervisor.ts';
 import { createOverlay } from '../images/qemu-img.ts';
-import { makeSeed } from './seed.ts';
+import { makeIso } from '../seed/iso.ts';
+import type { Seed } from '../seed/seed.ts';
 
+const seedName = 'seed.iso';
 const uidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Throws a TypeError for what is no UUID: it becomes the name of a directory. */
@@ -19,18 +21,37 @@ export function machineDirectory(root: string, uid: string): string {
   return join(root, 'vms', uid);
 }
 
-/** Makes what is missing. An overlay that exists is kept as it is: it holds the machine's data. The seed is made anew. */
+/**
+ * Makes what is missing. An overlay that exists is kept as it is: it holds the machine's data. The seed is made anew if it is given; else
+ * it must be there, and throws if it is not.
+ */
 export async function makeDisks(root: string, machine: MachineDisks): Promise<{ rootDisk: string; seedDisk: string }> {
-  const directory = machineDirectory(root, machine.uid);
-  await mkdir(directory, { recursive: true, mode: 0o755 });
+  const directory = await openDirectory(root, machine.uid);
   // libvirt makes the console's socket, but not its folder.
   await mkdir(dirname(consolePaths(root, machine.uid).consoleSocket), { recursive: true, mode: 0o755 });
-  await removeUnfinished(directory);
   const rootDisk = join(directory, 'root.qcow2');
   if (!(await exists(rootDisk))) await whole(rootDisk, (file) => makeOverlay(file, machine));
-  const seedDisk = join(directory, 'seed.iso');
-  await whole(seedDisk, (file) => makeSeed(file, machine.seed));
+  if (machine.seed) await makeSeed(root, machine.uid, machine.seed);
+  const seedDisk = join(directory, seedName);
+  await access(seedDisk).catch((cause) => {
+    throw new Error(`The seed of machine ${machine.uid} is gone, and its secrets are not here to make it anew`, {
+      cause,
+    });
+  });
   return { rootDisk, seedDisk };
+}
+
+/** What it held before is replaced. */
+export async function makeSeed(root: string, uid: string, seed: Seed): Promise<void> {
+  const directory = await openDirectory(root, uid);
+  await whole(join(directory, seedName), (file) => makeIso(file, seed));
+}
+
+async function openDirectory(root: string, uid: string): Promise<string> {
+  const directory = machineDirectory(root, uid);
+  await mkdir(directory, { recursive: true, mode: 0o755 });
+  await removeUnfinished(directory);
+  return directory;
 }
 
 /** Removes everything of the machine, its console's log and socket included. Nothing if there is nothing. */

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
-import { seedFiles } from '../machine/seed.ts';
+import { seedOf } from '../seed/seed.ts';
 import { machineLaunch } from '../testing/world.ts';
 import { libvirtDevices } from './devices.ts';
 import { libvirtHypervisor } from './driver.ts';
@@ -59,7 +59,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('a running QEMU', { timeout: 120_
     const uid = randomUUID();
     const launch = machineLaunch(uid, { memoryMiB: 96, hostname: `web-${last}`, ...secrets });
     const image = { path: host.image, format: 'qcow2' } as const;
-    const disks = await devices.makeDisks({ uid, image, rootDiskBytes: 64 * 2 ** 20, seed: seedFiles(launch) });
+    const disks = await devices.makeDisks({ uid, image, rootDiskBytes: 64 * 2 ** 20, seed: seedOf(launch) });
     const networks = [{ ...network, ip: `10.66.10.${last}`, mac: `52:54:00:00:00:${last}` }];
     const nics = await devices.attachNetworks({ uid, hostname: launch.hostname, networks });
     const { installation, namespace, name, attempt, cores, memoryMiB } = launch;

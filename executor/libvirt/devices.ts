@@ -1,6 +1,6 @@
 /** Disks and networks of a host of real machines. */
 import { type Clock, systemClock } from '#lib/std/clock.ts';
-import { diskOwners, makeDisks, removeDisks } from '../disks/disks.ts';
+import { diskOwners, makeDisks, makeSeed, removeDisks } from '../disks/disks.ts';
 import type { HostDevices } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
 
@@ -23,6 +23,7 @@ export function libvirtDevices({
   const networks = hostNetworks({ root, netns, tunnelAddress, clock });
   return {
     makeDisks: (machine) => makeDisks(root, machine),
+    makeSeed: (uid, seed) => makeSeed(root, uid, seed),
     removeDisks: (uid) => removeDisks(root, uid),
     attachNetworks: (machine) => networks.attach(machine),
     detachNetworks: (uid) => networks.detach(uid),

@@ -40,6 +40,14 @@ test('formats are written for every file, and the chain ends at the image', () =
   expect(xml).toMatch(/<backingStore type="file"><format type="raw"\/>.*<backingStore\/><\/backingStore>/);
 });
 
+test('a seed for Windows Setup is a CD-ROM, every other a virtio disk', () => {
+  const target = (seedRemovable: boolean) => domainXml({ ...spec, seedRemovable }, image, emulated);
+  expect(target(true)).toContain('<target dev="hda" bus="ide"/>');
+  expect(target(true)).toContain('device="cdrom"');
+  expect(target(false)).toContain('<target dev="vdb" bus="virtio"/>');
+  expect(target(false)).not.toContain('cdrom');
+});
+
 test('every error of the root disk stops the guest, not only a full host', () => {
   expect(domainXml(spec, image, emulated)).toContain('type="qcow2" error_policy="stop"');
 });

@@ -60,7 +60,7 @@ function metadata({ installation, namespace, name, attempt }: DomainSpec): Eleme
 
 function devices(spec: DomainSpec, backing: BackingFile | undefined): Element {
   return {
-    disk: [rootDisk(spec.rootDisk, backing), seedDisk(spec.seedDisk)],
+    disk: [rootDisk(spec.rootDisk, backing), seedDisk(spec)],
     interface: spec.nics.map(({ tap, bridge, mac, mtu }) => ({
       '@type': 'bridge',
       source: { '@bridge': bridge },
@@ -106,14 +106,14 @@ function rootDisk(path: string, backing: BackingFile | undefined): Element {
   };
 }
 
-function seedDisk(path: string): Element {
+function seedDisk({ seedDisk: path, seedRemovable = false }: DomainSpec): Element {
   return {
     '@type': 'file',
-    '@device': 'disk',
+    '@device': seedRemovable ? 'cdrom' : 'disk',
     driver: { '@name': 'qemu', '@type': 'raw' },
     source: { '@file': path },
-    // As a disk, not as a CD-ROM: Debian's cloud kernel has no driver for the machine's CD-ROM controllers.
-    target: { '@dev': 'vdb', '@bus': 'virtio' },
+    // As a disk where it can be: Debian's cloud kernel has no driver for the machine's CD-ROM controllers.
+    target: seedRemovable ? { '@dev': 'hda', '@bus': 'ide' } : { '@dev': 'vdb', '@bus': 'virtio' },
     readonly: {},
   };
 }

@@ -36,7 +36,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
       uid,
       image,
       rootDiskBytes: 64 * 2 ** 20,
-      seed: { 'meta-data': '', 'user-data': '' },
+      seed: { label: 'cidata', files: { 'meta-data': '', 'user-data': '' } },
     });
     const size = { cores: 1, memoryMiB: 96, nics: [] };
     return {

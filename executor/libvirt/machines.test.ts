@@ -32,7 +32,8 @@ describe.skipIf(whyNoRealHost() !== undefined)('machines', { timeout: 180_000 },
 
   async function run(last: number, vni: number, hostname = `web-${last}`): Promise<DomainSpec> {
     const uid = randomUUID();
-    const seed = { 'meta-data': `instance-id: ${uid}\nlocal-hostname: ${hostname}\n`, 'user-data': '#cloud-config\n' };
+    const metaData = `instance-id: ${uid}\nlocal-hostname: ${hostname}\n`;
+    const seed = { label: 'cidata', files: { 'meta-data': metaData, 'user-data': '#cloud-config\n' } };
     const image = { path: host.image, format: 'qcow2' } as const;
     const disks = await devices.makeDisks({ uid, image, rootDiskBytes: 64 * 2 ** 20, seed });
     const nics = await devices.attachNetworks(nicsOf(uid, hostname, last, vni));
@@ -108,7 +109,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('machines', { timeout: 180_000 },
       uid: machine.uid,
       image,
       rootDiskBytes: 64 * 2 ** 20,
-      seed: { 'meta-data': 'local-hostname: web-21\n' },
+      seed: { label: 'cidata', files: { 'meta-data': 'local-hostname: web-21\n' } },
     });
     expect(await again.attachNetworks(nicsOf(machine.uid, 'web-21', 21, 5))).toEqual(machine.nics);
     expect(await dnsmasqPids()).toEqual(before);

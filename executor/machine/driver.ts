@@ -11,7 +11,8 @@ import { transition } from './transitions.ts';
 
 export interface MachineDeps {
   look(uid: string): Promise<Domain | undefined>;
-  perform(state: MachineState, effect: HostEffect): Promise<void>;
+  /** `event` is what led to it. */
+  perform(state: MachineState, effect: HostEffect, event: MachineEvent): Promise<void>;
   /** Stores the state and what is to be reported, in one transaction; must have happened when it returns. */
   commit(state: MachineState, reports: readonly Exclude<Effect, { type: 'host' }>[]): void;
   readonly clock: Clock;
@@ -53,7 +54,7 @@ export class MachineDriver implements AsyncDisposable {
   }
 
   /** False if the queue is full: whoever orders repeats it. A kill always finds a place, once. */
-  push(event: MachineEvent & { type: 'kill' | 'order' | 'policy' }): boolean {
+  push(event: MachineEvent & { type: 'kill' | 'order' | 'policy' | 'secrets' }): boolean {
     const isKill = event.type === 'kill';
     if (isKill ? this.#queue.some(({ type }) => type === 'kill') : this.#queue.length >= maxQueued) return isKill;
     this.#queue.push(event);
@@ -79,7 +80,7 @@ export class MachineDriver implements AsyncDisposable {
       const event = this.#queue.shift() ?? (await this.#look());
       if (!event) continue;
       const { changed, host, now } = this.#decide(event);
-      if (host) this.#decide(await this.#perform(host));
+      if (host) this.#decide(await this.#perform(host, event));
       else if (!changed && event.type === 'looked') await this.#sleep(this.#untilDeadline(now));
     }
   }
@@ -114,9 +115,9 @@ export class MachineDriver implements AsyncDisposable {
     return { changed, host: effects.find((effect) => effect.type === 'host')?.effect, now };
   }
 
-  async #perform(effect: HostEffect): Promise<MachineEvent> {
+  async #perform(effect: HostEffect, event: MachineEvent): Promise<MachineEvent> {
     try {
-      await this.#inTime(this.#deps.perform(this.#state, effect), effect);
+      await this.#inTime(this.#deps.perform(this.#state, effect, event), effect);
       return { type: 'done', effect };
     } catch (error) {
       this.#deps.log.warn('A step on the host failed', { effect, error });

@@ -1,10 +1,10 @@
 /** Does to the host what the transitions decided: thin, every step safe to repeat. */
-import type { MachineLaunch } from '#lib/api/launch.ts';
+import type { MachineLaunch, SeedSecrets } from '#lib/api/launch.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
-import { seedFiles } from './seed.ts';
-import type { HostEffect } from './state.ts';
+import { isRemovable, seedOf } from '../seed/seed.ts';
+import type { HostEffect, MachineEvent } from './state.ts';
 
 export interface HostTools {
   readonly hypervisor: Hypervisor;
@@ -15,10 +15,17 @@ export interface HostTools {
 }
 
 /** Throws what the driver or the devices throw; the machine's transitions decide what that means. */
-export async function perform(tools: HostTools, launch: MachineLaunch, effect: HostEffect): Promise<void> {
-  const { hypervisor } = tools;
+export async function perform(
+  tools: HostTools,
+  launch: MachineLaunch,
+  effect: HostEffect,
+  event: MachineEvent,
+): Promise<void> {
+  const { hypervisor, devices } = tools;
   const { uid } = launch;
   switch (effect) {
+    case 'seed':
+      return await devices.makeSeed(uid, seedOf(launch, secretsOf(event)));
     case 'provision':
       return await define(tools, launch);
     case 'start':
@@ -36,19 +43,26 @@ export async function perform(tools: HostTools, launch: MachineLaunch, effect: H
   }
 }
 
+function secretsOf(event: MachineEvent): SeedSecrets {
+  if (event.type !== 'secrets') throw new Error(`Cannot make a seed of what ${event.type} brought`);
+  return event.secrets;
+}
+
 async function define(tools: HostTools, launch: MachineLaunch): Promise<void> {
   const { devices, hypervisor, root, images } = tools;
   const path = await images.find(launch.image.digest);
   const { uid, rootDiskBytes, networks, hostname } = launch;
   const image = { path, format: launch.image.format };
-  const disks = await devices.makeDisks({ uid, image, rootDiskBytes, seed: seedFiles(launch) });
+  const seed = launch.secretSeed ? {} : { seed: seedOf(launch) };
+  const disks = await devices.makeDisks({ uid, image, rootDiskBytes, ...seed });
   const nics = await devices.attachNetworks({ uid, networks, hostname });
-  await hypervisor.define({ ...identity(launch), ...disks, nics, ...consolePaths(root, uid) });
+  const seedRemovable = isRemovable(launch);
+  await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, ...consolePaths(root, uid) });
 }
 
 function identity(
   launch: MachineLaunch,
-): Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'nics' | 'consoleSocket' | 'consoleLog'> {
+): Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | 'consoleSocket' | 'consoleLog'> {
   const { uid, installation, namespace, name, attempt, cores, memoryMiB } = launch;
   return { uid, installation, namespace, name, attempt, cores, memoryMiB };
 }

@@ -2,8 +2,11 @@
 import type { Domain } from '../hypervisor.ts';
 import { enter, failTask, guestWentOff, hostWentOff, stay, type Verdict } from './moves.ts';
 import { operate } from './operate.ts';
-import type { MachineState, Phase } from './state.ts';
+import { messageOfReason } from './reasons.ts';
+import { awaitsSecrets, type MachineState, type Phase } from './state.ts';
 
+/** From the first look to the secrets of the seed. The cluster server sends them with every heartbeat that says that they are missing. */
+const secretsMs = 300_000;
 /** api.md, phase Paused: how often a guest that an I/O error stopped is resumed. */
 const retryResumeMs = 30_000;
 
@@ -70,6 +73,7 @@ function retryLater(state: MachineState, now: number): MachineState {
 function provisioning(state: In<'Provisioning'>, domain: Domain | undefined, now: number): Verdict {
   const { launch } = state;
   if (!domain) {
+    if (awaitsSecrets(state)) return awaitSecrets(state, now);
     if (!launch.adopt) return stay(state, 'provision');
     return failTask(
       state,
@@ -84,6 +88,14 @@ function provisioning(state: In<'Provisioning'>, domain: Domain | undefined, now
   if (launch.adopt && domain.offReason !== undefined) return guestWentOff(state, domain.offReason, now);
   if (launch.adopt && launch.power === 'On') return hostWentOff(state, now);
   return enter(state, launch.power === 'On' ? 'Starting' : 'Stopped', now);
+}
+
+/** Infrastructure: whose fault it is the cluster server knows, which says so of a Secret that is missing. */
+function awaitSecrets(state: In<'Provisioning'>, now: number): Verdict {
+  const { deadline = now + secretsMs } = state.phase;
+  if (now < deadline)
+    return stay({ ...state, phase: { name: 'Provisioning', deadline }, message: messageOfReason.SecretsAwaited });
+  return failTask(state, 'SecretsNotReceived', messageOfReason.SecretsNotReceived, now);
 }
 
 function refuseSecondLife(state: MachineState, domain: Domain): Verdict {

@@ -5,4 +5,7 @@ export const messageOfReason = {
   CrashLoop: 'The guest crashed three times within ten minutes',
   HostLost: 'The host was rebooted or lost its power',
   PowerCut: 'The domain was powered off or removed from outside',
+  SecretsAwaited: 'Waits for the secrets of its seed, which the cluster server sends once it has read them',
+  SecretsNotReceived:
+    'The secrets of the seed did not come within 5 minutes: look at condition ConfigReady of the machine and at the log of the cluster server',
 } as const;

@@ -1,6 +1,7 @@
 /**
  * One machine on one host, as the journal keeps it. The phase says what is to be done next, so that a worker that was killed
- * between two lines only has to look at the domain and go on.
+ * between two lines only has to look at the domain and go on. Provisioning may have to wait for the secrets of the seed. They are never
+ * part of the state: what is journalled is that the seed is made.
  *
  *   Provisioning ─► Starting ─► Running ◄─► Paused
  *        │             ▲  ▲        │
@@ -8,7 +9,7 @@
  *        ▼             │           │
  *     Stopped ◄─────── Stopping ◄──┘ operation            any ─► Removing ─► Gone
  */
-import type { MachineLaunch, Termination } from '#lib/api/launch.ts';
+import type { MachineLaunch, SeedSecrets, Termination } from '#lib/api/launch.ts';
 import type {
   MachineEnd,
   MachinePhase,
@@ -27,7 +28,8 @@ export interface Outcome {
 
 /** Deadlines are wall-clock milliseconds: they have to survive a restart of the worker. */
 export type Phase =
-  | { readonly name: 'Provisioning' }
+  /** `deadline`: for the secrets of the seed, once they were looked for. */
+  | { readonly name: 'Provisioning'; readonly deadline?: number }
   | { readonly name: 'Starting'; readonly deadline: number }
   | { readonly name: 'Running'; readonly since: number }
   | {
@@ -43,7 +45,17 @@ export type Phase =
   | { readonly name: 'Removing'; readonly deadline: number; readonly cleaned: boolean; readonly outcome: Outcome }
   | { readonly name: 'Gone' };
 
-export type HostEffect = 'provision' | 'start' | 'shutdown' | 'destroy' | 'reset' | 'suspend' | 'resume' | 'remove';
+/** seed: with the secrets of the event. */
+export type HostEffect =
+  | 'seed'
+  | 'provision'
+  | 'start'
+  | 'shutdown'
+  | 'destroy'
+  | 'reset'
+  | 'suspend'
+  | 'resume'
+  | 'remove';
 
 /** An operation that was ordered and is not reported done. */
 export interface PendingOperation {
@@ -60,6 +72,8 @@ export interface MachineState {
   readonly phase: Phase;
   /** As last seen. */
   readonly power: PowerState;
+  /** The seed that waited for secrets is on the disk. */
+  readonly seeded?: true;
   /** TASK_RUNNING was sent. */
   readonly announced: boolean;
   readonly restarts: number;
@@ -80,6 +94,7 @@ export type MachineEvent =
   | { readonly type: 'kill'; readonly graceMs: number; readonly outcome: Outcome }
   | { readonly type: 'order'; readonly order: OperationOrder }
   | { readonly type: 'policy'; readonly order: PolicyOrder }
+  | { readonly type: 'secrets'; readonly secrets: SeedSecrets }
   | { readonly type: 'done'; readonly effect: HostEffect }
   | { readonly type: 'failed'; readonly effect: HostEffect; readonly message: string };
 
@@ -130,6 +145,11 @@ const reported: Readonly<Record<Phase['name'], MachinePhase>> = {
   Gone: 'Stopped',
 };
 
+/** Its next step needs the secrets of its seed. */
+export function awaitsSecrets({ launch, phase, seeded }: MachineState): boolean {
+  return phase.name === 'Provisioning' && launch.secretSeed === true && !launch.adopt && !seeded;
+}
+
 /** What a heartbeat says of the machine. */
 export function reportOf(state: MachineState): MachineReport {
   const { launch, phase } = state;
@@ -144,6 +164,7 @@ export function reportOf(state: MachineState): MachineReport {
     ...(state.message === undefined ? {} : { message: state.message }),
     ...(phase.name === 'Paused' && phase.retryAt !== undefined ? { pausedReason: 'IOError' } : {}),
     ...(state.lastEnd === undefined ? {} : { lastEnd: state.lastEnd }),
+    ...(awaitsSecrets(state) ? { awaits: 'Secrets' as const } : {}),
   };
 }
 
@@ -151,7 +172,7 @@ export function reportOf(state: MachineState): MachineReport {
 export function wakeAt(state: MachineState, now: number): number | undefined {
   const { phase } = state;
   const times = state.operations.map((operation) => operation.deadline);
-  if ('deadline' in phase) times.push(phase.deadline);
+  if ('deadline' in phase && phase.deadline !== undefined) times.push(phase.deadline);
   if (phase.name === 'Waiting') times.push(phase.until);
   if (phase.name === 'Paused' && phase.retryAt !== undefined) times.push(phase.retryAt);
   if (state.last) times.push(state.last.retryAt);

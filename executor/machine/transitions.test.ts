@@ -53,6 +53,56 @@ function machine(phase: Phase, changes: Partial<MachineState> = {}, launch: Part
   return { ...accepted(machineLaunch(uid, launch)), announced: true, phase, ...changes };
 }
 
+describe('the secrets of a seed', () => {
+  const launch = { secretSeed: true } as const;
+  const awaiting = machine(phases.Provisioning, {}, launch);
+  const secrets: MachineEvent = { type: 'secrets', secrets: { adminPassword: 'canary' } };
+  const nothing: MachineEvent = { type: 'looked', domain: undefined };
+
+  test('are waited for, five minutes from the first look, and told as awaited', () => {
+    expect(reportOf(awaiting).awaits).toBe('Secrets');
+    const { state, effects } = transition(awaiting, nothing, now);
+    expect(effects).toEqual([]);
+    expect(wakeAt(state, now)).toBe(now + 300_000);
+    expect(transition(state, nothing, now + 299_999).state.phase.name).toBe('Provisioning');
+    expect(transition(state, nothing, now + 300_000).state.phase).toMatchObject({
+      ...{ name: 'Removing', outcome: { termination: { reason: 'SecretsNotReceived', terminal: false } } },
+    });
+  });
+
+  test('become the seed and no part of the state; then the machine is made', () => {
+    const step = transition(awaiting, secrets, now);
+    expect(step.effects).toEqual([{ type: 'host', effect: 'seed' }]);
+    expect(JSON.stringify(step.state)).not.toContain('canary');
+    const { state } = transition(step.state, { type: 'done', effect: 'seed' }, now);
+    expect(reportOf(state)).not.toHaveProperty('awaits');
+    expect(transition(state, nothing, now).effects).toEqual([{ type: 'host', effect: 'provision' }]);
+    expect(transition(state, secrets, now).effects).toEqual([]);
+  });
+
+  test('are asked for again when the seed could not be written, three times in all', () => {
+    let state = awaiting;
+    for (let tries = 1; tries <= 3; tries++) {
+      expect(reportOf(state).awaits).toBe('Secrets');
+      state = transition(state, secrets, now).state;
+      state = transition(state, { type: 'failed', effect: 'seed', message: 'disk full' }, now).state;
+    }
+    expect(state.phase).toMatchObject({ outcome: { termination: { reason: 'ProvisioningFailed' } } });
+  });
+
+  test('are of no use to a machine that is made, is taken over or goes', () => {
+    for (const state of [
+      machine(phases.Running, {}, launch),
+      machine(phases.Provisioning, {}, { ...launch, adopt: true }),
+      machine(phases.Provisioning),
+      machine(phases.Removing, {}, launch),
+    ]) {
+      expect(transition(state, secrets, now).effects).toEqual([]);
+      expect(reportOf(state)).not.toHaveProperty('awaits');
+    }
+  });
+});
+
 /** `phase | effects`, short enough for a table. */
 function summary(state: MachineState, event: MachineEvent, at = now): string {
   const step = transition(state, event, at);

@@ -4,8 +4,15 @@
  */
 import type { OperationOrder, PolicyOrder } from '#lib/api/messages.ts';
 import { looked } from './looked.ts';
-import { enter, failTask, gate, quietMs, remove, type Verdict } from './moves.ts';
-import type { Effect, HostEffect, MachineEvent, MachineState, Step } from './state.ts';
+import { enter, failTask, gate, quietMs, remove, stay, type Verdict } from './moves.ts';
+import {
+  awaitsSecrets,
+  type Effect,
+  type HostEffect,
+  type MachineEvent,
+  type MachineState,
+  type Step,
+} from './state.ts';
 
 /** Orders beyond this many unfinished ones are refused: an operator does not queue more in earnest. */
 const maxPending = 8;
@@ -23,6 +30,8 @@ export function transition(state: MachineState, event: MachineEvent, now: number
       return order(state, event.order, now);
     case 'policy':
       return keep(withPolicy(state, event.order));
+    case 'secrets':
+      return awaitsSecrets(state) ? flatten(stay(state, 'seed')) : keep(state);
     case 'done':
       return done(tried(state, event.effect, now), event.effect, now);
     case 'failed':
@@ -95,12 +104,17 @@ function tried(state: MachineState, effect: HostEffect, now: number): MachineSta
 
 function done(state: MachineState, effect: HostEffect, now: number): Step {
   const { phase } = state;
+  if (effect === 'seed') return seeded(state);
   if (effect === 'provision' && phase.name === 'Provisioning') {
     return flatten(enter(state, state.launch.power === 'On' ? 'Starting' : 'Stopped', now));
   }
   if (effect === 'remove' && phase.name === 'Removing') return keep({ ...state, phase: { ...phase, cleaned: true } });
   if (effect === 'reset') return settleFirst(state, 'Completed', 'Reset');
   return keep(state);
+}
+
+function seeded({ message: _, last: __, ...state }: MachineState): Step {
+  return keep({ ...state, phase: { name: 'Provisioning' }, seeded: true });
 }
 
 /**
@@ -110,6 +124,7 @@ function done(state: MachineState, effect: HostEffect, now: number): Step {
 function failed(state: MachineState, effect: HostEffect, reason: string, now: number): Step {
   const withMessage = { ...state, message: `${effect} failed: ${reason}` };
   switch (effect) {
+    case 'seed':
     case 'provision':
     case 'start': {
       if ((state.last?.tries ?? 0) < maxTries) return keep(withMessage);

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, MachineDisks, MachineNics } from '../hypervisor.ts';
+import type { Seed } from '../seed/seed.ts';
 import type { JsonDirectory } from './files.ts';
+
+const seedName = 'seed.iso';
 
 export interface SimNics {
   readonly hostname: string;
@@ -15,6 +18,7 @@ export function simDevices(root: string, nics: JsonDirectory<SimNics>): HostDevi
   const directoryOf = (uid: string): string => join(root, 'vms', uid);
   return {
     makeDisks: async (machine) => await makeDisks(directoryOf(machine.uid), machine),
+    makeSeed: async (uid, seed) => void (await writeSeed(directoryOf(uid), seed)),
     async removeDisks(uid) {
       await rm(consolePaths(root, uid).consoleSocket, { force: true });
       await rm(directoryOf(uid), { recursive: true, force: true });
@@ -39,10 +43,17 @@ async function makeDisks(directory: string, { image, rootDiskBytes, seed }: Mach
   await access(image.path);
   await mkdir(directory, { recursive: true });
   const rootDisk = join(directory, 'root.qcow2');
-  const seedDisk = join(directory, 'seed.iso');
   await writeFile(rootDisk, JSON.stringify({ backing: image, virtualSize: rootDiskBytes }));
-  await writeFile(seedDisk, JSON.stringify(seed));
+  const seedDisk = seed ? await writeSeed(directory, seed) : join(directory, seedName);
+  await access(seedDisk);
   return { rootDisk, seedDisk };
+}
+
+async function writeSeed(directory: string, seed: Seed): Promise<string> {
+  await mkdir(directory, { recursive: true });
+  const file = join(directory, seedName);
+  await writeFile(file, JSON.stringify(seed), { mode: 0o600 });
+  return file;
 }
 
 function nicOf({ uid }: MachineNics, { mac, mtu, vni }: MachineNetwork, index: number): DomainSpec['nics'][number] {

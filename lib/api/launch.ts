@@ -17,8 +17,21 @@ export interface MachineNetwork {
   readonly leaseSeconds: number;
 }
 
+/** Who reads the seed: cloud-init as NoCloud or as a config drive, cloudbase-init, or Windows Setup. */
+export type SeedFormat = 'CloudInit' | 'ConfigDrive' | 'CloudbaseInit' | 'Sysprep';
+
+/** What of a seed stands in Secrets. It is never part of a launch, which Mesos keeps and shows. */
+export interface SeedSecrets {
+  readonly userData?: string;
+  readonly networkData?: string;
+  /** Beside those of the launch. */
+  readonly sshKeys?: readonly string[];
+  readonly adminPassword?: string;
+}
+
 export interface MachineLaunch {
-  readonly version: 1;
+  /** 2 if there is in it what an executor of version 1 would leave out without a word: it refuses 2. */
+  readonly version: 1 | 2;
   readonly type: 'machine';
   /** uid of the namespace cf-system: what carries another one is not ours. */
   readonly installation: string;
@@ -36,8 +49,14 @@ export interface MachineLaunch {
   readonly rootDiskBytes: number;
   readonly networks: readonly MachineNetwork[];
   readonly hostname: string;
+  /** CloudInit if left out. */
+  readonly seedFormat?: SeedFormat;
   readonly userData?: string;
+  /** In the reader's own form; the machine's networks by DHCP if left out. */
+  readonly networkData?: string;
   readonly sshKeys: readonly string[];
+  /** The seed has parts that stand in Secrets, and waits for them: they come sealed, after the launch. */
+  readonly secretSeed?: true;
   readonly osType: 'Linux' | 'Windows' | 'Other';
   /** Off: make everything, do not start. */
   readonly power: 'On' | 'Off';

@@ -23,6 +23,8 @@ export interface MachineReport {
   readonly lastEnd?: MachineEnd;
   /** What is in force. Executors before 0.4 do not tell, and keep what they were launched with. */
   readonly policy?: GuestPolicy;
+  /** Its seed has secret parts, and they are not here yet. */
+  readonly awaits?: 'Secrets';
 }
 
 /** What to do in place when the guest goes off by itself. */
@@ -72,6 +74,8 @@ export interface Heartbeat {
   readonly since: string;
   readonly facts: HostFacts;
   readonly console?: { readonly url: string; readonly token: string; readonly certificateSha256: string };
+  /** What is secret is sealed for this key (lib/std/sealed-box.ts), which is new with every worker. Executors before 0.4 have none. */
+  readonly sealKey?: string;
   readonly machines: readonly MachineReport[];
   /** Task ids of the imports in the journal. Executors before 0.2 do not tell. */
   readonly imports?: readonly string[];
@@ -149,10 +153,26 @@ export interface PeersOrder {
   readonly subnets: readonly { readonly vni: number; readonly peers: readonly string[] }[];
 }
 
+/** The secret parts of a machine's seed. Repeated with each heartbeat that says that it waits for them. */
+export interface SeedOrder {
+  readonly type: 'seed';
+  readonly version: 1;
+  readonly uid: string;
+  readonly attempt: number;
+  /** SeedSecrets as JSON, sealed in `seedContext`. */
+  readonly sealed: string;
+}
+
+/** What was sealed for one attempt of one machine opens for no other. */
+export function seedContext({ uid, attempt }: Pick<SeedOrder, 'uid' | 'attempt'>): string {
+  return `seed/${uid}/${attempt}`;
+}
+
 export type SchedulerMessage =
   | OperationOrder
   | HeartbeatAck
   | InventoryRequest
   | CleanupOrder
   | PeersOrder
-  | PolicyOrder;
+  | PolicyOrder
+  | SeedOrder;

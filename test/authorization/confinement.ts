@@ -33,6 +33,12 @@ function machine(name: string, wanted: string | undefined, status: object, read 
   return { ...kind, name, content: { spec }, status, read, write };
 }
 
+/** The machine takes the password of its seed from that Secret. */
+function needing(fact: Fact, secret: string): Fact {
+  const { spec } = fact.content as { readonly spec: object };
+  return { ...fact, content: { spec: { ...spec, adminPasswordSecretRef: { name: secret } } } };
+}
+
 function host(cluster: string, write: readonly string[]): Fact {
   const content = { spec: { cluster, hostname: 'h1' } };
   return { ...factory, kind: 'Host', plural: 'hosts', name: `${cluster}-h1`, content, status: {}, read: write, write };
@@ -66,11 +72,11 @@ const lease = (namespace: string, name: string, write: readonly string[]): Fact 
 const at = (name: string, phase = 'Running') => ({ phase, attempt: { number: 1, cluster: name, host: 'h1' } });
 
 export const facts: readonly Fact[] = [
-  machine('held-lab', undefined, at('lab'), lab, lab),
-  machine('held-annex', undefined, at('annex'), annex, annex),
+  needing(machine('held-lab', undefined, at('lab'), lab, lab), 'seed-lab'),
+  needing(machine('held-annex', undefined, at('annex'), annex, annex), 'seed-annex'),
   machine('held-lab-waiting', undefined, at('lab', 'Scheduling'), lab, lab),
   machine('held-by-nobody-known', 'lab', { phase: 'Running', attempt: { number: 1 } }, lab, none),
-  machine('for-lab', 'lab', { phase: 'Scheduling' }, lab, lab),
+  needing(machine('for-lab', 'lab', { phase: 'Scheduling' }, lab, lab), 'seed-waiting'),
   machine('for-annex', 'annex', { phase: 'Pending' }, annex, annex),
   machine('held-annex-for-lab', 'lab', at('annex'), both, annex),
   machine('for-any', undefined, { phase: 'Scheduling' }, both, both),
@@ -91,6 +97,10 @@ export const facts: readonly Fact[] = [
   core('Secret', 'cf-system', 'console-lab-h2', none),
   core('Secret', 'cf-system', 'lab-h1', none),
   core('Secret', 'alpha', 'console-lab-h1', none),
+  { ...core('Secret', 'alpha', 'seed-lab', none), read: lab },
+  { ...core('Secret', 'alpha', 'seed-annex', none), read: annex },
+  core('Secret', 'alpha', 'seed-waiting', none),
+  core('Secret', 'cf-system', 'seed-lab', none),
   core('ConfigMap', 'cf-system', 'lab', none),
   lease('cf-system', 'cluster-server-lab', lab),
   lease('cf-system', 'cluster-server-annex', annex),
@@ -127,7 +137,7 @@ const looks: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   },
   vmoperations: { 'status.cluster=lab': lab, 'status.cluster=annex': annex, 'status.cluster=': none },
   clusters: { 'metadata.name=lab': lab, 'metadata.name=annex': annex, 'metadata.name!=lab': none },
-  secrets: { 'metadata.name=console-lab-h1': none, 'type=Opaque': none },
+  secrets: { 'metadata.name=seed-lab': none, 'metadata.name=console-lab-h1': none, 'type=Opaque': none },
   leases: { 'metadata.name=cluster-server-lab': lab },
 };
 

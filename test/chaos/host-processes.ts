@@ -7,6 +7,7 @@ import { Journal } from '#executor/journal/journal.ts';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
 import { kindId } from '#lib/client/kind-id.ts';
 import type { Clock } from '#lib/std/clock.ts';
+import type { Opener } from '#lib/std/sealed-box.ts';
 import { readExecutorEnvironment } from '#mesos/executor-environment.ts';
 import type { Connect } from '#mesos/http.ts';
 import { startAgent } from '#mesos/local/agent/agent.ts';
@@ -15,6 +16,14 @@ import { parseAttributes, parseResources } from '#mesos/local/resources.ts';
 import type { RealHost } from './host.ts';
 import type { Life } from './life.ts';
 import type { World } from './world.ts';
+
+/** Machines here have no secrets, and a key made by chance would be in the trace. */
+const noSecrets: Opener = {
+  publicKey: 'none',
+  open() {
+    throw new Error('There are no secrets here');
+  },
+};
 
 /** Ends with its process, however that ends: a lock of a dead process is no lock. */
 class ProcessJournal extends Journal {
@@ -108,6 +117,7 @@ class Supervisor {
         ...{ clock: life.clock, random: life.random, log: world.logOf(life) },
         connect: world.network.connectFrom(life),
         claims: this.#host.claims.forLife(life),
+        opener: noSecrets,
         openJournal(incarnation) {
           const journal = new ProcessJournal(join(root, 'journal.db'), incarnation);
           processes.journal = journal;

@@ -180,6 +180,7 @@ export class RealHost {
           this.disks.add(uid);
           return { rootDisk: `/vms/${uid}/root.qcow2`, seedDisk: `/vms/${uid}/seed.iso` };
         }),
+      makeSeed: (uid) => call(() => void this.disks.add(uid)),
       removeDisks: (uid) =>
         call(() => {
           this.#witness.erased(this, uid);

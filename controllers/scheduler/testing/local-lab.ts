@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect } from 'vitest';
 import { Cluster } from '#lib/api/generated/cluster.ts';
+import { Image } from '#lib/api/generated/image.ts';
 import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
-import { jsonLog, silentLog } from '#lib/std/log.ts';
+import { jsonLog, type Log, silentLog } from '#lib/std/log.ts';
 import { signalProcess } from '#lib/std/process-identity.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { startAgent } from '#mesos/local/agent/agent.ts';
@@ -26,6 +27,8 @@ export interface Lab {
   /** URL of the master. */
   readonly master: string;
   readonly imports: string;
+  /** Everything that Mesos, executors and hosts write is in it. */
+  readonly directory: string;
   /** Pids of the supervisors and workers of one host. */
   executorsOf(hostname: string): number[];
   /** The master is gone; agents, executors and the cluster server go on. */
@@ -39,12 +42,14 @@ export interface LabOptions {
   readonly client?: MemoryApi;
   /** Name of the Cluster; lab unless told. */
   readonly cluster?: string;
+  /** Of the cluster server. */
+  readonly log?: Log;
 }
 
 /** Hosts with room for 8 cores each. Disposed of after the test. */
 export async function lab(
   hostnames: readonly string[],
-  { client = memoryClient(), cluster = 'lab' }: LabOptions = {},
+  { client = memoryClient(), cluster = 'lab', log: serverLog = log }: LabOptions = {},
 ): Promise<Lab> {
   const stack = new AsyncDisposableStack();
   stacks.push(stack);
@@ -92,13 +97,29 @@ export async function lab(
       executor: { command: executor, cores: '0.5', memory: '512Mi' },
     },
   });
-  stack.use(serve(client, cluster));
+  stack.use(serve(client, cluster, serverLog));
   return {
-    ...{ client, imports, executorsOf, master: url, stopMaster },
+    ...{ client, imports, directory, executorsOf, master: url, stopMaster },
     async startMaster() {
       master = await startMaster({ port: Number(new URL(url).port), workDir });
     },
   };
+}
+
+/** As the Image controller would: a row to be imported. Resolves with the digest. */
+export async function importImage({ client, imports }: Lab): Promise<string> {
+  writeFileSync(join(imports, 'disk.raw'), Buffer.alloc(1 << 20, 7));
+  const image = await client.create(Image, {
+    ...{ apiVersion: 'computefactory.io/v1alpha1', kind: 'Image', metadata: { name: 'debian', namespace: 'default' } },
+    spec: {
+      ...{ source: { file: { path: 'disk.raw' } }, format: 'raw', osType: 'Linux' },
+      limits: { maxVirtualSize: '2Ti', timeout: '2h' },
+    },
+  });
+  await client.updateStatus(Image, { ...image, status: { clusters: [{ name: 'lab', phase: 'Pending' }] } });
+  const row = async () => (await client.get(Image, { name: 'debian', namespace: 'default' })).status?.clusters?.[0];
+  await expect.poll(async () => (await row())?.phase, { timeout: 30_000 }).toBe('Ready');
+  return (await row())!.digest!;
 }
 
 function processesIn(directory: string): number[] {
@@ -116,7 +137,7 @@ function environmentOf(pid: number): string {
   }
 }
 
-function serve(client: MemoryApi, cluster: string): AsyncDisposable {
+function serve(client: MemoryApi, cluster: string, log: Log): AsyncDisposable {
   const abort = new AbortController();
   const options = { client, clock: systemClock, random: systemRandom, log, cluster };
   const running = runClusterServer({ ...options, installation: 'installation-1' }, abort.signal);

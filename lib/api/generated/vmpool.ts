@@ -53,10 +53,42 @@ export interface VMPoolSpec {
         /** Name of a Subnet in the same namespace. */
         readonly subnet: string;
       }[];
-      /** cloud-init user data, put on the seed disk as it is. */
+      /** User data, put on the seed disk as it is. */
       readonly userData?: string;
+      /** User data from a Secret, instead of userData; at most 512 KiB. */
+      readonly userDataSecretRef?: {
+        /** Name of a Secret in the same namespace. */
+        readonly name: string;
+        /** Key in it; userData if left out. */
+        readonly key?: string;
+      };
+      /** Network configuration of the guest, in the words of what reads the seed; the machine's networks by DHCP if left out. */
+      readonly networkData?: string;
+      /** Network configuration from a Secret, instead of networkData. */
+      readonly networkDataSecretRef?: {
+        /** Name of a Secret in the same namespace. */
+        readonly name: string;
+        /** Key in it; networkData if left out. */
+        readonly key?: string;
+      };
+      /** What reads the seed disk in the guest: cloud-init from NoCloud or from a config drive, cloudbase-init, or Windows Setup after sysprep. Auto, or left out: cloudbase-init for images of Windows, else cloud-init. Ignition is not made. */
+      readonly format?: 'Auto' | 'CloudInit' | 'ConfigDrive' | 'CloudbaseInit' | 'Sysprep' | 'Ignition';
       /** Public keys for the default user, put on the seed disk. */
       readonly sshKeys?: readonly string[];
+      /** Secrets with more public keys, one a line. */
+      readonly sshKeySecretRefs?: readonly {
+        /** Name of a Secret in the same namespace. */
+        readonly name: string;
+        /** Key in it; authorizedKeys if left out. */
+        readonly key?: string;
+      }[];
+      /** Password of the default user (Linux) or the administrator (Windows), set at the first boot. */
+      readonly adminPasswordSecretRef?: {
+        /** Name of a Secret in the same namespace. */
+        readonly name: string;
+        /** Key in it; password if left out. */
+        readonly key?: string;
+      };
       /** Host name inside the guest; the object's name if empty. */
       readonly hostname?: string;
       /** From the power button to the power cut. Default: "60s". */

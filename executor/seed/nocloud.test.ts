@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import type { MachineLaunch } from '#lib/api/launch.ts';
 import { fc } from '#test/properties.ts';
 import { hostileText } from '../testing/hostile.ts';
 import { machineLaunch } from '../testing/world.ts';
-import { seedFiles } from './seed.ts';
+import { seedOf } from './seed.ts';
 
 const uid = randomUUID();
+const seedFiles = (launch: MachineLaunch) => seedOf(launch).files;
 
-test('seedFiles() gives cloud-init the identity, the keys and the network', () => {
+test('a NoCloud seed gives cloud-init the identity, the keys and the network', () => {
   const mac = '52:54:00:00:00:01';
   const network = { subnet: 's', subnetUID: 'u', vni: 1, ip: '10.0.0.2', prefix: 24, gateway: '', mac, mtu: 1450 };
   const networks = [{ ...network, dns: [], domain: '', leaseSeconds: 60 }];
@@ -25,7 +27,7 @@ test('seedFiles() gives cloud-init the identity, the keys and the network', () =
   });
 });
 
-test('seedFiles() keeps user data as it is', () => {
+test('a NoCloud seed keeps user data as it is', () => {
   expect(seedFiles(machineLaunch(uid, { userData: '#!/bin/sh\n' }))['user-data']).toBe('#!/bin/sh\n');
 });
 
@@ -47,7 +49,7 @@ test('whatever name, keys and user data hold, cloud-init reads just that, or the
   );
   fc.assert(
     fc.property(values, fc.option(hostileText, { nil: undefined }), ([hostname, sshKeys], userData) => {
-      let files: Record<string, string>;
+      let files: Readonly<Record<string, string>>;
       try {
         files = seedFiles(machineLaunch(uid, { hostname, sshKeys, ...(userData === undefined ? {} : { userData }) }));
       } catch (error) {
