@@ -142,7 +142,8 @@ class Executor {
       changed: () => this.#heartbeats.changed(),
     });
     this.#reporter = reporter;
-    this.#peers = stack.use(new Peers({ devices, changed: () => this.#heartbeats.changed(), log }));
+    const reachable = config.tunnelAddress !== undefined;
+    this.#peers = stack.use(new Peers({ devices, reachable, changed: () => this.#heartbeats.changed(), clock, log }));
     const opener = options.opener ?? createOpener();
     const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images };
     const fatal = (error: unknown) => this.#fail(error);

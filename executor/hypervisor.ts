@@ -83,6 +83,11 @@ export interface HostDevices {
   removeDisks(uid: string): Promise<void>;
   /** Bridge and DHCP of the subnet if they are not there, this machine's entry in both. Repeatable. */
   attachNetworks(machine: MachineNics): Promise<DomainSpec['nics']>;
+  /**
+   * Asks for the addresses that are to be asked for (`probe`), once each, when their subnet is `connected`. Throws AddressConflictError if
+   * somebody else has one. The machine is attached.
+   */
+  requireFree(machine: MachineNics, connected?: (vni: number) => Promise<void>): Promise<void>;
   /** Takes the machine's entries away, and what the last machine of a subnet leaves behind. */
   detachNetworks(uid: string): Promise<void>;
   /**

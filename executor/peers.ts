@@ -3,16 +3,23 @@
  * told again. A machine may join a subnet after the order that tells of it, so each joining brings its subnets up to date.
  */
 import type { PeersOrder } from '#lib/api/messages.ts';
+import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { HostDevices } from './hypervisor.ts';
 
 export interface PeersOptions {
   readonly devices: HostDevices;
+  /** Other hosts can reach this one: it will be told of them. */
+  readonly reachable: boolean;
+  readonly clock: Clock;
   /** Another order is in force: heartbeats name it. */
   readonly changed: () => void;
   readonly log: Log;
 }
+
+/** The heartbeat that tells of a new machine is answered at once. Longer waits only who has lost the cluster server. */
+const toldMs = 2000;
 
 export class Peers {
   readonly #options: PeersOptions;
@@ -43,14 +50,19 @@ export class Peers {
   }
 
   async #carryOut({ id, subnets }: PeersOrder): Promise<void> {
-    try {
-      for (const { vni, peers } of subnets) await this.#options.devices.setPeers(vni, peers);
-      this.#inForce = id;
-      this.#options.changed();
-    } catch (error) {
-      this.#inForce = undefined;
-      this.#options.log.warn('Cannot connect a subnet to its other hosts', { reason: messageOf(error) });
+    const { devices, changed, log } = this.#options;
+    let failures = 0;
+    for (const { vni, peers } of subnets) {
+      try {
+        await devices.setPeers(vni, peers);
+      } catch (error) {
+        // Others' subnets are not held up by it.
+        failures += 1;
+        log.warn('Cannot connect a subnet to its other hosts', { vni, reason: messageOf(error) });
+      }
     }
+    this.#inForce = failures === 0 ? id : undefined;
+    if (failures === 0) changed();
   }
 
   /** The devices of the host; machines that join a subnet reach what was told of it. */
@@ -66,7 +78,16 @@ export class Peers {
         }
         return nics;
       },
+      requireFree: async (machine) => await devices.requireFree(machine, async (vni) => await this.#toldOf(vni)),
     };
+  }
+
+  /** Until the other hosts of a subnet are connected; without word of them not for long. */
+  async #toldOf(vni: number): Promise<void> {
+    const { reachable, clock } = this.#options;
+    const deadline = clock.monotonic() + toldMs;
+    while (reachable && !this.#told.has(vni) && clock.monotonic() < deadline) await clock.sleep(50);
+    await this.#working;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

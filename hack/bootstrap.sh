@@ -74,6 +74,7 @@ install_npm() {
   touch node_modules/.installed
 }
 
+# busybox is in small guests, and its arping asks on the wire whether somebody has an address.
 machine_packages() {
   wanted libvirtd libvirt-daemon-system virsh libvirt-clients qemu-system-x86_64 qemu-system-x86 qemu-img qemu-utils \
     dnsmasq dnsmasq-base ip iproute2 nft nftables genisoimage genisoimage /bin/busybox busybox-static mcopy mtools \

@@ -1,6 +1,7 @@
 /** How a machine's status reads before, during and after an attempt. Pure: (status, what happened, now) gives the next status. */
 import { type ConditionDraft, conditionOf, withCondition } from '#lib/api/conditions.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import type { AddressConflict } from '#lib/api/launch.ts';
 import { machineTaskId } from '#lib/api/names.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import type { Proof } from './proof.ts';
@@ -90,6 +91,7 @@ export interface Ending {
   readonly class: 'User' | 'Guest' | 'Infrastructure' | 'Preempted' | 'Configuration';
   readonly reason: string;
   readonly message?: string;
+  readonly conflict?: AddressConflict;
 }
 
 type AttemptRow = NonNullable<MachineStatus['attempts']>[number];
@@ -104,6 +106,7 @@ function rowOf(vm: VirtualMachine, ending: Ending, proof: string, nowMs: number)
     ...(attempt?.host === undefined ? {} : { host: attempt.host }),
     proof,
     ended: timestamp(nowMs),
+    ...(ending.conflict && { conflict: ending.conflict }),
   };
 }
 
@@ -132,6 +135,9 @@ export function closed(vm: VirtualMachine, ending: Ending, proof: Proof, nowMs: 
     },
     { type: 'Ready', status: 'False', reason: 'Starting', message: `The last attempt ended: ${ending.reason}` },
     reconciling(true, phase),
+    ...(ending.conflict
+      ? [{ type: 'NetworkReady', status: 'False', reason: 'AddressConflict', message } as const]
+      : []),
     ...(conditionOf(vm, 'Draining') ? [notDraining] : []),
   ]);
 }

@@ -24,6 +24,8 @@ export function cameToNothing(
   closed: MachineStatus,
 ): void {
   const row = closed.attempts?.at(-1);
+  // An address that somebody else has is no fault of the host, nor of the group.
+  if (row?.conflict) return;
   const group = groupOf(memberOf(vm));
   const nowMs = clock.monotonic();
   const task = tasks.get(attempt.taskID ?? '');

@@ -146,6 +146,32 @@ describe('the phase follows what is known', () => {
     expect(emulated({ ...running, executor: executor([report({ attempt: 0 })]) })).toBeUndefined();
   });
 
+  test('a machine that runs has used its addresses: no host asks for them again', () => {
+    const vm = launched();
+    const given = evidence({ task: task('TASK_RUNNING'), executor: executor([report()]) });
+    const withNetwork = { ...vm, status: { ...vm.status, networks: [{ ip: '10.0.0.2' }] } };
+    expect(look(withNetwork, given).status.networks).toEqual([{ ip: '10.0.0.2', used: true }]);
+    expect(look(withNetwork, evidence({ task: task('TASK_STARTING') })).status.networks).toEqual([{ ip: '10.0.0.2' }]);
+  });
+
+  test('an address that somebody else has is said in the closed attempt and in NetworkReady', () => {
+    const conflict = { subnet: 'net', ip: '10.0.0.2', mac: '02:00:00:00:00:07' };
+    const fault = {
+      class: 'Infrastructure',
+      reason: 'AddressConflict',
+      message: 'in use',
+      domainAbsent: true,
+      conflict,
+    };
+    const failed = task('TASK_FAILED', { source: 'SOURCE_EXECUTOR', data: encodeData(fault) });
+    const { status, ended } = look(launched(), evidence({ began: true, task: failed }));
+    expect(ended).toBe(true);
+    expect(status.attempts).toMatchObject([{ outcome: 'Failed', reason: 'AddressConflict', conflict }]);
+    expect(status.conditions).toContainEqual(
+      expect.objectContaining({ type: 'NetworkReady', status: 'False', reason: 'AddressConflict', message: 'in use' }),
+    );
+  });
+
   test('what is as it was is written as it was: no write', () => {
     const vm = runningNow();
     const again = look(vm, evidence({ began: true, task: task('TASK_RUNNING'), executor: executor([report()]) }));

@@ -127,8 +127,8 @@ function endingOf(vm: VirtualMachine, attempt: Attempt, task: TaskFact | undefin
   // What was to be adopted had gone with its task, or with the power of the host.
   const wasLost = ['NothingToAdopt', 'HostLost'].includes(task?.termination?.reason ?? '');
   if (task?.termination && !wasLost) {
-    const { class: by, reason } = task.termination;
-    return { outcome, class: by, reason, message };
+    const { class: by, reason, conflict } = task.termination;
+    return { outcome, class: by, reason, message, ...(conflict && { conflict }) };
   }
   if (isDeleted) return { outcome: 'Killed', class: 'User', reason: 'Deleted', message };
   return { outcome: 'Lost', class: 'Infrastructure', reason: 'HostLost', message };
@@ -180,6 +180,7 @@ function followed(
   const known: MachineStatus = {
     ...(report === undefined ? before : withReport(before, report)),
     attempt: { ...attemptNow(attempt, eviction), ...(bootID === undefined ? {} : { bootID }) },
+    ...(phase === 'Running' && before.networks ? { networks: before.networks.map(used) } : {}),
   };
   const drafts = away ? awayConditions(away) : phase === 'Terminating' ? [] : conditionsNow(vm, known, phase);
   // Said with the report, not before: only then it is certain which host runs the machine, and that is one write.
@@ -198,6 +199,10 @@ function followed(
   // The executor's own report of a machine that runs follows TASK_RUNNING within a tenth of a second: both are one write.
   const reportFollows = phase === 'Running' && report === undefined && evidence.executor?.lostMs === undefined;
   return { status, soft: softPhases.has(phase) || reportFollows };
+}
+
+function used(network: NonNullable<MachineStatus['networks']>[number]): typeof network {
+  return network.used ? network : { ...network, used: true };
 }
 
 /** Always has overruled an earlier Stop. Kept, that would count again once the policy changes. */

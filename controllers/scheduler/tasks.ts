@@ -44,6 +44,7 @@ function networkOf(network: StatusNetwork): MachineNetwork {
     dns: network.dns ?? [],
     domain: network.domain ?? '',
     leaseSeconds: network.leaseSeconds ?? 43_200,
+    ...(network.used ? {} : { probe: true }),
   };
 }
 

@@ -129,6 +129,22 @@ describe('subnetController', () => {
     expect((await made.api.list(IPLease)).items).toEqual([]);
   });
 
+  test('a lease that a user made holds again after its quarantine', async () => {
+    const made = await world();
+    const metadata = { namespace, name: 'net-10-0-0-2' };
+    const spec = { subnet: 'net', ip: '10.0.0.2', holderName: 'web', static: true };
+    await made.api.create(IPLease, { apiVersion, kind: 'IPLease', metadata, spec });
+    const quarantinedUntil = new Date(made.clock.now() + 60_000).toISOString();
+    await made.api.patchStatus(IPLease, metadata, {
+      status: { phase: 'Quarantined', quarantinedUntil, reason: 'ForeignHost' },
+    });
+    await rest(made);
+    expect((await made.api.get(IPLease, metadata)).status).toMatchObject({ phase: 'Quarantined' });
+    await made.clock.advance(60_000);
+    await rest(made);
+    expect((await made.api.get(IPLease, metadata)).status).toEqual({ phase: 'Bound' });
+  });
+
   test('an address whose machine is gone goes into quarantine; one whose machine lives stays', async () => {
     const made = await world();
     const { metadata } = await machine(made, 'lives');

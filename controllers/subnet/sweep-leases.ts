@@ -1,7 +1,8 @@
 /**
  * Frees addresses whose time has come: quarantined ones after quarantinedUntil, and ones whose machine is gone without having released
  * them (a finalizer removed by hand, an object restored from a backup). For the latter the cache is not believed: the machine is asked
- * for by name, and its uid compared, before anything is taken away; then it goes through quarantine like any other.
+ * for by name, and its uid compared, before anything is taken away; then it goes through quarantine like any other. A lease that a user
+ * made is never freed: after a quarantine it holds again.
  */
 import { done, type Outcome, type Phase, type Run, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
@@ -18,11 +19,11 @@ export const orphanAfterMs = 5 * 60_000;
 export function sweepLeases(deps: Deps, machines: Cache<VirtualMachine>): Phase<Scope> {
   return async ({ subnet, leases }, run) => {
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const lease of leases.filter(({ spec }) => !spec.static)) {
+    for (const lease of leases) {
       const dueMs = dueTime(lease, machines);
       if (dueMs === undefined) continue;
       if (dueMs > run.nowMs) nextMs = Math.min(nextMs, dueMs);
-      else if (lease.status?.phase === 'Quarantined') await free(deps, lease, run);
+      else if (lease.status?.phase === 'Quarantined') await (lease.spec.static ? bind : free)(deps, lease, run);
       else if (await isHolderGone(deps, lease, run)) await quarantine(deps, subnet, lease, run);
     }
     return afterSweep(nextMs, run);
@@ -32,7 +33,7 @@ export function sweepLeases(deps: Deps, machines: Cache<VirtualMachine>): Phase<
 /** When something is to be looked at; undefined for a lease whose machine is there. */
 function dueTime({ metadata, spec, status }: IPLease, machines: Cache<VirtualMachine>): number | undefined {
   if (status?.phase === 'Quarantined') return status.quarantinedUntil ? Date.parse(status.quarantinedUntil) : 0;
-  if (!spec.holderUID || machines.byUid(spec.holderUID)) return undefined;
+  if (spec.static || !spec.holderUID || machines.byUid(spec.holderUID)) return undefined;
   return Date.parse(metadata.creationTimestamp) + orphanAfterMs;
 }
 
@@ -72,6 +73,15 @@ async function free({ client }: Deps, lease: IPLease, { signal }: Run): Promise<
   const { namespace, name, uid } = lease.metadata;
   try {
     await client.delete(IPLease, { namespace, name }, { uid, signal });
+  } catch (error) {
+    if (!isCode(error, 'NotFound')) throw error;
+  }
+}
+
+async function bind({ client }: Deps, { metadata: { namespace, name } }: IPLease, { signal }: Run): Promise<void> {
+  const status = { phase: 'Bound', quarantinedUntil: null, reason: null };
+  try {
+    await client.patchStatus(IPLease, { namespace, name }, { status } as never, { signal });
   } catch (error) {
     if (!isCode(error, 'NotFound')) throw error;
   }

@@ -174,6 +174,99 @@ describe('virtualMachineController', () => {
     expect(await leases(made)).toHaveLength(1);
   });
 
+  /** As the cluster server closes an attempt whose host was answered at the machine's address. */
+  const answered = async (made: World, number: number) => {
+    const vm = await machine(made);
+    const [network] = vm.status!.networks!;
+    const conflict = { subnet: 'net', ip: network!.ip!, mac: '02:00:00:00:00:07' };
+    const ended = new Date(made.clock.now()).toISOString();
+    const row = {
+      number,
+      outcome: 'Failed',
+      class: 'Infrastructure',
+      reason: 'AddressConflict',
+      ended,
+      conflict,
+    } as const;
+    await made.api.updateStatus(VirtualMachine, { ...vm, status: { ...vm.status, attempts: [row] } });
+    return ended;
+  };
+  const shown = async (made: World) =>
+    (await leases(made)).map(({ spec, status }) => [spec.ip, status?.phase, status?.reason].filter(Boolean).join(' '));
+
+  test.each([['Once'], ['Always']])(
+    'an address that somebody else has goes into quarantine, and the machine at once goes on with the next: %s',
+    async (runPolicy) => {
+      const made = await world({ releaseCooldown: '0s' });
+      await made.api.patch(VirtualMachine, { namespace, name: 'vm-0' }, { spec: { runPolicy } } as never);
+      await settles(made);
+      await answered(made, 1);
+      await settles(made);
+      expect((await machine(made)).status).toMatchObject({ phase: 'Scheduling', ip: '10.0.0.3' });
+      expect(await shown(made)).toEqual(['10.0.0.2 Quarantined ForeignHost', '10.0.0.3']);
+      const [first] = await leases(made);
+      // No releaseCooldown makes it less than ten minutes.
+      expect(Date.parse(first!.status!.quarantinedUntil!) - made.clock.now()).toBe(600_000);
+      await answered(made, 2);
+      await settles(made);
+      expect((await machine(made)).status).toMatchObject({ phase: 'Scheduling', ip: '10.0.0.4' });
+      expect(conditionText(await machine(made), 'NetworkReady')).toBe('True Resolved');
+      const { events } = made;
+      expect(events.map(({ reason, message }) => `${reason} ${message}`)).toContainEqual(
+        expect.stringMatching(
+          /^AddressConflict Somebody with the MAC 02:00:00:00:00:07 answers at address 10.0.0.2 of/,
+        ),
+      );
+    },
+  );
+
+  test('a machine that must have the address waits, says why, and tries it again after the quarantine', async () => {
+    const made = await world({ ip: '10.0.0.5' });
+    await settles(made);
+    await answered(made, 1);
+    await settles(made);
+    const waiting = await machine(made);
+    expect([waiting.status?.phase, conditionText(waiting, 'NetworkReady')]).toEqual([
+      'Pending',
+      'False AddressConflict',
+    ]);
+    expect(await shown(made)).toEqual(['10.0.0.5 Quarantined ForeignHost']);
+    await made.clock.advance(600_000);
+    // As the Subnet controller does.
+    await made.api.delete(IPLease, { namespace, name: 'net-10-0-0-5' });
+    await settles(made);
+    await made.clock.advance(15_000);
+    await settles(made);
+    expect((await machine(made)).status).toMatchObject({ phase: 'Scheduling', ip: '10.0.0.5' });
+    expect(await shown(made)).toEqual(['10.0.0.5']);
+  });
+
+  test('knows which addresses it has run with, and forgets that with the address', async () => {
+    const made = await world();
+    await settles(made);
+    const before = await machine(made);
+    const networks = before.status!.networks!.map((network) => ({ ...network, used: true }));
+    const ended = new Date(made.clock.now()).toISOString();
+    const row = { number: 1, outcome: 'Lost', class: 'Infrastructure', reason: 'HostLost', ended } as const;
+    await made.api.updateStatus(VirtualMachine, { ...before, status: { ...before.status, networks, attempts: [row] } });
+    await settles(made);
+    expect((await machine(made)).status!.networks).toMatchObject([{ ip: '10.0.0.2', used: true }]);
+    await answered(made, 2);
+    await settles(made);
+    const [network] = (await machine(made)).status!.networks!;
+    expect([network!.ip, network!.used]).toEqual(['10.0.0.3', undefined]);
+  });
+
+  test('survives the loss of every call when an address is in use', async () => {
+    const makeWorld = async () => {
+      const made = await world();
+      await settles(made);
+      await answered(made, 1);
+      return made;
+    };
+    expect(await survivesEveryFailure(makeWorld)).toBeGreaterThan(1);
+  });
+
   test('an accepted Start launches a Manual machine that has no attempt', async () => {
     const made = await world();
     await made.api.patch(VirtualMachine, { namespace, name: 'vm-0' }, { spec: { runPolicy: 'Manual' } });

@@ -20,6 +20,7 @@ import { askedPower } from './asked-power.ts';
 import { holdFinalizer } from './hold-finalizer.ts';
 import { leaseAddresses } from './lease-addresses.ts';
 import { hostnameKeys, nameGuest } from './name-guest.ts';
+import { quarantineForeign } from './quarantine-foreign.ts';
 import { awaitAttemptGone, releaseLeases, removeFinalizer } from './release.ts';
 import { resolveConfig } from './resolve-config.ts';
 import { imageKeyOf, resolveImage } from './resolve-image.ts';
@@ -109,6 +110,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       leaveAttemptAlone,
       tellPreemption(deps),
       holdFinalizer(deps),
+      quarantineForeign(deps),
       obeyPolicy,
       resolveConfig,
       resolveImage,

@@ -13,6 +13,7 @@ import { apiVersionOf, type Draft } from '#lib/api/meta.ts';
 import { leaseName } from '#lib/api/names.ts';
 import { isCode } from '#lib/std/errors.ts';
 import { macCandidates } from './identity.ts';
+import { isConflicted } from './quarantine-foreign.ts';
 import type { ResolvedNetwork, Scope } from './scope.ts';
 import type { Taken } from './taken.ts';
 
@@ -39,11 +40,11 @@ export function leaseAddresses(deps: Deps, leases: Leases): Phase<Scope> {
     const networks: ResolvedNetwork[] = [];
     for (const index of (scope.vm.spec.networks ?? []).keys()) {
       const subnet = scope.subnets[index];
-      const refusal = subnetRefusal(scope.vm, index, subnet);
+      const refusal = subnetRefusal(scope.vm, index, subnet) ?? quarantined(scope, index, run);
       if (refusal) return refusal;
       const address = heldAddress(scope, index) ?? (await takeAddress(deps, leases, scope.vm, subnet!, index, run));
       if ('done' in address) return address;
-      networks.push(resolvedNetwork(subnet!, address));
+      networks.push(resolvedNetwork(scope.vm, subnet!, address));
     }
     scope.resolved.networks = networks;
     scope.met.add('NetworkReady');
@@ -60,6 +61,23 @@ function subnetRefusal(vm: VirtualMachine, index: number, subnet: Subnet | undef
   return undefined;
 }
 
+/** An address that it must have, and that somebody else has: it waits for the end of the quarantine, and tries again. */
+function quarantined({ vm, leases }: Scope, index: number, { nowMs }: Run): Outcome | undefined {
+  const { subnet, ip } = vm.spec.networks![index]!;
+  const isOnly = ({ spec }: IPLease) => spec.subnet === subnet && (ip ? spec.ip === ip : index === 0 && spec.static);
+  const lease = leases.find((each) => isOnly(each) && isConflicted(each, vm));
+  if (!lease) return undefined;
+  const until = lease.status?.quarantinedUntil;
+  const message =
+    `Address ${lease.spec.ip} is in quarantine${until ? ` until ${until}` : ''} because somebody else answers at it, see the events. ` +
+    'Take it away from there, or give the machine another address';
+  return wait(
+    'AddressConflict',
+    message,
+    Math.max(1000, Math.min(retryMs, Date.parse(until ?? '') - nowMs || retryMs)),
+  );
+}
+
 interface Address {
   readonly ip: string;
   readonly mac: string;
@@ -69,7 +87,9 @@ interface Address {
 function heldAddress({ vm, leases }: Scope, index: number): Address | undefined {
   const { subnet, ip } = vm.spec.networks![index]!;
   const macs = macCandidates(vm.metadata.uid, index);
-  const here = leases.filter(({ spec }) => spec.subnet === subnet && (!ip || spec.ip === ip)).map(({ spec }) => spec);
+  const here = leases
+    .filter((lease) => lease.spec.subnet === subnet && (!ip || lease.spec.ip === ip) && !isConflicted(lease, vm))
+    .map(({ spec }) => spec);
   const own = here.find((spec) => spec.holderUID === vm.metadata.uid && spec.mac && macs.includes(spec.mac));
   if (own) return { ip: own.ip, mac: own.mac! };
   const made = index === 0 ? here.find((spec) => spec.static) : undefined;
@@ -140,8 +160,8 @@ async function createLease(
     if (!isCode(error, 'AlreadyExists')) throw error;
   }
   try {
-    const { spec } = await client.get(IPLease, { namespace, name }, { signal });
-    return spec.holderUID === vm.metadata.uid && spec.mac === mac;
+    const lease = await client.get(IPLease, { namespace, name }, { signal });
+    return lease.spec.holderUID === vm.metadata.uid && lease.spec.mac === mac && !isConflicted(lease, vm);
   } catch (error) {
     // Freed in between: not ours this time; the address is looked at again later.
     if (isCode(error, 'NotFound')) return false;
@@ -159,7 +179,13 @@ function leaseFor(vm: VirtualMachine, name: string, spec: Address & { readonly s
   };
 }
 
-function resolvedNetwork({ metadata, spec, status }: Subnet, { ip, mac }: Address): ResolvedNetwork {
+function resolvedNetwork(
+  vm: VirtualMachine,
+  { metadata, spec, status }: Subnet,
+  { ip, mac }: Address,
+): ResolvedNetwork {
+  const isSame = (old: ResolvedNetwork) => old.subnetUID === metadata.uid && old.ip === ip && old.mac === mac;
+  const used = vm.status?.networks?.some((old) => isSame(old) && old.used);
   return {
     subnet: metadata.name,
     subnetUID: metadata.uid,
@@ -173,5 +199,6 @@ function resolvedNetwork({ metadata, spec, status }: Subnet, { ip, mac }: Addres
     domain: spec.dhcp.domain ?? '',
     leaseSeconds: Math.floor(parseDuration(spec.dhcp.leaseTime) / 1000),
     lease: leaseName(metadata.name, ip),
+    ...(used && { used }),
   };
 }

@@ -122,7 +122,8 @@ const readyReason = (vm: VirtualMachine) =>
   vm.status?.conditions?.find(({ type }) => type === 'Ready')?.reason ?? 'Finished';
 
 /** Reads the class that the cluster server gave the ending; what it does not know is a loss. */
-export function causeOf({ outcome, class: blame, reason }: ClosedAttempt): EndingCause {
+export function causeOf({ outcome, class: blame, reason, conflict }: ClosedAttempt): EndingCause {
+  if (conflict) return 'NeverRan';
   if (outcome === 'Dropped' || outcome === 'NeverRan') return blame === 'Configuration' ? 'Impossible' : 'NeverRan';
   switch (blame) {
     case 'Configuration':
@@ -141,7 +142,7 @@ export function causeOf({ outcome, class: blame, reason }: ClosedAttempt): Endin
 /**
  * `relaunch` marks the attempt as judged: a crash after the write finds nothing left to count. Only crashes and shutdowns of the guest
  * wait from the first time on; for losses the first launch elsewhere is immediate, since the fault was the host's; who was preempted
- * or stopped never waits.
+ * or stopped, or goes on with another address, never waits.
  */
 function countedRestarts(
   vm: VirtualMachine,
@@ -152,7 +153,7 @@ function countedRestarts(
 ): Restarts {
   const old = vm.status?.restarts;
   const marked: Restarts = { ...(old?.inPlace !== undefined && { inPlace: old.inPlace }), relaunch: last.number ?? 0 };
-  if (cause === 'Preempted' || cause === 'Stopped' || cause === 'Impossible')
+  if (cause === 'Preempted' || cause === 'Stopped' || cause === 'Impossible' || last.conflict)
     return { ...marked, consecutiveFailures: old?.consecutiveFailures ?? 0 };
   const endedMs = last.ended ? Date.parse(last.ended) : nowMs;
   const running = vm.status?.phaseTransitions?.Running;

@@ -9,11 +9,13 @@ export interface CommandOptions {
   readonly netns?: string | undefined;
   readonly input?: string;
   readonly deadlineMs?: number;
+  /** Exit codes that are an answer, not a failure. 0 alone unless given. */
+  readonly answers?: readonly number[];
 }
 
 /** Resolves with standard output. Rejects with the command line and what it said on standard error. */
 export function runCommand(program: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
-  const { netns, input, deadlineMs = commandMs } = options;
+  const { netns, input, deadlineMs = commandMs, answers = [] } = options;
   const [file, ...all] = netns === undefined ? [program, ...args] : ['ip', 'netns', 'exec', netns, program, ...args];
   const env = { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C' };
   return new Promise((resolve, reject) => {
@@ -22,7 +24,7 @@ export function runCommand(program: string, args: readonly string[], options: Co
       all,
       { timeout: deadlineMs, killSignal: 'SIGKILL', maxBuffer: outputBytesMax, env },
       (error, stdout, stderr) => {
-        if (!error) return resolve(stdout);
+        if (!error || answers.includes(Number(error.code))) return resolve(stdout);
         const why = error.killed ? `no end within ${deadlineMs} ms` : stderr.trim() || error.message;
         reject(new Error(`${program} ${args.join(' ')}: ${why}`, { cause: error }));
       },

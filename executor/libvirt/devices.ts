@@ -26,6 +26,7 @@ export function libvirtDevices({
     makeSeed: (uid, seed) => makeSeed(root, uid, seed),
     removeDisks: (uid) => removeDisks(root, uid),
     attachNetworks: (machine) => networks.attach(machine),
+    requireFree: (machine, connected) => networks.requireFree(machine, connected),
     detachNetworks: (uid) => networks.detach(uid),
     setPeers: (vni, peers) => networks.setPeers(vni, peers),
     async owners() {

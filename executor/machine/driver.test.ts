@@ -3,6 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import type { Domain } from '../hypervisor.ts';
+import { AddressConflictError } from '../network/probe.ts';
 import { machineLaunch } from '../testing/world.ts';
 import { MachineDriver } from './driver.ts';
 import { accepted, type HostEffect, type MachineState } from './state.ts';
@@ -107,4 +108,15 @@ test('a step that cannot be stored is not done, and ends the driver with the err
   });
   await expect(driver.finished).rejects.toThrow('disk full');
   expect(told).toEqual(['provision']);
+});
+
+test('with an address that somebody else has the machine is not tried a second time', async () => {
+  const conflict = { subnet: 'net', ip: '10.0.0.2', mac: '02:00:00:00:00:07' };
+  const { driver, told } = openMachine({
+    perform: (effect) => {
+      if (effect === 'provision') throw new AddressConflictError(conflict);
+    },
+  });
+  await driver.finished;
+  expect(told).toEqual(['provision', 'remove', 'Gone:TASK_FAILED']);
 });

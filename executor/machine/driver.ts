@@ -6,6 +6,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Domain } from '../hypervisor.ts';
+import { AddressConflictError } from '../network/probe.ts';
 import { type Effect, type HostEffect, type MachineEvent, type MachineState, wakeAt } from './state.ts';
 import { transition } from './transitions.ts';
 
@@ -121,7 +122,8 @@ export class MachineDriver implements AsyncDisposable {
       return { type: 'done', effect };
     } catch (error) {
       this.#deps.log.warn('A step on the host failed', { effect, error });
-      return { type: 'failed', effect, message: messageOf(error) };
+      const conflict = error instanceof AddressConflictError ? { conflict: error.conflict } : {};
+      return { type: 'failed', effect, message: messageOf(error), ...conflict };
     }
   }
 

@@ -56,6 +56,7 @@ async function define(tools: HostTools, launch: MachineLaunch): Promise<void> {
   const seed = launch.secretSeed ? {} : { seed: seedOf(launch) };
   const disks = await devices.makeDisks({ uid, image, rootDiskBytes, ...seed });
   const nics = await devices.attachNetworks({ uid, networks, hostname });
+  await devices.requireFree({ uid, networks, hostname });
   const seedRemovable = isRemovable(launch);
   await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, ...consolePaths(root, uid) });
 }

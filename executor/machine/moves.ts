@@ -1,4 +1,5 @@
 /** The ways from one phase into another, shared by everything that decides. Pure. */
+import type { AddressConflict } from '#lib/api/launch.ts';
 import type { MachineEnd } from '#lib/api/messages.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { messageOfReason } from './reasons.ts';
@@ -68,8 +69,15 @@ export function remove(state: MachineState, deadline: number, outcome: Outcome):
 }
 
 /** Ends the attempt for a fault of the host: power is cut at once, there is nothing to save. */
-export function failTask(state: MachineState, reason: string, message: string, now: number): Verdict {
-  const termination = { class: 'Infrastructure', reason, message, terminal: false } as const;
+export function failTask(
+  state: MachineState,
+  reason: string,
+  message: string,
+  now: number,
+  conflict?: AddressConflict,
+): Verdict {
+  const fault = { class: 'Infrastructure', reason, message, terminal: false } as const;
+  const termination = { ...fault, ...(conflict && { conflict }) };
   return remove(state, now, { state: 'TASK_FAILED', termination });
 }
 

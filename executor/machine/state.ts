@@ -9,7 +9,7 @@
  *        ▼             │           │
  *     Stopped ◄─────── Stopping ◄──┘ operation            any ─► Removing ─► Gone
  */
-import type { MachineLaunch, SeedSecrets, Termination } from '#lib/api/launch.ts';
+import type { AddressConflict, MachineLaunch, SeedSecrets, Termination } from '#lib/api/launch.ts';
 import type {
   MachineEnd,
   MachinePhase,
@@ -96,7 +96,13 @@ export type MachineEvent =
   | { readonly type: 'policy'; readonly order: PolicyOrder }
   | { readonly type: 'secrets'; readonly secrets: SeedSecrets }
   | { readonly type: 'done'; readonly effect: HostEffect }
-  | { readonly type: 'failed'; readonly effect: HostEffect; readonly message: string };
+  | {
+      readonly type: 'failed';
+      readonly effect: HostEffect;
+      readonly message: string;
+      /** It failed because somebody else has an address of the machine. */
+      readonly conflict?: AddressConflict;
+    };
 
 export type Effect =
   /** Do this to the host; at most one per step. The answer is a `done` or `failed` event. */

@@ -354,3 +354,21 @@ test('whatever happened before, a killed machine is gone in the end and says so 
     }),
   );
 });
+
+test('an address that somebody else has ends the attempt at the first try, and the update names it', () => {
+  const conflict = { subnet: 'net', ip: '10.0.0.2', mac: '02:00:00:00:00:07' };
+  const failed = { type: 'failed', effect: 'provision', message: 'in use', conflict } as const;
+  const { state } = transition(machine(phases.Provisioning), failed, now);
+  expect(state.phase.name).toBe('Removing');
+  const gone = transition(
+    { ...state, phase: { ...state.phase, cleaned: true } as Phase },
+    { type: 'looked', domain: undefined },
+    now,
+  );
+  expect(gone.effects).toMatchObject([
+    {
+      state: 'TASK_FAILED',
+      termination: { reason: 'AddressConflict', message: 'in use', domainAbsent: true, conflict },
+    },
+  ]);
+});

@@ -35,7 +35,7 @@ export function transition(state: MachineState, event: MachineEvent, now: number
     case 'done':
       return done(tried(state, event.effect, now), event.effect, now);
     case 'failed':
-      return failed(tried(state, event.effect, now), event.effect, event.message, now);
+      return failed(tried(state, event.effect, now), event, now);
   }
 }
 
@@ -119,14 +119,16 @@ function seeded({ message: _, last: __, ...state }: MachineState): Step {
 
 /**
  * A step that fails before the guest runs is tried again, because libvirt may just have been restarted, and then ends the attempt; one on
- * the way out is tried until it works.
+ * the way out is tried until it works. With an address that somebody else has the same machine is not tried again.
  */
-function failed(state: MachineState, effect: HostEffect, reason: string, now: number): Step {
+function failed(state: MachineState, event: MachineEvent & { type: 'failed' }, now: number): Step {
+  const { effect, message: reason, conflict } = event;
   const withMessage = { ...state, message: `${effect} failed: ${reason}` };
   switch (effect) {
     case 'seed':
     case 'provision':
     case 'start': {
+      if (conflict) return flatten(failTask(withMessage, 'AddressConflict', reason, now, conflict));
       if ((state.last?.tries ?? 0) < maxTries) return keep(withMessage);
       return flatten(failTask(withMessage, effect === 'start' ? 'StartFailed' : 'ProvisioningFailed', reason, now));
     }

@@ -1,8 +1,9 @@
 /**
- * What a guest may send (nftables, family bridge): frames with its own MAC and IPv4 address only, no answers of a DHCP server, no IPv6
- * router advertisements; and to the host itself nothing but DHCP. Between a bridge and other hosts go frames of guests only: each host
- * gives its own guests their addresses, and is itself no part of the subnet. One table per host, one chain per tap, all set in one
- * transaction.
+ * What a guest may send (nftables, family bridge): IPv4 and ARP with its own MAC and address, no answers of a DHCP server, and nothing
+ * else. What cannot be held against an address it was given does not pass: VLAN tags, in which any frame could hide, IPv6, which machines
+ * have no addresses of yet, and what speaks to switches (STP, LLDP, EAPOL). To the host itself nothing but DHCP, and answers to its
+ * question who has an address (probe.ts). Between a bridge and other hosts go frames of guests, and that question: each host gives its own
+ * guests their addresses, and is itself no part of the subnet. One table per host, one chain per tap, all set in one transaction.
  */
 import { runCommand } from '../libvirt/command.ts';
 import { tapPrefix, tunnelPrefix } from './names.ts';
@@ -59,28 +60,32 @@ function base(): readonly string[] {
     `add chain bridge ${table} to-host { type filter hook input priority 0; policy accept; }`,
     `flush chain bridge ${table} to-host`,
     `add rule bridge ${table} to-host iifname "${tapPrefix}*" udp dport 67 accept`,
+    `add rule bridge ${table} to-host arp operation reply arp daddr ip 0.0.0.0 accept`,
     `add rule bridge ${table} to-host iifname "${tapPrefix}*" drop`,
     `add rule bridge ${table} to-host iifname "${tunnelPrefix}*" drop`,
     `add chain bridge ${table} from-host { type filter hook output priority 0; policy accept; }`,
     `flush chain bridge ${table} from-host`,
+    `add rule bridge ${table} from-host arp operation request arp saddr ip 0.0.0.0 accept`,
     `add rule bridge ${table} from-host oifname "${tunnelPrefix}*" drop`,
     `add chain bridge ${table} between { type filter hook forward priority 0; policy accept; }`,
     `flush chain bridge ${table} between`,
     `add rule bridge ${table} between oifname "${tunnelPrefix}*" udp dport 67 drop`,
     `add rule bridge ${table} between iifname "${tunnelPrefix}*" udp dport { 67, 68 } drop`,
-    `add rule bridge ${table} between iifname "${tunnelPrefix}*" icmpv6 type nd-router-advert drop`,
+    `add rule bridge ${table} between iifname "${tunnelPrefix}*" ether type != { ip, arp } drop`,
   ];
 }
 
 function chain(tap: string, mac: string, ip: string): readonly string[] {
   const rules = [
     `ether saddr != ${mac} drop`,
-    `arp saddr ether != ${mac} drop`,
+    // Of a tagged frame this is the type of its tag, which the kernel keeps beside the frame: below it would look like what it carries.
+    'ether type != { ip, arp } drop',
     // 0.0.0.0 asks whether an address is taken, and asks DHCP.
-    `arp saddr ip != { ${ip}, 0.0.0.0 } drop`,
-    `ip saddr != { ${ip}, 0.0.0.0 } drop`,
+    `arp saddr ether ${mac} arp saddr ip { ${ip}, 0.0.0.0 } accept`,
+    'ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept',
     'udp sport 67 drop',
-    'icmpv6 type nd-router-advert drop',
+    `ip saddr ${ip} accept`,
+    'drop',
   ];
   return [
     `add chain bridge ${table} ${tap}`,

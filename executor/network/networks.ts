@@ -8,6 +8,7 @@ import { type DhcpServer, serveDhcp, stopDhcp } from './dhcp.ts';
 import { guardBridges, guardTap, unguardTap } from './guard.ts';
 import { bridgeName, tapName } from './names.ts';
 import { oneAtATime } from './one-at-a-time.ts';
+import { requireNobodyAt } from './probe.ts';
 import { requirePeers, requireSafe } from './safe.ts';
 import { SubnetFiles } from './subnet-files.ts';
 import { makeTunnel, removeTunnel } from './tunnel.ts';
@@ -24,6 +25,8 @@ export interface NetworkOptions {
 
 export interface Networks {
   attach(machine: MachineNics): Promise<DomainSpec['nics']>;
+  /** As HostDevices has it. */
+  requireFree(machine: MachineNics, connected?: (vni: number) => Promise<void>): Promise<void>;
   detach(uid: string): Promise<void>;
   /** Of the other hosts that carry the subnet. Nothing if no machine of it is here. Throws TypeError if they cannot be such. */
   setPeers(vni: number, peers: readonly string[]): Promise<void>;
@@ -40,12 +43,29 @@ export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptio
     const { vni, mac, ip, mtu } = network;
     const tap = tapName(uid, vni);
     requireSafe(hostname, network);
-    files.put({ uid, hostname, network });
+    files.put({ uid, hostname, network, ...(isProbed(uid, network) && { probed: true }) });
     await makeBridge(vni, mtu, netns);
     await guardTap({ tap, mac, ip }, netns);
     await connect(network);
     await serveDhcp(dhcp(vni), files.attachments(vni));
     return { tap, bridge: bridgeName(vni), mac, mtu };
+  }
+
+  function isProbed(uid: string, { vni, ip, mac }: MachineNetwork): boolean {
+    const known = files.get(vni, uid);
+    return known?.probed === true && known.network.ip === ip && known.network.mac === mac;
+  }
+
+  /** Not in turn: nobody is to wait for it, and the subnet stays while the machine is on it. */
+  async function probe(
+    { uid, hostname }: MachineNics,
+    network: MachineNetwork,
+    connected: (vni: number) => Promise<void>,
+  ): Promise<void> {
+    if (!network.probe || isProbed(uid, network)) return;
+    await connected(network.vni);
+    await requireNobodyAt(network, netns, clock);
+    files.put({ uid, hostname, network, probed: true });
   }
 
   /**
@@ -92,6 +112,9 @@ export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptio
         for (const network of machine.networks) nics.push(await join(machine.uid, machine.hostname, network));
         return nics;
       }),
+    requireFree: async (machine, connected = async () => undefined) => {
+      await Promise.all(machine.networks.map(async (network) => await probe(machine, network, connected)));
+    },
     detach: (uid) =>
       inTurn(async () => {
         for (const vni of files.subnets()) {

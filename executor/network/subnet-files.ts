@@ -12,6 +12,8 @@ export interface Attachment {
   readonly uid: string;
   readonly hostname: string;
   readonly network: MachineNetwork;
+  /** It was asked for, and nobody else has the address. */
+  readonly probed?: boolean;
 }
 
 export class SubnetFiles {
@@ -29,6 +31,10 @@ export class SubnetFiles {
     const directory = join(this.directory(attachment.network.vni), 'machines');
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     writeFileAtomic(join(directory, `${attachment.uid}.json`), JSON.stringify(attachment));
+  }
+
+  get(vni: number, uid: string): Attachment | undefined {
+    return this.attachments(vni).find((attachment) => attachment.uid === uid);
   }
 
   remove(vni: number, uid: string): void {

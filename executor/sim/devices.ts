@@ -27,6 +27,8 @@ export function simDevices(root: string, nics: JsonDirectory<SimNics>): HostDevi
       nics.set(machine.uid, { hostname: machine.hostname, networks: machine.networks });
       return machine.networks.map((network, index) => nicOf(machine, network, index));
     },
+    // Nor could anybody answer.
+    requireFree: async () => undefined,
     async detachNetworks(uid) {
       nics.delete(uid);
     },

@@ -15,6 +15,16 @@ export interface MachineNetwork {
   readonly dns: readonly string[];
   readonly domain: string;
   readonly leaseSeconds: number;
+  /** No machine has run with the address since it was leased: the host asks on the wire first whether somebody else has it. */
+  readonly probe?: boolean;
+}
+
+/** An address of a machine at which somebody answers who is not this machine. */
+export interface AddressConflict {
+  readonly subnet: string;
+  readonly ip: string;
+  /** Of who answers. */
+  readonly mac: string;
 }
 
 /** Who reads the seed: cloud-init as NoCloud or as a config drive, cloudbase-init, or Windows Setup. */
@@ -105,4 +115,6 @@ export interface Termination {
   readonly terminal: boolean;
   /** The executor looked after the fact and the hypervisor has no such domain. Only this makes a terminal update a proof. */
   readonly domainAbsent: boolean;
+  /** With the reason AddressConflict: the machine was not started. */
+  readonly conflict?: AddressConflict;
 }

@@ -193,6 +193,7 @@ export class RealHost {
             ...{ tap: `t${uid.slice(0, 8)}-${index}`, bridge: `cfbr${vni}`, mac, mtu },
           }));
         }),
+      requireFree: async () => undefined,
       detachNetworks: (uid) => call(() => void this.nics.delete(uid)),
       setPeers: async () => undefined,
       owners: () => call(() => [...new Set([...this.disks, ...this.nics.keys()])]),

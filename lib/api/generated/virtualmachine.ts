@@ -249,6 +249,15 @@ export interface VirtualMachineStatus {
     readonly host?: string;
     /** What proved that it is gone. */
     readonly proof?: string;
+    /** The address at which somebody else answered; the machine was not started. */
+    readonly conflict?: {
+      /** Name of the Subnet. */
+      readonly subnet: string;
+      /** The address. */
+      readonly ip: string;
+      /** MAC address of who answered. */
+      readonly mac: string;
+    };
     /** When it was proven gone. */
     readonly ended?: string;
   }[];
@@ -311,6 +320,8 @@ export interface VirtualMachineStatus {
     readonly leaseSeconds?: number;
     /** IPLease. */
     readonly lease?: string;
+    /** The machine has run with this address, so no host asks any more whether somebody else has it. */
+    readonly used?: boolean;
   }[];
   /** Primary address. */
   readonly ip?: string;
