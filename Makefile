@@ -29,9 +29,9 @@ check: node_modules/.installed ## Types, lint, layers, generated files
 	@$(BIN)/node hack/check-layers.ts
 	@$(BIN)/node hack/generate-types.ts --check
 
-bench: node_modules/.installed ## Measure: one line per figure
+bench: node_modules/.installed ## Measure: one line per figure, or those of FIGURES='P4 P9-disk'
 	@hack/bootstrap.sh tests
-	@$(BIN)/node hack/bench/main.ts
+	@$(BIN)/node hack/bench/main.ts $(FIGURES)
 
 generate: node_modules/.installed ## Print lib/api/generated from crds/
 	@$(BIN)/node hack/generate-types.ts

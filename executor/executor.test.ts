@@ -54,6 +54,22 @@ test('a launch becomes a running domain, a heartbeat and an inventory', async ()
   expect(lastBeat(world)?.inventory?.domains).toEqual([{ uid, attempt: 1, power: 'On' }]);
 });
 
+test('a machine is made once for its first start, and again for a start that comes later', async () => {
+  await using world = await openWorld();
+  const { host } = await world.start();
+  const [networks, define] = [vi.spyOn(host.devices, 'attachNetworks'), vi.spyOn(host.hypervisor, 'define')];
+  const times = (count: number) => {
+    for (const step of [networks, define]) expect(step).toHaveBeenCalledTimes(count);
+  };
+  await running(world);
+  times(1);
+  const later = await running(world, machineLaunch(randomUUID(), { power: 'Off' }));
+  times(2);
+  world.agent.message(order(later.uid, 'Start'));
+  await until(async () => expect(await host.hypervisor.get(later.uid)).toMatchObject({ power: 'On' }));
+  times(3);
+});
+
 test('a launch said twice makes one machine and no second answer', async () => {
   await using world = await openWorld();
   await world.start();

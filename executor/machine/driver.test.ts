@@ -13,7 +13,12 @@ const until = async (check: () => unknown): Promise<void> =>
 
 /** A machine on a host that obeys, with a record of what was done and what was stored before it. */
 function openMachine(
-  changes: { perform?: (effect: HostEffect) => void; look?: () => void; commit?: () => void; clock?: Clock } = {},
+  changes: {
+    perform?: (effect: HostEffect, before: HostEffect | undefined) => void;
+    look?: () => void;
+    commit?: () => void;
+    clock?: Clock;
+  } = {},
 ) {
   const uid = randomUUID();
   const told: string[] = [];
@@ -29,9 +34,9 @@ function openMachine(
       changes.look?.();
       return domain;
     },
-    async perform(_: MachineState, effect) {
+    async perform(_: MachineState, effect, { before }) {
       told.push(effect);
-      changes.perform?.(effect);
+      changes.perform?.(effect, before);
       const power = powers[effect];
       domain = effect === 'remove' ? undefined : power === undefined ? domain : { uid, attempt: 1, power };
     },
@@ -57,6 +62,27 @@ test('a machine is made, run, and killed until it is absent', async () => {
   driver.push(killed);
   await driver.finished;
   expect(told).toEqual(['provision', 'start', 'Running:TASK_RUNNING', 'shutdown', 'remove', 'Gone:TASK_KILLED']);
+});
+
+test('a step is told of the one before it, unless that failed or the driver has slept since', async () => {
+  const steps: (readonly [HostEffect, HostEffect | undefined])[] = [];
+  let failures = 1;
+  const { driver } = openMachine({
+    perform: (effect, before) => {
+      steps.push([effect, before]);
+      if (effect === 'start' && failures-- > 0) throw new Error('busy');
+    },
+  });
+  await until(() => expect(driver.state.phase.name).toBe('Running'));
+  driver.push({ ...killed, graceMs: 0 });
+  await driver.finished;
+  expect(steps).toEqual([
+    ['provision', undefined],
+    ['start', 'provision'],
+    ['start', undefined],
+    ['destroy', undefined],
+    ['remove', 'destroy'],
+  ]);
 });
 
 test('a removal that fails is tried until it works', async () => {

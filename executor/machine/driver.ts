@@ -10,10 +10,16 @@ import { AddressConflictError } from '../network/probe.ts';
 import { type Effect, type HostEffect, type MachineEvent, type MachineState, wakeAt } from './state.ts';
 import { transition } from './transitions.ts';
 
+/** Why a step is taken. */
+export interface Cause {
+  readonly event: MachineEvent;
+  /** The step that this driver did last, if it has not slept since. */
+  readonly before: HostEffect | undefined;
+}
+
 export interface MachineDeps {
   look(uid: string): Promise<Domain | undefined>;
-  /** `event` is what led to it. */
-  perform(state: MachineState, effect: HostEffect, event: MachineEvent): Promise<void>;
+  perform(state: MachineState, effect: HostEffect, cause: Cause): Promise<void>;
   /** Stores the state and what is to be reported, in one transaction; must have happened when it returns. */
   commit(state: MachineState, reports: readonly Exclude<Effect, { type: 'host' }>[]): void;
   readonly clock: Clock;
@@ -34,6 +40,7 @@ export class MachineDriver implements AsyncDisposable {
   readonly finished: Promise<void>;
   #state: MachineState;
   #seen: Domain['power'] | 'Absent' | undefined;
+  #before: HostEffect | undefined;
   #hinted = true;
   #closed = false;
   #wake: () => void = () => undefined;
@@ -117,8 +124,11 @@ export class MachineDriver implements AsyncDisposable {
   }
 
   async #perform(effect: HostEffect, event: MachineEvent): Promise<MachineEvent> {
+    const before = this.#before;
+    this.#before = undefined;
     try {
-      await this.#inTime(this.#deps.perform(this.#state, effect, event), effect);
+      await this.#inTime(this.#deps.perform(this.#state, effect, { event, before }), effect);
+      this.#before = effect;
       return { type: 'done', effect };
     } catch (error) {
       this.#deps.log.warn('A step on the host failed', { effect, error });
@@ -145,6 +155,7 @@ export class MachineDriver implements AsyncDisposable {
 
   /** Until something is heard, at most `delayMs`. */
   async #sleep(delayMs: number | undefined): Promise<void> {
+    this.#before = undefined;
     if (this.#closed || this.#hinted || this.#queue.length > 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;

@@ -4,6 +4,7 @@ import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
 import { isRemovable, seedOf } from '../seed/seed.ts';
+import type { Cause } from './driver.ts';
 import type { HostEffect, MachineEvent } from './state.ts';
 
 export interface HostTools {
@@ -19,7 +20,7 @@ export async function perform(
   tools: HostTools,
   launch: MachineLaunch,
   effect: HostEffect,
-  event: MachineEvent,
+  { event, before }: Cause,
 ): Promise<void> {
   const { hypervisor, devices } = tools;
   const { uid } = launch;
@@ -29,8 +30,8 @@ export async function perform(
     case 'provision':
       return await define(tools, launch);
     case 'start':
-      // Defined anew each time: disks and bridges are looked after, and a domain that somebody removed comes back.
-      await define(tools, launch);
+      // Defined anew unless that was just done: disks and bridges are looked after, and a domain that somebody removed comes back.
+      if (before !== 'provision') await define(tools, launch);
       return await hypervisor.start(uid);
     case 'shutdown':
     case 'destroy':

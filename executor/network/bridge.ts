@@ -11,17 +11,25 @@ export const hostAddress = '169.254.169.253';
 /** Makes it if it is not there, and sets what it must have either way: an earlier try may have been killed half-way. */
 export async function makeBridge(vni: number, mtu: number, netns: string | undefined): Promise<void> {
   const bridge = bridgeName(vni);
-  const ip = (...args: string[]) => runCommand('ip', args, { netns });
-  if (!(await bridgeExists(vni, netns)))
-    await ip('link', 'add', bridge, 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0');
-  // No IPv6 address by itself: the host is no neighbour of its guests.
-  await ip('link', 'set', bridge, 'addrgenmode', 'none', 'mtu', String(mtu));
-  await ip('addr', 'replace', `${hostAddress}/32`, 'dev', bridge);
-  await ip('link', 'set', bridge, 'up');
+  const add = `link add ${bridge} type bridge stp_state 0 forward_delay 0`;
+  const steps = [
+    ...((await bridgeExists(vni, netns)) ? [] : [add]),
+    // No IPv6 address by itself: the host is no neighbour of its guests.
+    `link set ${bridge} addrgenmode none mtu ${mtu}`,
+    `addr replace ${hostAddress}/32 dev ${bridge}`,
+    `link set ${bridge} up`,
+  ];
+  // One program for all, which ends at the first that fails: every machine that starts waits for this.
+  await runCommand('ip', ['-batch', '-'], { netns, input: `${steps.join('\n')}\n` });
 }
 
+/** Nothing if it is not there. */
 export async function removeBridge(vni: number, netns: string | undefined): Promise<void> {
-  if (await bridgeExists(vni, netns)) await runCommand('ip', ['link', 'del', bridgeName(vni)], { netns });
+  try {
+    await runCommand('ip', ['link', 'del', bridgeName(vni)], { netns });
+  } catch (error) {
+    if (await bridgeExists(vni, netns)) throw error;
+  }
 }
 
 async function bridgeExists(vni: number, netns: string | undefined): Promise<boolean> {

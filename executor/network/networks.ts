@@ -11,7 +11,7 @@ import { oneAtATime } from './one-at-a-time.ts';
 import { requireNobodyAt } from './probe.ts';
 import { requirePeers, requireSafe } from './safe.ts';
 import { SubnetFiles } from './subnet-files.ts';
-import { makeTunnel, removeTunnel } from './tunnel.ts';
+import { makeTunnel, removeTunnel, removeTunnels } from './tunnel.ts';
 import { guardTunnels } from './tunnel-guard.ts';
 
 export interface NetworkOptions {
@@ -80,10 +80,20 @@ export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptio
     await makeTunnel({ vni, subnet, mtu, local: tunnelAddress, peers: files.peers(vni) }, netns);
   }
 
-  /** Also where this host has no such address any more. */
   async function disconnect(vni: number): Promise<void> {
+    if (tunnelAddress === undefined) return await disconnectAll();
     await removeTunnel(vni, netns);
-    await guardAll(tunnelAddress === undefined ? [] : files.subnets().filter((other) => other !== vni));
+    await guardAll(files.subnets().filter((other) => other !== vni));
+  }
+
+  let disconnected = false;
+
+  /** A host that has no such address any more: what is left of before goes once, and nothing makes another one. */
+  async function disconnectAll(): Promise<void> {
+    if (disconnected) return;
+    await removeTunnels(netns);
+    await guardAll([]);
+    disconnected = true;
   }
 
   async function guardAll(vnis: readonly number[]): Promise<void> {

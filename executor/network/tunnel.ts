@@ -4,7 +4,7 @@
  * again without anybody being told.
  */
 import { runCommand } from '../libvirt/command.ts';
-import { bridgeName, tunnelName } from './names.ts';
+import { bridgeName, tunnelName, tunnelPrefix } from './names.ts';
 
 /** RFC 7348. Kernels have another default of old. */
 export const tunnelPort = 4789;
@@ -39,6 +39,12 @@ export async function makeTunnel(tunnel: Tunnel, netns: string | undefined): Pro
   await ip('link', 'set', port, 'master', bridgeName(vni), 'addrgenmode', 'none', 'mtu', String(mtu));
   await setPeers(tunnel, netns);
   await ip('link', 'set', port, 'up');
+}
+
+/** Of all subnets. */
+export async function removeTunnels(netns: string | undefined): Promise<void> {
+  for (const port of (await tunnels(netns)).keys())
+    if (port.startsWith(tunnelPrefix)) await runCommand('ip', ['link', 'del', port], { netns });
 }
 
 export async function removeTunnel(vni: number, netns: string | undefined): Promise<void> {

@@ -5,7 +5,7 @@
 import { Etcd3 } from 'etcd3';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
 import { systemClock } from '#lib/std/clock.ts';
-import { compare, percentile } from './compare.ts';
+import { compare, percentile, ratioInWords } from './compare.ts';
 import { createReferences, machine } from './machine-object.ts';
 import { startBenchServer } from './server.ts';
 
@@ -44,14 +44,11 @@ export async function apiWrites(): Promise<readonly string[]> {
     });
   for (let i = 0; i < warmUpRuns; i++) await ours();
   latencies.length = 0;
-  const { ratio, low, high, spread } = await compare(pairs, ours, baseline);
+  const comparison = await compare(pairs, ours, baseline);
   const { items } = await server.client.list(VirtualMachine, { namespace: 'default' });
   if (items.length !== made) throw new Error(`${made} objects were created and ${items.length} are there`);
   const p99 = percentile(latencies, 0.99);
-  const noise = spread > 1.5 ? ` void=baseline-spread-${spread.toFixed(2)}` : '';
-  return [
-    `P1 ratio=${ratio.toFixed(2)} interval=${low.toFixed(2)}..${high.toFixed(2)} floor=0.4 goal=1.0 p99ms=${p99.toFixed(0)} objects=${made}${noise}`,
-  ];
+  return [`P1 ${ratioInWords(comparison)} floor=0.4 goal=1.0 p99ms=${p99.toFixed(0)} objects=${made}`];
 }
 
 /** Work spread over the clients; returns pieces per second. */

@@ -18,22 +18,43 @@ export async function compare(
   ours: () => Promise<number>,
   baseline: () => Promise<number>,
 ): Promise<Comparison> {
-  const ratios: number[] = [];
-  const baselines: number[] = [];
+  return comparisonOf(await interleaved(pairs, ours, baseline));
+}
+
+/** What both gave, pair by pair, the one that warms up caches and connections left out. */
+export async function interleaved<T>(
+  pairs: number,
+  ours: () => Promise<T>,
+  baseline: () => Promise<T>,
+): Promise<readonly (readonly [ours: T, baseline: T])[]> {
+  const values: (readonly [T, T])[] = [];
   for (let pair = 0; pair <= pairs; pair += 1) {
     const oursFirst = pair % 2 === 0;
     const first = await (oursFirst ? ours() : baseline());
     const second = await (oursFirst ? baseline() : ours());
-    if (pair === 0) continue; // warms up caches and connections
-    const [a, b] = oursFirst ? [first, second] : [second, first];
-    ratios.push(a / b);
-    baselines.push(b);
+    if (pair > 0) values.push(oursFirst ? [first, second] : [second, first]);
   }
+  return values;
+}
+
+export function comparisonOf(pairs: readonly (readonly [ours: number, baseline: number])[]): Comparison {
+  const ratios = pairs.map(([ours, baseline]) => ours / baseline);
+  const baselines = pairs.map(([, baseline]) => baseline);
   return {
     ratio: median(ratios),
     ...interval(ratios, seededRandom(1)),
     spread: Math.max(...baselines) / Math.min(...baselines),
   };
+}
+
+/** Above it the baseline varied too much for the ratio to say anything. */
+const spreadMax = 1.5;
+
+/** `ratio=1.10 interval=1.05..1.20`, and whether it is void. */
+export function ratioInWords({ ratio, low, high, spread }: Comparison, digits = 2): string {
+  const [middle, from, to] = [ratio, low, high].map((value) => value.toFixed(digits));
+  const noise = spread > spreadMax ? ` void=baseline-spread-${spread.toFixed(2)}` : '';
+  return `ratio=${middle} interval=${from}..${to}${noise}`;
 }
 
 export function median(values: readonly number[]): number {

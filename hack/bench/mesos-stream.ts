@@ -9,7 +9,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { systemClock } from '#lib/std/clock.ts';
 import type { Connect } from '#mesos/http.ts';
 import { encodeRecord, RecordDecoder } from '#mesos/recordio.ts';
-import { compare } from './compare.ts';
+import { compare, ratioInWords } from './compare.ts';
 import { startProgram } from './programs.ts';
 import { offers, stormInChunks, subscribed, updates } from './stream/events.ts';
 import { weatherTheStorm } from './stream/framework.ts';
@@ -22,12 +22,8 @@ export async function mesosStream(): Promise<readonly string[]> {
   const chunks = stormInChunks();
   const ours = () => perCpuSecond(() => weatherTheStorm('http://master', inProcess(chunks)));
   const baseline = () => perCpuSecond(async () => parseAlone(chunks));
-  const { ratio, low, high, spread } = await compare(pairs, ours, baseline);
-  const noise = spread > 1.5 ? ` void=baseline-spread-${spread.toFixed(2)}` : '';
-  return [
-    `P10 ratio=${ratio.toFixed(2)} interval=${low.toFixed(2)}..${high.toFixed(2)} floor=0.3 goal=0.7 updates=${updates} offers=${offers}${noise}`,
-    await overHttp(),
-  ];
+  const comparison = await compare(pairs, ours, baseline);
+  return [`P10 ${ratioInWords(comparison)} floor=0.3 goal=0.7 updates=${updates} offers=${offers}`, await overHttp()];
 }
 
 async function perCpuSecond(run: () => Promise<void>): Promise<number> {

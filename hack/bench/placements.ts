@@ -3,7 +3,7 @@
  * host for every machine, and against the same greedy choice over bare arrays. In memory, without storing anything. Every run ends with a look
  * at each rule.
  */
-import { compare, growthExponent, median } from './compare.ts';
+import { compare, growthExponent, median, ratioInWords } from './compare.ts';
 import { benchHosts, benchMachines, type Mix, mixes } from './placement/mixes.ts';
 import { placeNaively } from './placement/naive.ts';
 import { ourPlacing } from './placement/ours.ts';
@@ -42,13 +42,12 @@ async function measure(mix: Mix): Promise<string> {
   const most = hostCounts.at(-1)!;
   const ours = async () => rateOf(machineCount, timeOurs(mix, most));
   const baseline = async () => rateOf(naiveCount, timeNaive(mix, most));
-  const { ratio, low, high, spread } = await compare(pairs, ours, baseline);
+  const comparison = await compare(pairs, ours, baseline);
   const times = hostCounts.map((count) => median(Array.from({ length: repeats }, () => timeOurs(mix, count))));
-  const noise = spread > 1.5 ? ` void=baseline-spread-${spread.toFixed(2)}` : '';
   return (
-    `P3 mix=${mix.name} ratio=${ratio.toFixed(1)} interval=${low.toFixed(1)}..${high.toFixed(1)} floor=2 goal=10 ` +
+    `P3 mix=${mix.name} ${ratioInWords(comparison, 1)} floor=2 goal=10 ` +
     `exponent=${growthExponent(hostCounts, times).toFixed(2)} floor=0.8 goal=0.3 ` +
-    `perSecond=${rateOf(machineCount, times.at(-1)!).toFixed(0)} hosts=${hostCounts.join('/')} machines=${machineCount}${noise}`
+    `perSecond=${rateOf(machineCount, times.at(-1)!).toFixed(0)} hosts=${hostCounts.join('/')} machines=${machineCount}`
   );
 }
 

@@ -18,8 +18,12 @@ export interface Program extends AsyncDisposable {
 }
 
 /** Disposing ends it with SIGTERM. The end of its log is printed if it fails by itself. */
-export function startProgram(command: string, args: readonly string[]): Program {
-  let child = launch(command, args);
+export function startProgram(
+  command: string,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Program {
+  let child = launch(command, args, environment);
   return {
     get pid() {
       return child.pid!;
@@ -29,14 +33,14 @@ export function startProgram(command: string, args: readonly string[]): Program 
       new Promise((resolve) => child.stderr!.on('data', (text: string) => text.includes(words) && resolve())),
     kill9: () => end(child, 'SIGKILL'),
     restart() {
-      child = launch(command, args);
+      child = launch(command, args, environment);
     },
     [Symbol.asyncDispose]: () => end(child, 'SIGTERM'),
   };
 }
 
-function launch(command: string, args: readonly string[]): ChildProcess {
-  const child = spawn(command, [...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+function launch(command: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+  const child = spawn(command, [...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const last: string[] = [];
   child.stderr.setEncoding('utf8').on('data', (text: string) => last.splice(0, Math.max(0, last.push(text) - 10)));
   child.on('exit', (code) => code && process.stderr.write(last.join('')));
@@ -53,10 +57,22 @@ const ticksPerSecond = 100;
 
 /** Seconds of the processor that a process has had so far, user and system. */
 export function cpuSeconds(pid: number): number {
+  const [user, system] = cpuTimes(pid);
+  return user + system;
+}
+
+/** The same with all its children that have ended and were waited for: the commands that it ran. */
+export function cpuSecondsWithCommands(pid: number): number {
+  return cpuTimes(pid).reduce((sum, seconds) => sum + seconds, 0);
+}
+
+/** User and system; then the same of children that were waited for. */
+function cpuTimes(pid: number): readonly [number, number, number, number] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   // The name stands in brackets and may hold anything; what counts comes behind it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  const seconds = (index: number) => Number(fields[index]) / ticksPerSecond;
+  return [seconds(11), seconds(12), seconds(13), seconds(14)];
 }
 
 /** Looks every 50 ms until it holds. Throws after the deadline. */

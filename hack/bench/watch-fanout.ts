@@ -7,7 +7,7 @@
 import { connect, type TLSSocket } from 'node:tls';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
 import { systemClock } from '#lib/std/clock.ts';
-import { compare, percentile } from './compare.ts';
+import { compare, percentile, ratioInWords } from './compare.ts';
 import { machineKey, storedMachine } from './machine-object.ts';
 import { type RawEtcd, rawEtcd, together } from './raw-etcd.ts';
 import { type BenchServer, startBenchServer } from './server.ts';
@@ -34,10 +34,9 @@ export async function watchFanout(): Promise<readonly string[]> {
     const delays: number[] = [];
     const ours = () => measure(etcd, watchers, (last) => apiAudience(server, watchers, last), delays);
     const baseline = () => measure(etcd, watchers, (last) => rawAudience(server.etcd, watchers, last));
-    const { ratio, low, high, spread } = await compare(pairs, ours, baseline);
-    const noise = spread > 1.5 ? ` void=baseline-spread-${spread.toFixed(2)}` : '';
+    const comparison = await compare(pairs, ours, baseline);
     lines.push(
-      `P2 watchers=${watchers} ratio=${ratio.toFixed(2)} interval=${low.toFixed(2)}..${high.toFixed(2)} p99ms=${percentile(delays, 0.99).toFixed(0)}${watchers === 100 ? ' floor=0.5 goal=2.0' : ''}${noise}`,
+      `P2 watchers=${watchers} ${ratioInWords(comparison)} p99ms=${percentile(delays, 0.99).toFixed(0)}${watchers === 100 ? ' floor=0.5 goal=2.0' : ''}`,
     );
   }
   return lines;

@@ -15,6 +15,8 @@ const shellMs = 60_000;
 const hypervisorPath = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 
 export interface RealCluster extends LocalCluster {
+  /** Network namespace of the host. */
+  readonly netns: string;
   /** The executor's directory on the host. */
   readonly executorDir: string;
   virsh(...args: readonly string[]): Promise<string>;
@@ -46,16 +48,17 @@ export interface Remains {
   readonly tasks: readonly string[];
 }
 
-export async function startRealCluster(namespace: string): Promise<RealCluster> {
-  const cluster = await startLocalCluster({ hypervisor: 'libvirt', hosts: 1, hostCpus: 4, hostMem: '2Gi' });
+export async function startRealCluster(namespace: string, hostCpus = 4): Promise<RealCluster> {
+  const cluster = await startLocalCluster({ hypervisor: 'libvirt', hosts: 1, hostCpus, hostMem: '2Gi' });
   const settings = readSettings(cluster.dir)!;
   const host: LocalHost = settings.hosts[0]!;
   const hostDir = localPaths(cluster.dir).host(host.name);
   const executorDir = join(hostDir, 'executor');
   const socket = join(hostDir, 'machine/run/libvirt-sock');
+  const netns = netnsOf(settings, host);
   const inHost = async (...args: readonly string[]) =>
     (
-      await exec('ip', ['netns', 'exec', netnsOf(settings, host), ...args], {
+      await exec('ip', ['netns', 'exec', netns, ...args], {
         env: { ...process.env, PATH: hypervisorPath },
       })
     ).stdout;
@@ -70,6 +73,7 @@ export async function startRealCluster(namespace: string): Promise<RealCluster> 
   };
   return {
     ...cluster,
+    netns,
     executorDir,
     virsh,
     qemus,
