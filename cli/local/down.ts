@@ -3,10 +3,12 @@ import { rmSync } from 'node:fs';
 import { systemClock } from '#lib/std/clock.ts';
 import { isRunning, type ProcessIdentity, processesMarked, signalProcess } from '#lib/std/process-identity.ts';
 import type { Output } from '../output.ts';
+import { removeFabric } from '../pretend-host/fabric.ts';
+import { removeMounts } from '../pretend-host/mounts.ts';
 import { stopPretendHost } from '../pretend-host/pretend-host.ts';
 import { runningProcess } from './keeper.ts';
-import { marker, netnsOf, programsOf } from './programs.ts';
-import { localPaths, readSettings } from './settings.ts';
+import { fabricOf, marker, netnsOf, programsOf } from './programs.ts';
+import { localPaths, readSettings, realHosts } from './settings.ts';
 
 const graceMs = 10_000;
 const killMs = 10_000;
@@ -49,10 +51,12 @@ export async function localDown(dir: string, options: { readonly keepData: boole
   out.progress('Stopping executors');
   const stuck = await endAll(processesMarked(marker, dir));
   if (stuck.length > 0) return failed(dir, stuck, out);
-  for (const host of settings.hosts.filter(({ hypervisor }) => hypervisor === 'libvirt')) {
+  for (const host of realHosts(settings.hosts)) {
     out.progress(`Removing the host of ${host.name}`);
     await stopPretendHost({ name: netnsOf(settings, host), dir: `${localPaths(dir).host(host.name)}/machine` });
   }
+  await removeFabric(fabricOf(settings));
+  if (settings.imageStore === 'gluster') await removeMounts(localPaths(dir).images);
   if (!options.keepData) rmSync(dir, { recursive: true, force: true });
   out.line(`Stopped the local cluster in ${dir}${options.keepData ? '; its data is kept' : ' and removed its files'}.`);
   return 0;

@@ -1,4 +1,4 @@
-/** Whether real machines can run on this computer, and if not, the sentence that says why and what would help. */
+/** Whether real machines, and a replicated store for their images, can run on this computer; if not, the sentence why and what would help. */
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 
@@ -13,6 +13,12 @@ const needed: Readonly<Record<string, string>> = {
   nft: 'nftables',
   unshare: 'util-linux',
   genisoimage: 'genisoimage',
+};
+
+const neededForStore: Readonly<Record<string, string>> = {
+  glusterd: 'glusterfs-server',
+  gluster: 'glusterfs-cli',
+  glusterfs: 'glusterfs-client',
 };
 
 const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
@@ -32,9 +38,18 @@ export function isInstalled(program: string): boolean {
 export function whyNoLibvirt(dir: string): string | undefined {
   if (process.platform !== 'linux') return `libvirt and QEMU run on Linux only, this is ${process.platform}.`;
   if (process.getuid?.() !== 0) return 'bridges and libvirt need root, and this is not root.';
-  const missing = Object.keys(needed).filter((program) => !isInstalled(program));
-  if (missing.length === 0) return whyTooLong(dir);
-  return `${missing.join(', ')} not found; on Debian: apt-get install ${[...new Set(missing.map((name) => needed[name]))].join(' ')}.`;
+  return whatIsMissing(needed) ?? whyTooLong(dir);
+}
+
+/** undefined if GlusterFS can run here. */
+export function whyNoGluster(): string | undefined {
+  return whatIsMissing(neededForStore);
+}
+
+function whatIsMissing(programs: Readonly<Record<string, string>>): string | undefined {
+  const missing = Object.keys(programs).filter((program) => !isInstalled(program));
+  if (missing.length === 0) return undefined;
+  return `${missing.join(', ')} not found; on Debian: apt-get install ${[...new Set(missing.map((name) => programs[name]))].join(' ')}.`;
 }
 
 /** sun_path of Linux without its final zero. */

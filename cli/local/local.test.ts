@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { identifyProcess, isRunning, processesMarked } from '#lib/std/process-identity.ts';
 import { runningProcess, startDetached } from './keeper.ts';
 import { whyTooLong } from './libvirt-here.ts';
-import { programsOf } from './programs.ts';
+import { programsOf, storeServers } from './programs.ts';
 import { decideSettings, type LocalOptions, localPaths, requireSameOptions } from './settings.ts';
 
 const options = (dir: string): LocalOptions => ({
@@ -23,7 +23,7 @@ const options = (dir: string): LocalOptions => ({
 
 describe('decideSettings', () => {
   test('auto adds one small real host where libvirt can run', async () => {
-    const { hosts, imitated } = await decideSettings(options('/x'), undefined);
+    const { hosts, imitated } = await decideSettings(options('/x'), undefined, undefined);
     expect(hosts.map(({ name, hypervisor }) => [name, hypervisor])).toEqual([
       ['host-0', 'sim'],
       ['host-1', 'sim'],
@@ -33,19 +33,36 @@ describe('decideSettings', () => {
   });
 
   test('auto says why machines are imitated where it cannot', async () => {
-    const { hosts, imitated } = await decideSettings(options('/x'), 'bridges need root.');
+    const { hosts, imitated } = await decideSettings(options('/x'), 'bridges need root.', undefined);
     expect(hosts.map(({ hypervisor }) => hypervisor)).toEqual(['sim', 'sim']);
     expect(imitated).toBe('Machines are imitated: bridges need root.');
   });
 
   test('libvirt is refused with the reason where it cannot', async () => {
-    await expect(decideSettings({ ...options('/x'), hypervisor: 'libvirt' }, 'bridges need root.')).rejects.toThrow(
-      'Cannot use --hypervisor libvirt: bridges need root.',
+    await expect(
+      decideSettings({ ...options('/x'), hypervisor: 'libvirt' }, 'bridges need root.', undefined),
+    ).rejects.toThrow('Cannot use --hypervisor libvirt: bridges need root.');
+  });
+
+  test('three real hosts keep three copies of images where GlusterFS is, and say why not where it is not', async () => {
+    const lab = { ...options('/x'), hosts: 4, hypervisor: 'libvirt' } as const;
+    const settings = await decideSettings(lab, undefined, undefined);
+    expect(settings).toMatchObject({ imageStore: 'gluster' });
+    expect(storeServers(settings)).toEqual(
+      ['host-0', 'host-1', 'host-2'].map((name, n) => ({ name, address: `198.18.0.${n + 1}` })),
     );
+    expect(programsOf(settings).map(({ name }) => name)).toContain('image-store');
+    const single = await decideSettings(lab, undefined, 'glusterd not found.');
+    expect(single.singleStore).toBe('Images are kept once, in a directory that all hosts share: glusterd not found.');
+    for (const fewer of [single, await decideSettings({ ...lab, hosts: 2 }, undefined, undefined)]) {
+      expect(fewer.imageStore).toBeUndefined();
+      expect(storeServers(fewer)).toEqual([]);
+      expect(programsOf(fewer).map(({ name }) => name)).not.toContain('image-store');
+    }
   });
 
   test('gives every host a port of its own', async () => {
-    const { hosts, masterPort } = await decideSettings({ ...options('/x'), hosts: 50 }, 'no');
+    const { hosts, masterPort } = await decideSettings({ ...options('/x'), hosts: 50 }, 'no', 'no');
     expect(new Set([masterPort, ...hosts.map(({ port }) => port)]).size).toBe(51);
   });
 });
@@ -56,13 +73,13 @@ test('a directory too long for the sockets of machines is told, one that is just
 });
 
 test('requireSameOptions refuses other options for a cluster that is there, and only those', async () => {
-  const settings = await decideSettings(options('/x'), 'no');
+  const settings = await decideSettings(options('/x'), 'no', 'no');
   expect(() => requireSameOptions(settings, { hosts: 2, port: 6443 })).not.toThrow();
   expect(() => requireSameOptions(settings, { hosts: 3 })).toThrow('was made with hosts 2, not 3');
 });
 
 test('an agent offers the cores of its guests and the share of the executor', async () => {
-  const settings = await decideSettings(options('/x'), 'no');
+  const settings = await decideSettings(options('/x'), 'no', 'no');
   const agent = programsOf(settings).find(({ name }) => name === 'agent-host-0')!;
   expect(agent.command.join(' ')).toMatch(/cpus:48\.5;mem:101807;disk:/);
 });

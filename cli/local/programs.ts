@@ -2,7 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '#lib/std/files.ts';
-import { type LocalHost, type LocalSettings, localPaths } from './settings.ts';
+import { wireAddress } from '../pretend-host/fabric.ts';
+import { copies, type LocalHost, type LocalSettings, localPaths, realHosts } from './settings.ts';
 
 /** Every process of a local cluster carries this in its environment: `local down` finds by it what has outlived its parent. */
 export const marker = 'CF_LOCAL_DIR';
@@ -72,10 +73,9 @@ function mesosPrograms(
   const master = program('mesos-master', 'mesos-local-master', [
     ...['--listen', `127.0.0.1:${settings.masterPort}`, '--work-dir', join(paths.mesos, 'master')],
   ]);
-  const hosts = settings.hosts
-    .filter((host) => host.hypervisor === 'libvirt')
-    .map((host) => pretendHost(settings, host));
-  return [master, ...hosts, ...settings.hosts.map((host) => agent(settings, host, program))];
+  const hosts = realHosts(settings.hosts).map((host) => pretendHost(settings, host));
+  const agents = settings.hosts.map((host) => agent(settings, host, program));
+  return [master, ...hosts, ...(settings.imageStore === 'gluster' ? [imageStore(settings)] : []), ...agents];
 }
 
 /** Real machines of a local cluster live in a pretended host of their own: the system's libvirt is never touched. */
@@ -90,6 +90,11 @@ function pretendHost(settings: LocalSettings, host: LocalHost): Program {
       join(paths.host(host.name), 'machine'),
       '--name',
       netnsOf(settings, host),
+      '--fabric',
+      fabricOf(settings),
+      '--number',
+      String(numberOf(settings, host)),
+      ...storeFlags(settings),
     ],
     environment: { [marker]: settings.options.dir },
     log: join(paths.logs, `host-of-${host.name}.log`),
@@ -99,6 +104,40 @@ function pretendHost(settings: LocalSettings, host: LocalHost): Program {
 /** Names of network namespaces are system-wide: the API port keeps two local clusters on one machine apart. */
 export function netnsOf(settings: LocalSettings, host: LocalHost): string {
   return `cf-${settings.options.port}-${host.name}`;
+}
+
+function storeFlags(settings: LocalSettings): readonly string[] {
+  const servers = storeServers(settings).map(({ address }) => address);
+  if (servers.length === 0) return [];
+  const { images } = localPaths(settings.options.dir);
+  return ['--store', images, '--store-servers', servers.join(',')];
+}
+
+function imageStore(settings: LocalSettings): Program {
+  const { dir } = settings.options;
+  return {
+    name: 'image-store',
+    command: [process.execPath, join(root, 'cli/local/image-store.ts'), dir],
+    environment: { [marker]: dir },
+    log: join(localPaths(dir).logs, 'image-store.log'),
+  };
+}
+
+/** The hosts that each keep a copy of all images; none where images are in a shared directory. */
+export function storeServers(settings: LocalSettings): readonly { readonly name: string; readonly address: string }[] {
+  if (settings.imageStore !== 'gluster') return [];
+  return realHosts(settings.hosts)
+    .slice(0, copies)
+    .map((host) => ({ name: host.name, address: wireAddress(numberOf(settings, host)) }));
+}
+
+/** Network namespace of the wire between the real hosts of the cluster. */
+export function fabricOf(settings: LocalSettings): string {
+  return `cf-${settings.options.port}-fabric`;
+}
+
+function numberOf(settings: LocalSettings, host: LocalHost): number {
+  return settings.hosts.findIndex(({ name }) => name === host.name) + 1;
 }
 
 function agent(
@@ -159,6 +198,7 @@ export function writePrograms(settings: LocalSettings): readonly Program[] {
         ? {
             libvirtSocket: join(machine, 'run/libvirt-sock'),
             netns: netnsOf(settings, host),
+            tunnelAddress: wireAddress(numberOf(settings, host)),
             // A pretended host hides it, whatever the computer has.
             kvm: false,
             bootIdFile: join(machine, 'boot-id'),

@@ -37,6 +37,10 @@ export interface LocalSettings {
   readonly hosts: readonly LocalHost[];
   /** One sentence if machines are imitated although real ones were possible to ask for. */
   readonly imitated?: string;
+  /** Images are in a volume of GlusterFS over the real hosts; in a directory if absent. */
+  readonly imageStore?: 'gluster';
+  /** One sentence if there are real hosts enough for that, and something else is missing. */
+  readonly singleStore?: string;
 }
 
 /** The directory's paths. Everything that `local up` makes is below it. */
@@ -78,10 +82,18 @@ export function requireSameOptions(settings: LocalSettings, asked: Partial<Local
   }
 }
 
-/** Decides hosts and ports. `canRunLibvirt` is undefined if real machines can run here, else the sentence why not. */
+/** Of every image in GlusterFS, each on another host. */
+export const copies = 3;
+
+export function realHosts<T extends Pick<LocalHost, 'hypervisor'>>(hosts: readonly T[]): readonly T[] {
+  return hosts.filter(({ hypervisor }) => hypervisor === 'libvirt');
+}
+
+/** Decides hosts and ports. Both reasons are undefined if real machines, and GlusterFS, can run here, else the sentence why not. */
 export async function decideSettings(
   options: LocalOptions,
   cannotRunLibvirt: string | undefined,
+  cannotRunGluster: string | undefined,
 ): Promise<LocalSettings> {
   if (options.hypervisor === 'libvirt' && cannotRunLibvirt)
     throw new UsageError(`Cannot use --hypervisor libvirt: ${cannotRunLibvirt}`);
@@ -105,7 +117,13 @@ export async function decideSettings(
     ...(options.hypervisor === 'auto' && cannotRunLibvirt
       ? { imitated: `Machines are imitated: ${cannotRunLibvirt}` }
       : {}),
+    ...(options.mesos === 'local' && realHosts(hosts).length >= copies ? storeOf(cannotRunGluster) : {}),
   };
+}
+
+function storeOf(cannotRunGluster: string | undefined): Pick<LocalSettings, 'imageStore' | 'singleStore'> {
+  if (cannotRunGluster === undefined) return { imageStore: 'gluster' };
+  return { singleStore: `Images are kept once, in a directory that all hosts share: ${cannotRunGluster}` };
 }
 
 function readMemory(text: string): number {

@@ -15,8 +15,9 @@ import { UsageError } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import type { Output } from '../output.ts';
 import { makeCredentials } from './credentials.ts';
+import { guardStore, isStoreMounted } from './image-store.ts';
 import { recordedProcess, runningProcess, startDetached } from './keeper.ts';
-import { whyNoLibvirt } from './libvirt-here.ts';
+import { whyNoGluster, whyNoLibvirt } from './libvirt-here.ts';
 import { executorShare, launcher, masterUrl, type Program, programsOf, writePrograms } from './programs.ts';
 import {
   decideSettings,
@@ -42,15 +43,19 @@ export async function localUp(
   const dir = asked.dir ?? defaults.dir;
   const settings = await settle(dir, asked, defaults);
   if (settings.imitated) out.line(settings.imitated);
+  if (settings.singleStore) out.line(settings.singleStore);
   await makeCredentials(settings, systemRandom);
   makeBootIds(settings);
   writePrograms(settings);
+  if (settings.imageStore === 'gluster') await guardStore(dir);
   startKeeper(settings, out);
   await using client = connectFromFile(localPaths(dir).kubeconfig);
   try {
     await waitUntil('the API server', 'apiserver', settings, out, () => client.get(Namespace, { name: 'cf-system' }));
     await registerCluster(client, settings);
     await waitUntil('the cluster server', 'cluster-server', settings, out, () => clusterIsReady(client));
+    if (wait && settings.imageStore === 'gluster')
+      await waitUntil('the image store', 'image-store', settings, out, () => isStoreMounted(dir));
     if (wait) await waitUntil('the hosts', undefined, settings, out, () => hostsAreKnown(client, settings));
   } catch (error) {
     if (!(error instanceof NotReady)) throw error;
@@ -77,7 +82,7 @@ async function settle(dir: string, asked: Partial<LocalOptions>, defaults: Local
   }
   const options = { ...defaults, ...asked };
   await requireFreePort(options.port);
-  const settings = await decideSettings(options, whyNoLibvirt(resolve(dir)));
+  const settings = await decideSettings(options, whyNoLibvirt(resolve(dir)), whyNoGluster());
   mkdirSync(dir, { recursive: true });
   writeSettings(settings);
   return settings;

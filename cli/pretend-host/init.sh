@@ -2,6 +2,7 @@
 # Process 1 of a pretended host, inside its own mount, process, network, IPC and host name namespaces. Gives libvirt private copies of its
 # directories, so that the computer's own libvirtd is never touched, and keeps libvirtd and virtlogd running as systemd would.
 # Usage: init.sh NAME DIRECTORY [CONTROLLER...]
+# CF_STORE: where the volume CF_STORE_VOLUME of the GlusterFS servers CF_STORE_SERVERS is mounted, if set. CF_STORE_SERVES=yes: this host is one of them.
 set -eu
 name=$1
 dir=$2
@@ -20,8 +21,10 @@ for controller; do
   mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
 done
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/lock
-for pair in run:/run/libvirt lib:/var/lib/libvirt cache:/var/cache/libvirt log:/var/log/libvirt etc:/etc/libvirt; do
+mkdir -p /run/lock /run/gluster
+of_gluster=
+[ -z "${CF_STORE:-}" ] || of_gluster='glusterd:/var/lib/glusterd gluster-log:/var/log/glusterfs'
+for pair in run:/run/libvirt lib:/var/lib/libvirt cache:/var/cache/libvirt log:/var/log/libvirt etc:/etc/libvirt $of_gluster; do
   mkdir -p "$dir/${pair%%:*}" "${pair#*:}"
   mount --bind "$dir/${pair%%:*}" "${pair#*:}"
 done
@@ -36,11 +39,25 @@ fi
 # Sockets and pid files of the last boot: nobody is behind them, and libvirtd would believe them.
 find "$dir/run" -mindepth 1 -delete
 
-keep() { while :; do
-  "$@" || true
-  sleep 0.2
-done; }
-keep virtlogd &
-keep libvirtd &
+keep() {
+  pause=$1
+  shift
+  while :; do
+    "$@" || true
+    sleep "$pause"
+  done
+}
+mount_store() {
+  # Of a client that was killed, or the computer's own at the time of this boot.
+  while umount -l "$CF_STORE" 2>/dev/null; do :; done
+  # Ends at once while there is no such volume yet.
+  # shellcheck disable=SC2086,SC2046 # lists of words
+  glusterfs -N --log-file=/var/log/glusterfs/mount.log --log-level=ERROR $(printf -- '--volfile-server=%s ' $CF_STORE_SERVERS) \
+    "--volfile-id=$CF_STORE_VOLUME" "$CF_STORE"
+}
+keep 0.2 virtlogd &
+keep 0.2 libvirtd &
+[ "${CF_STORE_SERVES:-}" != yes ] || keep 0.2 glusterd -N &
+[ -z "${CF_STORE:-}" ] || keep 2 mount_store &
 # A shell as process 1 collects every orphan while it waits; libvirt waits for QEMU to be collected.
 while :; do wait; done

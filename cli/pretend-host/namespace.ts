@@ -21,7 +21,8 @@ export const ip = (...args: readonly string[]): Promise<string> => command('ip',
  * With the first name of all iproute2 makes the folder of names a mount of its own, and leaves it for good. Whoever removes the last name
  * takes it away: refused by the kernel while there are others, and by this lock while another host is adding one.
  */
-const locked = (script: string, name: string) => command('flock', '/run', 'sh', '-c', script, 'sh', name);
+export const locked = (script: string, ...args: readonly string[]): Promise<string> =>
+  command('flock', '/run', 'sh', '-ec', script, 'sh', ...args);
 const addScript = 'ip netns add "$1"';
 const removeScript = 'ip netns del "$1" && { umount /run/netns && rmdir /run/netns || :; } 2>/dev/null';
 

@@ -1,6 +1,7 @@
 /**
  * A pretended hypervisor host: libvirtd with namespaces of its own on this computer. Killing its process 1 takes everything away at
- * once, like a power cut: libvirtd, every QEMU, all its mounts. Needs root. Nothing of it is outside `dir` but /run/netns/<name>.
+ * once, like a power cut: libvirtd, every QEMU, all its mounts. Needs root. Nothing of it is outside `dir` but /run/netns/<name>
+ * and its port on the wire (fabric.ts).
  */
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { identifyProcess, isRunning, type ProcessIdentity } from '#lib/std/proce
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import { controllers, makeCgroups, removeCgroups } from './cgroups.ts';
 import { hostPaths, writeConfiguration } from './configuration.ts';
+import { plugIn, type Wire, wireAddress } from './fabric.ts';
 import { makeNamespace, removeNamespace } from './namespace.ts';
 
 /** libvirtd asks QEMU what it can do before it answers for the first time. */
@@ -24,8 +26,22 @@ export interface PretendHostOptions {
   readonly dir: string;
   /** Gives the host control groups of its own, where the computer has any that it can have (cgroups.ts). */
   readonly cgroups?: boolean;
+  /** Joins the host to others; alone without it. */
+  readonly wire?: Wire | undefined;
+  /** Mounts a volume of GlusterFS for guests' images. */
+  readonly store?: Store | undefined;
   readonly clock?: Clock;
   readonly random?: Random;
+}
+
+/** Name of the volume. */
+export const storeVolume = 'images';
+
+export interface Store {
+  /** A directory, the same as for the executor. */
+  readonly place: string;
+  /** Addresses on the wire. */
+  readonly servers: readonly string[];
 }
 
 export interface PretendHost {
@@ -60,7 +76,8 @@ export async function startPretendHost(options: PretendHostOptions): Promise<Pre
   // What a power cut left there is the last boot's; the socket of a dead libvirtd would be taken for the new one's.
   rmSync(paths.socket, { force: true });
   await makeNamespace(name);
-  const init = await boot(name, dir, paths.log, clock, options.cgroups ? makeCgroups(name) : []);
+  if (options.wire) await plugIn(name, options.wire);
+  const init = await boot(options, paths.log, clock, options.cgroups ? makeCgroups(name) : []);
   writeFileAtomic(paths.pidFile, JSON.stringify(init));
   await untilReady(paths.socket, init, paths.log, clock);
   return describe(init);
@@ -96,8 +113,7 @@ function readIdentity(file: string): ProcessIdentity | undefined {
 
 /** `groups` are directories of control groups that become all that the host sees of them. */
 async function boot(
-  name: string,
-  dir: string,
+  { name, dir, store, wire }: PretendHostOptions,
   log: string,
   clock: Clock,
   groups: readonly string[],
@@ -115,6 +131,7 @@ async function boot(
     detached: true,
     stdio: ['ignore', output, output],
     cwd: '/',
+    env: { ...process.env, ...storeEnvironment(store, wire) },
   });
   closeSync(output);
   const failed = new Promise<never>((_, reject) => {
@@ -130,6 +147,16 @@ async function boot(
     if (child) return child;
     await Promise.race([clock.sleep(pollMs, deadline), failed]);
   }
+}
+
+/** What init.sh reads. Always set: the caller's own environment must not say it. */
+function storeEnvironment(store: Store | undefined, wire: Wire | undefined): NodeJS.ProcessEnv {
+  const { place, servers } = store ?? { place: '', servers: [] };
+  const serves = wire !== undefined && servers.includes(wireAddress(wire.number));
+  return {
+    ...{ CF_STORE: place, CF_STORE_VOLUME: storeVolume, CF_STORE_SERVERS: servers.join(' ') },
+    CF_STORE_SERVES: serves ? 'yes' : 'no',
+  };
 }
 
 function childOf(parent: number): ProcessIdentity | undefined {

@@ -28,6 +28,7 @@ export const local: Verb = {
 Examples:
   factoryctl local up --wait
   factoryctl local up --dir /tmp/second --port 6444 --hosts 10 --host-cpus 20 --hypervisor sim
+  factoryctl local up --hypervisor libvirt --hosts 3 --host-cpus 4 --host-mem 2Gi
   factoryctl local up --store etcd://127.0.0.1:2379
 
 Flags:
@@ -39,6 +40,8 @@ Flags:
   --store S          sqlite, or etcd://HOST:PORT[,HOST:PORT] (sqlite)
   --mesos M          local, the URL of a Mesos master, or zk://HOST:2181/PATH (local)
   --hypervisor H     auto: imitated hosts, and one small real one where libvirt can run; libvirt; sim (auto)
+                     Real hosts have a libvirtd and a network of their own on this computer, and reach each other. Three of
+                     them or more keep a copy of every image each, where GlusterFS is installed.
   --wait             Return when all hosts are ready
   --keep-data        local down: stop everything, keep the directory
 

@@ -1,109 +1,186 @@
-/** A local cluster of one host whose machines are real, and what a test asks of it from the outside: virsh, consoles, processes, files. */
+/** A local cluster whose machines are real, and what a test asks of it from the outside: virsh, consoles, processes, files. */
 import { execFile, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { masterUrl, netnsOf } from '#cli/local/programs.ts';
-import { type LocalHost, localPaths, readSettings } from '#cli/local/settings.ts';
+import { fabricOf, masterUrl, netnsOf } from '#cli/local/programs.ts';
+import { type LocalHost, type LocalSettings, localPaths, readSettings } from '#cli/local/settings.ts';
 import { IPLease, VirtualMachine } from '#lib/api/generated/index.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { operatorClient } from '#mesos/operator.ts';
-import { type LocalCluster, must, root, run, startLocalCluster } from './local-cluster.ts';
+import { type ClusterOptions, type LocalCluster, must, root, run, startLocalCluster } from './local-cluster.ts';
 
 const exec = promisify(execFile);
-const shellMs = 60_000;
+const shellMs = 120_000;
 const hypervisorPath = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 
 export interface RealCluster extends LocalCluster {
-  /** Network namespace of the host. */
-  readonly netns: string;
-  /** The executor's directory on the host. */
-  readonly executorDir: string;
-  virsh(...args: readonly string[]): Promise<string>;
+  readonly hosts: readonly RealHostView[];
+  /** Runs a program in the network namespace of the wire between the hosts, and gives its standard output. */
+  onWire(input: string, ...args: readonly string[]): Promise<string>;
   /** Names of the running domains, which are made of uids. */
   runningDomains(): Promise<readonly string[]>;
   /** What the guest printed since it was made. */
   consoleLog(vm: VirtualMachine): string;
   /** Types a line on the serial console, through the API server; gives what was printed until the command ended. */
-  shell(name: string, command: string): Promise<string>;
+  shell(vm: VirtualMachine, command: string): Promise<string>;
   /** uid: pid of its QEMU. */
   qemus(): Readonly<Record<string, number>>;
-  /** What machines have left on the host, in the API and in Mesos; all empty when there are none. */
-  remains(): Promise<Remains>;
+  /** What is on the hosts, in the API and in Mesos, as it is at rest: waits until nothing changes any more. */
+  holdings(): Promise<Holdings>;
 }
 
-export interface Remains {
+export interface RealHostView {
+  readonly name: string;
+  /** Its network namespace. */
+  readonly netns: string;
+  /** The executor's directory on the host. */
+  readonly executorDir: string;
+  /** What stands in for the host's own disk. */
+  readonly machineDir: string;
+  /** Runs a program in the host's network namespace, and gives its standard output. */
+  exec(input: string, ...args: readonly string[]): Promise<string>;
+}
+
+/** Each entry begins with its host's name where it is something of a host. */
+export interface Holdings {
   readonly domains: readonly string[];
   /** Overlays, seeds, console logs and sockets. */
   readonly machineFiles: readonly string[];
-  /** Bridges and taps. */
+  /** What libvirt keeps of domains, except its logs, which it leaves to logrotate. */
+  readonly libvirtFiles: readonly string[];
+  /** Bridges, taps and VXLAN ports; the hosts' own ports and the wire. */
   readonly links: readonly string[];
-  readonly filterRules: string;
-  readonly dnsmasqs: readonly number[];
+  readonly filterRules: readonly string[];
   /** Guests, options and leases of DHCP servers. */
   readonly dhcpFiles: readonly string[];
-  readonly qemus: readonly string[];
+  readonly mounts: readonly string[];
+  /** By name: DHCP servers, QEMUs, and what a host consists of. */
+  readonly processes: readonly string[];
   readonly machines: readonly string[];
   readonly leases: readonly string[];
   readonly tasks: readonly string[];
 }
 
-export async function startRealCluster(namespace: string, hostCpus = 4): Promise<RealCluster> {
-  const cluster = await startLocalCluster({ hypervisor: 'libvirt', hosts: 1, hostCpus, hostMem: '2Gi' });
+const restMs = 1_000;
+const restlessMs = 60_000;
+
+export async function startRealCluster(options: Omit<ClusterOptions, 'hypervisor'>): Promise<RealCluster> {
+  return withReal(await startLocalCluster({ ...options, hypervisor: 'libvirt' }));
+}
+
+export function withReal(cluster: LocalCluster): RealCluster {
   const settings = readSettings(cluster.dir)!;
-  const host: LocalHost = settings.hosts[0]!;
-  const hostDir = localPaths(cluster.dir).host(host.name);
-  const executorDir = join(hostDir, 'executor');
-  const socket = join(hostDir, 'machine/run/libvirt-sock');
-  const netns = netnsOf(settings, host);
-  const inHost = async (...args: readonly string[]) =>
-    (
-      await exec('ip', ['netns', 'exec', netns, ...args], {
-        env: { ...process.env, PATH: hypervisorPath },
-      })
-    ).stdout;
-  const virsh = async (...args: readonly string[]) =>
-    await must(run('virsh', ['-c', `qemu:///system?socket=${socket}`, ...args]));
+  const hosts = settings.hosts.map((host) => viewOf(cluster.dir, settings, host));
+  const onWire = (input: string, ...args: readonly string[]) => inNamespace(fabricOf(settings), input, ...args);
   const qemus = () => {
-    const found = commandsIn(executorDir).flatMap(({ pid, command }) => {
+    const found = commandsIn(cluster.dir).flatMap(({ pid, command }) => {
       const uid = /guest=cf-([0-9a-f-]{36})/.exec(command)?.[1];
       return uid === undefined ? [] : [[uid, pid] as const];
     });
     return Object.fromEntries(found);
   };
+  async function look(): Promise<Holdings> {
+    const [ofHosts, wire, machines, leases] = await Promise.all([
+      Promise.all(hosts.map((host) => host.look())),
+      onWire('', 'ip', '-json', 'link'),
+      cluster.client.list(VirtualMachine),
+      cluster.client.list(IPLease),
+    ]);
+    await using mesos = operatorClient({ masters: [masterUrl(settings)], clock: systemClock });
+    const tasks = await mesos.tasks();
+    const every = (field: keyof OfHost) => ofHosts.flatMap((host) => host[field]).sort();
+    return {
+      domains: every('domains'),
+      machineFiles: every('machineFiles'),
+      libvirtFiles: every('libvirtFiles'),
+      links: [...every('links'), ...linksOf('wire', wire)],
+      filterRules: every('filterRules'),
+      dhcpFiles: every('dhcpFiles'),
+      mounts: every('mounts'),
+      processes: every('processes'),
+      machines: machines.items.map(({ metadata }) => metadata.name),
+      leases: leases.items.map(({ metadata }) => metadata.name),
+      tasks: [tasks.tasks, tasks.pending_tasks, tasks.unreachable_tasks, tasks.orphan_tasks]
+        .flatMap((list) => list ?? [])
+        .map(({ task_id }) => task_id.value),
+    };
+  }
   return {
     ...cluster,
-    netns,
-    executorDir,
-    virsh,
-    qemus,
-    runningDomains: async () => words(await virsh('list', '--name')).sort(),
+    ...{ hosts, onWire, qemus },
+    runningDomains: async () =>
+      (await Promise.all(hosts.map(async ({ virsh }) => words(await virsh('list', '--name'))))).flat().sort(),
     consoleLog: ({ metadata }) => {
-      const file = join(executorDir, 'vms', metadata.uid, 'console.log');
-      return existsSync(file) ? readFileSync(file, 'latin1') : '';
+      const files = hosts.map(({ executorDir }) => join(executorDir, 'vms', metadata.uid, 'console.log'));
+      return files.flatMap((file) => (existsSync(file) ? [readFileSync(file, 'latin1')] : [])).join('');
     },
-    shell: (name, command) => typed(cluster, namespace, name, command),
-    async remains() {
-      const links = JSON.parse(await inHost('ip', '-json', 'link')) as readonly { ifname: string }[];
-      const [machines, leases] = await Promise.all([cluster.client.list(VirtualMachine), cluster.client.list(IPLease)]);
-      await using mesos = operatorClient({ masters: [masterUrl(settings)], clock: systemClock });
-      const tasks = await mesos.tasks();
+    shell: (vm, command) => typed(cluster, vm, command),
+    async holdings() {
+      const deadline = systemClock.monotonic() + restlessMs;
+      let before = await look();
+      for (;;) {
+        await systemClock.sleep(restMs);
+        const now = await look();
+        if (JSON.stringify(now) === JSON.stringify(before)) return now;
+        if (systemClock.monotonic() > deadline)
+          throw new Error(`The hosts did not come to rest in ${restlessMs} ms: ${JSON.stringify(now)}`);
+        before = now;
+      }
+    },
+  };
+}
+
+type OfHost = Pick<
+  Holdings,
+  'domains' | 'machineFiles' | 'libvirtFiles' | 'links' | 'filterRules' | 'dhcpFiles' | 'mounts' | 'processes'
+>;
+
+function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
+  const { name } = host;
+  const hostDir = localPaths(dir).host(name);
+  const executorDir = join(hostDir, 'executor');
+  const machineDir = join(hostDir, 'machine');
+  const netns = netnsOf(settings, host);
+  const inHost = (input: string, ...args: readonly string[]) => inNamespace(netns, input, ...args);
+  const virsh = async (...args: readonly string[]) =>
+    await must(run('virsh', ['-c', `qemu:///system?socket=${join(machineDir, 'run/libvirt-sock')}`, ...args]));
+  const mine = (entries: readonly string[]) => entries.map((entry) => `${name} ${entry}`);
+  return {
+    ...{ name, netns, executorDir, machineDir, virsh, exec: inHost },
+    async look(): Promise<OfHost> {
+      const [domains, links, rules, pids] = await Promise.all([
+        virsh('list', '--all', '--name'),
+        inHost('', 'ip', '-json', 'link'),
+        inHost('', 'nft', 'list', 'ruleset'),
+        exec('ip', ['netns', 'pids', netns]),
+      ]);
+      const { pid } = JSON.parse(readFileSync(join(machineDir, 'pid'), 'utf8')) as { readonly pid: number };
+      const mounts = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trimEnd().split('\n');
+      const files = (folder: string, ...names: readonly string[]) =>
+        mine(names.flatMap((each) => filesBelow(join(folder, each)).map((file) => join(each, file))));
       return {
-        domains: words(await virsh('list', '--all', '--name')),
-        machineFiles: ['vms', 'tty'].flatMap((folder) => filesBelow(join(executorDir, folder))),
-        links: links.map(({ ifname }) => ifname).filter((name) => name !== 'lo'),
-        filterRules: await inHost('nft', 'list', 'ruleset'),
-        dnsmasqs: commandsIn(executorDir).flatMap(({ pid, command }) => (command.startsWith('dnsmasq ') ? [pid] : [])),
-        dhcpFiles: filesBelow(join(executorDir, 'network')),
-        qemus: Object.keys(qemus()),
-        machines: machines.items.map(({ metadata }) => metadata.name),
-        leases: leases.items.map(({ metadata }) => metadata.name),
-        tasks: [tasks.tasks, tasks.pending_tasks, tasks.unreachable_tasks, tasks.orphan_tasks]
-          .flatMap((list) => list ?? [])
-          .map(({ task_id }) => task_id.value),
+        domains: mine(words(domains)),
+        machineFiles: files(executorDir, 'vms', 'tty'),
+        libvirtFiles: files(machineDir, 'run', 'lib', 'etc'),
+        links: linksOf(name, links),
+        filterRules: mine(rules.split('\n').filter((line) => line.trim() !== '')),
+        dhcpFiles: files(executorDir, 'network'),
+        mounts: mine(mounts.map((line) => line.split(' ').slice(3, 5).join(' '))),
+        processes: mine(words(pids.stdout).map((each) => commandOf(each).split(' ')[0]!)),
       };
     },
   };
+}
+
+async function inNamespace(netns: string, input: string, ...args: readonly string[]): Promise<string> {
+  const running = exec('ip', ['netns', 'exec', netns, ...args], { env: { ...process.env, PATH: hypervisorPath } });
+  running.child.stdin!.end(input);
+  return (await running).stdout;
+}
+
+function linksOf(host: string, json: string): readonly string[] {
+  return (JSON.parse(json) as readonly { ifname: string }[]).map(({ ifname }) => `${host} ${ifname}`).sort();
 }
 
 /** The small guest, built once for the whole project, where the host looks for files to import. */
@@ -138,12 +215,13 @@ const words = (text: string) => text.split(/\s+/).filter((word) => word !== '');
 let commands = 0;
 
 /** The console replays its past first: what this command printed stands between marks of its own. */
-function typed(cluster: LocalCluster, namespace: string, name: string, command: string): Promise<string> {
+function typed(cluster: LocalCluster, { metadata }: VirtualMachine, command: string): Promise<string> {
+  const { name, namespace } = metadata;
   commands += 1;
   const [begin, end] = [`BEGIN-${process.pid}-${commands}`, `END-${process.pid}-${commands}`];
   // The echo of the typed line must not look like the marks: the guest's shell takes the quotes away.
   const line = `echo ${begin.replace('-', '"-"')}; ${command}; echo ${end.replace('-', '"-"')}\n`;
-  const child = spawn(join(root, 'bin/factoryctl'), ['console', 'vm', name, '-n', namespace], {
+  const child = spawn(join(root, 'bin/factoryctl'), ['console', 'vm', name, '-n', namespace!], {
     env: { ...process.env, KUBECONFIG: cluster.kubeconfig },
   });
   let [output, errors] = ['', ''];

@@ -1,6 +1,6 @@
 /** What a local cluster has outside its directory, looked at while it runs and again after `local down`. */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { marker, netnsOf } from '#cli/local/programs.ts';
+import { fabricOf, marker, netnsOf } from '#cli/local/programs.ts';
 import { readSettings } from '#cli/local/settings.ts';
 import { processesMarked } from '#lib/std/process-identity.ts';
 import { commandsIn } from './real-cluster.ts';
@@ -18,9 +18,8 @@ export const noTraces: Traces = { processes: [], namespaces: [], mounts: [], dir
 /** To be called while the cluster runs: afterwards nothing says which namespaces were its own. */
 export function tracer(dir: string): () => Traces {
   const settings = readSettings(dir)!;
-  const names = settings.hosts
-    .filter(({ hypervisor }) => hypervisor === 'libvirt')
-    .map((host) => netnsOf(settings, host));
+  const real = settings.hosts.filter(({ hypervisor }) => hypervisor === 'libvirt');
+  const names = [...real.map((host) => netnsOf(settings, host)), ...(real.length > 0 ? [fabricOf(settings)] : [])];
   const mountsNow = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   const inodes = names.flatMap((name) => {
     const line = mountsNow.find((mount) => mount.includes(`/run/netns/${name} `));

@@ -29,7 +29,7 @@ export interface Probe extends AsyncDisposable {
 /** Resolves when the image is ready, and with it the host's executor. */
 export async function startBenchCluster(hostCpus: number): Promise<RealCluster> {
   await using stack = new AsyncDisposableStack();
-  const cluster = stack.use(await startRealCluster(namespace, hostCpus));
+  const cluster = stack.use(await startRealCluster({ hosts: 1, hostCpus, hostMem: '2Gi' }));
   await placeGuestImage(cluster.dir);
   const files = ['00-namespace', '10-subnet', '20-image'].flatMap((name) => ['-f', join(samples, `${name}.yaml`)]);
   await must(cluster.factoryctl('apply', ...files));
@@ -38,7 +38,8 @@ export async function startBenchCluster(hostCpus: number): Promise<RealCluster> 
   return cluster;
 }
 
-export async function startProbe({ netns }: RealCluster): Promise<Probe> {
+export async function startProbe({ hosts }: RealCluster): Promise<Probe> {
+  const { netns } = hosts[0]!;
   const command = ['netns', 'exec', netns, process.execPath, join(import.meta.dirname, 'probe.ts'), probeAddress];
   const child = spawn('ip', command, { stdio: ['pipe', 'pipe', 'inherit'] });
   const waiting = new Map<string, (answer: Answer) => void>();
@@ -76,7 +77,7 @@ export async function startProbe({ netns }: RealCluster): Promise<Probe> {
 export async function untilNothingIsLeft(cluster: RealCluster): Promise<void> {
   const gone = async () => (await cluster.client.list(VirtualMachine, { namespace })).items.length === 0;
   await until('the machines to be gone', gone, 120_000);
-  const { domains, machineFiles, qemus } = await cluster.remains();
-  const left = [...domains, ...machineFiles, ...qemus];
+  const { domains, machineFiles } = await cluster.holdings();
+  const left = [...domains, ...machineFiles, ...Object.keys(cluster.qemus())];
   if (left.length > 0) throw new Error(`Of machines that are gone there is still ${left.join(', ')}`);
 }

@@ -83,6 +83,7 @@ async function prepare(dir: string, store: string): Promise<LocalSettings> {
   const settings = await decideSettings(
     { dir, port: await freePort(), store, mesos: 'local', hypervisor: 'sim', ...sizes },
     undefined,
+    undefined,
   );
   mkdirSync(dir, { recursive: true });
   writeSettings(settings);
