@@ -31,7 +31,7 @@ export interface ExecutorConfig {
   readonly sim: { readonly bootMs: number };
 }
 
-export const defaultConfigFile = '/etc/computefactory/executor.json';
+const defaultConfigFile = '/etc/computefactory/executor.json';
 const defaultBootIdFile = '/proc/sys/kernel/random/boot_id';
 const defaultBootMs = 1000;
 
@@ -50,6 +50,11 @@ const known = [
   'consoleListen',
   'sim',
 ];
+
+/** Which file an executor reads in this environment. */
+export function configFile({ CF_EXECUTOR_CONFIG }: NodeJS.ProcessEnv): string {
+  return CF_EXECUTOR_CONFIG ?? defaultConfigFile;
+}
 
 /** Reads and checks the file. Throws UsageError with the file, the field and what it should be. */
 export function readConfig(file: string): ExecutorConfig {

@@ -3,11 +3,26 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { supervise } from './supervisor.ts';
 
-if (process.argv.includes('--help')) {
-  process.stdout.write(
-    'Usage: factory-executor\n\nStarted by a Mesos agent for the machines of one host. Reads the file named by CF_EXECUTOR_CONFIG\n(default /etc/computefactory/executor.json); takes no flags.\n',
-  );
+const usage = `Usage: factory-executor [--check]
+
+Started by a Mesos agent for the machines of one host. Reads the file named by CF_EXECUTOR_CONFIG (default
+/etc/computefactory/executor.json).
+
+  --check   Say what of this host is ready for machines and what is not, and end; exit code 1 if they cannot run
+`;
+
+const [flag, ...more] = process.argv.slice(2);
+if (flag === '--help') {
+  process.stdout.write(usage);
   process.exit(0);
+}
+if (flag === '--check' && more.length === 0) {
+  const { checkHost } = await import('./check/main.ts');
+  process.exit(await checkHost());
+}
+if (flag !== undefined) {
+  process.stderr.write(`Cannot use ${process.argv.slice(2).join(' ')}\n${usage}`);
+  process.exit(2);
 }
 
 const controller = new AbortController();

@@ -49,7 +49,7 @@ test('a machine waits for its secrets, has them in its seed alone, and needs the
   const canary = `canary-${randomUUID()}`;
   send(world, launch, { adminPassword: canary, userData: `#!${canary}`, sshKeys: [`ssh-ed25519 ${canary}`] });
   await running(world, launch);
-  expect(world.agent.heartbeats.at(-1)!.machines[0]).not.toHaveProperty('awaits');
+  await until(() => expect(world.agent.heartbeats.at(-1)!.machines[0]).not.toHaveProperty('awaits'));
   const { updates, heartbeats, subscriptions } = world.agent;
   const decoded = updates.map(({ data }) => Buffer.from(data ?? '', 'base64').toString());
   expect(JSON.stringify([updates, decoded, heartbeats, subscriptions])).not.toContain(canary);
@@ -61,8 +61,11 @@ test('a machine waits for its secrets, has them in its seed alone, and needs the
   const { sealKey } = world.agent.heartbeats.at(-1)!;
   await first[Symbol.asyncDispose]();
   const { host } = await world.start();
-  await until(() => expect(world.agent.heartbeats.at(-1)).toMatchObject({ machines: [{ phase: 'Running' }] }));
-  expect(world.agent.heartbeats.at(-1)!.sealKey).not.toBe(sealKey);
+  await until(() => {
+    const heartbeat = world.agent.heartbeats.at(-1)!;
+    expect(heartbeat.sealKey).not.toBe(sealKey);
+    expect(heartbeat).toMatchObject({ machines: [{ phase: 'Running' }] });
+  });
   // Off and on again: what is made anew for that has the same seed.
   await host.hypervisor.destroy(launch.uid);
   await until(() =>

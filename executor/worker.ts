@@ -10,7 +10,7 @@ import { jsonLog } from '#lib/std/log.ts';
 import { runMain } from '#lib/std/main.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { readExecutorEnvironment } from '#mesos/executor-environment.ts';
-import { defaultConfigFile, readConfig } from './config.ts';
+import { configFile, readConfig } from './config.ts';
 import { runExecutor } from './executor.ts';
 import { openHost } from './host.ts';
 import type { Orders } from './supervisor.ts';
@@ -19,7 +19,7 @@ const log = jsonLog('factory-executor');
 
 await runMain(log, async (stack, signal) => {
   const { incarnation, token } = await readOrders();
-  const config = readConfig(process.env.CF_EXECUTOR_CONFIG ?? defaultConfigFile);
+  const config = readConfig(configFile(process.env));
   const environment = { ...readExecutorEnvironment(process.env), ...(token === undefined ? {} : { token }) };
   const host = await openHost(config, systemClock, log);
   stack.use(host.hypervisor);

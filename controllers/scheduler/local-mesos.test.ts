@@ -92,7 +92,7 @@ test('a machine leaves its host for a drain, for maintenance, and for a drain by
   await expect.poll(async () => (await agent(first)).drain_info?.state, { timeout: 30_000 }).toBe('DRAINED');
   await client.patch(Host, { name: `lab-${first}` }, { spec: { drain: null } });
   await becomes(first, 'Ready');
-  expect((await agent(first)).deactivated).toBe(false);
+  await expect.poll(async () => (await agent(first)).deactivated, { timeout: 30_000 }).toBe(false);
 
   const machine_ids = [{ hostname: second, ip: '127.0.0.1' }];
   const start = { nanoseconds: BigInt(Date.now() + 600_000) * 1_000_000n };

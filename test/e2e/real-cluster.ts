@@ -162,7 +162,8 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
       return {
         domains: mine(words(domains)),
         machineFiles: files(executorDir, 'vms', 'tty'),
-        libvirtFiles: files(machineDir, 'run', 'lib', 'etc'),
+        // libvirt makes the directory of definitions with the first one, and keeps it.
+        libvirtFiles: files(machineDir, 'run', 'lib', 'etc').filter((entry) => entry !== `${name} etc/qemu`),
         links: linksOf(name, links),
         filterRules: mine(rules.split('\n').filter((line) => line.trim() !== '')),
         dhcpFiles: files(executorDir, 'network'),
@@ -175,7 +176,8 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
 
 async function inNamespace(netns: string, input: string, ...args: readonly string[]): Promise<string> {
   const running = exec('ip', ['netns', 'exec', netns, ...args], { env: { ...process.env, PATH: hypervisorPath } });
-  running.child.stdin!.end(input);
+  // A program that ends without reading its input says why on standard error.
+  running.child.stdin!.on('error', () => undefined).end(input);
   return (await running).stdout;
 }
 
