@@ -14,8 +14,9 @@ export async function makeBridge(vni: number, mtu: number, netns: string | undef
   const add = `link add ${bridge} type bridge stp_state 0 forward_delay 0`;
   const steps = [
     ...((await bridgeExists(vni, netns)) ? [] : [add]),
-    // No IPv6 address by itself: the host is no neighbour of its guests.
-    `link set ${bridge} addrgenmode none mtu ${mtu}`,
+    // No IPv6 address by itself: the host is no neighbour of its guests. Nor does it listen to their multicast, which would make it say so by
+    // IGMP to all of them; without a querier every group is flooded anyway.
+    `link set ${bridge} addrgenmode none mtu ${mtu} type bridge mcast_snooping 0`,
     `addr replace ${hostAddress}/32 dev ${bridge}`,
     `link set ${bridge} up`,
   ];
