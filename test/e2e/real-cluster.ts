@@ -145,6 +145,10 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
   const inHost = (input: string, ...args: readonly string[]) => inNamespace(netns, input, ...args);
   const virsh = async (...args: readonly string[]) =>
     await must(run('virsh', ['-c', `qemu:///system?socket=${join(machineDir, 'run/libvirt-sock')}`, ...args]));
+  const namespaces = [...settings.hosts.map((each) => netnsOf(settings, each)), fabricOf(settings)];
+  /** Every host sees the network namespaces of the whole computer, also of those who test beside us. */
+  const isOurs = (mount: string) =>
+    !mount.includes(' /run/netns/') || namespaces.some((each) => mount.endsWith(` /run/netns/${each}`));
   const mine = (entries: readonly string[]) => entries.map((entry) => `${name} ${entry}`);
   return {
     ...{ name, netns, executorDir, machineDir, virsh, exec: inHost },
@@ -167,8 +171,9 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
         links: linksOf(name, links),
         filterRules: mine(rules.split('\n').filter((line) => line.trim() !== '')),
         dhcpFiles: files(executorDir, 'network'),
-        mounts: mine(mounts.map((line) => line.split(' ').slice(3, 5).join(' '))),
-        processes: mine(words(pids.stdout).map((each) => commandOf(each).split(' ')[0]!)),
+        mounts: mine(mounts.map((line) => line.split(' ').slice(3, 5).join(' ')).filter(isOurs)),
+        // One that has ended since it was listed has no name any more.
+        processes: mine(words(pids.stdout).flatMap((each) => commandOf(each).split(' ')[0] || [])),
       };
     },
   };
