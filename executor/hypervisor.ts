@@ -23,6 +23,8 @@ export interface DomainSpec {
     readonly bridge: string;
     readonly mac: string;
     readonly mtu: number;
+    /** The guest starts without a carrier there, until `plug`. */
+    readonly unplugged?: true;
   }[];
   /** Unix socket on which the serial console is to listen, and the file its output is logged to. */
   readonly consoleSocket: string;
@@ -60,6 +62,8 @@ export interface Hypervisor extends AsyncDisposable {
   /** Makes it known, powered off; the same spec again changes nothing. */
   define(spec: DomainSpec): Promise<void>;
   start(uid: string): Promise<void>;
+  /** Gives the interfaces of a guest that is not off their carrier, as if the cable were plugged in. */
+  plug(uid: string): Promise<void>;
   /** Presses the power button; returns at once. */
   shutdown(uid: string): Promise<void>;
   reboot(uid: string): Promise<void>;
@@ -84,8 +88,8 @@ export interface HostDevices {
   /** Bridge and DHCP of the subnet if they are not there, this machine's entry in both. Repeatable. */
   attachNetworks(machine: MachineNics): Promise<DomainSpec['nics']>;
   /**
-   * Asks for the addresses that are to be asked for (`probe`), once each, when their subnet is `connected`. Throws AddressConflictError if
-   * somebody else has one. The machine is attached.
+   * Asks for the addresses that are to be asked for (`probe`), when their subnet is `connected`. Throws AddressConflictError if somebody else
+   * has one. The machine is attached.
    */
   requireFree(machine: MachineNics, connected?: (vni: number) => Promise<void>): Promise<void>;
   /** Takes the machine's entries away, and what the last machine of a subnet leaves behind. */

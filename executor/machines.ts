@@ -160,7 +160,7 @@ export class Machines implements AsyncDisposable {
       state,
       {
         look: async (each) => await tools.hypervisor.get(each),
-        perform: async ({ launch }, effect, cause) => await perform(tools, launch, effect, cause),
+        perform: async (state, effect, cause) => await perform(tools, state, effect, cause),
         commit: (next, reports) => this.#commit(next, reports),
         clock,
         log: log.child({ uid, taskId, machine: `${namespace}/${name}` }),

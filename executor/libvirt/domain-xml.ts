@@ -61,20 +61,25 @@ function metadata({ installation, namespace, name, attempt }: DomainSpec): Eleme
 function devices(spec: DomainSpec, backing: BackingFile | undefined): Element {
   return {
     disk: [rootDisk(spec.rootDisk, backing), seedDisk(spec)],
-    interface: spec.nics.map(({ tap, bridge, mac, mtu }) => ({
-      '@type': 'bridge',
-      source: { '@bridge': bridge },
-      mac: { '@address': mac },
-      // libvirt makes the tap when the domain starts; the kernel removes it with QEMU, however that ends.
-      target: { '@dev': tap },
-      model: { '@type': 'virtio' },
-      mtu: { '@size': String(mtu) },
-    })),
+    interface: spec.nics.map(networkInterface),
     serial: serialConsole(spec),
     channel: { '@type': 'unix', target: { '@type': 'virtio', '@name': 'org.qemu.guest_agent.0' } },
     rng: { '@model': 'virtio', backend: { '@model': 'random', '#text': '/dev/urandom' } },
     memballoon: { '@model': 'virtio' },
     panic: { '@model': 'isa' },
+  };
+}
+
+function networkInterface({ tap, bridge, mac, mtu, unplugged }: DomainSpec['nics'][number]): Element {
+  return {
+    '@type': 'bridge',
+    source: { '@bridge': bridge },
+    mac: { '@address': mac },
+    // libvirt makes the tap when the domain starts; the kernel removes it with QEMU, however that ends.
+    target: { '@dev': tap },
+    model: { '@type': 'virtio' },
+    mtu: { '@size': String(mtu) },
+    link: { '@state': unplugged ? 'down' : 'up' },
   };
 }
 
@@ -136,6 +141,15 @@ export function readDomainXml(text: string): DomainXml {
     memoryMiB: memoryMiB(domain.memory),
     ...(machine === undefined ? {} : { machine }),
   };
+}
+
+/** Of the XML of a running domain the interfaces that have no carrier, as libvirt has them but for that. */
+export function pluggedInterfaces(text: string): readonly string[] {
+  const { domain } = parseXml(text) as { domain: { devices: { interface?: Element | readonly Element[] } } };
+  const interfaces = [domain.devices.interface ?? []].flat() as readonly Element[];
+  return interfaces
+    .filter(({ link }) => (link as Element | undefined)?.['@state'] === 'down')
+    .map((device) => buildXml({ interface: { ...device, link: { '@state': 'up' } } }));
 }
 
 function readMetadata(metadata: unknown): DomainXml['machine'] {

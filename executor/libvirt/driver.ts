@@ -6,7 +6,7 @@ import type { Random } from '#lib/std/random.ts';
 import { firstUntraversable } from '#lib/std/traversable.ts';
 import type { Domain, DomainEvent, DomainSpec, Hypervisor } from '../hypervisor.ts';
 import { readBackingFile } from './backing-file.ts';
-import { type DomainXml, domainName, domainXml, readDomainXml } from './domain-xml.ts';
+import { type DomainXml, domainName, domainXml, pluggedInterfaces, readDomainXml } from './domain-xml.ts';
 import { domainEvent } from './events.ts';
 import { Libvirt } from './libvirt.ts';
 import type { Limits } from './limits.ts';
@@ -95,6 +95,12 @@ class LibvirtDriver implements Hypervisor {
       if (isLibvirtError(error, errorCode.operationInvalid) && (await this.get(uid))?.power !== 'Off') return;
       throw explainDenied(error);
     }
+  }
+
+  async plug(uid: string): Promise<void> {
+    const domain = await this.#require(uid, 'plug in');
+    for (const device of pluggedInterfaces(await this.#libvirt.running(domain)))
+      await this.#libvirt.updateDevice(domain, device);
   }
 
   async shutdown(uid: string): Promise<void> {

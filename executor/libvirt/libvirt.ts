@@ -15,6 +15,7 @@ import {
   encodeUuid,
   errorCode,
   isLibvirtError,
+  liveOnly,
   powerButton,
   procedure,
   undefineEverything,
@@ -91,6 +92,11 @@ export class Libvirt implements AsyncDisposable {
     return (await this.#on(domain, procedure.domainGetXmlDesc, xdr.uint32(xmlInactive))).string();
   }
 
+  /** What it runs as; the definition if it is off. */
+  async running(domain: DomainRef): Promise<string> {
+    return (await this.#on(domain, procedure.domainGetXmlDesc, xdr.uint32(0))).string();
+  }
+
   async power(domain: DomainRef): Promise<DomainPower> {
     const state = await this.#on(domain, procedure.domainGetState, xdr.uint32(0));
     return powerOf(state.int32(), state.int32());
@@ -103,6 +109,11 @@ export class Libvirt implements AsyncDisposable {
 
   async start(domain: DomainRef): Promise<void> {
     await this.#session.call(procedure.domainCreate, encodeDomain(domain), startDeadlineMs);
+  }
+
+  /** Changes a device of the running domain, which is told by its MAC or address, to what the XML says. */
+  async updateDevice(domain: DomainRef, xml: string): Promise<void> {
+    await this.#on(domain, procedure.domainUpdateDeviceFlags, xdr.string(xml), xdr.uint32(liveOnly));
   }
 
   /** Presses the power button; what the guest does then is an event. */

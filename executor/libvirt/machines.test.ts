@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { systemClock } from '#lib/std/clock.ts';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor, MachineNics } from '../hypervisor.ts';
@@ -30,13 +31,14 @@ describe.skipIf(whyNoRealHost() !== undefined)('machines', { timeout: 180_000 },
     await host?.[Symbol.asyncDispose]();
   });
 
-  async function run(last: number, vni: number, hostname = `web-${last}`): Promise<DomainSpec> {
+  async function run(last: number, vni: number, hostname = `web-${last}`, cable = {}): Promise<DomainSpec> {
     const uid = randomUUID();
     const metaData = `instance-id: ${uid}\nlocal-hostname: ${hostname}\n`;
     const seed = { label: 'cidata', files: { 'meta-data': metaData, 'user-data': '#cloud-config\n' } };
     const image = { path: host.image, format: 'qcow2' } as const;
     const disks = await devices.makeDisks({ uid, image, rootDiskBytes: 64 * 2 ** 20, seed });
-    const nics = await devices.attachNetworks(nicsOf(uid, hostname, last, vni));
+    const attached = await devices.attachNetworks(nicsOf(uid, hostname, last, vni));
+    const nics = attached.map((nic) => ({ ...nic, ...cable }));
     const spec = {
       uid,
       installation: 'i',
@@ -97,6 +99,22 @@ describe.skipIf(whyNoRealHost() !== undefined)('machines', { timeout: 180_000 },
     expect(await leftovers()).toEqual({ domains: [], owners: [], links: ['lo'], guards: '', dnsmasq: 0, files: [] });
   });
 
+  test('a guest that starts unplugged has no carrier until it is plugged in, and keeps it over a reset', async () => {
+    const machine = await run(31, 6, 'web-31', { unplugged: true });
+    await printed(machine, 'BOOTS 1\r');
+    // It asks for its address every second.
+    await systemClock.sleep(3000);
+    expect(await framesFrom(machine)).toBe(0);
+    await hypervisor.plug(machine.uid);
+    await hypervisor.plug(machine.uid);
+    await printed(machine, 'READY web-31 10.66.10.31');
+    await hypervisor.reset(machine.uid);
+    await printed(machine, 'BOOTS 2\r');
+    await printed(machine, /READY web-31[\s\S]*READY web-31/);
+    await remove(machine);
+    await expect(hypervisor.plug(machine.uid)).rejects.toThrow('libvirt has no such domain');
+  });
+
   test('disks outlive a reset and a new definition; a machine attached again finds its DHCP server', async () => {
     const machine = await run(21, 5);
     await printed(machine, 'BOOTS 1\r');
@@ -129,6 +147,11 @@ describe.skipIf(whyNoRealHost() !== undefined)('machines', { timeout: 180_000 },
     await expect(attach).rejects.toThrow('hostname');
     expect(await devices.owners()).toEqual([]);
   });
+
+  async function framesFrom({ nics: [nic] }: DomainSpec): Promise<number> {
+    const [tap] = JSON.parse(await host.exec('ip', '-s', '-json', 'link', 'show', nic!.tap));
+    return tap.stats64.rx.packets;
+  }
 
   const linkNames = async () =>
     (JSON.parse(await host.exec('ip', '-json', 'link')) as { ifname: string }[]).map(({ ifname }) => ifname);

@@ -22,6 +22,7 @@ export const procedure = {
   connectSupportsFeature: 60,
   authList: 66,
   connectGetLibVersion: 157,
+  domainUpdateDeviceFlags: 174,
   domainGetState: 212,
   domainUndefineFlags: 231,
   domainDestroyFlags: 234,
@@ -51,6 +52,8 @@ export const eventId = {
 } as const;
 export const powerButton = 1;
 export const xmlInactive = 2;
+/** Of a change of a device: not in the stored definition. */
+export const liveOnly = 1;
 /** Managed save, snapshot metadata, NVRAM, checkpoint metadata: nothing of a domain may outlive its definition. */
 export const undefineEverything = 1 | 2 | 4 | 16;
 

@@ -5,7 +5,7 @@ import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
 import { isRemovable, seedOf } from '../seed/seed.ts';
 import type { Cause } from './driver.ts';
-import type { HostEffect, MachineEvent } from './state.ts';
+import { awaitsPlug, type HostEffect, type MachineEvent, type MachineState } from './state.ts';
 
 export interface HostTools {
   readonly hypervisor: Hypervisor;
@@ -15,24 +15,30 @@ export interface HostTools {
   readonly images: ImageStore;
 }
 
+type Owned = Pick<MachineState, 'launch' | 'plugged'>;
+
 /** Throws what the driver or the devices throw; the machine's transitions decide what that means. */
 export async function perform(
   tools: HostTools,
-  launch: MachineLaunch,
+  state: Owned,
   effect: HostEffect,
   { event, before }: Cause,
 ): Promise<void> {
   const { hypervisor, devices } = tools;
-  const { uid } = launch;
+  const { launch } = state;
+  const { uid, networks, hostname } = launch;
   switch (effect) {
     case 'seed':
       return await devices.makeSeed(uid, seedOf(launch, secretsOf(event)));
     case 'provision':
-      return await define(tools, launch);
+      return await define(tools, state);
     case 'start':
       // Defined anew unless that was just done: disks and bridges are looked after, and a domain that somebody removed comes back.
-      if (before !== 'provision') await define(tools, launch);
+      if (before !== 'provision') await define(tools, state);
       return await hypervisor.start(uid);
+    case 'plug':
+      await devices.requireFree({ uid, networks, hostname });
+      return await hypervisor.plug(uid);
     case 'shutdown':
     case 'destroy':
     case 'reset':
@@ -49,15 +55,17 @@ function secretsOf(event: MachineEvent): SeedSecrets {
   return event.secrets;
 }
 
-async function define(tools: HostTools, launch: MachineLaunch): Promise<void> {
+async function define(tools: HostTools, state: Owned): Promise<void> {
+  const { launch } = state;
   const { devices, hypervisor, root, images } = tools;
   const path = await images.find(launch.image.digest);
   const { uid, rootDiskBytes, networks, hostname } = launch;
   const image = { path, format: launch.image.format };
   const seed = launch.secretSeed ? {} : { seed: seedOf(launch) };
   const disks = await devices.makeDisks({ uid, image, rootDiskBytes, ...seed });
-  const nics = await devices.attachNetworks({ uid, networks, hostname });
-  await devices.requireFree({ uid, networks, hostname });
+  const attached = await devices.attachNetworks({ uid, networks, hostname });
+  // To ask for an address takes a second and a half, which the guest needs to boot anyway.
+  const nics = awaitsPlug(state) ? attached.map((nic) => ({ ...nic, unplugged: true as const })) : attached;
   const seedRemovable = isRemovable(launch);
   await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, ...consolePaths(root, uid) });
 }

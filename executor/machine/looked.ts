@@ -3,7 +3,7 @@ import type { Domain } from '../hypervisor.ts';
 import { enter, failTask, guestWentOff, hostWentOff, stay, type Verdict } from './moves.ts';
 import { operate } from './operate.ts';
 import { messageOfReason } from './reasons.ts';
-import { awaitsSecrets, type MachineState, type Phase } from './state.ts';
+import { awaitsPlug, awaitsSecrets, type MachineState, type Phase } from './state.ts';
 
 /** From the first look to the secrets of the seed. The cluster server sends them with every heartbeat that says that they are missing. */
 const secretsMs = 300_000;
@@ -26,6 +26,7 @@ export function looked(state: MachineState, domain: Domain | undefined, now: num
     case 'Paused':
       if (!domain || power === 'Off') return guestWentOff(state, domain?.offReason, now);
       if ((power === 'On') !== (phase.name === 'Running')) return up(state, domain, now);
+      if (phase.name === 'Running' && awaitsPlug(state)) return stay(state, 'plug');
       if (phase.name === 'Paused' && state.operations.length === 0) return paused({ ...state, phase }, domain, now);
       return operate(state, now);
     case 'Waiting':

@@ -3,7 +3,7 @@ import type { AddressConflict } from '#lib/api/launch.ts';
 import type { MachineEnd } from '#lib/api/messages.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { messageOfReason } from './reasons.ts';
-import type { Effect, HostEffect, MachineState, Outcome } from './state.ts';
+import { awaitsPlug, type Effect, type HostEffect, type MachineState, type Outcome } from './state.ts';
 
 /** A state, what to report, and at most one thing to do to the host. */
 export interface Verdict {
@@ -31,7 +31,10 @@ export function gate(verdict: Verdict, now: number): Verdict {
   return waiting;
 }
 
-/** Enters a phase in which the machine is as wanted or on the way to it. TASK_RUNNING says once that the task holds a machine. */
+/**
+ * Enters a phase in which the machine is as wanted or on the way to it. TASK_RUNNING says once that the task holds a machine, and that
+ * nobody else has the addresses of one that runs.
+ */
 export function enter(
   state: MachineState,
   name: 'Starting' | 'Running' | 'Paused' | 'Stopped',
@@ -42,7 +45,7 @@ export function enter(
   const base: MachineState = message === undefined ? rest : { ...rest, message };
   if (name === 'Starting') return stay({ ...base, phase: { name, deadline: now + startingMs } });
   const phase = name === 'Running' ? { name, since: now } : { name };
-  if (state.announced) return stay({ ...base, phase });
+  if (state.announced || (name !== 'Stopped' && awaitsPlug(state))) return stay({ ...base, phase });
   const text = name === 'Stopped' ? 'Held powered off' : 'Running';
   return {
     state: { ...base, phase, announced: true },

@@ -45,11 +45,12 @@ export type Phase =
   | { readonly name: 'Removing'; readonly deadline: number; readonly cleaned: boolean; readonly outcome: Outcome }
   | { readonly name: 'Gone' };
 
-/** seed: with the secrets of the event. */
+/** seed: with the secrets of the event. plug: asks for the machine's addresses first. */
 export type HostEffect =
   | 'seed'
   | 'provision'
   | 'start'
+  | 'plug'
   | 'shutdown'
   | 'destroy'
   | 'reset'
@@ -74,6 +75,8 @@ export interface MachineState {
   readonly power: PowerState;
   /** The seed that waited for secrets is on the disk. */
   readonly seeded?: true;
+  /** Nobody else has its addresses: it got its carrier, and starts with it from now on. */
+  readonly plugged?: true;
   /** TASK_RUNNING was sent. */
   readonly announced: boolean;
   readonly restarts: number;
@@ -156,6 +159,11 @@ export function awaitsSecrets({ launch, phase, seeded }: MachineState): boolean 
   return phase.name === 'Provisioning' && launch.secretSeed === true && !launch.adopt && !seeded;
 }
 
+/** It runs without a carrier until its addresses were asked for. How far that came with one that is taken over nobody knows. */
+export function awaitsPlug({ launch, plugged }: Pick<MachineState, 'launch' | 'plugged'>): boolean {
+  return !plugged && (launch.adopt === true || launch.networks.some(({ probe }) => probe));
+}
+
 /** What a heartbeat says of the machine. */
 export function reportOf(state: MachineState): MachineReport {
   const { launch, phase } = state;
@@ -163,7 +171,7 @@ export function reportOf(state: MachineState): MachineReport {
     uid: launch.uid,
     attempt: launch.attempt,
     taskId: launch.taskId,
-    phase: reported[phase.name],
+    phase: phase.name === 'Running' && awaitsPlug(state) ? 'Starting' : reported[phase.name],
     power: state.power,
     restarts: state.restarts,
     policy: { onGuestShutdown: launch.onGuestShutdown, onGuestCrash: launch.onGuestCrash },

@@ -355,10 +355,53 @@ test('whatever happened before, a killed machine is gone in the end and says so 
   );
 });
 
+describe('a machine whose address was not used before', () => {
+  const [network] = machineLaunch(uid).networks;
+  const launch = { networks: [{ ...network!, probe: true }] };
+  const first = (phase: Phase, changes: Partial<MachineState> = {}, more: Partial<MachineLaunch> = {}) =>
+    machine(phase, { announced: false, ...changes }, { ...launch, ...more });
+  const seen: MachineEvent = { type: 'looked', domain: on };
+  const done = { type: 'done', effect: 'plug' } as const;
+
+  test('runs unannounced, is plugged in, and then announced', () => {
+    const { state, effects } = transition(first(phases.Starting), seen, now);
+    expect([state.phase.name, effects, reportOf(state).phase]).toEqual(['Running', [], 'Starting']);
+    expect(summary(state, seen)).toBe('Running plug');
+    expect(summary(state, done)).toBe('Running TASK_RUNNING');
+    const plugged = transition(state, done, now).state;
+    expect(reportOf(plugged).phase).toBe('Running');
+    expect(summary(plugged, seen)).toBe('Running');
+  });
+
+  test('is tried three times, the third failure ends the attempt', () => {
+    let state = first(phases.Running);
+    for (let n = 1; n <= 3; n += 1) {
+      const failed = { type: 'failed', effect: 'plug', message: 'libvirtd is away' } as const;
+      state = transition(state, failed, now).state;
+      expect(state.phase.name).toBe(n < 3 ? 'Running' : 'Removing');
+    }
+  });
+
+  test.each([
+    ['paused meanwhile: nothing is announced', first(phases.Running), paused, 'Paused'],
+    ['going on: it is plugged in', first(phases.Paused), on, 'Running'],
+    ['off meanwhile', first(phases.Running), off, 'Waiting'],
+    [
+      'taken over: how far it came nobody knows',
+      first(phases.Running, {}, { ...launch, networks: [], adopt: true }),
+      on,
+      'Running plug',
+    ],
+    ['plugged in before', first(phases.Running, { plugged: true }), on, 'Running'],
+  ] as const)('%s', (_, state, domain, result) => {
+    expect(summary(state, { type: 'looked', domain })).toBe(result);
+  });
+});
+
 test('an address that somebody else has ends the attempt at the first try, and the update names it', () => {
   const conflict = { subnet: 'net', ip: '10.0.0.2', mac: '02:00:00:00:00:07' };
-  const failed = { type: 'failed', effect: 'provision', message: 'in use', conflict } as const;
-  const { state } = transition(machine(phases.Provisioning), failed, now);
+  const failed = { type: 'failed', effect: 'plug', message: 'in use', conflict } as const;
+  const { state } = transition(machine(phases.Running), failed, now);
   expect(state.phase.name).toBe('Removing');
   const gone = transition(
     { ...state, phase: { ...state.phase, cleaned: true } as Phase },

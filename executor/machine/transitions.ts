@@ -105,6 +105,7 @@ function tried(state: MachineState, effect: HostEffect, now: number): MachineSta
 function done(state: MachineState, effect: HostEffect, now: number): Step {
   const { phase } = state;
   if (effect === 'seed') return seeded(state);
+  if (effect === 'plug' && phase.name === 'Running') return flatten(enter({ ...state, plugged: true }, 'Running', now));
   if (effect === 'provision' && phase.name === 'Provisioning') {
     return flatten(enter(state, state.launch.power === 'On' ? 'Starting' : 'Stopped', now));
   }
@@ -118,7 +119,7 @@ function seeded({ message: _, last: __, ...state }: MachineState): Step {
 }
 
 /**
- * A step that fails before the guest runs is tried again, because libvirt may just have been restarted, and then ends the attempt; one on
+ * A step that fails before the guest is on its networks is tried again, because libvirt may just have been restarted, and then ends the attempt; one on
  * the way out is tried until it works. With an address that somebody else has the same machine is not tried again.
  */
 function failed(state: MachineState, event: MachineEvent & { type: 'failed' }, now: number): Step {
@@ -127,7 +128,8 @@ function failed(state: MachineState, event: MachineEvent & { type: 'failed' }, n
   switch (effect) {
     case 'seed':
     case 'provision':
-    case 'start': {
+    case 'start':
+    case 'plug': {
       if (conflict) return flatten(failTask(withMessage, 'AddressConflict', reason, now, conflict));
       if ((state.last?.tries ?? 0) < maxTries) return keep(withMessage);
       return flatten(failTask(withMessage, effect === 'start' ? 'StartFailed' : 'ProvisioningFailed', reason, now));

@@ -43,7 +43,7 @@ export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptio
     const { vni, mac, ip, mtu } = network;
     const tap = tapName(uid, vni);
     requireSafe(hostname, network);
-    files.put({ uid, hostname, network, ...(isProbed(uid, network) && { probed: true }) });
+    files.put({ uid, hostname, network });
     await makeBridge(vni, mtu, netns);
     await guardTap({ tap, mac, ip }, netns);
     await connect(network);
@@ -51,21 +51,11 @@ export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptio
     return { tap, bridge: bridgeName(vni), mac, mtu };
   }
 
-  function isProbed(uid: string, { vni, ip, mac }: MachineNetwork): boolean {
-    const known = files.get(vni, uid);
-    return known?.probed === true && known.network.ip === ip && known.network.mac === mac;
-  }
-
   /** Not in turn: nobody is to wait for it, and the subnet stays while the machine is on it. */
-  async function probe(
-    { uid, hostname }: MachineNics,
-    network: MachineNetwork,
-    connected: (vni: number) => Promise<void>,
-  ): Promise<void> {
-    if (!network.probe || isProbed(uid, network)) return;
+  async function probe(network: MachineNetwork, connected: (vni: number) => Promise<void>): Promise<void> {
+    if (!network.probe) return;
     await connected(network.vni);
     await requireNobodyAt(network, netns, clock);
-    files.put({ uid, hostname, network, probed: true });
   }
 
   /**
@@ -123,7 +113,7 @@ export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptio
         return nics;
       }),
     requireFree: async (machine, connected = async () => undefined) => {
-      await Promise.all(machine.networks.map(async (network) => await probe(machine, network, connected)));
+      await Promise.all(machine.networks.map(async (network) => await probe(network, connected)));
     },
     detach: (uid) =>
       inTurn(async () => {

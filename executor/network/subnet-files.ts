@@ -12,8 +12,6 @@ export interface Attachment {
   readonly uid: string;
   readonly hostname: string;
   readonly network: MachineNetwork;
-  /** It was asked for, and nobody else has the address. */
-  readonly probed?: boolean;
 }
 
 export class SubnetFiles {

@@ -7,6 +7,8 @@ export interface SimDomain extends DomainPower {
   readonly bootedAt?: number;
   /** The guest was told to turn itself off, and is off from then on. */
   readonly offAt?: number;
+  /** Its interfaces have no carrier. */
+  readonly unplugged?: true;
   /** Its disk fails: it stops wherever it would go on. */
   readonly broken?: boolean;
 }
@@ -18,7 +20,18 @@ export function atTime(domain: SimDomain, now: number): SimDomain {
 }
 
 export function started(domain: SimDomain, now: number): SimDomain {
-  return domain.power === 'Off' ? { spec: domain.spec, power: 'On', bootedAt: now } : domain;
+  if (domain.power !== 'Off') return domain;
+  const { spec } = domain;
+  return { spec, power: 'On', bootedAt: now, ...(spec.nics.some((nic) => nic.unplugged) && { unplugged: true }) };
+}
+
+/** Its cables stay as they are. */
+export function rebooted({ spec, unplugged }: SimDomain, now: number): SimDomain {
+  return { spec, power: 'On', bootedAt: now, ...(unplugged && { unplugged }) };
+}
+
+export function plugged({ unplugged: _, ...domain }: SimDomain): SimDomain {
+  return domain;
 }
 
 /** Stopped by somebody, or by its own disk. One that is paused already keeps its reason, as libvirt's do. */

@@ -10,7 +10,18 @@ import type { Log } from '#lib/std/log.ts';
 import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import { bootLog, SimConsole } from './console.ts';
 import { type SimNics, simDevices } from './devices.ts';
-import { atTime, paused, powerButton, publicView, resumed, type SimDomain, started, switchedOff } from './domain.ts';
+import {
+  atTime,
+  paused,
+  plugged,
+  powerButton,
+  publicView,
+  rebooted,
+  resumed,
+  type SimDomain,
+  started,
+  switchedOff,
+} from './domain.ts';
 import { JsonDirectory } from './files.ts';
 
 export interface SimOptions {
@@ -95,6 +106,10 @@ export class SimHypervisor implements Hypervisor {
     if (domain.power === 'Off') this.#put(started(domain, this.#options.clock.now()), true);
   }
 
+  async plug(uid: string): Promise<void> {
+    this.#put(plugged(this.#need(uid)));
+  }
+
   async shutdown(uid: string): Promise<void> {
     const { bootMs, clock } = this.#options;
     this.#put(powerButton(this.#need(uid), bootMs, clock.now()));
@@ -151,7 +166,7 @@ export class SimHypervisor implements Hypervisor {
   #boot(uid: string): void {
     const domain = this.#need(uid);
     if (domain.power !== 'On') throw new Error(`Cannot reset domain ${uid}: it is ${domain.power}`);
-    this.#put({ spec: domain.spec, power: 'On', bootedAt: this.#options.clock.now() }, true);
+    this.#put(rebooted(domain, this.#options.clock.now()), true);
     this.#tell({ uid, power: 'On', rebooted: true });
   }
 

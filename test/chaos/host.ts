@@ -8,8 +8,10 @@ import type { importImage } from '#executor/images/import.ts';
 import {
   atTime,
   paused,
+  plugged,
   powerButton,
   publicView,
+  rebooted,
   resumed,
   type SimDomain,
   started,
@@ -136,6 +138,7 @@ export class RealHost {
         this.#witness.started(this, uid);
         this.#put(started(domain, now()));
       }),
+      plug: onUid((domain) => this.#put(plugged(domain))),
       shutdown: onUid((domain, uid) => {
         if (domain.power !== 'Off') this.#witness.cut(this, uid, 'shutdown');
         this.#put(powerButton(domain, bootMs, now()));
@@ -214,9 +217,9 @@ export class RealHost {
     this.domains.set(spec.uid, domain ? { ...domain, spec } : { spec, power: 'Off' });
   }
 
-  #reset({ spec, power }: SimDomain): void {
-    if (power !== 'On') throw new Error(`Cannot reset domain ${spec.uid}: it is ${power}`);
-    this.#put({ spec, power: 'On', bootedAt: this.#clock.now() });
+  #reset(domain: SimDomain): void {
+    if (domain.power !== 'On') throw new Error(`Cannot reset domain ${domain.spec.uid}: it is ${domain.power}`);
+    this.#put(rebooted(domain, this.#clock.now()));
   }
 
   #need(uid: string): SimDomain {

@@ -46,7 +46,9 @@ function wrongMachine(world: World, { metadata, spec, status }: VirtualMachine):
     const reasons = (status?.conditions ?? []).filter((each) => each.status !== 'True').map(({ message }) => message);
     return [`${name} is ${status?.phase}, wanted ${wanted}: ${JSON.stringify(attempt)} ${reasons.join('; ')}`];
   }
-  const real = world.hosts.find(({ host }) => host.hostname === attempt?.host)?.host.at(metadata.uid);
+  const host = world.hosts.find((each) => each.host.hostname === attempt?.host)?.host;
+  if (host?.domains.get(metadata.uid)?.unplugged) return [`${name} runs on ${attempt?.host} without its networks`];
+  const real = host?.at(metadata.uid);
   if ((real?.power ?? 'Off') === (off ? 'Off' : 'On')) return [];
   return [`${name} is said to be ${wanted} and is ${real?.power} on ${attempt?.host}`];
 }
