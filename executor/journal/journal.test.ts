@@ -1,3 +1,4 @@
+import { chmodSync, readdirSync, statSync } from 'node:fs';
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +18,7 @@ const report = (id: string, state: 'InProgress' | 'Completed') => ({ id, uid: 'u
 async function openDirectory() {
   const directory = await mkdtempDisposable(join(tmpdir(), 'cf-'));
   const file = join(directory.path, 'journal.db');
-  return { file, [Symbol.asyncDispose]: async () => await directory.remove() };
+  return { file, path: directory.path, [Symbol.asyncDispose]: async () => await directory.remove() };
 }
 
 test('a task and its updates are there after a reopen, in order', async () => {
@@ -33,6 +34,20 @@ test('a task and its updates are there after a reopen, in order', async () => {
     tasks: [info('t')],
     updates: [update('t', 'z', 'TASK_STARTING'), update('t', 'b', 'TASK_RUNNING')],
   });
+});
+
+test('nobody else can read it, nor one that was open to all before', async () => {
+  await using directory = await openDirectory();
+  const { path } = directory;
+  const modes = () => readdirSync(path).map((name) => (statSync(join(path, name)).mode & 0o777).toString(8));
+  {
+    using journal = new Journal(directory.file, 'life');
+    journal.accept(info('t'), { taskId: 't' });
+    expect(modes()).toEqual(['600', '600']);
+    for (const name of readdirSync(path)) chmodSync(join(path, name), 0o644);
+  }
+  using _ = new Journal(directory.file, 'life');
+  expect(new Set(modes())).toEqual(new Set(['600']));
 });
 
 test('acknowledge() forgets the update, then the unacknowledged task, then the ended task', async () => {

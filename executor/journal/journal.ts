@@ -5,7 +5,7 @@
  * A commit is not forced to the disk (synchronous = NORMAL): the kernel keeps it through the death of any process. A power cut may lose the
  * last ones, but it also ends every domain and the executor's life, after which the tasks in here are void.
  */
-import { mkdirSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import type { OperationReport } from '#lib/api/messages.ts';
@@ -47,6 +47,7 @@ export class Journal implements Disposable {
    */
   constructor(file: string, incarnation: string) {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    keepPrivate(file);
     this.#incarnation = incarnation;
     this.#db = new DatabaseSync(file, { timeout: 0 });
     try {
@@ -241,4 +242,11 @@ function toReport(row: Record<string, SQLOutputValue>): OperationReport {
     state: row.state as OperationReport['state'],
     message: String(row.message),
   };
+}
+
+/** Users' launches are in it, and the directory is open to QEMU's user. SQLite gives the file beside it the same mode. */
+function keepPrivate(file: string): void {
+  // Never opened if it is there: to close it again would end the lock that this process may have on it.
+  if (!existsSync(file)) closeSync(openSync(file, 'wx', 0o600));
+  for (const each of [file, `${file}-wal`]) if (existsSync(each)) chmodSync(each, 0o600);
 }
