@@ -238,3 +238,39 @@ test('the three controllers survive the loss of every call', async () => {
   };
   expect(await survivesEveryFailure(makeWorld, play)).toBeGreaterThan(12);
 });
+
+describe('a machine that is lost', () => {
+  const shapes = [{ cores: 48, memory: '96Gi' }];
+  async function lost(capacity: object): Promise<Lab> {
+    const made = await lab([48, 48, 48, 48], { capacity, shapes });
+    await serve(made);
+    await rest(made);
+    const { api, clock } = made.world;
+    const vm = (await machines(made))[0]!;
+    const silent = { type: 'Reachable', status: 'False', reason: 'ExecutorSilent', message: '' } as const;
+    const conditions = [{ ...silent, lastTransitionTime: timestamp(clock.now()) }];
+    await api.updateStatus(VirtualMachine, { ...vm, status: { ...vm.status, phase: 'Unreachable', conditions } });
+    await clock.advance(5 * 60_000);
+    await rest(made);
+    return made;
+  }
+
+  test('is replaced, and counts as committed until it is proven gone', async () => {
+    const made = await lost({ target: 96 });
+    expect(await sizes(made)).toBe('48 48 48');
+    expect((await factory(made)).status).toMatchObject({
+      capacity: { planned: 96, provisioned: 96, ready: 96, unreachable: 48, committed: 144, draining: 0 },
+      vms: 3,
+      displayStatus: 'Ready',
+    });
+  });
+
+  test('is not replaced beyond capacity.max', async () => {
+    const made = await lost({ target: 96, max: 120 });
+    expect(await sizes(made)).toBe('48 48');
+    expect((await factory(made)).status).toMatchObject({ capacity: { ready: 48, committed: 96 } });
+    await made.world.api.patch(ComputeFactory, at, { spec: { capacity: { max: 144 } } });
+    await rest(made);
+    expect(await sizes(made)).toBe('48 48 48');
+  });
+});

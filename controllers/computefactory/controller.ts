@@ -6,6 +6,7 @@ import { type Controller, done, owned, type Phase, type Trigger, wait } from '#c
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { statusPace } from '#controllers/runtime/status-pace.ts';
 import { Cluster, ComputeFactory, InstanceType, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { lostFrom } from '#lib/api/lost.ts';
 import { controllerOf, keyOf } from '#lib/api/meta.ts';
 import type { Cache } from '#lib/client/cache.ts';
 import { shiftTimes } from './away.ts';
@@ -98,6 +99,9 @@ function nextChange(
   const refusals = pools
     .flatMap(({ machines }) => machines)
     .flatMap((vm) => [refusedAt(vm) + flexible, refusedAt(vm) + fixed]);
-  const due = [...refusals, ...shiftTimes(factory, clusters)].filter((ms) => Number.isFinite(ms) && ms > nowMs);
+  const losses = pools.flatMap(({ machines }) => machines).map((vm) => lostFrom(vm) ?? Number.POSITIVE_INFINITY);
+  const due = [...refusals, ...losses, ...shiftTimes(factory, clusters)].filter(
+    (ms) => Number.isFinite(ms) && ms > nowMs,
+  );
   return due.length > 0 ? due.reduce((a, b) => Math.min(a, b)) : undefined;
 }

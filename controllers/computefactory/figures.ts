@@ -30,8 +30,8 @@ export function figuresOf({ factory, pools, away, plan }: Scope): Figures {
     running: wanted((vm) => vm.status?.phase === 'Running'),
     ready: wanted((vm) => isTrue(vm, 'Ready')),
     draining: sum(leavingOf),
-    unreachable: sum(({ cluster, machines }) => machines.filter((vm) => isOut(cluster, vm))),
-    committed: sum(({ machines }) => machines.filter((vm) => !isEnded(vm))),
+    unreachable: sum(({ cluster, machines, lost }) => [...lost, ...machines.filter((vm) => isOut(cluster, vm))]),
+    committed: sum(({ machines, lost }) => [...lost, ...machines.filter((vm) => !isEnded(vm))]),
   };
 }
 

@@ -1,6 +1,7 @@
 /** From objects to what the planner works on. Pure. */
 import { conditionOf, isTrue } from '#lib/api/conditions.ts';
 import type { Cluster, ComputeFactory, VirtualMachine } from '#lib/api/generated/index.ts';
+import { unreachableSince } from '#lib/api/lost.ts';
 import { matchesSelector } from '#lib/api/selectors.ts';
 import { awayClusters, closedClusters, shiftAfterMs } from './away.ts';
 import type { ClusterState, PlanInput, PoolState } from './plan-state.ts';
@@ -63,10 +64,10 @@ export function planInput(
       }),
     ),
     pools: pools.map((view) => poolState(view, surroundings)),
-    leaving: pools.reduce((sum, view) => sum + leavingOf(view).length * weight(view), 0),
+    leaving: pools.reduce((sum, view) => sum + (leavingOf(view).length + view.lost.length) * weight(view), 0),
     leavingUnreachable: pools.reduce((sum, view) => {
       const isOut = (vm: VirtualMachine) => away.has(view.cluster) || isUnreachable(vm);
-      return sum + leavingOf(view).filter(isOut).length * weight(view);
+      return sum + (leavingOf(view).filter(isOut).length + view.lost.length) * weight(view);
     }, 0),
   };
 }
@@ -111,8 +112,7 @@ export function refusedAt(vm: VirtualMachine): number {
 
 export const isEnded = (vm: VirtualMachine) => vm.status?.phase === 'Succeeded' || vm.status?.phase === 'Failed';
 export const isWanted = (vm: VirtualMachine) => vm.metadata.deletionTimestamp === undefined && !isEnded(vm);
-export const isUnreachable = (vm: VirtualMachine) =>
-  vm.status?.phase === 'Unreachable' || conditionOf(vm, 'Reachable')?.status === 'False';
+export const isUnreachable = (vm: VirtualMachine) => unreachableSince(vm) !== undefined;
 
 /** Machines that hold, or may hold, something and are not wanted: being deleted, or more than their pool is to have. */
 export function leavingOf({ pool, machines }: PoolView): readonly VirtualMachine[] {

@@ -36,7 +36,7 @@ export interface PlanInput {
   /** Those that may be used. */
   readonly clusters: readonly ClusterState[];
   readonly pools: readonly PoolState[];
-  /** Weight of machines that are not wanted any more and not proven gone. */
+  /** Weight of machines that are not wanted any more, or lost, and not proven gone. */
   readonly leaving: number;
   /** The part of `leaving` on hosts that do not answer. */
   readonly leavingUnreachable: number;

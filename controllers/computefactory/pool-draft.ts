@@ -10,11 +10,13 @@ import type { Size } from './sizes.ts';
 export interface WantedPool extends PlannedPool {
   /** Machines of all pools of the factory on this cluster. */
   readonly together: number;
+  /** Of its lost machines so many may be replaced; all of them if undefined. */
+  readonly replacements: number | undefined;
 }
 
 export function poolSpec(
   { metadata: { name }, spec: factory }: ComputeFactory,
-  { cluster, size, replicas, together }: WantedPool,
+  { cluster, size, replicas, together, replacements }: WantedPool,
 ): Draft<VMPool>['spec'] {
   const { metadata, spec } = factory.template;
   const shape = size.instanceType
@@ -24,6 +26,7 @@ export function poolSpec(
   return {
     replicas,
     cluster,
+    ...(replacements !== undefined && { maxReplacements: replacements }),
     ...(isGang && { gang: { name, machines: together, timeout: factory.fulfilmentTimeout } }),
     template: { ...(metadata && { metadata }), spec: { ...spec, ...shape } },
   };

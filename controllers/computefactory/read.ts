@@ -1,5 +1,6 @@
 /** From the objects around a factory to its plan: for the controller, and for whoever asks what a plan would be. Pure. */
 import type { Cluster, ComputeFactory, InstanceType, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { isLost } from '#lib/api/lost.ts';
 import { awayClusters } from './away.ts';
 import { plan } from './plan.ts';
 import { allowedClusters, planInput } from './plan-input.ts';
@@ -24,7 +25,9 @@ export function planned(
 ): Pick<Scope, 'clusters' | 'pools' | 'away' | 'plan' | 'invalid'> {
   const pools = poolsOf(factory).flatMap((pool): PoolView[] => {
     const size = sizeOfPool(pool, typeOf);
-    return size ? [{ pool, cluster: poolCluster(pool), size, machines: machinesOf(pool) }] : [];
+    if (!size) return [];
+    const { lost = [], there = [] } = Object.groupBy(machinesOf(pool), (vm) => (isLost(vm, nowMs) ? 'lost' : 'there'));
+    return [{ pool, cluster: poolCluster(pool), size, machines: there, lost }];
   });
   const clusters = allowedClusters(factory, all);
   const away = awayClusters(factory, clusters, nowMs);

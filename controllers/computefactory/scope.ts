@@ -7,7 +7,10 @@ export interface PoolView {
   readonly pool: VMPool;
   readonly cluster: string;
   readonly size: Size;
+  /** Without those that are lost. */
   readonly machines: readonly VirtualMachine[];
+  /** Their hosts have not answered for so long that the pool may have others in their place. They may run. */
+  readonly lost: readonly VirtualMachine[];
 }
 
 /** The world of one factory, read once. */

@@ -30,7 +30,7 @@ export function summarize(scope: Scope, ending: Ending, run: Run): ComputeFactor
     }),
     pools: poolRows(scope),
     selector: `${labels.factory}=${labelValue(factory.metadata.name)}`,
-    vms: scope.pools.reduce((sum, { machines }) => sum + machines.length, 0),
+    vms: scope.pools.reduce((sum, { machines, lost }) => sum + machines.length + lost.length, 0),
     displayStatus: displayStatus(conditions, shortage),
     conditions: withConditions(
       factory.status?.conditions ?? [],

@@ -40,7 +40,7 @@ export function vmPoolController(deps: Deps): Controller<VMPool, Scope> {
   const paceStatus: Phase<Scope> = (scope, run) => {
     const outcome = pace.outcome(scope.pool, summarize(scope, done, run), run.nowMs);
     scope.holdStatus = !outcome.done;
-    return outcome;
+    return outcome.done ? awaitLost(scope, run) : outcome;
   };
 
   return {
@@ -77,3 +77,7 @@ const goOn: Phase<Scope> = ({ plan }, { nowMs }) => {
   if (plan.more) return wait('Scaling', 'The next machines follow', 0);
   return plan.retryAtMs === undefined ? done : wait('LaunchBackoff', 'Tries one more machine', plan.retryAtMs - nowMs);
 };
+
+/** No event tells that a host has been silent for long enough. */
+const awaitLost: Phase<Scope> = ({ plan: { lostAtMs } }, { nowMs }) =>
+  lostAtMs === undefined ? done : wait('Unreachable', 'Waits for a host to answer', lostAtMs - nowMs);

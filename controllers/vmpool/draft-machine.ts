@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { VirtualMachine, type VMPool } from '#lib/api/generated/index.ts';
 import { apiVersionOf, type Draft, ownerReference } from '#lib/api/meta.ts';
 import { finalizers, labels } from '#lib/api/names.ts';
+import type { NewMachine } from './plan.ts';
 
 /** Hash of what a machine of this pool would be made from now; the order of keys does not matter. */
 export function revisionOf({ spec }: VMPool): string {
@@ -25,7 +26,7 @@ export function poolLabel(pool: string): string {
 export const machineName = (pool: VMPool, ordinal: number) => `${pool.metadata.name}-${ordinal}`;
 
 /** The finalizer and all labels are on it from its first moment: nothing has to be added by a second write. */
-export function draftMachine(pool: VMPool, ordinal: number, revision: string): Draft<VirtualMachine> {
+export function draftMachine(pool: VMPool, { ordinal, replaces }: NewMachine, revision: string): Draft<VirtualMachine> {
   const { template, cluster } = pool.spec;
   const { instanceType } = template.spec;
   const inherited = [labels.factory, labels.shape].flatMap((key) => {
@@ -37,6 +38,7 @@ export function draftMachine(pool: VMPool, ordinal: number, revision: string): D
     [labels.pool]: poolLabel(pool.metadata.name),
     [labels.ordinal]: String(ordinal),
     [labels.revision]: revision,
+    ...(replaces && { [labels.replaces]: replaces.vm.metadata.uid }),
     ...(cluster !== undefined && { [labels.cluster]: poolLabel(cluster) }),
     ...(instanceType !== undefined && { [labels.instanceType]: poolLabel(instanceType) }),
   };

@@ -1,6 +1,7 @@
 /** What a pool needs to know of one machine, taken from objects once. Pure. */
-import { conditionOf, isTrue } from '#lib/api/conditions.ts';
+import { isTrue } from '#lib/api/conditions.ts';
 import type { Host, VirtualMachine } from '#lib/api/generated/index.ts';
+import { lostFrom, unreachableSince } from '#lib/api/lost.ts';
 import { annotations, hostObjectName, labels } from '#lib/api/names.ts';
 
 export interface Facts {
@@ -19,6 +20,10 @@ export interface Facts {
   /** Was never up, in any attempt. */
   readonly neverUp: boolean;
   readonly unreachable: boolean;
+  /** From then on it is lost, unless its host answers before; undefined if it does, or if it is not to be replaced. */
+  readonly lostFromMs: number | undefined;
+  /** uid of the machine that it stands in for. */
+  readonly replaces: string | undefined;
   readonly outdated: boolean;
   readonly onCordonedHost: boolean;
   /** Machines of this pool on the same host. */
@@ -93,7 +98,9 @@ function factsOfOne(vm: VirtualMachine, revision: string): OwnFacts {
     placed: status?.attempt !== undefined,
     ready: isTrue(vm, 'Ready'),
     neverUp: !isTrue(vm, 'Ready') && status?.phaseTransitions?.Running === undefined,
-    unreachable: phase === 'Unreachable' || conditionOf(vm, 'Reachable')?.status === 'False',
+    unreachable: unreachableSince(vm) !== undefined,
+    lostFromMs: lostFrom(vm),
+    replaces: metadata.labels?.[labels.replaces],
     outdated: metadata.labels?.[labels.revision] !== revision,
     drain: status?.attempt?.drain?.state,
     protected: notes[annotations.scaleInProtection] === 'true',

@@ -9,7 +9,7 @@ import { VirtualMachine, type VMPool } from '#lib/api/generated/index.ts';
 import { annotations } from '#lib/api/names.ts';
 import { isCode } from '#lib/std/errors.ts';
 import type { Facts } from './facts.ts';
-import { membersOf } from './plan.ts';
+import { wantedOf } from './plan.ts';
 import type { Scope } from './scope.ts';
 
 /** So many members have to stay ready. A percentage is rounded up. */
@@ -20,7 +20,7 @@ export function leastAvailable({ minAvailable = 0, replicas }: VMPool['spec']): 
 
 /** Those that may go now. One that is not ready is missed by nobody. Pure. */
 export function drainGrants(spec: VMPool['spec'], machines: readonly Facts[]): readonly Facts[] {
-  const members = membersOf(spec, machines);
+  const members = wantedOf(spec, machines);
   const asking = members.filter(({ drain, granted }) => drain === 'Waiting' && !granted);
   const staying = members.filter(({ ready, drain, granted }) => ready && !granted && drain !== 'Evicting');
   const spare = Math.max(0, staying.length - leastAvailable(spec));

@@ -3,12 +3,14 @@
  *
  * Who counts as a member: every machine that is not being deleted and has not ended; under runPolicy Once and RerunOnFailure also one
  * that Succeeded, because its work is done and nothing has to replace it. Failed machines are replaced; the last three stay for study.
+ * A lost machine is no member either, but keeps its object: it may run. When it answers it counts again, and one of the two goes.
  *
  * A successor waits until the machine before it is proven gone, except for a quarter of the pool, and except for machines on hosts that
  * do not answer: those may stay for hours. So what is taken from the hosts stays near to what was asked for.
  */
 import type { VMPool } from '#lib/api/generated/index.ts';
 import type { Facts } from './facts.ts';
+import { isLost, nextLostMs, pairsOf, unreplaced } from './replacements.ts';
 import { scaleInOrder } from './scale-in-order.ts';
 
 /** Creates or deletes of one pass: a bound on what one mistaken look can do before the next. */
@@ -18,8 +20,14 @@ export const failedHistoryLimit = 3;
 /** While the breaker is open one machine is tried per period. */
 export const probePeriodMs = 5 * 60_000;
 
+export interface NewMachine {
+  readonly ordinal: number;
+  /** The lost machine that it stands in for. */
+  readonly replaces?: Facts;
+}
+
 export interface PoolPlan {
-  readonly create: readonly number[];
+  readonly create: readonly NewMachine[];
   readonly remove: readonly Facts[];
   /** Machines too many that are all protected. */
   readonly blocked: number;
@@ -27,6 +35,8 @@ export interface PoolPlan {
   readonly held: number;
   /** The breaker is open until then. */
   readonly retryAtMs: number | undefined;
+  /** A machine that does not answer will be lost then. */
+  readonly lostAtMs: number | undefined;
   /** More is to be done than one pass may do. */
   readonly more: boolean;
 }
@@ -40,36 +50,53 @@ export function planPool(
   takenOrdinals: TakenOrdinals,
   nowMs: number,
 ): PoolPlan {
-  const members = membersOf(spec, machines);
+  const lostAtMs = nextLostMs(machines, nowMs);
+  const lost = machines.filter((facts) => isLost(facts, nowMs));
+  const members = membersOf(spec, machines, nowMs);
   const history = expiredFailures(machines);
-  const missing = spec.replicas - members.length;
-  if (missing < 0) return shrink(spec, members, -missing, history);
+  if (members.length > spec.replicas) return { ...shrink(spec, members, history), lostAtMs };
+  const { maxReplacements = Number.POSITIVE_INFINITY } = spec;
+  const missing = spec.replicas - Math.max(0, lost.length - maxReplacements) - members.length;
   const retryAtMs = breakerOpenUntil(machines, nowMs);
   const room = roomFor(spec.replicas, machines, members.length);
-  const allowed = retryAtMs === undefined ? Math.min(missing, room) : 0;
+  const allowed = retryAtMs === undefined ? Math.max(0, Math.min(missing, room)) : 0;
+  const instead = unreplaced(lost, machines);
   return {
-    create: lowestFree(takenOrdinals, Math.min(allowed, burst)),
+    create: lowestFree(takenOrdinals, Math.min(allowed, burst)).map((ordinal, index) => ({
+      ordinal,
+      ...(index < instead.length && { replaces: instead[index]! }),
+    })),
     remove: history.slice(0, burst),
     blocked: 0,
-    held: missing - Math.min(missing, room),
+    held: Math.max(0, missing - room),
     retryAtMs: missing > 0 ? retryAtMs : undefined,
+    lostAtMs,
     more: allowed > burst || history.length > burst,
   };
 }
 
-export function membersOf(spec: VMPool['spec'], machines: readonly Facts[]): readonly Facts[] {
+export function membersOf(spec: VMPool['spec'], machines: readonly Facts[], nowMs: number): readonly Facts[] {
+  return wantedOf(spec, machines).filter((facts) => !isLost(facts, nowMs));
+}
+
+/** The members, and those that are lost. */
+export function wantedOf(spec: VMPool['spec'], machines: readonly Facts[]): readonly Facts[] {
   const { runPolicy = 'Always' } = spec.template.spec;
   const isDone = ({ ended }: Facts) =>
     ended === 'Failed' || (ended === 'Succeeded' && (runPolicy === 'Always' || runPolicy === 'Manual'));
   return machines.filter((facts) => !facts.going && !isDone(facts));
 }
 
-function shrink(spec: VMPool['spec'], members: readonly Facts[], surplus: number, history: readonly Facts[]): PoolPlan {
+function shrink(
+  spec: VMPool['spec'],
+  members: readonly Facts[],
+  history: readonly Facts[],
+): Omit<PoolPlan, 'lostAtMs'> {
+  const { losers, undecided } = pairsOf(members);
+  const surplus = Math.max(0, members.length - spec.replicas - undecided);
   const order = scaleInOrder(spec.scaleIn?.policy ?? 'Default');
-  const victims = members
-    .filter((facts) => !facts.protected)
-    .toSorted(order)
-    .slice(0, surplus);
+  const others = members.filter((facts) => !losers.includes(facts)).toSorted(order);
+  const victims = [...losers, ...others].filter((facts) => !facts.protected).slice(0, surplus);
   const remove = [...history, ...victims];
   return {
     create: [],

@@ -16,6 +16,8 @@ const facts = (name: string, more: Partial<Facts> = {}): Facts => ({
   ready: true,
   neverUp: false,
   unreachable: false,
+  lostFromMs: undefined,
+  replaces: undefined,
   outdated: false,
   onCordonedHost: false,
   neighbours: 1,

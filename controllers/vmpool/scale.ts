@@ -13,9 +13,9 @@ const parallelMax = 16;
 export function createMachines({ client, events }: Deps): Phase<Scope> {
   return async ({ pool, plan, revision }, run) => {
     let behind = false;
-    await inParallel(plan.create, run, async (ordinal) => {
+    await inParallel(plan.create, run, async (machine) => {
       try {
-        await client.create(VirtualMachine, draftMachine(pool, ordinal, revision), { signal: run.signal });
+        await client.create(VirtualMachine, draftMachine(pool, machine, revision), { signal: run.signal });
       } catch (error) {
         if (!isCode(error, 'AlreadyExists')) throw error;
         behind = true;
@@ -23,6 +23,13 @@ export function createMachines({ client, events }: Deps): Phase<Scope> {
     });
     if (plan.create.length > 0)
       events.normal(pool, 'ScaledUp', `Made ${plan.create.length} of ${pool.spec.replicas} machines`);
+    const lost = plan.create.flatMap(({ replaces }) => (replaces ? [replaces.name] : []));
+    if (lost.length > 0)
+      events.warning(
+        pool,
+        'Replaced',
+        `Made ${lost.length} machines for others whose hosts do not answer, the first of them ${lost[0]}`,
+      );
     return behind ? wait('ScalingUp', 'A name was taken by an object not heard of yet; looks again', 200) : done;
   };
 }

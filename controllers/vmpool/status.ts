@@ -23,7 +23,7 @@ interface Counts {
 export function summarize(scope: Scope, ending: Ending, run: Run): VMPool['status'] {
   if (scope.holdStatus) return undefined;
   const { pool, machines } = scope;
-  const counts = countsOf(scope);
+  const counts = countsOf(scope, run.nowMs);
   const conditions = conditionsOf(scope, counts, ending);
   const members = machines.filter((facts) => !facts.going);
   return {
@@ -43,8 +43,8 @@ export function summarize(scope: Scope, ending: Ending, run: Run): VMPool['statu
   };
 }
 
-function countsOf({ pool, machines }: Scope): Counts {
-  const members = membersOf(pool.spec, machines);
+function countsOf({ pool, machines }: Scope, nowMs: number): Counts {
+  const members = membersOf(pool.spec, machines, nowMs);
   return {
     members: members.length,
     ready: members.filter(({ ready }) => ready).length,

@@ -31,6 +31,8 @@ export const labels = {
   cluster: 'computefactory.io/cluster',
   shape: 'computefactory.io/shape',
   instanceType: 'computefactory.io/instance-type',
+  /** On a machine of a pool: uid of the one that it stands in for, whose host did not answer. */
+  replaces: 'computefactory.io/replaces',
 } as const;
 
 export const annotations = {

@@ -133,6 +133,15 @@ export interface ComputeFactorySpec {
       readonly hostname?: string;
       /** From the power button to the power cut. Default: "60s". */
       readonly terminationGracePeriod: string;
+      /** What its pool does while its host does not answer. A machine without a pool is waited for. */
+      readonly disconnect?: {
+        /** Silent for so long it counts as lost; 5m if empty. */
+        readonly lostAfter?: string;
+        /** Another machine with another name and address is made for one that is lost; true if empty. */
+        readonly replace?: boolean;
+        /** Which of the two stays when the lost one answers again; KeepOldest if empty. */
+        readonly onReconnect?: 'KeepOldest' | 'KeepReplacement';
+      };
       /** Where it may run. */
       readonly placement?: {
         /** Name of the only Cluster it may run on. */

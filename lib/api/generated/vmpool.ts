@@ -93,6 +93,15 @@ export interface VMPoolSpec {
       readonly hostname?: string;
       /** From the power button to the power cut. Default: "60s". */
       readonly terminationGracePeriod: string;
+      /** What its pool does while its host does not answer. A machine without a pool is waited for. */
+      readonly disconnect?: {
+        /** Silent for so long it counts as lost; 5m if empty. */
+        readonly lostAfter?: string;
+        /** Another machine with another name and address is made for one that is lost; true if empty. */
+        readonly replace?: boolean;
+        /** Which of the two stays when the lost one answers again; KeepOldest if empty. */
+        readonly onReconnect?: 'KeepOldest' | 'KeepReplacement';
+      };
       /** Where it may run. */
       readonly placement?: {
         /** Name of the only Cluster it may run on. */
@@ -184,6 +193,8 @@ export interface VMPoolSpec {
       readonly deleteProtection: boolean;
     };
   };
+  /** So many lost machines (template.spec.disconnect) at most are replaced at a time; all if empty. A ComputeFactory with capacity.max sets it. */
+  readonly maxReplacements?: number;
   /** So many machines stay ready when hosts are drained: a number, or a percentage of replicas. */
   readonly minAvailable?: number | string;
   /** Which machines go first. */
