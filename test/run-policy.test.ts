@@ -9,7 +9,8 @@ import { expect, test } from 'vitest';
 import { Event } from '#lib/api/core.ts';
 import { Host, VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
 import { annotations, hostObjectName } from '#lib/api/names.ts';
-import { clusterName, tenants, World } from './chaos/world.ts';
+import { clusterName, tenants } from './chaos/world.ts';
+import { type Lab, openLab } from './quiet-lab.ts';
 
 type Policy = VirtualMachine['spec']['runPolicy'];
 const policies = ['Always', 'RerunOnFailure', 'Once', 'Manual', 'Halted'] as const satisfies readonly Policy[];
@@ -17,36 +18,6 @@ const policies = ['Always', 'RerunOnFailure', 'Once', 'Manual', 'Halted'] as con
 const apiVersion = 'computefactory.io/v1alpha1';
 const [namespace] = tenants;
 const nameOf = (policy: Policy) => policy.toLowerCase();
-
-interface Lab extends Disposable {
-  readonly world: World;
-  /** By uid: how often its power was switched on, and how it was switched off by order. */
-  readonly starts: Map<string, number>;
-  readonly cuts: Map<string, string[]>;
-}
-
-/** One host takes machines, the other one only after `relieve`. */
-async function openLab(): Promise<Lab> {
-  const starts = new Map<string, number>();
-  const cuts = new Map<string, string[]>();
-  const ignore = () => undefined;
-  const world = new World({
-    ...{ seed: 1, hosts: 2, ears: { sent: ignore, heard: ignore, closed: ignore } },
-    tampering: {
-      request: (_from, _to, _path, body) => ({ body }),
-      chunk: (_from, _to, chunk) => ({ pieces: [chunk] }),
-    },
-    witness: {
-      started: (_host, uid) => starts.set(uid, (starts.get(uid) ?? 0) + 1),
-      cut: (_host, uid, how) => cuts.set(uid, [...(cuts.get(uid) ?? []), how]),
-      erased: ignore,
-    },
-  });
-  await world.start();
-  await world.clock.advance(30_000);
-  await world.api.patch(Host, { name: hostObjectName(clusterName, 'h2') }, { spec: { unschedulable: true } });
-  return { world, starts, cuts, [Symbol.dispose]: () => world[Symbol.dispose]() };
-}
 
 const relieve = ({ world: { api } }: Lab) =>
   api.patch(Host, { name: hostObjectName(clusterName, 'h2') }, { spec: { unschedulable: false } });

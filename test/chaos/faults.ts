@@ -75,6 +75,8 @@ export class Faults {
       this.#later(1_000, 100_000, end);
     },
     agentCrash: () => this.#agentDown((host) => host.killAgent()),
+    /** For longer than machines are waited for: there will be others in their place when they are back. */
+    agentAway: () => this.#agentDown(() => undefined, 1_500_000),
     /** What ends meanwhile is told by nobody but the executor, when the agent is back. */
     agentMissesEnds: () =>
       this.#agentDown(({ host }) => {
@@ -209,11 +211,11 @@ export class Faults {
     ].filter((life) => life !== undefined && !life.dead) as Life[];
   }
 
-  #agentDown(how: (host: HostProcesses) => void): void {
+  #agentDown(how: (host: HostProcesses) => void, maxMs = 180_000): void {
     const host = this.#host();
     host.killAgent();
     how(host);
-    this.#later(1_000, 180_000, () => host.startAgent());
+    this.#later(1_000, maxMs, () => host.startAgent());
   }
 
   /** For longer than a lease lasts. */
