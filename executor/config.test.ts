@@ -8,6 +8,7 @@ test('parseConfig() fills in defaults', () => {
   expect(parseConfig(good)).toEqual({
     ...good,
     allowPrivateSources: [],
+    allowPrivateEgress: [],
     bootIdFile: '/proc/sys/kernel/random/boot_id',
     sim: { bootMs: 1000 },
   });
@@ -21,6 +22,8 @@ test.each([
   [{ ...good, kvm: 'yes' }, 'kvm'],
   [{ ...good, allowPrivateSources: '10.0.0.0/8' }, 'allowPrivateSources'],
   [{ ...good, allowPrivateSources: ['10.0.0.0/99'] }, 'allowPrivateSources: "10.0.0.0/99"'],
+  [{ ...good, allowPrivateEgress: ['10.0.0.0'] }, 'allowPrivateEgress: "10.0.0.0"'],
+  [{ ...good, allowPrivateEgress: ['fd00::/8'] }, 'allowPrivateEgress: "fd00::/8" is not a range of IPv4'],
   [{ ...good, sim: { bootMs: 'soon' } }, 'bootMs'],
   [{ ...good, hypervizor: 'sim' }, 'hypervizor'],
   [[], 'object'],

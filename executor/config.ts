@@ -16,6 +16,8 @@ export interface ExecutorConfig {
   readonly importDir: string;
   /** Ranges (CIDR) that images may be fetched from although they are not public: a mirror of the site's own. */
   readonly allowPrivateSources: readonly string[];
+  /** Ranges (CIDR) that guests of subnets with egress may reach although they are not the Internet's: the site's own services. */
+  readonly allowPrivateEgress: readonly string[];
   readonly bootIdFile: string;
   /** uid of the namespace cf-system. Domains of another installation on the same host are then foreign. */
   readonly installation?: string;
@@ -41,6 +43,7 @@ const known = [
   'imageStore',
   'importDir',
   'allowPrivateSources',
+  'allowPrivateEgress',
   'bootIdFile',
   'installation',
   'libvirtSocket',
@@ -95,7 +98,8 @@ export function parseConfig(value: unknown): ExecutorConfig {
     root: absolute(value, 'root'),
     imageStore: absolute(value, 'imageStore'),
     importDir: absolute(value, 'importDir'),
-    allowPrivateSources: ranges(value.allowPrivateSources),
+    allowPrivateSources: ranges(value, 'allowPrivateSources'),
+    allowPrivateEgress: ipv4Ranges(value, 'allowPrivateEgress'),
     bootIdFile: optionalString(value, 'bootIdFile') ?? defaultBootIdFile,
     ...(installation === undefined ? {} : { installation }),
     ...(libvirtSocket === undefined ? {} : { libvirtSocket }),
@@ -125,16 +129,25 @@ function absolute(value: Record<string, unknown>, name: string): string {
   return path;
 }
 
-function ranges(value: unknown): readonly string[] {
-  if (value === undefined) return [];
-  if (!Array.isArray(value) || !value.every((each) => typeof each === 'string'))
-    throw new Error('allowPrivateSources must be a list of ranges such as ["10.20.0.0/16"]');
+function ranges(value: Record<string, unknown>, name: string): readonly string[] {
+  const field = value[name];
+  if (field === undefined) return [];
+  if (!Array.isArray(field) || !field.every((each) => typeof each === 'string'))
+    throw new Error(`${name} must be a list of ranges such as ["10.20.0.0/16"]`);
   try {
-    addressRule(value);
+    addressRule(field);
   } catch (cause) {
-    throw new Error(`allowPrivateSources: ${messageOf(cause)}`, { cause });
+    throw new Error(`${name}: ${messageOf(cause)}`, { cause });
   }
-  return value;
+  return field;
+}
+
+/** Guests have no other addresses. */
+function ipv4Ranges(value: Record<string, unknown>, name: string): readonly string[] {
+  const all = ranges(value, name);
+  const wrong = all.find((range) => range.includes(':'));
+  if (wrong !== undefined) throw new Error(`${name}: "${wrong}" is not a range of IPv4 addresses such as 10.20.0.0/16`);
+  return all;
 }
 
 function bootMs(sim: unknown): number {

@@ -65,6 +65,7 @@ async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Prom
       ...{ root, clock },
       ...(netns === undefined ? {} : { netns }),
       ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
+      allowPrivateEgress: config.allowPrivateEgress,
     }),
   };
 }

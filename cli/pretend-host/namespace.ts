@@ -1,6 +1,6 @@
 /** The network namespace of a pretended host: its name is also the mark on everything that belongs to the host. */
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Clock } from '#lib/std/clock.ts';
 import { signalProcess } from '#lib/std/process-identity.ts';
@@ -30,6 +30,11 @@ function exists(name: string): boolean {
   return existsSync(`/run/netns/${name}`);
 }
 
+/** Of its subnets with a way out: the executor's, which knows of no power cut. */
+function routersOf(name: string): readonly string[] {
+  return readdirSync('/run/netns').filter((each) => new RegExp(`^${name}-r[0-9a-f]+$`).test(each));
+}
+
 export async function makeNamespace(name: string): Promise<void> {
   if (!exists(name)) await locked(addScript, name);
   await ip('-n', name, 'link', 'set', 'lo', 'up');
@@ -44,7 +49,10 @@ export async function removeNamespace(name: string, clock: Clock): Promise<void>
   while (exists(name)) {
     const pids = (await ip('netns', 'pids', name)).split('\n').filter((line) => line !== '');
     for (const pid of pids) signalProcess(Number(pid), 'SIGKILL');
-    if (pids.length === 0) return void (await locked(removeScript, name));
+    if (pids.length === 0) {
+      for (const router of routersOf(name)) await locked(removeScript, router);
+      return void (await locked(removeScript, name));
+    }
     if (clock.monotonic() > deadline) {
       throw new Error(`Cannot stop the pretended host ${name}: processes ${pids.join(', ')} do not end`);
     }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import type { VirtualMachine } from '#lib/api/generated/index.ts';
 import type { ExecutorInfo, Resource } from '#mesos/types.ts';
-import { withoutShare } from './tasks.ts';
+import { machineLaunch, withoutShare } from './tasks.ts';
 
 const scalar = (name: string, value: number): Resource => ({ name, type: 'SCALAR', scalar: { value } });
 const executor = { resources: [scalar('cpus', 0.5), scalar('mem', 512)] } as unknown as ExecutorInfo;
@@ -24,4 +25,20 @@ test('what is reserved is left to the machines: the share of an executor is not'
     reserved(scalar('mem', 1024)),
   ]);
   expect(withoutShare(host.slice(1), executor)).toBeUndefined();
+});
+
+test('a launch with a way out is of version 2, which an executor refuses that would leave it out', () => {
+  const launched = (egress: object) =>
+    machineLaunch(
+      {
+        metadata: { namespace: 'n', name: 'm', uid: 'u' },
+        spec: { runPolicy: 'Always', resources: { cores: 1, memory: '1Gi' }, terminationGracePeriod: '0s' },
+        status: { attempt: { number: 1, taskID: 't' }, networks: [{ subnet: 's', gateway: '10.0.0.1', ...egress }] },
+      } as unknown as VirtualMachine,
+      'Linux',
+      'i',
+    );
+  expect(launched({}).version).toBe(1);
+  expect(launched({}).networks[0]).not.toHaveProperty('egress');
+  expect(launched({ egress: 'NAT' })).toMatchObject({ version: 2, networks: [{ egress: 'NAT', gateway: '10.0.0.1' }] });
 });

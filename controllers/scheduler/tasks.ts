@@ -44,6 +44,7 @@ function networkOf(network: StatusNetwork): MachineNetwork {
     dns: network.dns ?? [],
     domain: network.domain ?? '',
     leaseSeconds: network.leaseSeconds ?? 43_200,
+    ...(network.egress === 'NAT' ? { egress: 'NAT' as const } : {}),
     ...(network.used ? {} : { probe: true }),
   };
 }
@@ -70,7 +71,8 @@ export function machineLaunch(
   const off = spec.runPolicy === 'Halted' || status!.requestedPower === 'Off';
   const seedFormat = seedFormatOf(spec, osType);
   const isSecret = secretNames(spec).length > 0;
-  const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret;
+  const isClosed = (status?.networks ?? []).every(({ egress }) => egress === undefined);
+  const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
     version: isOld ? 1 : 2,
     type: 'machine',

@@ -95,6 +95,16 @@ describe('virtualMachineController', () => {
     expect(made.calls.writes).toBe(2);
   });
 
+  test('tells the host of a way out that the subnet has', async () => {
+    const made = await world();
+    await made.api.patch(Subnet, { namespace, name: 'net' }, { spec: { egress: 'NAT' } });
+    await settles(made);
+    expect((await machine(made)).status!.networks).toMatchObject([{ egress: 'NAT', gateway: '10.0.0.1' }]);
+    await made.api.patch(Subnet, { namespace, name: 'net' }, { spec: { egress: 'None' } });
+    await settles(made);
+    expect((await machine(made)).status!.networks![0]).not.toHaveProperty('egress');
+  });
+
   test('gives every machine its own address until there is none, and goes on when one is freed', async () => {
     const made = await world({ machines: 6, releaseCooldown: '0s' });
     await settles(made);

@@ -199,6 +199,7 @@ function resolvedNetwork(
     domain: spec.dhcp.domain ?? '',
     leaseSeconds: Math.floor(parseDuration(spec.dhcp.leaseTime) / 1000),
     lease: leaseName(metadata.name, ip),
+    ...(spec.egress === 'NAT' && { egress: 'NAT' as const }),
     ...(used && { used }),
   };
 }

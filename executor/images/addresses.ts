@@ -3,24 +3,13 @@
  * a cloud's metadata, the Mesos agent, the printers of the site.
  */
 import { BlockList, isIP } from 'node:net';
-
-/** What is not the public internet, after IANA's registries of special addresses. */
-const refused4 = [
-  ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.0.0.0/24'],
-  ...['192.0.2.0/24', '192.88.99.0/24', '192.168.0.0/16', '198.18.0.0/15', '198.51.100.0/24', '203.0.113.0/24'],
-  ...['224.0.0.0/4', '240.0.0.0/4'],
-  // A public address that in Azure is the host's own server of metadata.
-  '168.63.129.16/32',
-];
-/** Only these are public; the mapped, compatible and translated forms of IPv4 addresses lie outside. */
-const public6 = ['2000::/3'];
-const refused6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20'];
+import { notPublic4, notPublic6, public6 } from '../not-public.ts';
 
 export type AddressRule = (address: string) => boolean;
 
 /** `allowed`: ranges (CIDR) that are permitted though they are not public. Throws Error naming the one that is no range. */
 export function addressRule(allowed: readonly string[]): AddressRule {
-  const [permitted, bad, good6] = [allowed, [...refused4, ...refused6], public6].map(listOf);
+  const [permitted, bad, good6] = [allowed, [...notPublic4, ...notPublic6], public6].map(listOf);
   return (address) => {
     const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
     if (isIP(address) === 0) return false;

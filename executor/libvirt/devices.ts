@@ -11,6 +11,8 @@ export interface LibvirtDevicesOptions {
   readonly netns?: string;
   /** IPv4 address at which other hosts reach this one. */
   readonly tunnelAddress?: string;
+  /** Networks (CIDR) that guests with egress may reach although they are not the Internet's. */
+  readonly allowPrivateEgress?: readonly string[];
   readonly clock?: Clock;
 }
 
@@ -18,9 +20,10 @@ export function libvirtDevices({
   root,
   netns,
   tunnelAddress,
+  allowPrivateEgress = [],
   clock = systemClock,
 }: LibvirtDevicesOptions): HostDevices {
-  const networks = hostNetworks({ root, netns, tunnelAddress, clock });
+  const networks = hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress, clock });
   return {
     makeDisks: (machine) => makeDisks(root, machine),
     makeSeed: (uid, seed) => makeSeed(root, uid, seed),

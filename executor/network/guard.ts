@@ -3,10 +3,10 @@
  * else. What cannot be held against an address it was given does not pass: VLAN tags, in which any frame could hide, IPv6, which machines
  * have no addresses of yet, and what speaks to switches (STP, LLDP, EAPOL). To the host itself nothing but DHCP, and answers to its
  * question who has an address (probe.ts). Between a bridge and other hosts go frames of guests, and that question: each host gives its own
- * guests their addresses, and is itself no part of the subnet. One table per host, one chain per tap, all set in one transaction.
+ * guests their addresses and their way out (egress.ts), and is itself no part of the subnet. One table per host, one chain per tap, all set in one transaction.
  */
 import { runCommand } from '../libvirt/command.ts';
-import { tapPrefix, tunnelPrefix } from './names.ts';
+import { gatePrefix, tapPrefix, tunnelPrefix } from './names.ts';
 
 const table = 'computefactory';
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
@@ -63,12 +63,15 @@ function base(): readonly string[] {
     `add rule bridge ${table} to-host arp operation reply arp daddr ip 0.0.0.0 accept`,
     `add rule bridge ${table} to-host iifname "${tapPrefix}*" drop`,
     `add rule bridge ${table} to-host iifname "${tunnelPrefix}*" drop`,
+    `add rule bridge ${table} to-host iifname "${gatePrefix}*" drop`,
     `add chain bridge ${table} from-host { type filter hook output priority 0; policy accept; }`,
     `flush chain bridge ${table} from-host`,
     `add rule bridge ${table} from-host arp operation request arp saddr ip 0.0.0.0 accept`,
     `add rule bridge ${table} from-host oifname "${tunnelPrefix}*" drop`,
     `add chain bridge ${table} between { type filter hook forward priority 0; policy accept; }`,
     `flush chain bridge ${table} between`,
+    `add rule bridge ${table} between iifname "${gatePrefix}*" oifname "${tunnelPrefix}*" drop`,
+    `add rule bridge ${table} between iifname "${tunnelPrefix}*" oifname "${gatePrefix}*" drop`,
     `add rule bridge ${table} between oifname "${tunnelPrefix}*" udp dport 67 drop`,
     `add rule bridge ${table} between iifname "${tunnelPrefix}*" udp dport { 67, 68 } drop`,
     `add rule bridge ${table} between iifname "${tunnelPrefix}*" ether type != { ip, arp } drop`,

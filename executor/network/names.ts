@@ -3,9 +3,12 @@ import { createHash } from 'node:crypto';
 
 const vniMax = 2 ** 24 - 1;
 
+/** All bridges of subnets begin with this. */
+export const bridgePrefix = 'cfb';
+
 /** One bridge per subnet and host. */
 export function bridgeName(vni: number): string {
-  return `cfb${hex(vni)}`;
+  return `${bridgePrefix}${hex(vni)}`;
 }
 
 /** All ports to other hosts begin with this. */
@@ -14,6 +17,22 @@ export const tunnelPrefix = 'cfx';
 /** The bridge's port to the other hosts of the subnet. */
 export function tunnelName(vni: number): string {
   return `${tunnelPrefix}${hex(vni)}`;
+}
+
+/** All ports to routers begin with this. */
+export const gatePrefix = 'cfg';
+
+/** The bridge's port to the router of the subnet, which has its gateway's address. */
+export function gateName(vni: number): string {
+  return `${gatePrefix}${hex(vni)}`;
+}
+
+/** All ways from routers to the host begin with this. */
+export const uplinkPrefix = 'cfu';
+
+/** The host's end of the way from the router of a subnet. */
+export function uplinkName(vni: number): string {
+  return `${uplinkPrefix}${hex(vni)}`;
 }
 
 function hex(vni: number): string {

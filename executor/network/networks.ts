@@ -5,6 +5,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import type { DomainSpec, MachineNics } from '../hypervisor.ts';
 import { makeBridge, removeBridge } from './bridge.ts';
 import { type DhcpServer, serveDhcp, stopDhcp } from './dhcp.ts';
+import { egressMax, makeEgress, removeEgress } from './egress.ts';
 import { guardBridges, guardTap, unguardTap } from './guard.ts';
 import { bridgeName, tapName } from './names.ts';
 import { oneAtATime } from './one-at-a-time.ts';
@@ -20,6 +21,8 @@ export interface NetworkOptions {
   readonly netns: string | undefined;
   /** IPv4 address at which other hosts reach this one. Without it subnets stay here. */
   readonly tunnelAddress?: string | undefined;
+  /** Networks (CIDR) that guests with egress may reach although they are not the Internet's. */
+  readonly allowPrivateEgress?: readonly string[];
   readonly clock: Clock;
 }
 
@@ -33,7 +36,7 @@ export interface Networks {
   owners(): readonly string[];
 }
 
-export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptions): Networks {
+export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = [], clock }: NetworkOptions): Networks {
   const files = new SubnetFiles(root);
   // Who is last on a subnet is decided by looking: two that leave at once must not both find the other still there.
   const inTurn = oneAtATime();
@@ -47,8 +50,16 @@ export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptio
     await makeBridge(vni, mtu, netns);
     await guardTap({ tap, mac, ip }, netns);
     await connect(network);
+    if (network.egress === 'NAT') await letOut(network);
     await serveDhcp(dhcp(vni), files.attachments(vni));
     return { tap, bridge: bridgeName(vni), mac, mtu };
+  }
+
+  async function letOut({ vni, subnet, gateway, prefix, mtu }: MachineNetwork): Promise<void> {
+    const index = files.egressIndex(vni);
+    if (index >= egressMax)
+      throw new Error(`Cannot give subnet ${subnet} a way out: this host has ${egressMax} already`);
+    await makeEgress({ vni, subnet, gateway, prefix, mtu, index }, allowPrivateEgress, netns);
   }
 
   /** Not in turn: nobody is to wait for it, and the subnet stays while the machine is on it. */
@@ -99,6 +110,7 @@ export function hostNetworks({ root, netns, tunnelAddress, clock }: NetworkOptio
     if (others.length > 0) await serveDhcp(dhcp(vni), others);
     else {
       await stopDhcp(dhcp(vni));
+      if (files.hasEgress(vni)) await removeEgress(vni, !files.othersWithEgress(vni), netns);
       await removeBridge(vni, netns);
     }
     files.remove(vni, uid);

@@ -67,3 +67,9 @@ function oneLine(text: string): string {
 function isSpecial(part: string): boolean {
   return /^(ignore|infinite|\d+[smhdw]?)$/i.test(part) || /[:#*,\s]/.test(part);
 }
+
+test('a way out needs a gateway', () => {
+  requireSafe('web', { ...harmless, egress: 'NAT' });
+  expect(() => requireSafe('web', { ...harmless, gateway: '', egress: 'NAT' })).toThrow('Cannot use gateway ""');
+  expect(() => requireSafe('web', { ...harmless, egress: 'Bridge' as never })).toThrow('Cannot use egress "Bridge"');
+});

@@ -9,12 +9,13 @@ const domainPattern = /^$|^[a-z0-9-]+(\.[a-z0-9-]+)*$/i;
 
 /** Throws a TypeError that names the value. The API refuses such values long before; this host does not depend on it. */
 export function requireSafe(hostname: string, network: MachineNetwork): void {
-  const { ip, prefix, gateway, mac, mtu, dns, domain, leaseSeconds } = network;
+  const { ip, prefix, gateway, egress, mac, mtu, dns, domain, leaseSeconds } = network;
   const checks: readonly (readonly [string, unknown, boolean])[] = [
     ['hostname', hostname, labelPattern.test(hostname)],
     ['ip', ip, isIPv4(ip)],
     ['prefix', prefix, isBetween(prefix, 1, 30)],
-    ['gateway', gateway, gateway === '' || isIPv4(gateway)],
+    ['gateway', gateway, isIPv4(gateway) || (gateway === '' && egress === undefined)],
+    ['egress', egress, egress === undefined || egress === 'NAT'],
     ['mac', mac, macPattern.test(mac)],
     ['mtu', mtu, isBetween(mtu, 576, 9216)],
     ['dns', dns, dns.every((server) => isIPv4(server))],

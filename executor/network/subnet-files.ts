@@ -62,6 +62,36 @@ export class SubnetFiles {
     }
   }
 
+  /** Which of the host's ways out the subnet has, from 0; given for as long as a machine of it is here. */
+  egressIndex(vni: number): number {
+    const taken = new Map(this.subnets().flatMap((each) => this.#egress(each).map((index) => [each, index])));
+    const own = taken.get(vni);
+    if (own !== undefined) return own;
+    const others = new Set(taken.values());
+    let index = 0;
+    while (others.has(index)) index += 1;
+    writeFileAtomic(join(this.directory(vni), 'egress.json'), JSON.stringify(index));
+    return index;
+  }
+
+  #egress(vni: number): readonly number[] {
+    try {
+      return [JSON.parse(readFileSync(join(this.directory(vni), 'egress.json'), 'utf8')) as number];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  }
+
+  hasEgress(vni: number): boolean {
+    return this.#egress(vni).length > 0;
+  }
+
+  /** Others than this one that have a way out. */
+  othersWithEgress(vni: number): boolean {
+    return this.subnets().some((each) => each !== vni && this.#egress(each).length > 0);
+  }
+
   subnets(): readonly number[] {
     return namesIn(this.#root)
       .filter((name) => /^\d+$/.test(name))

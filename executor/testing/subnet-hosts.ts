@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { bridgeName, tunnelName } from '../network/names.ts';
-import { hostNetworks, type Networks } from '../network/networks.ts';
+import { hostNetworks, type NetworkOptions, type Networks } from '../network/networks.ts';
 
 export const run = promisify(execFile);
 export const addressOf = (n: number): string => `192.0.2.${n}`;
@@ -18,6 +18,7 @@ export interface Guest {
   readonly uid: string;
   readonly netns: string;
   readonly ip: string;
+  readonly network: MachineNetwork;
   /** Whether `ip` answers, on Ethernet and above. */
   reaches(ip: string): Promise<boolean>;
 }
@@ -27,8 +28,8 @@ export interface PretendHost {
   readonly root: string;
   readonly networks: Networks;
   /** As another executor would see to them, with another address or none. */
-  networksAt(tunnelAddress?: string): Networks;
-  join(last: number, vni: number): Promise<Guest>;
+  networksAt(tunnelAddress?: string, more?: Partial<NetworkOptions>): Networks;
+  join(last: number, vni: number, more?: Partial<MachineNetwork>): Promise<Guest>;
   /** Somebody on a port of the bridge that no rules watch over; the subnet is here. */
   intrude(vni: number, mac: string, ip: string): Promise<string>;
   leave(guest: Guest): Promise<void>;
@@ -46,6 +47,9 @@ export async function openWorld(hosts = 3, mtu = 1600) {
       const { stdout } = await run('ip', ['netns', 'pids', netns]);
       for (const pid of stdout.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
       await run('ip', ['netns', 'del', netns]);
+      // Of subnets whose guests were still there.
+      for (const router of readdirSync('/run/netns').filter((each) => each.startsWith(`${netns}-r`)))
+        await run('ip', ['netns', 'del', router]);
     });
     await ip(netns, 'link', 'set', 'lo', 'up');
     // Nobody says anything by itself: what is counted on the way was sent by whom a test asked to.
@@ -65,14 +69,15 @@ export async function openWorld(hosts = 3, mtu = 1600) {
     await ip(netns, 'addr', 'add', `${addressOf(n)}/24`, 'dev', 'eth0');
     const { path: root } = stack.use(await mkdtempDisposable(join(tmpdir(), 'cf-')));
     await chmod(root, 0o755); // dnsmasq reads its files as a user of its own
-    const networksAt = (tunnelAddress?: string) => hostNetworks({ root, netns, tunnelAddress, clock: systemClock });
+    const networksAt = (tunnelAddress?: string, more = {}) =>
+      hostNetworks({ root, netns, tunnelAddress, clock: systemClock, ...more });
     const networks = networksAt(addressOf(n));
     let guests = 0;
     return {
       ...{ netns, root, networks, networksAt },
-      async join(last, vni) {
+      async join(last, vni, more) {
         const uid = randomUUID();
-        const network = networkOf(last, vni);
+        const network = { ...networkOf(last, vni), ...more };
         const guest = await makeNetns(`${name}-g${n}-${guests++}`);
         const [nic] = await networks.attach({ uid, hostname: 'web', networks: [network] });
         await ip(netns, 'link', 'add', nic!.tap, 'type', 'veth', 'peer', 'eth0', 'netns', guest);
@@ -84,7 +89,7 @@ export async function openWorld(hosts = 3, mtu = 1600) {
             () => true,
             () => false,
           );
-        return { uid, netns: guest, ip: network.ip, reaches };
+        return { uid, netns: guest, ip: network.ip, network, reaches };
       },
       async intrude(vni, mac, address) {
         const guest = await makeNetns(`${name}-i${n}-${guests++}`);

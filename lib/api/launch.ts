@@ -15,6 +15,8 @@ export interface MachineNetwork {
   readonly dns: readonly string[];
   readonly domain: string;
   readonly leaseSeconds: number;
+  /** The host is the gateway, and hides the guest behind its own address. */
+  readonly egress?: 'NAT';
   /** No machine has run with the address since it was leased: the host asks on the wire first whether somebody else has it. */
   readonly probe?: boolean;
 }

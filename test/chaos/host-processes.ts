@@ -108,6 +108,7 @@ class Supervisor {
           imageStore: '/images',
           importDir: '/import',
           allowPrivateSources: ['127.0.0.0/8'],
+          allowPrivateEgress: [],
           bootIdFile: '',
           sim: { bootMs: 0 },
         },

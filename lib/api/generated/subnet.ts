@@ -27,6 +27,8 @@ export interface SubnetSpec {
   };
   /** MTU of the guests; the default leaves room for the VXLAN header. Default: 1450. */
   readonly mtu: number;
+  /** NAT: guests reach the Internet through their host, and nobody reaches them. Of machines that are started from then on. Default: "None". */
+  readonly egress: 'None' | 'NAT';
   /** How long a released address stays in quarantine. Default: "10m". */
   readonly releaseCooldown: string;
 }

@@ -327,6 +327,8 @@ export interface VirtualMachineStatus {
     readonly domain?: string;
     /** DHCP lease time. */
     readonly leaseSeconds?: number;
+    /** The host is the gateway to the Internet. */
+    readonly egress?: 'NAT';
     /** IPLease. */
     readonly lease?: string;
     /** The machine has run with this address, so no host asks any more whether somebody else has it. */

@@ -1,0 +1,41 @@
+/** Specs that the kinds' own rules refuse, in the words that users read. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTestServer, type TestServer } from '#apiserver/testing/start.ts';
+
+const folder = '/apis/computefactory.io/v1alpha1/namespaces/default';
+let started: TestServer;
+beforeAll(async () => {
+  started = await startTestServer();
+});
+afterAll(() => started[Symbol.asyncDispose]());
+
+const create = async (plural: string, kind: string, spec: object) =>
+  await started.request(`${folder}/${plural}?dryRun=All`, {
+    method: 'POST',
+    body: { apiVersion: 'computefactory.io/v1alpha1', kind, metadata: { name: 'it' }, spec },
+  });
+
+const machine = { image: { name: 'tiny' }, resources: { cores: 1, memory: '128Mi' } };
+
+test.each([
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', gateway: 'none', egress: 'NAT' }, 'egress: NAT needs a gateway'],
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', egress: 'Nat' }, 'spec.egress'],
+  [
+    'virtualmachines',
+    'VirtualMachine',
+    { ...machine, disconnect: { lostAfter: '5 minutes' } },
+    'spec.disconnect.lostAfter',
+  ],
+  ['virtualmachines', 'VirtualMachine', { ...machine, disconnect: { onReconnect: 'KeepBoth' } }, 'KeepReplacement'],
+])('%s: a %s of %j', async (plural, kind, spec, words) => {
+  const reply = await create(plural, kind, spec);
+  expect([reply.status, reply.json().message]).toEqual([422, expect.stringContaining(words)]);
+});
+
+test.each([
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', gateway: 'none' }],
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', egress: 'NAT' }],
+  ['virtualmachines', 'VirtualMachine', { ...machine, disconnect: { lostAfter: '1h', replace: false } }],
+])('%s: no objection to a %s of %j', async (plural, kind, spec) => {
+  expect((await create(plural, kind, spec)).status).toBe(201);
+});
