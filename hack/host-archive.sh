@@ -14,17 +14,14 @@ node=node_modules/node/bin/node
   echo "Cannot pack $root: it has no $node. Run hack/bootstrap.sh npm first." >&2
   exit 1
 }
-# What the lock file does not call a tool of developers. Packages within packages come with those around them.
-packages=$(cd "$root" && "$node" -p '
-  Object.entries(require("./package-lock.json").packages)
-    .filter(([path, { dev, optional }]) => path.lastIndexOf("node_modules/") === 0 && !dev && !optional)
-    .map(([path]) => path)
-    .join("\n")')
+sources='executor mesos lib/api lib/std lib/tls'
+# shellcheck disable=SC2086 # a list of words
+packages=$("$root/$node" "$root/hack/host-packages.ts" $sources)
 # Links inside stay as they are. Under its name only when it is whole.
 mkdir -p "$(dirname "$1")"
 trap 'rm -f "$1.$$"' EXIT
 # shellcheck disable=SC2086 # a list of words
 tar --create --file "$1.$$" --use-compress-program 'gzip -1' --directory "$root" --owner=0 --group=0 --transform 's,^,computefactory/,S' \
   --exclude='*.test.ts' --exclude=testdata --exclude=testing \
-  bin/factory-executor bin/factory-monitor executor lib mesos package.json node_modules/.bin/node $node $packages
+  bin/factory-executor bin/factory-monitor $sources package.json node_modules/.bin/node $node $packages
 mv "$1.$$" "$1"
