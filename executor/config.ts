@@ -37,7 +37,8 @@ const defaultConfigFile = '/etc/computefactory/executor.json';
 const defaultBootIdFile = '/proc/sys/kernel/random/boot_id';
 const defaultBootMs = 1000;
 
-const known = [
+/** Names of all fields. */
+export const known = [
   'hypervisor',
   'root',
   'imageStore',

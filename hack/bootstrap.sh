@@ -104,7 +104,7 @@ install_tests() {
     $python/jsonpatch.py python3-jsonpatch $python/jsonschema python3-jsonschema $python/requests python3-requests \
     $python/yaml python3-yaml)$(wanted etcd etcd-server etcdctl etcd-client kubectl kubernetes-client \
     glusterd glusterfs-server glusterfs glusterfs-client \
-    java default-jre-headless /usr/share/java/zookeeper.jar zookeeper strace strace)"
+    java default-jre-headless /usr/share/java/zookeeper.jar zookeeper strace strace mmdebstrap mmdebstrap)"
   if [ -z "$packages" ]; then fetch_cloud_init && return; fi
   # shellcheck disable=SC2086 # a list of words
   apt_install "the tests" $packages && fetch_cloud_init && return

@@ -6,6 +6,9 @@ import { parseAllDocuments } from 'yaml';
 import { runCommandLine, verbs } from '#cli/main.ts';
 import type { Output } from '#cli/output.ts';
 import { discover, pathOf, resolveKind } from '#cli/resources.ts';
+import { checksOf } from '#executor/check/checks.ts';
+import { packageOf } from '#executor/check/programs.ts';
+import { known, parseConfig } from '#executor/config.ts';
 import { defaultSettings, parseSettings } from '#executor/monitor/config.ts';
 import { flagsOf } from '#executor/monitor/flags.ts';
 import { factoryKinds } from '#lib/api/generated/index.ts';
@@ -129,6 +132,53 @@ describe('docs/monitor.md', () => {
     const [, json] = /^```json\n(.*?)^```/ms.exec(read('docs/monitor.md'))!;
     expect(JSON.parse(json!)).toEqual(defaultSettings);
     expect(parseSettings(JSON.parse(json!))).toEqual(defaultSettings);
+  });
+});
+
+describe('docs/hosts.md', () => {
+  const page = read('docs/hosts.md');
+  /** What stands between backticks in the first column of the table with this head. */
+  const firstColumn = (head: string) => {
+    const [, ...rows] = page
+      .slice(page.indexOf(`| ${head} `))
+      .split('\n\n')[0]!
+      .split('\n')
+      .slice(1);
+    return rows.flatMap((row) => [...row.split('|')[1]!.matchAll(/`([^`]+)`/g)].map(([, word]) => word!));
+  };
+  const packages = [...page.matchAll(/^ {4}apt-get install .*--no-install-recommends (.*)$/gm)].flatMap(([, names]) =>
+    names!.split(' '),
+  );
+
+  test('its configuration is one that the executor takes, and its table has every field', () => {
+    const [, json] = /^```json\n(.*?)^```/ms.exec(page)!;
+    expect(parseConfig(JSON.parse(json!))).toMatchObject(JSON.parse(json!));
+    expect(firstColumn('field').sort()).toEqual([...known].sort());
+  });
+
+  test('its packages have every program that a host needs', () => {
+    expect(packages).toEqual(expect.arrayContaining(Object.values(packageOf)));
+  });
+
+  test('it says of every line of --check what to do, in their order', () => {
+    const config = parseConfig({ hypervisor: 'libvirt', root: '/r', imageStore: '/i', importDir: '/m' });
+    expect(firstColumn('line')).toEqual(checksOf(config).map(({ name }) => name));
+  });
+
+  test('its conditions are those of a Host, and its messages are said by our programs', () => {
+    const sources = globSync(['controllers/**/*.ts', 'executor/**/*.ts'], { cwd: root })
+      .filter((name) => !name.endsWith('.test.ts'))
+      .map(read)
+      .join('\n');
+    for (const type of firstColumn('condition')) expect(sources).toContain(`'${type}'`);
+    const messages = firstColumn('what is seen').filter((text) => text.includes(' ') && !text.startsWith('get '));
+    expect(messages.length).toBeGreaterThan(6);
+    expect(messages.filter((text) => !sources.includes(text))).toEqual([]);
+  });
+
+  test('the flags of its agent are explained', () => {
+    const unit = /^ExecStart=.*?\n(?![ ])/ms.exec(page)![0];
+    expect(firstColumn('flag')).toEqual([...unit.matchAll(/--[a-z_]+/g)].map(([flag]) => flag));
   });
 });
 
