@@ -1,0 +1,72 @@
+/**
+ * A port of the trial's own on the subnet of one host, in a network namespace of its own: the pages of the guests are read by it, without
+ * any of our programs. It comes and goes with the host's power, and is plugged in again when a guest does not answer.
+ */
+
+import { ip, makeNamespace, removeNamespace } from '#cli/pretend-host/namespace.ts';
+import { bridgeName } from '#executor/network/names.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { run } from '../../local-cluster.ts';
+import type { LabHost } from './cluster.ts';
+
+/** What a guest says of itself. */
+export interface Page {
+  /** The machine's uid. */
+  readonly instance: string;
+  /** Kept on its disk. */
+  readonly boots: number;
+  /** Of this boot alone. */
+  readonly boot: string;
+}
+
+export interface Eye extends AsyncDisposable {
+  readonly host: string;
+  /** undefined if nobody answers in time. */
+  page(address: string): Promise<Page | undefined>;
+}
+
+const port = 'eye';
+const answerSeconds = 3;
+
+/** `address` with its prefix is nobody else's on the subnet. */
+export async function openEye({ name, netns }: LabHost, vni: number, address: string): Promise<Eye> {
+  const own = `${netns}-${port}`;
+  await makeNamespace(own);
+  const plugIn = async () => {
+    await ip('-n', netns, 'link', 'del', port).catch(() => undefined); // it went with the host's power
+    await ip('-n', netns, 'link', 'add', port, 'type', 'veth', 'peer', 'name', port, 'netns', own);
+    await ip('-n', netns, 'link', 'set', port, 'master', bridgeName(vni), 'up');
+    await ip('-n', own, 'addr', 'add', address, 'dev', port);
+    await ip('-n', own, 'link', 'set', port, 'up');
+  };
+  const pullOut = async () => await ip('-n', netns, 'link', 'del', port).catch(() => undefined);
+  return {
+    host: name,
+    async page(of) {
+      const inside = [`--net=/run/netns/${own}`, 'busybox', 'wget', '-q', '-O', '-'];
+      const { code, stdout } = await run(
+        'nsenter',
+        [...inside, '-T', String(answerSeconds), `http://${of}/`],
+        {},
+        (answerSeconds + 1) * 1000,
+      );
+      if (code === 0) return read(stdout);
+      // There is no bridge while the host is without power or without a guest.
+      await plugIn().catch(() => undefined);
+      return undefined;
+    },
+    async [Symbol.asyncDispose]() {
+      await pullOut();
+      await removeNamespace(own, systemClock);
+    },
+  };
+}
+
+/** undefined if it is no page: half of one was received. */
+function read(text: string): Page | undefined {
+  try {
+    return JSON.parse(text) as Page;
+  } catch {
+    return undefined;
+  }
+}
