@@ -5,6 +5,7 @@
 import { isTrue } from '#lib/api/conditions.ts';
 import { Host, VirtualMachine } from '#lib/api/generated/index.ts';
 import { systemClock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
 import { namespace } from '../faults/churn.ts';
 import { executorProcesses } from '../processes/targets.ts';
 import type { Lab } from './cluster.ts';
@@ -16,6 +17,7 @@ const givenUpMs = 120_000;
 const lookEveryMs = 200;
 /** Of ours: what these do to a host has to be mended by adoption. */
 const ours: readonly LabKind[] = ['worker', 'supervisor', 'agent', 'libvirtd'];
+const others: readonly LabKind[] = ['host', 'wire', 'brick'];
 
 interface Before {
   readonly since: string | undefined;
@@ -70,9 +72,11 @@ export class Adoptions {
     episode.under -= 1;
     if (episode.under > 0) return;
     episode.measuring = new AbortController();
-    const measure = this.#measure(host, episode, episode.measuring.signal);
+    const failed = (error: unknown) => void this.failures.push(`${host} could not be asked: ${messageOf(error)}`);
+    const measure = this.#measure(host, episode, episode.measuring.signal)
+      .catch(failed)
+      .finally(() => this.#measures.delete(measure));
     this.#measures.add(measure);
-    void measure.finally(() => this.#measures.delete(measure));
   }
 
   /** Until nothing is being measured any more. */
@@ -153,7 +157,7 @@ export class Adoptions {
   }
 }
 
-/** Not where the host had lost its power: there machines have to boot. */
+/** Not where the host had lost its power, and machines have to boot; nor where their images were out of reach, and they stand still. */
 export function isAdoption({ kinds }: Adoption): boolean {
-  return !kinds.includes('host') && kinds.some((kind) => ours.includes(kind));
+  return kinds.some((kind) => ours.includes(kind)) && !kinds.some((kind) => others.includes(kind));
 }

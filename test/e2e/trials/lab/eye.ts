@@ -32,7 +32,12 @@ const answerSeconds = 3;
 export async function openEye({ name, netns }: LabHost, vni: number, address: string): Promise<Eye> {
   const own = `${netns}-${port}`;
   await makeNamespace(own);
+  const isPluggedIn = async () => {
+    const [link] = JSON.parse(await ip('-n', netns, '-json', 'link', 'show', port)) as readonly { master?: string }[];
+    return link?.master === bridgeName(vni);
+  };
   const plugIn = async () => {
+    if (await isPluggedIn().catch(() => false)) return;
     await ip('-n', netns, 'link', 'del', port).catch(() => undefined); // it went with the host's power
     await ip('-n', netns, 'link', 'add', port, 'type', 'veth', 'peer', 'name', port, 'netns', own);
     await ip('-n', netns, 'link', 'set', port, 'master', bridgeName(vni), 'up');

@@ -198,8 +198,12 @@ function adoptionReport(done: readonly Adoption[]): readonly string[] {
     ...of(`adopted (within ${adoptedWithinMs / 1000} s)`, done.filter(isAdoption)),
     ...(['worker', 'supervisor', 'agent', 'libvirtd'] as const).flatMap((kind) => of(`  after ${kind}`, alone(kind))),
     ...of(
-      'all machines back after power',
+      'all as before after a power cut',
       done.filter(({ kinds: its }) => its.includes('host')),
+    ),
+    ...of(
+      'all as before after other faults',
+      done.filter((each) => !isAdoption(each) && !each.kinds.includes('host')),
     ),
   ];
 }
