@@ -103,8 +103,8 @@ export class FakeMesos implements AsyncDisposable {
     return host;
   }
 
-  /** Executor and supervisor die; what libvirt runs goes on. The agent tells the master. */
-  loseExecutor(host: FakeHost): void {
+  /** Executor and supervisor die; what libvirt runs goes on. The agent tells the master, unless it was down with them. */
+  loseExecutor(host: FakeHost, untold = false): void {
     const executorId = host.executor?.executorId ?? '';
     host.executor = undefined;
     for (const [taskId, task] of host.tasks) {
@@ -112,7 +112,7 @@ export class FakeMesos implements AsyncDisposable {
       host.tasks.delete(taskId);
     }
     const ids = { agent_id: { value: host.agentId }, executor_id: { value: executorId } };
-    this.#send({ type: 'FAILURE', failure: { ...ids, status: 9 } });
+    if (!untold) this.#send({ type: 'FAILURE', failure: { ...ids, status: 9 } });
     this.#makeOffers();
   }
 
