@@ -174,7 +174,8 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
         filterRules: mine(rules.split('\n').filter((line) => line.trim() !== '')),
         dhcpFiles: files(executorDir, 'network'),
         mounts: mine(mounts.map((line) => line.split(' ').slice(3, 5).join(' '))),
-        processes: mine(words(pids.stdout).map((each) => commandOf(each).split(' ')[0]!)),
+        // Without a command: it has ended meanwhile.
+        processes: mine(words(pids.stdout).flatMap((each) => words(commandOf(each)).slice(0, 1))),
       };
     },
   };

@@ -26,7 +26,9 @@ export interface Eye extends AsyncDisposable {
 }
 
 const port = 'eye';
-const answerSeconds = 3;
+const answerMs = 3_000;
+/** The highest there is: a bridge takes the lowest of its ports for its own. */
+const mac = 'fe:ff:ff:ff:ff:fe';
 
 /** `address` with its prefix is nobody else's on the subnet. */
 export async function openEye({ name, netns }: LabHost, vni: number, address: string): Promise<Eye> {
@@ -39,7 +41,7 @@ export async function openEye({ name, netns }: LabHost, vni: number, address: st
   const plugIn = async () => {
     if (await isPluggedIn().catch(() => false)) return;
     await ip('-n', netns, 'link', 'del', port).catch(() => undefined); // it went with the host's power
-    await ip('-n', netns, 'link', 'add', port, 'type', 'veth', 'peer', 'name', port, 'netns', own);
+    await ip('-n', netns, 'link', 'add', port, 'address', mac, 'type', 'veth', 'peer', 'name', port, 'netns', own);
     await ip('-n', netns, 'link', 'set', port, 'master', bridgeName(vni), 'up');
     await ip('-n', own, 'addr', 'add', address, 'dev', port);
     await ip('-n', own, 'link', 'set', port, 'up');
@@ -48,13 +50,9 @@ export async function openEye({ name, netns }: LabHost, vni: number, address: st
   return {
     host: name,
     async page(of) {
-      const inside = [`--net=/run/netns/${own}`, 'busybox', 'wget', '-q', '-O', '-'];
-      const { code, stdout } = await run(
-        'nsenter',
-        [...inside, '-T', String(answerSeconds), `http://${of}/`],
-        {},
-        (answerSeconds + 1) * 1000,
-      );
+      // Without a limit of its own: with one, Debian's static busybox crashes.
+      const get = ['busybox', 'wget', '-q', '-O', '-', `http://${of}/`];
+      const { code, stdout } = await run('nsenter', [`--net=/run/netns/${own}`, ...get], {}, answerMs);
       if (code === 0) return read(stdout);
       // There is no bridge while the host is without power or without a guest.
       await plugIn().catch(() => undefined);
