@@ -24,6 +24,7 @@ export interface TrialOutcome {
 }
 
 const settleWithinMs = 10 * 60_000;
+const sayEveryMs = 20_000;
 
 /** Ends early when a promise is broken. */
 export async function runRounds<Kind extends string, Way extends string, V extends Victim>({
@@ -38,7 +39,7 @@ export async function runRounds<Kind extends string, Way extends string, V exten
   const failures: string[] = [];
   const settles = async (when: string) => {
     say(`waiting until all is well ${when}`);
-    const { tookMs, left } = await untilNothing(unsettled);
+    const { tookMs, left } = await untilNothing(unsettled, say);
     failures.push(...left.map((what) => `not settled ${when}: ${what}`));
     settled();
     return tookMs;
@@ -57,15 +58,22 @@ export async function runRounds<Kind extends string, Way extends string, V exten
   return { failures, settleMs };
 }
 
-/** Looks until nothing is left, for ten minutes at most. */
+/** Looks until nothing is left, for ten minutes at most. Says now and then what is. */
 export async function untilNothing(
   look: () => Promise<readonly string[]>,
+  say: (line: string) => void,
 ): Promise<{ tookMs: number; left: readonly string[] }> {
   const startMs = systemClock.monotonic();
+  let saidMs = startMs;
   for (;;) {
     const left = await look();
-    const tookMs = systemClock.monotonic() - startMs;
+    const nowMs = systemClock.monotonic();
+    const tookMs = nowMs - startMs;
     if (left.length === 0 || tookMs > settleWithinMs) return { tookMs, left };
+    if (nowMs - saidMs > sayEveryMs) {
+      saidMs = nowMs;
+      say(`still ${left.join('; ')}`);
+    }
     await systemClock.sleep(250);
   }
 }

@@ -64,7 +64,7 @@ export async function runLabTrial(options: LabTrialOptions): Promise<TrialOutcom
     const outcome = await beFaulty(lab, all, options, say);
     failures.push(...outcome.failures);
     say('deleting everything');
-    const leaked = await leave(lab, before);
+    const leaked = await leave(lab, before, say);
     failures.push(...leaked.left.map((what) => `leaked: ${what}`));
     const minutes = ((systemClock.monotonic() - startMs) / 60_000).toFixed(1);
     const last = `leaked ${leaked.left.length}; everything deleted in ${seconds(leaked.tookMs)}`;
@@ -209,7 +209,11 @@ function adoptionReport(done: readonly Adoption[]): readonly string[] {
 }
 
 /** Deletes everything, then the cluster itself, of which nothing may be left either. */
-async function leave(lab: Lab, before: Holdings): Promise<{ tookMs: number; left: readonly string[] }> {
+async function leave(
+  lab: Lab,
+  before: Holdings,
+  say: (line: string) => void,
+): Promise<{ tookMs: number; left: readonly string[] }> {
   const { cluster, keeper } = lab;
   await must(cluster.factoryctl('delete', 'namespace', namespace, '--timeout=5m'));
   const deleted = await untilNothing(async () => {
@@ -218,7 +222,7 @@ async function leave(lab: Lab, before: Holdings): Promise<{ tookMs: number; left
     } catch (error) {
       return [messageOf(error)];
     }
-  });
+  }, say);
   const traces = tracer(cluster.dir);
   await keeper[Symbol.asyncDispose]();
   await must(cluster.factoryctl('local', 'down', '--dir', cluster.dir));

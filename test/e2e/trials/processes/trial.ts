@@ -65,8 +65,10 @@ export async function runTrial(options: TrialOptions): Promise<TrialOutcome> {
   ).length;
   say('deleting everything');
   await removeAll(client);
-  const leaked = await untilNothing(async () =>
-    Object.entries(await remains(cluster)).flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`])),
+  const leaked = await untilNothing(
+    async () =>
+      Object.entries(await remains(cluster)).flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`])),
+    say,
   );
   const stopped = wantedStopped(observer, wishes);
   failures.push(...observer.doubles, ...stopped, ...leaked.left.map((what) => `leaked: ${what}`));
