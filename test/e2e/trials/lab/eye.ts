@@ -38,15 +38,19 @@ export async function openEye({ name, netns }: LabHost, vni: number, address: st
     const [link] = JSON.parse(await ip('-n', netns, '-json', 'link', 'show', port)) as readonly { master?: string }[];
     return link?.master === bridgeName(vni);
   };
+  /** At both ends: what the host had before its last boot may live on for a while. It may be gone, too. */
+  const pullOut = async () => {
+    await ip('-n', own, 'link', 'del', port).catch(() => undefined);
+    await ip('-n', netns, 'link', 'del', port).catch(() => undefined);
+  };
   const plugIn = async () => {
     if (await isPluggedIn().catch(() => false)) return;
-    await ip('-n', netns, 'link', 'del', port).catch(() => undefined); // it went with the host's power
+    await pullOut();
     await ip('-n', netns, 'link', 'add', port, 'address', mac, 'type', 'veth', 'peer', 'name', port, 'netns', own);
     await ip('-n', netns, 'link', 'set', port, 'master', bridgeName(vni), 'up');
     await ip('-n', own, 'addr', 'add', address, 'dev', port);
     await ip('-n', own, 'link', 'set', port, 'up');
   };
-  const pullOut = async () => await ip('-n', netns, 'link', 'del', port).catch(() => undefined);
   return {
     host: name,
     async page(of) {
