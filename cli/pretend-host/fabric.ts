@@ -36,6 +36,9 @@ export function wireAddress(number: number): string {
   return `198.18.${number >> 8}.${number & 255}`;
 }
 
+/** Of a host in the fabric. */
+export const wirePort = (number: number): string => `h${number}`;
+
 /** Joins the network namespace of a host to the wire, as `eth0` there, and makes the wire if it is the first. */
 export async function plugIn(netns: string, { fabric, number }: Wire): Promise<void> {
   const address = wireAddress(number);
@@ -45,7 +48,7 @@ export async function plugIn(netns: string, { fabric, number }: Wire): Promise<v
     .map((part) => Number(part).toString(16).padStart(2, '0'))
     .join(':')}`;
   // Hosts of one cluster start at the same time.
-  await locked(plugScript, fabric, netns, `h${number}`, String(mtu), mac, ownAddress);
+  await locked(plugScript, fabric, netns, wirePort(number), String(mtu), mac, ownAddress);
   await ip('-n', netns, 'link', 'set', 'eth0', 'addrgenmode', 'none', 'up');
   await ip('-n', netns, 'addr', 'replace', `${address}/16`, 'dev', 'eth0');
 }

@@ -20,6 +20,8 @@ for controller; do
   mkdir "/sys/fs/cgroup/$controller"
   mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
 done
+# Names of network namespaces: our copies would keep those of other hosts alive after their end.
+umount -R -l /run/netns 2>/dev/null || :
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/gluster
 of_gluster=

@@ -262,6 +262,18 @@ describe('what Mesos’ operators do to agents', () => {
 });
 
 describe('an agent that was not reached', () => {
+  test('is connected again with the first message that it passes on', async () => {
+    const lab = await twoHosts(['a']);
+    const [h1] = lab.mesos.hosts;
+    await until(async () => expect(await hostStatus(lab, 'h1')).toMatchObject({ displayStatus: 'Ready' }));
+    h1!.disconnected = true;
+    lab.mesos.dropSession();
+    await until(async () => expect(await hostStatus(lab, 'h1')).toMatchObject({ displayStatus: 'Unreachable' }));
+    h1!.disconnected = false;
+    lab.mesos.heartbeat(h1!);
+    await until(async () => expect(await hostStatus(lab, 'h1')).toMatchObject({ displayStatus: 'Ready' }));
+  }, 20_000);
+
   test.each([
     ['under its old id: the machine was running all the time', false, { number: 1, adopted: false }],
     ['under another id: the machine is taken over as it is', true, { number: 2, adopted: true }],

@@ -35,6 +35,8 @@ export function heardMessage(options: HeartbeatOptions, message: MessageEvent): 
     options.onUnknownAgent();
     return;
   }
+  // Who passes messages on is connected again, of which no event tells.
+  if (!world.agents.get(hostname)?.active) options.onUnknownAgent();
   let heartbeat: ExecutorMessage;
   try {
     heartbeat = decodeData(message.data) as ExecutorMessage;

@@ -187,6 +187,25 @@ describe('one machine, one life', () => {
     expect(host.domains.size + lab.mesos.hosts[1]!.domains.size).toBe(2);
   }, 20_000);
 
+  test('of an executor that ended while its agent was down its tasks tell: adopted long before it would count as silent', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    await lab.want('a', 4);
+    lab.serve();
+    const { metadata } = await running(lab, 'a');
+    await until(async () =>
+      expect((await lab.api.get(Host, { name: 'lab-h1' })).status?.executor?.since).toBeDefined(),
+    );
+    lab.mesos.loseExecutor(host, true);
+    await until(async () =>
+      expect((await lab.machine('a')).status).toMatchObject({
+        phase: 'Running',
+        attempt: { number: 2, adopted: true },
+      }),
+    );
+    expect(lab.mesos.starts.get(metadata.uid)).toHaveLength(1);
+  }, 20_000);
+
   test('a machine that is deleted while its executor is lost is adopted, then killed', async () => {
     const lab = await story();
     const host = lab.mesos.addHost('h1', 16, 65_536);

@@ -1,4 +1,5 @@
 /** What happens on each event of the framework's session. Everything here is quick and synchronous: the stream must not wait. */
+import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import type { SchedulerHandler } from '#mesos/scheduler.ts';
@@ -10,7 +11,7 @@ import { answerInverseOffers } from './inverse-offers.ts';
 import type { Machines } from './machines.ts';
 import type { OfferKeeper } from './offers.ts';
 import type { KnownTask, Reconciliation } from './reconciliation.ts';
-import { isAgentDraining, isExecutorMissing } from './task-book.ts';
+import { isAgentDraining, isExecutorEnded, isExecutorMissing } from './task-book.ts';
 import type { World } from './world.ts';
 
 export interface SessionOptions {
@@ -94,6 +95,7 @@ function onUpdate(options: SessionOptions, status: TaskStatus): void {
   if (imports.owns(taskId)) return void imports.look();
   const vm = parsed && world.machines.byUid(parsed.uid);
   if (vm?.status?.attempt?.taskID === taskId) {
+    if (isExecutorEnded(status)) onExecutorEnded(options, vm, status.agent_id?.value);
     machines.due(keyOf(vm));
     return;
   }
@@ -120,6 +122,19 @@ function onInverseOffers({ world, onHost }: SessionOptions, offers: readonly Inv
     if (hostname !== undefined && world.windows.hear(hostname, unavailability)) onHost(hostname);
   }
   void answerInverseOffers(world, offers);
+}
+
+/**
+ * Mesos tells of an executor's end once, and not where its agent was down with it, as after a power cut: then only its tasks tell. An executor
+ * that was heard without this attempt is another, which came since.
+ */
+function onExecutorEnded({ world, onHost }: SessionOptions, vm: VirtualMachine, agentId: string | undefined): void {
+  const hostname = world.agents.hostname(agentId ?? '') ?? '';
+  const fact = world.executors.get(hostname);
+  if (!fact || fact.lostMs !== undefined) return;
+  if (fact.machines.get(vm.metadata.uid)?.attempt !== vm.status?.attempt?.number) return;
+  world.executors.lost(hostname, world.clock.monotonic());
+  onHost(hostname);
 }
 
 /** A hint only: with an executor or without, the host is to be looked at anew. */

@@ -47,6 +47,13 @@ export function isExecutorMissing({ state, source, reason }: TaskStatus): boolea
   return state === 'TASK_DROPPED' && source === 'SOURCE_AGENT' && reason === 'REASON_EXECUTOR_TERMINATED';
 }
 
+const executorEnds = new Set(['REASON_EXECUTOR_TERMINATED', 'REASON_EXECUTOR_REREGISTRATION_TIMEOUT']);
+
+/** The agent says of a task that it ended with its executor. */
+export function isExecutorEnded(status: TaskStatus): boolean {
+  return status.source === 'SOURCE_AGENT' && !isExecutorMissing(status) && executorEnds.has(status.reason ?? '');
+}
+
 function terminationOf(status: TaskStatus): Termination | undefined {
   if (status.source !== 'SOURCE_EXECUTOR' || !isTerminal(status.state) || status.data === undefined) return undefined;
   try {

@@ -264,13 +264,25 @@ test('transition() tries the same again only after its delay', () => {
   expect(summary(state, { type: 'looked', domain: on }, now + 500)).toBe('Removing destroy');
 });
 
+const cannotStart: MachineEvent = { type: 'failed', effect: 'start', message: 'no' };
+
 test('transition() gives up starting at the third failure', () => {
-  let state = machine(phases.Starting);
-  const failed: MachineEvent = { type: 'failed', effect: 'start', message: 'no' };
+  let state = machine(phases.Starting, { announced: false });
   for (const phase of ['Starting', 'Starting', 'Removing']) {
-    ({ state } = transition(state, failed, now));
+    ({ state } = transition(state, cannotStart, now));
     expect(state.phase.name).toBe(phase);
   }
+});
+
+test.each([
+  ['ran before', true, false],
+  ['was taken over', false, true],
+])('transition() tries to start a machine that %s until its time is over: its disk would go', (_, announced, adopt) => {
+  let state = machine(phases.Starting, { announced }, { adopt });
+  for (let tries = 0; tries < 20; tries++) ({ state } = transition(state, cannotStart, now + 999));
+  expect(state.phase.name).toBe('Starting');
+  ({ state } = transition(state, cannotStart, now + 1000));
+  expect(state.phase.name).toBe('Removing');
 });
 
 test('transition() ends the attempt at the third crash within ten minutes', () => {
@@ -380,6 +392,13 @@ describe('a machine whose address was not used before', () => {
       state = transition(state, failed, now).state;
       expect(state.phase.name).toBe(n < 3 ? 'Running' : 'Removing');
     }
+  });
+
+  test('is not ended for it where it was taken over: it runs', () => {
+    let state = machine(phases.Running, { announced: false }, { adopt: true });
+    for (let n = 1; n <= 9; n += 1)
+      ({ state } = transition(state, { type: 'failed', effect: 'plug', message: 'libvirtd is away' }, now));
+    expect([state.phase.name, summary(state, seen, now + 60_000)]).toEqual(['Running', 'Running plug']);
   });
 
   test.each([

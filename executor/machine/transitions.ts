@@ -119,6 +119,15 @@ function seeded({ message: _, last: __, ...state }: MachineState): Step {
 }
 
 /**
+ * A machine that was here before has a disk that the end of its attempt would take: what it cannot start with, such as a store of images
+ * that is out of reach, may come back within the time that a start has. One that runs already is not ended for what it lacks.
+ */
+function mayComeBack({ announced, launch, phase }: MachineState, now: number): boolean {
+  if (!announced && !launch.adopt) return false;
+  return phase.name === 'Running' || (phase.name === 'Starting' && now < phase.deadline);
+}
+
+/**
  * A step that fails before the guest is on its networks is tried again, because libvirt may just have been restarted, and then ends the attempt; one on
  * the way out is tried until it works. With an address that somebody else has the same machine is not tried again.
  */
@@ -131,7 +140,7 @@ function failed(state: MachineState, event: MachineEvent & { type: 'failed' }, n
     case 'start':
     case 'plug': {
       if (conflict) return flatten(failTask(withMessage, 'AddressConflict', reason, now, conflict));
-      if ((state.last?.tries ?? 0) < maxTries) return keep(withMessage);
+      if ((state.last?.tries ?? 0) < maxTries || mayComeBack(state, now)) return keep(withMessage);
       return flatten(failTask(withMessage, effect === 'start' ? 'StartFailed' : 'ProvisioningFailed', reason, now));
     }
     case 'reset':

@@ -1,16 +1,21 @@
 /** Three hosts and two tenants whose subnets have the same addresses: who reaches whom, counted on the wire, and what is left in the end. */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { marker } from '#cli/local/programs.ts';
-import { localPaths, readSettings } from '#cli/local/settings.ts';
 import { tapName } from '#executor/network/names.ts';
 import { Image, IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
 import { processesMarked, signalProcess } from '#lib/std/process-identity.ts';
 import { whyNoRealHost } from '../real-host.ts';
 import { whyNot } from '../requires.ts';
 import { must } from './local-cluster.ts';
-import { type Holdings, placeGuestImage, type RealCluster, startRealCluster } from './real-cluster.ts';
+import {
+  type Holdings,
+  placeGuestImage,
+  type RealCluster,
+  startRealCluster,
+  untilStoreMounted,
+} from './real-cluster.ts';
 import { noTraces, tracer } from './traces.ts';
 
 const bootMs = 240_000;
@@ -38,23 +43,13 @@ describe.skipIf(whyNoRealHost() ?? whyNot(['virsh', 'flock']))('three hosts, two
   beforeAll(async () => {
     cluster = await startRealCluster({ hosts: 3, hostCpus: 2, hostMem: '512Mi' });
     await placeGuestImage(cluster.dir);
-    if (readSettings(cluster.dir)!.imageStore) await hostsHaveStore();
+    await untilStoreMounted(cluster);
     before = await cluster.holdings();
   }, 400_000);
   afterAll(async () => {
     await cluster?.[Symbol.asyncDispose]();
   }, 120_000);
 
-  /** Each mounts it by itself, a moment after it was made. */
-  const hostsHaveStore = () =>
-    vi.waitFor(
-      async () => {
-        const { mounts } = await cluster.holdings();
-        const { images } = localPaths(cluster.dir);
-        expect(mounts.filter((mount) => mount.endsWith(images))).toHaveLength(cluster.hosts.length);
-      },
-      { timeout: 60_000, interval: 500 },
-    );
   const of = (tenant: string) => guests.filter((guest) => guest.tenant === tenant);
   const others = ({ tenant, ip }: Guest) => of(tenant).filter((guest) => guest.ip !== ip);
   /** Of the other tenant, with an address that nobody of its own has. */

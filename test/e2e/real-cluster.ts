@@ -40,6 +40,8 @@ export interface RealHostView {
   readonly machineDir: string;
   /** Runs a program in the host's network namespace, and gives its standard output. */
   exec(input: string, ...args: readonly string[]): Promise<string>;
+  /** Names of the domains that its libvirt has running or paused; undefined if it does not answer in time. */
+  activeDomains(withinMs: number): Promise<readonly string[] | undefined>;
 }
 
 /** Each entry begins with its host's name where it is something of a host. */
@@ -143,8 +145,8 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
   const machineDir = join(hostDir, 'machine');
   const netns = netnsOf(settings, host);
   const inHost = (input: string, ...args: readonly string[]) => inNamespace(netns, input, ...args);
-  const virsh = async (...args: readonly string[]) =>
-    await must(run('virsh', ['-c', `qemu:///system?socket=${join(machineDir, 'run/libvirt-sock')}`, ...args]));
+  const uri = `qemu:///system?socket=${join(machineDir, 'run/libvirt-sock')}`;
+  const virsh = async (...args: readonly string[]) => await must(run('virsh', ['-c', uri, ...args]));
   const namespaces = [...settings.hosts.map((each) => netnsOf(settings, each)), fabricOf(settings)];
   /** Every host sees the network namespaces of the whole computer, also of those who test beside us. */
   const isOurs = (mount: string) =>
@@ -152,6 +154,10 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
   const mine = (entries: readonly string[]) => entries.map((entry) => `${name} ${entry}`);
   return {
     ...{ name, netns, executorDir, machineDir, virsh, exec: inHost },
+    async activeDomains(withinMs: number) {
+      const { code, stdout } = await run('virsh', ['-c', uri, 'list', '--name'], {}, withinMs);
+      return code === 0 ? words(stdout) : undefined;
+    },
     async look(): Promise<OfHost> {
       const [domains, links, rules, pids] = await Promise.all([
         virsh('list', '--all', '--name'),
@@ -172,8 +178,8 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
         filterRules: mine(rules.split('\n').filter((line) => line.trim() !== '')),
         dhcpFiles: files(executorDir, 'network'),
         mounts: mine(mounts.map((line) => line.split(' ').slice(3, 5).join(' ')).filter(isOurs)),
-        // One that has ended since it was listed has no name any more.
-        processes: mine(words(pids.stdout).flatMap((each) => commandOf(each).split(' ')[0] || [])),
+        // Without a command: it has ended meanwhile.
+        processes: mine(words(pids.stdout).flatMap((each) => words(commandOf(each)).slice(0, 1))),
       };
     },
   };
@@ -188,6 +194,18 @@ async function inNamespace(netns: string, input: string, ...args: readonly strin
 
 function linksOf(host: string, json: string): readonly string[] {
   return (JSON.parse(json) as readonly { ifname: string }[]).map(({ ifname }) => `${host} ${ifname}`).sort();
+}
+
+/** Each host mounts the store of images by itself, a moment after it was made. Nothing where there is none. */
+export async function untilStoreMounted({ dir, hosts, holdings }: RealCluster): Promise<void> {
+  if (!readSettings(dir)!.imageStore) return;
+  const deadline = systemClock.monotonic() + restlessMs;
+  for (;;) {
+    const mounts = (await holdings()).mounts.filter((mount) => mount.endsWith(localPaths(dir).images));
+    if (mounts.length === hosts.length) return;
+    if (systemClock.monotonic() > deadline)
+      throw new Error(`The store of images is mounted on ${mounts.length} of ${hosts.length} hosts`);
+  }
 }
 
 /** The small guest, built once for the whole project, where the host looks for files to import. */

@@ -53,6 +53,8 @@ export interface FakeHost {
   peers: PeersOrder | undefined;
   /** By an operator: no offers, and drained of its tasks or not. */
   deactivated: 'Drained' | 'Deactivated' | undefined;
+  /** Registered, and not connected at the moment. */
+  disconnected: boolean;
 }
 
 const masterInfo = { id: 'm', ip: 0, port: 1, version: '1.12.0' };
@@ -97,14 +99,15 @@ export class FakeMesos implements AsyncDisposable {
       ...{ agentId: `S${this.#agents++}`, hostname, cpus, mem, attributes, bootId: randomUUID(), registered: true },
       ...{ executor: undefined, missingExecutor: undefined, domains: new Map(), tasks: new Map(), offer: undefined },
       ...{ maintenance: undefined, tunnelAddress: undefined, peers: undefined, deactivated: undefined },
+      disconnected: false,
     };
     this.hosts.push(host);
     this.#makeOffers();
     return host;
   }
 
-  /** Executor and supervisor die; what libvirt runs goes on. The agent tells the master. */
-  loseExecutor(host: FakeHost): void {
+  /** Executor and supervisor die; what libvirt runs goes on. The agent tells the master, unless it was down with them. */
+  loseExecutor(host: FakeHost, untold = false): void {
     const executorId = host.executor?.executorId ?? '';
     host.executor = undefined;
     for (const [taskId, task] of host.tasks) {
@@ -112,7 +115,7 @@ export class FakeMesos implements AsyncDisposable {
       host.tasks.delete(taskId);
     }
     const ids = { agent_id: { value: host.agentId }, executor_id: { value: executorId } };
-    this.#send({ type: 'FAILURE', failure: { ...ids, status: 9 } });
+    if (!untold) this.#send({ type: 'FAILURE', failure: { ...ids, status: 9 } });
     this.#makeOffers();
   }
 
@@ -318,13 +321,13 @@ export class FakeMesos implements AsyncDisposable {
     const scalar = (name: string, value: number) => ({ name, type: 'SCALAR', scalar: { value }, role: '*' });
     const agents = this.hosts.filter(({ registered }) => registered);
     return {
-      agents: agents.map(({ agentId, hostname, cpus, mem, attributes, deactivated }) => ({
+      agents: agents.map(({ agentId, hostname, cpus, mem, attributes, deactivated, disconnected }) => ({
         agent_info: {
           id: { value: agentId },
           hostname,
           attributes: Object.entries(attributes).map(([name, value]) => ({ name, type: 'TEXT', text: { value } })),
         },
-        active: deactivated === undefined,
+        active: deactivated === undefined && !disconnected,
         deactivated: deactivated !== undefined,
         ...(deactivated === 'Drained' ? { drain_info: { state: 'DRAINED' } } : {}),
         total_resources: [scalar('cpus', cpus), scalar('mem', mem)],

@@ -20,7 +20,7 @@ import { systemRandom } from '#lib/std/random.ts';
 import { zooKeeperCommand } from '#mesos/zookeeper/testing/server.ts';
 import { startEtcd } from '../../../etcd.ts';
 import { freePort, must, placeTinyImage, root, run } from '../../local-cluster.ts';
-import { Keeper } from './keeper.ts';
+import { Keeper } from '../faults/keeper.ts';
 
 export const servers = ['cluster-server-a', 'cluster-server-b'] as const;
 export const agentOf = (host: string): string => `agent-${host}`;

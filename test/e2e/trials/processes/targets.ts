@@ -6,8 +6,8 @@ import { clusterServerLease, systemNamespace } from '#lib/api/names.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { processesMarked } from '#lib/std/process-identity.ts';
 import { commandOf } from '../../real-cluster.ts';
+import type { Victim } from '../faults/striker.ts';
 import { agentOf, leaseMs, type ProcessCluster, servers } from './cluster.ts';
-import type { Victim } from './faults.ts';
 
 export type TargetKind =
   | 'leading server'
@@ -78,7 +78,7 @@ function executorsOf(cluster: ProcessCluster, host: string): readonly Victim[] {
     .map((processes) => ({ name: `executor-${host}`, processes }));
 }
 
-export function executorProcesses({ dir }: ProcessCluster, host: string) {
+export function executorProcesses({ dir }: Pick<ProcessCluster, 'dir'>, host: string) {
   const all = processesMarked('CF_EXECUTOR_CONFIG', join(localPaths(dir).host(host), 'executor.json'));
   const running = (program: RegExp) => all.filter(({ pid }) => program.test(commandOf(pid)));
   return { supervisors: running(/executor\/main\.ts/), workers: running(/executor\/worker\.ts/) };

@@ -1,14 +1,15 @@
 /** One trial: faults and churn in rounds, peace and a look after each, then everything is deleted and nothing may be left. */
 import { systemClock } from '#lib/std/clock.ts';
-import { messageOf } from '#lib/std/errors.ts';
 import { seededRandom } from '#lib/std/random.ts';
-import { observe } from '../../sim-observer.ts';
-import { Churn, makeWanted, removeAll } from './churn.ts';
+import { observe, runningDomains } from '../../sim-observer.ts';
+import { Churn, makeWanted, removeAll, type Wanted } from '../faults/churn.ts';
+import { runRounds, sayer, seconds, type TrialOutcome, table, untilNothing } from '../faults/course.ts';
+import { hurtProcesses, plan, Striker } from '../faults/striker.ts';
+import { unsettled } from '../faults/unsettled.ts';
+import { followWishes } from '../faults/wishes.ts';
 import { startProcessCluster } from './cluster.ts';
-import { type Fault, plan, Striker, ways } from './faults.ts';
 import { type TargetKind, targets } from './targets.ts';
-import { keptAlive, remains, unsettled, wantedStopped } from './verdict.ts';
-import { followWishes } from './wishes.ts';
+import { keptAlive, remains, wantedStopped } from './verdict.ts';
 
 export interface TrialOptions {
   readonly seed: number;
@@ -21,55 +22,53 @@ export interface TrialOptions {
   readonly keepIn?: string;
 }
 
-export interface TrialOutcome {
-  /** Broken promises; empty if all is well. */
-  readonly failures: readonly string[];
-  /** For people: counts and verdicts. */
-  readonly report: string;
-}
+const longestMs = { 'kill -9': 10_000, SIGSTOP: 15_000 } as const;
+const ways = ['kill -9', 'SIGSTOP'] as const;
+const kinds = Object.keys(targets) as TargetKind[];
 
-const settleWithinMs = 10 * 60_000;
+const wanted: Omit<Wanted, 'hosts'> = {
+  keptAlone: ['kept-alone-0', 'kept-alone-1'],
+  pools: ['ebb', 'flow', 'tide'],
+  mostReplicas: 4,
+  mostAlone: 6,
+  longestPauseMs: 1_500,
+  memory: '128Mi',
+};
 
 export async function runTrial(options: TrialOptions): Promise<TrialOutcome> {
   const { seed, each, rounds, print = () => {} } = options;
   const random = seededRandom(seed);
   const startMs = systemClock.monotonic();
-  const say = (line: string) =>
-    print(`${((systemClock.monotonic() - startMs) / 1000).toFixed(1).padStart(7)} s  ${line}`);
+  const say = sayer(print);
   await using cluster = await startProcessCluster();
-  const { client } = cluster;
-  await makeWanted(client, cluster.hosts.length);
+  const { client, dir, hosts, keeper } = cluster;
+  const all = { ...wanted, hosts: hosts.length };
+  await makeWanted(client, all);
   await using wishes = await followWishes(client);
-  await using observer = observe(cluster.dir);
-  const striker = new Striker(cluster, random, say);
-  const churn = new Churn(client, seededRandom(seed + 1));
-  const failures: string[] = [];
-  const settleMs: number[] = [];
-  const settles = async (when: string) => {
-    say(`waiting until all is well ${when}`);
-    const { tookMs, left } = await until(async () => await unsettled(cluster));
-    failures.push(...left.map((what) => `not settled ${when}: ${what}`));
-    return tookMs;
-  };
-  await settles('at first');
-  const faults = plan(Object.keys(targets) as TargetKind[], each, random);
-  const size = Math.ceil(faults.length / rounds);
-  for (let from = 0; from < faults.length && failures.length === 0; from += size) {
-    const peace = new AbortController();
-    const churning = churn.run(peace.signal);
-    const striking = striker.strike(faults.slice(from, from + size)).finally(() => peace.abort());
-    for (const { reason } of (await Promise.allSettled([striking, churning])).filter(isRejected))
-      failures.push(messageOf(reason));
-    settleMs.push(await settles(`after ${striker.done.length} faults`));
-  }
+  await using observer = observe(dir);
+  const striker = new Striker(
+    {
+      find: async (kind: TargetKind) => await targets[kind](cluster),
+      hurt: async (fault, victim) => await hurtProcesses(keeper, fault, victim, say),
+    },
+    random,
+  );
+  const churn = new Churn(client, all, seededRandom(seed + 1));
+  const blows = kinds.flatMap((kind) => ways.flatMap((way) => Array.from({ length: each }, () => ({ kind, way }))));
+  const { failures, settleMs } = await runRounds({
+    ...{ faults: plan(blows, longestMs, random), rounds, striker, churn, say },
+    unsettled: async () => await unsettled(client, hosts.length, () => runningDomains(dir)),
+  });
   const kept = keptAlive(observer, wishes);
   const keptOf = [...wishes.byUid.values()].filter(
     ({ deletionMs, name }) => deletionMs === undefined && name.startsWith('kept-'),
   ).length;
   say('deleting everything');
   await removeAll(client);
-  const leaked = await until(async () =>
-    Object.entries(await remains(cluster)).flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`])),
+  const leaked = await untilNothing(
+    async () =>
+      Object.entries(await remains(cluster)).flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`])),
+    say,
   );
   const stopped = wantedStopped(observer, wishes);
   failures.push(...observer.doubles, ...stopped, ...leaked.left.map((what) => `leaked: ${what}`));
@@ -77,41 +76,10 @@ export async function runTrial(options: TrialOptions): Promise<TrialOutcome> {
   const report = [
     `seed ${seed}, ${((systemClock.monotonic() - startMs) / 60_000).toFixed(1)} minutes, ${churn.steps} steps of churn, ` +
       `${wishes.byUid.size} machines, ${observer.lives.size} of them started, ${observer.looks} looks`,
-    table(striker.done),
+    table(kinds, ways, striker.done),
     `doubled ${observer.doubles.length}, wanted stopped ${stopped.length}, wanted from first to last ${kept} of ${keptOf}, ` +
       `leaked ${leaked.left.length}`,
     `settled after the last fault in ${settleMs.map(seconds).join(', ')}; everything deleted in ${seconds(leaked.tookMs)}`,
   ].join('\n');
   return { failures, report };
 }
-
-/** Looks until nothing is left, or for as long as settleWithinMs. */
-async function until(look: () => Promise<readonly string[]>): Promise<{ tookMs: number; left: readonly string[] }> {
-  const startMs = systemClock.monotonic();
-  for (;;) {
-    const left = await look();
-    const tookMs = systemClock.monotonic() - startMs;
-    if (left.length === 0 || tookMs > settleWithinMs) return { tookMs, left };
-    await systemClock.sleep(250);
-  }
-}
-
-function isRejected(result: PromiseSettledResult<unknown>): result is PromiseRejectedResult {
-  return result.status === 'rejected';
-}
-
-function table(done: readonly Fault[]): string {
-  const kinds = Object.keys(targets);
-  const count = (kind: string, way: string) => done.filter((each) => each.kind === kind && each.way === way).length;
-  const rows = kinds.map((kind) => [kind, ...ways.map((way) => String(count(kind, way)))]);
-  return [['', ...ways], ...rows]
-    .map((row) =>
-      row
-        .map((cell) => cell.padEnd(16))
-        .join('')
-        .trimEnd(),
-    )
-    .join('\n');
-}
-
-const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;

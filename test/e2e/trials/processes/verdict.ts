@@ -1,18 +1,17 @@
-/** What must be true: at every moment, when the faults are over, and when everything was deleted. */
+/** What must be true: at every moment, and when everything was deleted. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { localPaths } from '#cli/local/settings.ts';
-import { conditionOf, isTrue } from '#lib/api/conditions.ts';
-import { Cluster, Host, IPLease, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { IPLease, VirtualMachine } from '#lib/api/generated/index.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { operatorClient } from '#mesos/operator.ts';
-import { type Observer, runningDomains } from '../../sim-observer.ts';
-import { isKept, namespace } from './churn.ts';
+import type { Observer } from '../../sim-observer.ts';
+import { isKept } from '../faults/churn.ts';
+import type { Wishes } from '../faults/wishes.ts';
 import type { ProcessCluster } from './cluster.ts';
 import { executorProcesses } from './targets.ts';
-import type { Wishes } from './wishes.ts';
 
 /** Sentences about machines that stopped although nobody had asked for that, or were started more than once. */
 export function wantedStopped(observer: Observer, wishes: Wishes): readonly string[] {
@@ -33,37 +32,6 @@ export function keptAlive(observer: Observer, wishes: Wishes): number {
   return [...wishes.byUid].filter(
     ([uid, { name }]) => isKept(name) && observer.lives.get(uid)?.size === 1 && !observer.stopped.has(uid),
   ).length;
-}
-
-/** What keeps it from being as it was asked to be; empty when all is well. */
-export async function unsettled(cluster: ProcessCluster): Promise<readonly string[]> {
-  const { client, dir, hosts } = cluster;
-  const [machines, pools, known, local] = await Promise.all([
-    client.list(VirtualMachine, { namespace }),
-    client.list(VMPool, { namespace }),
-    client.list(Host),
-    client.get(Cluster, { name: 'local' }),
-  ]);
-  const uids = new Set(machines.items.map(({ metadata }) => metadata.uid));
-  const running = runningDomains(dir);
-  return [
-    ...machines.items.filter(({ metadata }) => metadata.deletionTimestamp).map((vm) => `deleting ${describe(vm)}`),
-    ...machines.items.filter((vm) => !isTrue(vm, 'Ready')).map((vm) => `not ready ${describe(vm)}`),
-    ...pools.items
-      .filter((pool) => !isTrue(pool, 'Ready') || pool.status?.observedGeneration !== pool.metadata.generation)
-      .map((pool) => `pool ${pool.metadata.name} ${conditionOf(pool, 'Ready')?.reason}`),
-    ...known.items.filter((host) => !isTrue(host, 'Ready')).map((host) => `host ${host.metadata.name}`),
-    ...(known.items.length === hosts.length ? [] : [`${known.items.length} hosts`]),
-    ...(isTrue(local, 'Ready') ? [] : [`cluster ${conditionOf(local, 'Ready')?.message}`]),
-    ...[...uids].filter((uid) => !running.some((each) => each.uid === uid)).map((uid) => `${uid} does not run`),
-    ...running.filter(({ uid }) => !uids.has(uid)).map(({ uid, host }) => `nobody owns ${uid} on ${host}`),
-  ];
-}
-
-function describe({ metadata, status }: VirtualMachine): string {
-  const { number, host, taskID } = status?.attempt ?? {};
-  const words = (status?.conditions ?? []).filter((each) => each.status !== 'True').map((each) => each.message);
-  return `${metadata.name} ${metadata.uid} ${status?.phase} (attempt ${number} ${taskID} on ${host}): ${words.join('; ')}`;
 }
 
 /** What is left of machines anywhere, by kind; all 0 once they were deleted. */

@@ -8,11 +8,25 @@ import { isCode } from '#lib/std/errors.ts';
 import type { Random } from '#lib/std/random.ts';
 
 export const namespace = 'trial';
-const pools = ['ebb', 'flow', 'tide'];
-const mostReplicas = 4;
-const mostAlone = 6;
-const keptAlone = ['kept-alone-0', 'kept-alone-1'];
-const longestPauseMs = 1_500;
+
+/** What is wanted from the beginning to the end, and what comes and goes. */
+export interface Wanted {
+  /** A pool with a machine on every host, so that every host has an executor to be hurt. */
+  readonly hosts: number;
+  /** Machines beside it that are wanted as long. */
+  readonly keptAlone: readonly string[];
+  /** Pools that are scaled up and down. */
+  readonly pools: readonly string[];
+  readonly mostReplicas: number;
+  /** Machines that come and go alone. */
+  readonly mostAlone: number;
+  readonly longestPauseMs: number;
+  readonly memory: string;
+  /** Of the subnet: addresses that no machine gets. */
+  readonly excludeIPs?: readonly string[];
+  /** Restarts one machine, as one step of many. */
+  readonly restart?: () => Promise<void>;
+}
 
 const meta = ({ group, version, kind }: Kind, name: string) => ({
   apiVersion: group === '' ? version : `${group}/${version}`,
@@ -20,49 +34,54 @@ const meta = ({ group, version, kind }: Kind, name: string) => ({
   metadata: { name, ...(kind === 'Namespace' ? {} : { namespace }) },
 });
 
-const machine = {
-  resources: { cores: 1, memory: '128Mi' },
+const machineOf = (memory: string) => ({
+  resources: { cores: 1, memory },
   image: { name: 'tiny' },
   networks: [{ subnet: 'net' }],
   terminationGracePeriod: '5s',
-};
+});
 
-/** A pool with a machine on every host, so that every host has an executor to be hurt, and two machines of their own. */
-export async function makeWanted(client: Client, hosts: number): Promise<void> {
+export async function makeWanted(client: Client, wanted: Wanted): Promise<void> {
+  const machine = machineOf(wanted.memory);
   await client.create(Namespace, meta(Namespace, namespace));
   await client.create(Subnet, {
     ...meta(Subnet, 'net'),
-    spec: { cidr: '10.66.0.0/24', releaseCooldown: '5s' } as never,
+    spec: { cidr: '10.66.0.0/24', releaseCooldown: '5s', excludeIPs: wanted.excludeIPs ?? [] } as never,
   });
   await client.create(Image, { ...meta(Image, 'tiny'), spec: { source: { file: { path: 'tiny.img' } } } as never });
   const placement = { constraints: [{ key: 'host', operator: 'UNIQUE' }] };
-  await makePool(client, 'kept', hosts, { ...machine, placement });
-  for (const name of keptAlone) await makeMachine(client, name);
-  for (const name of pools) await makePool(client, name, 1, machine);
+  await makePool(client, 'kept', wanted.hosts, { ...machine, placement });
+  for (const name of wanted.keptAlone) await makeMachine(client, name, machine);
+  for (const name of wanted.pools) await makePool(client, name, 1, machine);
 }
 
 async function makePool(client: Client, name: string, replicas: number, spec: object): Promise<void> {
   await client.create(VMPool, { ...meta(VMPool, name), spec: { replicas, template: { spec } } as never });
 }
 
-async function makeMachine(client: Client, name: string): Promise<void> {
-  await client.create(VirtualMachine, { ...meta(VirtualMachine, name), spec: machine as never });
+async function makeMachine(client: Client, name: string, spec: object): Promise<void> {
+  await client.create(VirtualMachine, { ...meta(VirtualMachine, name), spec: spec as never });
 }
 
 export function isKept(name: string): boolean {
   return name.startsWith('kept-');
 }
 
+/** Of all steps. */
+const restartShare = 0.25;
+
 export class Churn {
   readonly #client: Client;
+  readonly #wanted: Wanted;
   readonly #random: Random;
   readonly #alone = new Set<string>();
   #made = 0;
   /** Steps that were taken. */
   steps = 0;
 
-  constructor(client: Client, random: Random) {
+  constructor(client: Client, wanted: Wanted, random: Random) {
     this.#client = client;
+    this.#wanted = wanted;
     this.#random = random;
   }
 
@@ -71,18 +90,21 @@ export class Churn {
     while (!signal.aborted) {
       await this.#step();
       this.steps++;
-      await systemClock.sleep(this.#random.next() * longestPauseMs, signal).catch(() => undefined);
+      await systemClock.sleep(this.#random.next() * this.#wanted.longestPauseMs, signal).catch(() => undefined);
     }
   }
 
   async #step(): Promise<void> {
     const chance = this.#random.next();
-    if (chance < 0.5) await this.#scale();
+    const { mostAlone, restart } = this.#wanted;
+    if (restart && this.#random.next() < restartShare) await restart();
+    else if (chance < 0.5) await this.#scale();
     else if (this.#alone.size < mostAlone && (chance < 0.75 || this.#alone.size === 0)) await this.#make();
     else await this.#remove();
   }
 
   async #scale(): Promise<void> {
+    const { mostReplicas, pools } = this.#wanted;
     const name = pools[Math.floor(this.#random.next() * pools.length)]!;
     const replicas = Math.floor(this.#random.next() * (mostReplicas + 1));
     await this.#client.patch(VMPool, { name, namespace }, { spec: { replicas } });
@@ -91,7 +113,7 @@ export class Churn {
   async #make(): Promise<void> {
     const name = `alone-${this.#made++}`;
     this.#alone.add(name);
-    await makeMachine(this.#client, name);
+    await makeMachine(this.#client, name, machineOf(this.#wanted.memory));
   }
 
   async #remove(): Promise<void> {

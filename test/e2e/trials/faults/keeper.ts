@@ -1,14 +1,13 @@
-/** Starts again what dies, as systemd would, after as long as it is told to. */
-import { startDetached } from '#cli/local/keeper.ts';
+/** Starts again what dies, as systemd would, after as long as it is told to. What runs already, as the directory of the cluster says, is its own from then on. */
+import { runningProcess, startDetached } from '#cli/local/keeper.ts';
 import type { Program } from '#cli/local/programs.ts';
 import { systemClock } from '#lib/std/clock.ts';
-import { isRunning, type ProcessIdentity } from '#lib/std/process-identity.ts';
+import type { ProcessIdentity } from '#lib/std/process-identity.ts';
 
 const lookEveryMs = 100;
 
 export class Keeper implements AsyncDisposable {
   readonly #dir: string;
-  readonly #running = new Map<string, ProcessIdentity>();
   readonly #downUntilMs = new Map<string, number>();
   readonly #stop = new AbortController();
   readonly #loops: Promise<unknown>;
@@ -22,11 +21,10 @@ export class Keeper implements AsyncDisposable {
 
   /** Its process, if there is one now. */
   process(name: string): ProcessIdentity | undefined {
-    const identity = this.#running.get(name);
-    return identity && isRunning(identity) ? identity : undefined;
+    return runningProcess(this.#dir, name);
   }
 
-  /** If it ends within that time, it is started again only after it. */
+  /** If it ends within that time, it is started again only after it. With 0 it is at once. */
   leaveDown(name: string, forMs: number): void {
     this.#downUntilMs.set(name, systemClock.monotonic() + forMs);
   }
@@ -46,9 +44,7 @@ export class Keeper implements AsyncDisposable {
   }
 
   #start(program: Program): void {
-    const identity = startDetached(this.#dir, program);
-    if (!identity) throw new Error(`Cannot start ${program.command[0]}: see ${program.log}`);
-    this.#running.set(program.name, identity);
+    if (!startDetached(this.#dir, program)) throw new Error(`Cannot start ${program.command[0]}: see ${program.log}`);
     this.starts.set(program.name, (this.starts.get(program.name) ?? 0) + 1);
   }
 }

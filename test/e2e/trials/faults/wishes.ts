@@ -10,6 +10,7 @@ export interface Wish {
   readonly name: string;
   /** Wall clock, in whole seconds. */
   readonly deletionMs?: number;
+  readonly ip?: string;
 }
 
 export interface Wishes extends AsyncDisposable {
@@ -19,9 +20,13 @@ export interface Wishes extends AsyncDisposable {
 export async function followWishes(client: Client): Promise<Wishes> {
   const byUid = new Map<string, Wish>();
   const informer = new Informer(VirtualMachine, { client, clock: systemClock, random: systemRandom, log: silentLog });
-  informer.onChange(({ object: { metadata } }) => {
+  informer.onChange(({ object: { metadata, status } }) => {
     const { uid, name, deletionTimestamp } = metadata;
-    byUid.set(uid, { name, ...(deletionTimestamp ? { deletionMs: Date.parse(deletionTimestamp) } : {}) });
+    byUid.set(uid, {
+      name,
+      ...(deletionTimestamp ? { deletionMs: Date.parse(deletionTimestamp) } : {}),
+      ...(status?.ip ? { ip: status.ip } : {}),
+    });
   });
   const stop = new AbortController();
   const running = informer.run(stop.signal);

@@ -1,0 +1,89 @@
+/** How the lab is hurt, and how what was hurt comes back: by itself, by its keeper, or by what an operator does. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { localPaths } from '#cli/local/settings.ts';
+import { ip } from '#cli/pretend-host/namespace.ts';
+import { isPretendHostRunning, storeVolume } from '#cli/pretend-host/pretend-host.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { isRunning, processesMarked, signalProcess } from '#lib/std/process-identity.ts';
+import { run } from '../../local-cluster.ts';
+import { type Fault, hurtProcesses } from '../faults/striker.ts';
+import type { Lab, LabHost } from './cluster.ts';
+import { initOf, processesIn, qemusIn } from './host-processes.ts';
+import type { LabKind, LabVictim, LabWay } from './targets.ts';
+
+const bootMs = 120_000;
+const reviveMs = 120_000;
+const foreverMs = 2 ** 31;
+
+export interface Harm {
+  readonly lab: Lab;
+  /** To be called before a guest loses its life by the trial's own hand. */
+  disturb(uid: string): void;
+  print(line: string): void;
+}
+
+export async function hurt(harm: Harm, fault: Fault<LabKind, LabWay>, victim: LabVictim): Promise<void> {
+  if (fault.way === 'power cut') return await cutPower(harm, victim.host, fault.forMs);
+  if (fault.way === 'link down') return await cutWire(harm, victim.host, fault.forMs);
+  if (victim.uid !== undefined && fault.way === 'kill -9') harm.disturb(victim.uid);
+  // The others come back by themselves, at once.
+  const isLeftDown = fault.way === 'SIGSTOP' || fault.kind === 'agent' || fault.kind === 'brick';
+  const its = isLeftDown ? fault : { ...fault, forMs: 0 };
+  await hurtProcesses(harm.lab.keeper, its, victim, (line) => harm.print(line));
+  if (fault.kind === 'brick' && fault.way === 'kill -9') await reviveBricks(harm.lab);
+}
+
+/** Everything of the host at once, and nobody says goodbye on the wire. It boots again, and its agent is started by it. */
+async function cutPower({ lab, disturb, print }: Harm, host: LabHost, forMs: number): Promise<void> {
+  const { cluster, fabric, keeper } = lab;
+  const { name, netns, machineDir, agent, program, port } = host;
+  const bootId = bootIdOf(host);
+  keeper.leaveDown(agent, foreverMs);
+  keeper.leaveDown(program, forMs);
+  await ip('-n', fabric, 'link', 'set', port, 'down');
+  const guests = qemusIn(cluster.dir, [name]);
+  const config = join(localPaths(cluster.dir).host(name), 'executor.json');
+  const outside = [
+    ...[keeper.process(agent), initOf(machineDir), keeper.process(program)].filter((each) => each !== undefined),
+    ...processesMarked('CF_EXECUTOR_CONFIG', config),
+  ];
+  for (const { uid } of guests) disturb(uid);
+  for (const process of outside) if (isRunning(process)) signalProcess(process.pid, 'SIGKILL');
+  for (const { identity } of processesIn(netns)) signalProcess(identity.pid, 'SIGKILL');
+  print(`power cut of ${name} with ${guests.length} guests, ${(forMs / 1000).toFixed(1)} s`);
+  await systemClock.sleep(forMs);
+  const deadline = systemClock.monotonic() + bootMs;
+  while (bootIdOf(host) === bootId || !isPretendHostRunning(machineDir)) {
+    if (systemClock.monotonic() > deadline) throw new Error(`${name} did not boot within ${bootMs} ms`);
+    await systemClock.sleep(50);
+  }
+  keeper.leaveDown(agent, 0);
+}
+
+function bootIdOf({ machineDir }: LabHost): string {
+  return readFileSync(join(machineDir, 'boot-id'), 'utf8');
+}
+
+async function cutWire({ lab, print }: Harm, { name, port }: LabHost, forMs: number): Promise<void> {
+  await ip('-n', lab.fabric, 'link', 'set', port, 'down');
+  print(`link down of ${name}, ${(forMs / 1000).toFixed(1)} s`);
+  await systemClock.sleep(forMs);
+  await ip('-n', lab.fabric, 'link', 'set', port, 'up');
+}
+
+/** glusterd does not start a brick again that died: an operator does. Any host may be asked that has power and a glusterd that answers. */
+async function reviveBricks({ hosts }: Lab): Promise<void> {
+  const deadline = systemClock.monotonic() + reviveMs;
+  for (;;) {
+    for (const { machineDir } of hosts) {
+      const init = initOf(machineDir);
+      if (!init || !isRunning(init)) continue;
+      const inside = ['-t', String(init.pid), '--mount', '--net', '--pid'];
+      const start = ['gluster', '--mode=script', 'volume', 'start', storeVolume, 'force'];
+      if ((await run('nsenter', [...inside, ...start], {}, 10_000)).code === 0) return;
+    }
+    if (systemClock.monotonic() > deadline) throw new Error(`No host could start its brick within ${reviveMs} ms`);
+    await systemClock.sleep(500);
+  }
+}

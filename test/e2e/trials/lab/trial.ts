@@ -1,0 +1,251 @@
+/**
+ * One trial of the lab: real hosts lose power, link and processes at random while machines come, go and restart. Peace and a look after each
+ * round; then everything is deleted and nothing may be left.
+ */
+import { Subnet } from '#lib/api/generated/index.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import { type Random, seededRandom } from '#lib/std/random.ts';
+import { must } from '../../local-cluster.ts';
+import type { Holdings } from '../../real-cluster.ts';
+import { tracer } from '../../traces.ts';
+import { Churn, isKept, makeWanted, namespace, type Wanted } from '../faults/churn.ts';
+import { runRounds, sayer, seconds, type TrialOutcome, table, untilNothing } from '../faults/course.ts';
+import { type Fault, plan, Striker } from '../faults/striker.ts';
+import { unsettled } from '../faults/unsettled.ts';
+import { followWishes, type Wishes } from '../faults/wishes.ts';
+import { type Adoption, Adoptions, adoptedWithinMs, isAdoption } from './adoption.ts';
+import { type Lab, startLab } from './cluster.ts';
+import { openEye } from './eye.ts';
+import { hurt } from './harm.ts';
+import { Ledger } from './ledger.ts';
+import { type LabObserver, observe } from './observer.ts';
+import { Restarts } from './restarts.ts';
+import { find, kinds, type LabKind, type LabVictim, type LabWay, passes, ways } from './targets.ts';
+
+export interface LabTrialOptions {
+  readonly seed: number;
+  /** So many, of each kind and way about as many as of any other. */
+  readonly faults: number;
+  readonly rounds: number;
+  /** Told of every fault. */
+  readonly print?: (line: string) => void;
+  /** If a promise was broken, logs are copied there. */
+  readonly keepIn?: string;
+}
+
+const together = 2;
+const longestMs = { 'kill -9': 8_000, SIGSTOP: 15_000, 'power cut': 10_000, 'link down': 15_000 } as const;
+/** Of the trial itself, one on each host. */
+const eyeAddresses = ['10.66.0.2', '10.66.0.3', '10.66.0.4'];
+
+const wanted: Omit<Wanted, 'hosts'> = {
+  keptAlone: [],
+  pools: ['tide'],
+  mostReplicas: 2,
+  mostAlone: 1,
+  longestPauseMs: 10_000,
+  memory: '96Mi',
+  excludeIPs: eyeAddresses,
+};
+
+export async function runLabTrial(options: LabTrialOptions): Promise<TrialOutcome> {
+  const { seed, rounds, print = () => {} } = options;
+  const startMs = systemClock.monotonic();
+  const say = sayer(print);
+  say(`seed ${seed}: starting three hosts`);
+  await using lab = await startLab();
+  const { client } = lab.cluster;
+  const before = await lab.cluster.holdings();
+  const all = { ...wanted, hosts: lab.hosts.length };
+  await makeWanted(client, all);
+  const failures: string[] = [];
+  try {
+    const outcome = await beFaulty(lab, all, options, say);
+    failures.push(...outcome.failures);
+    say('deleting everything');
+    const leaked = await leave(lab, before, say);
+    failures.push(...leaked.left.map((what) => `leaked: ${what}`));
+    const minutes = ((systemClock.monotonic() - startMs) / 60_000).toFixed(1);
+    const last = `leaked ${leaked.left.length}; everything deleted in ${seconds(leaked.tookMs)}`;
+    return {
+      failures,
+      report: [`seed ${seed}, ${minutes} minutes, ${rounds} rounds`, ...outcome.report, last].join('\n'),
+    };
+  } catch (error) {
+    failures.push(messageOf(error));
+    throw error;
+  } finally {
+    if (failures.length > 0 && options.keepIn) lab.copyTo(options.keepIn);
+  }
+}
+
+interface Faulted {
+  readonly failures: readonly string[];
+  readonly report: readonly string[];
+}
+
+async function beFaulty(
+  lab: Lab,
+  all: Wanted,
+  { seed, faults: count, rounds }: LabTrialOptions,
+  say: (line: string) => void,
+): Promise<Faulted> {
+  const { client } = lab.cluster;
+  const random = seededRandom(seed);
+  const ledger = new Ledger();
+  await using stack = new AsyncDisposableStack();
+  const wishes = stack.use(await followWishes(client));
+  const vni = await vniOf(lab);
+  const eyes = [];
+  for (const [at, host] of lab.hosts.entries())
+    eyes.push(stack.use(await openEye(host, vni, `${eyeAddresses[at]}/24`)));
+  const observer = stack.use(observe(lab, ledger, wishes, eyes));
+  const restarts = new Restarts(client, seededRandom(seed + 2), (uid) => ledger.disturb(uid));
+  const adoptions = new Adoptions(lab, ledger, say);
+  const striker = strikerOf(lab, ledger, adoptions, random, say);
+  const churn = new Churn(client, { ...all, restart: () => restarts.ask() }, seededRandom(seed + 1));
+  let keptAtFirst: readonly string[] | undefined;
+  const { failures, settleMs } = await runRounds({
+    ...{ rounds, striker, churn, say },
+    faults: passes(count).flatMap((blows) => plan(blows, longestMs, random)),
+    unsettled: async () => {
+      await adoptions.idle();
+      return [
+        ...(await unsettled(client, lab.hosts.length, () => observer.running())),
+        ...observer.hidden(),
+        ...(await restarts.unfinished()),
+        ...(find(lab, 'brick').length === lab.hosts.length ? [] : ['a brick does not run']),
+      ];
+    },
+    settled: () => {
+      ledger.settle();
+      keptAtFirst ??= keptOf(wishes);
+    },
+  });
+  const keptNow = keptOf(wishes);
+  const lost = (keptAtFirst ?? []).filter((uid) => !keptNow.includes(uid));
+  failures.push(...ledger.doubled, ...ledger.restarted, ...adoptions.failures);
+  failures.push(...lost.map((uid) => `${uid} was wanted all the time and is not there any more`));
+  return {
+    failures,
+    report: [
+      table(kinds, ways, striker.done),
+      `${striker.done.length} faults, ${churn.steps} steps of churn, ${restarts.asked} of them restarts, ${wishes.byUid.size} machines, ${ledger.seen} of them spoke`,
+      looksOf(observer),
+      `doubled ${ledger.doubled.length}, restarted without a reason ${ledger.restarted.length}, wanted from first to last ${keptNow.length - lost.length} of ${keptAtFirst?.length}`,
+      ...adoptionReport(adoptions.done),
+      `settled after the last fault in ${settleMs.map(seconds).join(', ')}`,
+    ],
+  };
+}
+
+async function vniOf({ cluster }: Lab): Promise<number> {
+  const deadline = systemClock.monotonic() + 30_000;
+  for (;;) {
+    const { status } = await cluster.client.get(Subnet, { name: 'net', namespace });
+    if (status?.vni !== undefined) return status.vni;
+    if (systemClock.monotonic() > deadline) throw new Error('The subnet has no number');
+    await systemClock.sleep(200);
+  }
+}
+
+/** A guest's third crash within ten minutes sends it to another host, with a new disk: that is not what is tried here. */
+const mostCrashes = 2;
+
+function strikerOf(lab: Lab, ledger: Ledger, adoptions: Adoptions, random: Random, say: (line: string) => void) {
+  const crashes = new Map<string, number>();
+  return new Striker(
+    {
+      find: async (kind: LabKind) =>
+        find(lab, kind).filter(({ uid }) => uid === undefined || (crashes.get(uid) ?? 0) < mostCrashes),
+      hurt: async (fault: Fault<LabKind, LabWay>, victim: LabVictim) => {
+        const { uid, host } = victim;
+        if (uid !== undefined && fault.way === 'kill -9') crashes.set(uid, (crashes.get(uid) ?? 0) + 1);
+        await adoptions.begin(host.name, fault.kind);
+        try {
+          await hurt({ lab, disturb: (each) => ledger.disturb(each), print: say }, fault, victim);
+        } finally {
+          adoptions.end(host.name);
+        }
+      },
+    },
+    random,
+    together,
+  );
+}
+
+/** uids of the machines that are wanted from the beginning to the end. */
+function keptOf({ byUid }: Wishes): readonly string[] {
+  return [...byUid].flatMap(([uid, { name, deletionMs }]) => (isKept(name) && deletionMs === undefined ? [uid] : []));
+}
+
+function looksOf({ looks }: LabObserver): string {
+  const { processes, libvirt, unanswered, pages } = looks;
+  return `looks: ${processes} at all processes, ${libvirt} answers of libvirt (${unanswered} times none), ${pages} pages of guests`;
+}
+
+function adoptionReport(done: readonly Adoption[]): readonly string[] {
+  const of = (what: string, its: readonly Adoption[]) => {
+    const took = its.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
+    if (took.length === 0) return [];
+    return [
+      `${what}: ${took.length}, p50 ${seconds(took[Math.floor(took.length / 2)]!)}, max ${seconds(took.at(-1)!)}`,
+    ];
+  };
+  const alone = (kind: LabKind) => done.filter((each) => isAdoption(each) && each.kinds.every((its) => its === kind));
+  return [
+    ...of(`adopted (within ${adoptedWithinMs / 1000} s)`, done.filter(isAdoption)),
+    ...(['worker', 'supervisor', 'agent', 'libvirtd'] as const).flatMap((kind) => of(`  after ${kind}`, alone(kind))),
+    ...of(
+      'all as before after a power cut',
+      done.filter(({ kinds: its }) => its.includes('host')),
+    ),
+    ...of(
+      'all as before after other faults',
+      done.filter((each) => !isAdoption(each) && !each.kinds.includes('host')),
+    ),
+  ];
+}
+
+/** Deletes everything, then the cluster itself, of which nothing may be left either. */
+async function leave(
+  lab: Lab,
+  before: Holdings,
+  say: (line: string) => void,
+): Promise<{ tookMs: number; left: readonly string[] }> {
+  const { cluster, keeper } = lab;
+  await must(cluster.factoryctl('delete', 'namespace', namespace, '--timeout=5m'));
+  const deleted = await untilNothing(async () => {
+    try {
+      return differences(cluster.dir, before, await cluster.holdings());
+    } catch (error) {
+      return [messageOf(error)];
+    }
+  }, say);
+  const traces = tracer(cluster.dir);
+  await keeper[Symbol.asyncDispose]();
+  await must(cluster.factoryctl('local', 'down', '--dir', cluster.dir));
+  const left = Object.entries(traces()).filter(([, its]) => its.length > 0);
+  return { ...deleted, left: [...deleted.left, ...left.map(([what, its]) => `${what}: ${its.join(', ')}`)] };
+}
+
+/** Of mounts those of the cluster: a host that boots sees what others have mounted on the computer by then. */
+function differences(dir: string, before: Holdings, now: Holdings): readonly string[] {
+  return (Object.keys(before) as (keyof Holdings)[]).flatMap((what) => {
+    const [was, is] = [before, now].map((all) => all[what].filter((each) => what !== 'mounts' || each.includes(dir)));
+    const more = without(is!, was!).map((each) => `${what}: ${each}`);
+    const gone = without(was!, is!).map((each) => `${what}, not there any more: ${each}`);
+    return [...more, ...gone];
+  });
+}
+
+/** Each as often as it is in one list more than in the other. */
+function without(list: readonly string[], others: readonly string[]): readonly string[] {
+  const left = [...others];
+  return list.filter((each) => {
+    const at = left.indexOf(each);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  });
+}
