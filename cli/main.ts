@@ -11,6 +11,7 @@ import { describe } from './verbs/describe.ts';
 import { drain } from './verbs/drain.ts';
 import { get } from './verbs/get.ts';
 import { local } from './verbs/local.ts';
+import { log } from './verbs/log.ts';
 import { restart, start, stop } from './verbs/operate.ts';
 import { plan } from './verbs/plan.ts';
 import { scale } from './verbs/scale.ts';
@@ -31,6 +32,7 @@ export const verbs: readonly Verb[] = [
   stop,
   restart,
   consoleVerb,
+  log,
   cordon,
   drain,
   uncordon,

@@ -26,6 +26,8 @@ export interface Session {
   request<T>(method: HttpRequest['method'], path: string, options?: RequestOptions): Promise<T>;
   /** Events until the server or the signal ends it. */
   watch<T>(path: string, options?: RequestOptions): AsyncIterable<StreamEvent<T>>;
+  /** An answer that is no object, as it comes. */
+  bytes(path: string, options?: RequestOptions): AsyncIterable<Uint8Array>;
 }
 
 export interface ConnectFlags {
@@ -65,6 +67,13 @@ export function connect(flags: ConnectFlags): Session {
           if (event.type === 'ERROR') throw errorOfStatus(event.object as object);
           yield event;
         }
+      } catch (error) {
+        throw explained(error, endpoint.server);
+      }
+    },
+    async *bytes(path, options = {}) {
+      try {
+        yield* transport.bytes({ method: 'GET', path, accept: '*/*', ...options });
       } catch (error) {
         throw explained(error, endpoint.server);
       }

@@ -109,7 +109,7 @@ class Executor {
     const claims = options.claims ?? fileClaims(config.root, options.clock);
     const journal = stack.use(await openJournal(options, claims));
     const serial = config.consoleListen
-      ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, log }))
+      ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, clock: options.clock, log }))
       : undefined;
     const { hypervisor } = host;
     return new Executor({ options, journal, claims, bootId, console: serial?.endpoint, hypervisor }, stack);

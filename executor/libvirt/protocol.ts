@@ -4,10 +4,14 @@ import type { XdrReader } from './xdr.ts';
 import * as xdr from './xdr.ts';
 
 export const remoteProgram = 0x20008086;
+/** Calls that only QEMU's driver has (qemu_protocol.x). */
+export const qemuProgram = 0x20008087;
 export const keepaliveProgram = 0x6b656570;
 export const protocolVersion = 1;
 export const keepalive = { ping: 1, pong: 2 } as const;
-export const messageType = { call: 0, reply: 1, message: 2 } as const;
+export const messageType = { call: 0, reply: 1, message: 2, stream: 3 } as const;
+/** What a message says of itself; a stream goes on with `continue`. */
+export const messageStatus = { ok: 0, error: 1, continue: 2 } as const;
 
 export const procedure = {
   connectOpen: 1,
@@ -22,6 +26,7 @@ export const procedure = {
   connectSupportsFeature: 60,
   authList: 66,
   connectGetLibVersion: 157,
+  domainScreenshot: 211,
   domainGetState: 212,
   domainUndefineFlags: 231,
   domainDestroyFlags: 234,

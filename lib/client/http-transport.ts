@@ -52,6 +52,8 @@ export interface Transport extends AsyncDisposable {
   call(request: HttpRequest): Promise<unknown>;
   /** The answer's lines, one JSON value each, as they come. */
   lines(request: HttpRequest): AsyncGenerator<unknown>;
+  /** The answer's bytes, as they come, however long that takes. */
+  bytes(request: HttpRequest): AsyncGenerator<Uint8Array>;
 }
 
 const tries = 4;
@@ -113,6 +115,16 @@ class HttpTransport implements Transport {
     }
   }
 
+  async *bytes(request: HttpRequest): AsyncGenerator<Uint8Array> {
+    try {
+      const answer = await this.#send(this.#watches, request, request.signal, { bodyTimeout: 0 });
+      if (answer.statusCode >= 300) throw refused(request, answer, await answer.body.text());
+      yield* answer.body as AsyncIterable<Uint8Array>;
+    } catch (error) {
+      throw asApiError(request, error);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#calls.destroy(), this.#watches.destroy()]);
   }
@@ -130,7 +142,12 @@ class HttpTransport implements Transport {
     }
   }
 
-  async #send(agent: Agent, request: HttpRequest, signal: AbortSignal | undefined): Promise<Dispatcher.ResponseData> {
+  async #send(
+    agent: Agent,
+    request: HttpRequest,
+    signal: AbortSignal | undefined,
+    timeouts: { readonly bodyTimeout?: number } = {},
+  ): Promise<Dispatcher.ResponseData> {
     const authorization = await this.#endpoint.authorization?.();
     return agent.request({
       origin: this.#base.origin,
@@ -144,6 +161,7 @@ class HttpTransport implements Transport {
       },
       ...(request.body !== undefined && { body: JSON.stringify(request.body) }),
       ...(signal && { signal }),
+      ...timeouts,
     });
   }
 }

@@ -1,0 +1,96 @@
+/** Requests that are answered over plain HTTP, without a WebSocket. What goes wrong is told as a line of text, for people. */
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { dirname } from 'node:path';
+import type { MachineService } from '#lib/api/host-endpoint.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import { printed } from './log.ts';
+import { consolePaths } from './paths.ts';
+import type { Asked, ConsoleOptions } from './server.ts';
+
+/** Followed logs go on for hours, so there are bounds to how many. */
+const maxAnswers = 256;
+
+/** Refused for a reason that the user should read. */
+export class RefusedError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'RefusedError';
+    this.status = status;
+  }
+}
+
+interface Exchange {
+  readonly uid: string;
+  readonly query: URLSearchParams;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+type Answer = (options: ConsoleOptions, exchange: Exchange) => Promise<void>;
+
+const answers: Readonly<Partial<Record<MachineService, { readonly method: string; readonly answer: Answer }>>> = {
+  log: { method: 'GET', answer: sendLog },
+};
+
+/** The result never rejects. */
+export function answering(
+  options: ConsoleOptions,
+): (asked: Asked, request: IncomingMessage, response: ServerResponse, over: AbortSignal) => Promise<void> {
+  let underWay = 0;
+  return async ({ uid, service, query }, request, response, over) => {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    underWay += 1;
+    try {
+      const known = answers[service];
+      if (!known || request.method !== known.method) throw new RefusedError(404, 'The host does not serve this');
+      if (underWay > maxAnswers) throw new RefusedError(503, 'The host has too many requests under way');
+      const signal = AbortSignal.any([gone.signal, over]);
+      await known.answer(options, { uid, query, request, response, signal });
+    } catch (error) {
+      refuse(response, error, (reason) => options.log.info('Cannot answer a request', { uid, service, reason }));
+    } finally {
+      underWay -= 1;
+    }
+  };
+}
+
+/** What is no refusal is of the host, and not for users. */
+function refuse(response: ServerResponse, error: unknown, tell: (reason: string) => void): void {
+  const refusal = error instanceof RefusedError ? error : undefined;
+  if (!refusal) tell(messageOf(error));
+  if (response.headersSent) response.destroy();
+  else response.writeHead(refusal?.status ?? 503, plainText).end(refusal?.message ?? 'The host cannot answer now');
+}
+
+const plainText = { 'content-type': 'text/plain; charset=utf-8' } as const;
+
+async function sendLog({ root, clock }: ConsoleOptions, { uid, query, response, signal }: Exchange): Promise<void> {
+  const { consoleLog } = consolePaths(root, uid);
+  await access(dirname(consoleLog)).catch((cause) => {
+    throw new RefusedError(404, 'The machine is not on its host', { cause });
+  });
+  const options = {
+    tailLines: countIn(query, 'tailLines'),
+    limitBytes: countIn(query, 'limitBytes'),
+    follow: query.get('follow') === 'true',
+  };
+  response.writeHead(200, plainText).flushHeaders();
+  for await (const chunk of printed(consoleLog, { ...options, clock, signal })) {
+    if (!response.write(chunk)) await once(response, 'drain', { signal });
+  }
+  response.end();
+}
+
+function countIn(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw new RefusedError(400, `${name} must be a whole number`);
+  return Number(text);
+}
