@@ -15,7 +15,9 @@ import { log } from './verbs/log.ts';
 import { restart, start, stop } from './verbs/operate.ts';
 import { plan } from './verbs/plan.ts';
 import { scale } from './verbs/scale.ts';
+import { screenshot } from './verbs/screenshot.ts';
 import { version } from './verbs/version.ts';
+import { vnc } from './verbs/vnc.ts';
 import { wait } from './verbs/wait.ts';
 import { why } from './verbs/why.ts';
 
@@ -33,6 +35,8 @@ export const verbs: readonly Verb[] = [
   restart,
   consoleVerb,
   log,
+  screenshot,
+  vnc,
   cordon,
   drain,
   uncordon,

@@ -104,14 +104,14 @@ class Executor {
   readonly #toClean = new Set<string>();
 
   static async open(options: ExecutorOptions, stack: AsyncDisposableStack): Promise<Executor> {
-    const { config, host, log } = options;
+    const { config, host, clock, log } = options;
+    const { hypervisor } = host;
     const bootId = await host.bootId();
     const claims = options.claims ?? fileClaims(config.root, options.clock);
     const journal = stack.use(await openJournal(options, claims));
     const serial = config.consoleListen
-      ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, clock: options.clock, log }))
+      ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, hypervisor, clock, log }))
       : undefined;
-    const { hypervisor } = host;
     return new Executor({ options, journal, claims, bootId, console: serial?.endpoint, hypervisor }, stack);
   }
 

@@ -1,7 +1,8 @@
 /** What every hypervisor driver must do: the imitation passes it in every test run, libvirt where there is one. */
 import { randomUUID } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
-import type { Domain, DomainEvent, DomainSpec, Hypervisor } from './hypervisor.ts';
+import { type Domain, type DomainEvent, type DomainSpec, type Hypervisor, MachineError } from './hypervisor.ts';
+import { openRfb } from './testing/rfb.ts';
 
 export interface HypervisorUnderTest extends AsyncDisposable {
   readonly hypervisor: Hypervisor;
@@ -144,6 +145,25 @@ export function describeHypervisor(open: () => Promise<HypervisorUnderTest>): vo
     await world.hypervisor.start(uid);
     await using second = await world.reopen();
     expect(await second.get(uid)).toMatchObject({ uid, power: 'On' });
+  });
+
+  test('a machine that runs has a screen: pictures of it, and any number of viewers; one that is off has none', async () => {
+    await using world = await open();
+    const { hypervisor } = world;
+    const uid = await defined(world);
+    for (const look of [hypervisor.screenshot(uid), hypervisor.openScreen(uid)])
+      await expect(look).rejects.toThrow(MachineError);
+    await hypervisor.start(uid);
+    await using first = await openRfb(await hypervisor.openScreen(uid));
+    await using second = await openRfb(await hypervisor.openScreen(uid));
+    const { width, height, rgb } = await hypervisor.screenshot(uid);
+    expect(rgb).toHaveLength(width * height * 3);
+    expect([first.width, first.height, second.width, second.height]).toEqual([width, height, width, height]);
+    first.ask();
+    expect(await first.update()).toMatchObject({ width, height });
+    await hypervisor.destroy(uid);
+    await expect(hypervisor.screenshot(uid)).rejects.toThrow(MachineError);
+    await expect(hypervisor.openScreen(uid)).rejects.toThrow(MachineError);
   });
 
   test('starting an unknown uid is an error', async () => {

@@ -2,6 +2,7 @@
  * What a hypervisor must do for us. Two drivers: libvirt/ (real) and sim/ (imitation for laptops and scale); both pass
  * executor/hypervisor.suite.ts. Drivers are stupid: every decision is made above. Each method is safe to repeat.
  */
+import type { Duplex } from 'node:stream';
 import type { HostFacts, PowerState } from '#lib/api/messages.ts';
 import type { Seed } from './seed/seed.ts';
 
@@ -27,6 +28,23 @@ export interface DomainSpec {
   /** Unix socket on which the serial console is to listen, and the file its output is logged to. */
   readonly consoleSocket: string;
   readonly consoleLog: string;
+  /** Unix socket on which the screen is to be served as RFB (VNC). */
+  readonly vncSocket: string;
+}
+
+/** What a machine shows: three bytes a pixel, red, green and blue, line after line. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  readonly rgb: Buffer;
+}
+
+/** What cannot be done with a machine as it is now. The message is for its user, and tells nothing of the host. */
+export class MachineError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'MachineError';
+  }
 }
 
 /** What a domain does, and why if it does not run. */
@@ -70,6 +88,10 @@ export interface Hypervisor extends AsyncDisposable {
   destroy(uid: string): Promise<void>;
   /** Forgets it; nothing if it is not there. Off first. */
   undefine(uid: string): Promise<void>;
+  /** What is on the screen now. MachineError if the machine has none. */
+  screenshot(uid: string): Promise<Picture>;
+  /** A connection to the screen that speaks RFB. Any number may be open. MachineError if the machine has none. */
+  openScreen(uid: string): Promise<Duplex>;
   /** Calls back on every change until disposed. Events are hints: list() is the truth. `lost` means: look again at everything. */
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable;
 }

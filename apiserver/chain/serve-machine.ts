@@ -10,14 +10,17 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Exchange } from './exchange.ts';
 
 interface Passed {
-  readonly service: 'log';
+  readonly service: 'log' | 'screenshot';
   /** Media type of the answer. */
   readonly type: string;
   /** What the host is told of the client's query. */
   readonly query: (asked: URLSearchParams) => URLSearchParams;
 }
 
-const passed: readonly Passed[] = [{ service: 'log', type: 'text/plain; charset=utf-8', query: logQuery }];
+const passed: readonly Passed[] = [
+  { service: 'log', type: 'text/plain; charset=utf-8', query: logQuery },
+  { service: 'screenshot', type: 'image/png', query: () => new URLSearchParams() },
+];
 
 /** undefined for a request that is answered here, and not by a host. */
 export function passedOf({ path }: Call, verb: string): Passed | undefined {

@@ -31,7 +31,10 @@ async function startHost(answer = { status: 200, text: '', ends: true }): Promis
   });
   webSockets.on('connection', (socket, request) => {
     requests.push(`${request.url} ${request.headers.authorization}`);
-    socket.on('message', (data) => socket.send(data as Buffer, { binary: true }));
+    socket.on('message', (data: Buffer) => {
+      if (String(data) === 'off') socket.close(4404, 'The machine was turned off');
+      else socket.send(data, { binary: true });
+    });
   });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
@@ -185,6 +188,19 @@ test('a host with another certificate never sees the token', async () => {
   await runMachine(started, { url: host.url, sha256: '00'.repeat(32) });
   expect((await refusal(openConsole(started))).message).toContain('not the one that it has announced');
   expect(host.requests).toEqual([]);
+});
+
+test('why the host ends it reaches the client, and so does the screen', async () => {
+  await using host = await startHost();
+  await using started = await startTestServer();
+  const uid = await createMachine(started);
+  await runMachine(started, host);
+  const screen = openConsole(started, started.token, 'vnc');
+  await once(screen, 'open');
+  expect(host.requests).toEqual([`/machines/${uid}/vnc Bearer ${machineToken('host-token', uid, 'vnc')}`]);
+  screen.send(Buffer.from('off'));
+  const [code, reason] = (await once(screen, 'close')) as [number, Buffer];
+  expect([code, String(reason)]).toEqual([4404, 'The machine was turned off']);
 });
 
 test('who only reads along says so to the host', async () => {

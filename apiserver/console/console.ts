@@ -91,14 +91,24 @@ async function join(server: Pipeline, client: WebSocket, host: WebSocket, asked:
   stack.use(keepAlive(server, client, end));
   stack.use(keepAlive(server, host, end));
   stack.use(server.metrics.longRunning.enter(['CONNECT', VirtualMachine.plural]));
+  let [code, reason]: [number?, Buffer?] = [];
+  host.once('close', (...how) => {
+    if (mayPassOn(how[0])) [code, reason] = how;
+  });
   try {
-    await Promise.race([pipeline(near, far), pipeline(far, near)]);
+    // The client is closed below, with what the host has said.
+    await Promise.race([pipeline(near, far), pipeline(far, near, { end: false })]);
   } catch (error) {
     // One side going away without a word is how most consoles end.
     server.log.debug('A console was cut', { error });
   }
-  client.close();
+  client.close(code, reason);
   host.close();
+}
+
+/** Codes that the host has a reason for; others say only that it is over, and may not be sent. */
+function mayPassOn(code: number): boolean {
+  return code >= 4000 || [1003, 1009, 1011, 1013].includes(code);
 }
 
 /** A peer that has answered none of the pings is gone, whatever TCP says. */

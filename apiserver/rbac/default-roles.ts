@@ -55,7 +55,7 @@ const edit: readonly PolicyRule[] = [
   on('coordination.k8s.io', ['leases'], [...read, ...write]),
   on(factoryGroup, tenantKinds, write),
   on(factoryGroup, scalable, ['patch', 'update']),
-  on(factoryGroup, ['virtualmachines/console'], ['get']),
+  on(factoryGroup, ['virtualmachines/console', 'virtualmachines/vnc', 'virtualmachines/screenshot'], ['get']),
 ];
 
 const admin: readonly PolicyRule[] = [

@@ -57,7 +57,10 @@ function attach(socket: WebSocket, name: string, out: Output): Promise<number> {
       stdin.on('end', () => end(exit.ok));
     });
     socket.on('message', (data: Buffer) => stdout.write(data));
-    socket.on('close', () => end(exit.ok));
+    socket.on('close', (_code, reason: Buffer) => {
+      if (reason.length > 0) out.error(`The console of ${name} has ended: ${reason}`);
+      end(reason.length > 0 ? exit.failed : exit.ok);
+    });
     socket.on('unexpected-response', (_request, response) => {
       // Closing a socket that never opened is reported as an error too: the refusal is what there is to say.
       refused = true;

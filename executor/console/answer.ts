@@ -5,12 +5,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
 import type { MachineService } from '#lib/api/host-endpoint.ts';
 import { messageOf } from '#lib/std/errors.ts';
+import { MachineError } from '../hypervisor.ts';
 import { printed } from './log.ts';
 import { consolePaths } from './paths.ts';
+import { png } from './png.ts';
 import type { Asked, ConsoleOptions } from './server.ts';
 
 /** Followed logs go on for hours, so there are bounds to how many. */
 const maxAnswers = 256;
+/** Of a large screen each takes tens of megabytes for a moment. */
+const maxScreenshots = 4;
 
 /** Refused for a reason that the user should read. */
 export class RefusedError extends Error {
@@ -36,6 +40,7 @@ type Answer = (options: ConsoleOptions, exchange: Exchange) => Promise<void>;
 
 const answers: Readonly<Partial<Record<MachineService, { readonly method: string; readonly answer: Answer }>>> = {
   log: { method: 'GET', answer: sendLog },
+  screenshot: { method: 'GET', answer: sendScreenshot },
 };
 
 /** The result never rejects. */
@@ -63,10 +68,11 @@ export function answering(
 
 /** What is no refusal is of the host, and not for users. */
 function refuse(response: ServerResponse, error: unknown, tell: (reason: string) => void): void {
-  const refusal = error instanceof RefusedError ? error : undefined;
-  if (!refusal) tell(messageOf(error));
+  const refusal = error instanceof MachineError ? new RefusedError(503, error.message) : error;
+  const told = refusal instanceof RefusedError ? refusal : new RefusedError(503, 'The host cannot answer now');
+  if (told !== error) tell(messageOf(error));
   if (response.headersSent) response.destroy();
-  else response.writeHead(refusal?.status ?? 503, plainText).end(refusal?.message ?? 'The host cannot answer now');
+  else response.writeHead(told.status, plainText).end(told.message);
 }
 
 const plainText = { 'content-type': 'text/plain; charset=utf-8' } as const;
@@ -86,6 +92,19 @@ async function sendLog({ root, clock }: ConsoleOptions, { uid, query, response, 
     if (!response.write(chunk)) await once(response, 'drain', { signal });
   }
   response.end();
+}
+
+let screenshots = 0;
+
+async function sendScreenshot({ hypervisor }: ConsoleOptions, { uid, response }: Exchange): Promise<void> {
+  if (screenshots >= maxScreenshots) throw new RefusedError(503, 'The host takes other screenshots: try again');
+  screenshots += 1;
+  try {
+    const picture = await png(await hypervisor.screenshot(uid));
+    response.writeHead(200, { 'content-type': 'image/png', 'content-length': picture.length }).end(picture);
+  } finally {
+    screenshots -= 1;
+  }
 }
 
 function countIn(query: URLSearchParams, name: string): number | undefined {

@@ -17,6 +17,10 @@ import { startConsole } from './server.ts';
 const until = async (check: () => unknown): Promise<void> =>
   void (await vi.waitFor(check, { timeout: 5000, interval: 10 }));
 
+const noScreen = async () => {
+  throw new Error('The test has no screens');
+};
+
 /** A console server over one machine whose guest answers what it hears in capitals. */
 async function openWorld() {
   await using stack = new AsyncDisposableStack();
@@ -36,8 +40,9 @@ async function openWorld() {
     for (const socket of guests) socket.destroy();
     await new Promise((resolve) => guest.close(resolve));
   });
+  const hypervisor = { screenshot: noScreen, openScreen: noScreen };
   const { endpoint } = stack.use(
-    await startConsole({ listen: '127.0.0.1:0', root, clock: systemClock, log: silentLog }),
+    await startConsole({ listen: '127.0.0.1:0', root, hypervisor, clock: systemClock, log: silentLog }),
   );
   const kept = stack.move();
   return { uid, root, endpoint, guests, [Symbol.asyncDispose]: async () => await kept.disposeAsync() };

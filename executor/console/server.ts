@@ -13,11 +13,14 @@ import { type MachineService, machinePath, machineServices, machineToken } from 
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import { createAuthority, fingerprint, issue } from '#lib/tls/authority.ts';
+import type { Hypervisor } from '../hypervisor.ts';
 import { answering } from './answer.ts';
+import { screens } from './screen.ts';
 import { serialConsoles } from './serial.ts';
 
 const maxClients = 256;
-const maxFrameBytes = 65_536;
+/** As much as the API server takes of a client at once. */
+const maxFrameBytes = 1024 * 1024;
 /** A client that went without a word is found out by the kernel. */
 const keepAliveMs = 30_000;
 
@@ -36,6 +39,7 @@ export interface ConsoleOptions {
   readonly listen: string;
   /** The executor's; see consolePaths. */
   readonly root: string;
+  readonly hypervisor: Pick<Hypervisor, 'screenshot' | 'openScreen'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -49,7 +53,7 @@ export interface Asked {
 
 /** Listens when it returns. Throws if the address is taken. */
 export async function startConsole(options: ConsoleOptions): Promise<ConsoleServer> {
-  const { listen, root, log } = options;
+  const { listen, root, hypervisor, log } = options;
   const colon = listen.lastIndexOf(':');
   const address = listen.slice(0, colon);
   const authority = await createAuthority('factory-executor console');
@@ -57,7 +61,7 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
   const token = randomBytes(32).toString('base64url');
   const server = createServer({ cert: identity.certificate, key: identity.key });
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxFrameBytes, perMessageDeflate: false });
-  const serials = serialConsoles(root, log);
+  const streams = { console: serialConsoles(root, log), vnc: screens(hypervisor, log) };
   const answer = answering(options);
   const over = new AbortController();
   server.on('secureConnection', (socket) => socket.setKeepAlive(true, keepAliveMs));
@@ -73,8 +77,8 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
     if (sockets.clients.size >= maxClients) return refuse(socket, '503 Service Unavailable');
     const { uid, service, query } = asked;
     const readOnly = query.get('readOnly') === 'true';
-    if (service !== 'console') return refuse(socket, '404 Not Found');
-    sockets.handleUpgrade(request, socket, head, (client) => serials.serve(client, uid, readOnly));
+    if (service !== 'console' && service !== 'vnc') return refuse(socket, '404 Not Found');
+    sockets.handleUpgrade(request, socket, head, (client) => streams[service].serve(client, uid, readOnly));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(Number(listen.slice(colon + 1)), address, resolve);

@@ -26,7 +26,10 @@ import * as xdr from './xdr.ts';
 /** libvirt probes QEMU at the first start of a host, which takes many seconds without KVM. */
 const startDeadlineMs = 120_000;
 const destroyDeadlineMs = 60_000;
+const callDeadlineMs = 15_000;
 const domainsMax = 16_384;
+/** 5120 x 2880 pixels have 44 MB. */
+const screenshotBytesMax = 48 * 2 ** 20;
 
 export interface LibvirtOptions {
   /** libvirtd's unix socket; /run/libvirt/libvirt-sock unless told. */
@@ -67,6 +70,11 @@ export class Libvirt implements AsyncDisposable {
       this.#session.call(procedure.connectGetVersion),
     ]);
     return { libvirt: version(libvirt.uint64()), qemu: version(qemu.uint64()) };
+  }
+
+  /** What the host can, as XML. */
+  async capabilities(): Promise<string> {
+    return (await this.#session.call(procedure.connectGetCapabilities)).string();
   }
 
   /** All of the host, on and off, whoever made them. */
@@ -135,6 +143,12 @@ export class Libvirt implements AsyncDisposable {
   /** Forgets it with all that libvirt keeps for it. One that runs goes on without a definition, until it is off. */
   async undefine(domain: DomainRef): Promise<void> {
     await this.#on(domain, procedure.domainUndefineFlags, xdr.uint32(undefineEverything));
+  }
+
+  /** What is on its first screen, in the format that QEMU makes: PPM (P6). */
+  async screenshot(domain: DomainRef): Promise<Buffer> {
+    const args = Buffer.concat([encodeDomain(domain), xdr.uint32(0), xdr.uint32(0)]);
+    return await this.#session.download(procedure.domainScreenshot, args, callDeadlineMs, screenshotBytesMax);
   }
 
   async #on(domain: DomainRef, number: number, ...args: readonly Buffer[]) {

@@ -16,6 +16,7 @@ export const messageStatus = { ok: 0, error: 1, continue: 2 } as const;
 export const procedure = {
   connectOpen: 1,
   connectGetVersion: 4,
+  connectGetCapabilities: 7,
   domainCreate: 9,
   domainDefineXml: 11,
   domainGetXmlDesc: 14,

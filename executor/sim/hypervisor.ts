@@ -5,13 +5,23 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
-import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
+import {
+  type Domain,
+  type DomainEvent,
+  type DomainSpec,
+  type HostDevices,
+  type Hypervisor,
+  MachineError,
+  type Picture,
+} from '../hypervisor.ts';
 import { bootLog, SimConsole } from './console.ts';
 import { type SimNics, simDevices } from './devices.ts';
 import { atTime, paused, powerButton, publicView, resumed, type SimDomain, started, switchedOff } from './domain.ts';
 import { JsonDirectory } from './files.ts';
+import { simPicture, simScreen } from './screen.ts';
 
 export interface SimOptions {
   readonly root: string;
@@ -132,6 +142,14 @@ export class SimHypervisor implements Hypervisor {
     this.#domains.delete(uid);
   }
 
+  async screenshot(uid: string): Promise<Picture> {
+    return simPicture(this.#needRunning(uid).spec);
+  }
+
+  async openScreen(uid: string): Promise<Duplex> {
+    return simScreen(simPicture(this.#needRunning(uid).spec));
+  }
+
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {
     this.#watchers.add(onEvent);
     return { [Symbol.dispose]: () => void this.#watchers.delete(onEvent) };
@@ -153,6 +171,12 @@ export class SimHypervisor implements Hypervisor {
     if (domain.power !== 'On') throw new Error(`Cannot reset domain ${uid}: it is ${domain.power}`);
     this.#put({ spec: domain.spec, power: 'On', bootedAt: this.#options.clock.now() }, true);
     this.#tell({ uid, power: 'On', rebooted: true });
+  }
+
+  #needRunning(uid: string): SimDomain {
+    const domain = this.#at(uid);
+    if (!domain || domain.power === 'Off') throw new MachineError('The machine does not run');
+    return domain;
   }
 
   #need(uid: string): SimDomain {

@@ -1,0 +1,12 @@
+import type { Picture } from '../hypervisor.ts';
+
+/** Reads the picture that QEMU makes of a screen: a P6 without comments. Throws if it is anything else. */
+export function readPpm(bytes: Buffer): Picture {
+  const head = /^P6\n(\d{1,5}) (\d{1,5})\n255\n/.exec(bytes.toString('latin1', 0, 32));
+  if (!head) throw new Error('libvirt sent a picture of a form that is not known');
+  const [width, height] = [Number(head[1]), Number(head[2])];
+  const rgb = bytes.subarray(head[0].length);
+  if (rgb.length !== width * height * 3)
+    throw new Error(`libvirt sent ${rgb.length} bytes of a picture of ${width} x ${height}`);
+  return { width, height, rgb };
+}
