@@ -9,6 +9,7 @@ import { cordon, uncordon } from './verbs/cordon.ts';
 import { remove } from './verbs/delete.ts';
 import { describe } from './verbs/describe.ts';
 import { drain } from './verbs/drain.ts';
+import { exec } from './verbs/exec.ts';
 import { get } from './verbs/get.ts';
 import { local } from './verbs/local.ts';
 import { log } from './verbs/log.ts';
@@ -37,6 +38,7 @@ export const verbs: readonly Verb[] = [
   log,
   screenshot,
   vnc,
+  exec,
   cordon,
   drain,
   uncordon,
@@ -68,7 +70,9 @@ export async function runCommandLine(args: readonly string[], out: Output): Prom
   const verb = verbs.find((candidate) => candidate.name === name);
   try {
     if (!verb) throw new UsageError(`There is no verb "${name}". See "factoryctl --help".`);
-    if (rest.includes('--help') || rest.includes('-h')) {
+    // What stands behind two dashes is meant for somebody else.
+    const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+    if (own.includes('--help') || own.includes('-h')) {
       out.line(verb.help);
       return exit.ok;
     }

@@ -27,7 +27,9 @@ export interface Session {
   /** Events until the server or the signal ends it. */
   watch<T>(path: string, options?: RequestOptions): AsyncIterable<StreamEvent<T>>;
   /** An answer that is no object, as it comes. */
-  bytes(path: string, options?: RequestOptions): AsyncIterable<Uint8Array>;
+  bytes(path: string): AsyncIterable<Uint8Array>;
+  /** An answer that takes its time. Never asked for twice. */
+  slowly<T>(path: string, body: object, withinMs: number): Promise<T>;
 }
 
 export interface ConnectFlags {
@@ -71,9 +73,17 @@ export function connect(flags: ConnectFlags): Session {
         throw explained(error, endpoint.server);
       }
     },
-    async *bytes(path, options = {}) {
+    async slowly<T>(path: string, body: object, withinMs: number) {
       try {
-        yield* transport.bytes({ method: 'GET', path, accept: '*/*', ...options });
+        const chunks = transport.bytes({ method: 'POST', path, body }, { beginsWithinMs: withinMs });
+        return JSON.parse(Buffer.concat(await Array.fromAsync(chunks)).toString('utf8')) as T;
+      } catch (error) {
+        throw explained(error, endpoint.server);
+      }
+    },
+    async *bytes(path) {
+      try {
+        yield* transport.bytes({ method: 'GET', path, accept: '*/*' });
       } catch (error) {
         throw explained(error, endpoint.server);
       }

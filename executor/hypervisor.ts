@@ -39,6 +39,12 @@ export interface Picture {
   readonly rgb: Buffer;
 }
 
+/** Of QEMU's guest agent: `{"execute": "guest-ping"}`. */
+export interface AgentCommand {
+  readonly execute: string;
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
 /** What cannot be done with a machine as it is now. The message is for its user, and tells nothing of the host. */
 export class MachineError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -92,6 +98,11 @@ export interface Hypervisor extends AsyncDisposable {
   screenshot(uid: string): Promise<Picture>;
   /** A connection to the screen that speaks RFB. Any number may be open. MachineError if the machine has none. */
   openScreen(uid: string): Promise<Duplex>;
+  /**
+   * What the agent in the guest answers to a command of its protocol; nothing that it says is to be trusted. MachineError if there is none,
+   * if it does not answer in time, and if it refuses.
+   */
+  agent(uid: string, command: AgentCommand, deadlineMs: number): Promise<unknown>;
   /** Calls back on every change until disposed. Events are hints: list() is the truth. `lost` means: look again at everything. */
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable;
 }

@@ -22,7 +22,9 @@ async function startHost(answer = { status: 200, text: '', ends: true }): Promis
   const webSockets = new WebSocketServer({ server: listener });
   const requests: string[] = [];
   listener.on('request', (request, response) => {
-    requests.push(`${request.method} ${request.url} ${request.headers.authorization}`);
+    const line = `${request.method} ${request.url} ${request.headers.authorization}`;
+    request.on('data', (body) => requests.push(`${line} ${body}`));
+    if (request.method === 'GET') requests.push(line);
     response.writeHead(answer.status);
     if (answer.status === 200) response.write(answer.text);
     else response.end(answer.text);
@@ -252,6 +254,34 @@ test('what the host refuses is told in its words; a host that does not know logs
   await using old = await startHost({ status: 404, text: '', ends: true });
   await moveMachine(started, old);
   expect((await started.request(`${machine}/log`)).text).toContain('the executor of its host does not know how');
+});
+
+test('a command is looked at, and passed on with nothing beside it', async () => {
+  await using host = await startHost({ status: 200, text: '{"exitCode":3}', ends: true });
+  await using started = await startTestServer();
+  const uid = await createMachine(started);
+  await runMachine(started, host);
+  const command = ['sh', '-c', 'exit 3'];
+  const reply = await started.request(`${machine}/exec`, { method: 'POST', body: { command, uid: 'other' } });
+  expect(reply).toMatchObject({ status: 200, text: '{"exitCode":3}' });
+  const token = machineToken('host-token', uid, 'exec');
+  expect(host.requests[0]).toBe(
+    `POST /machines/${uid}/exec Bearer ${token} ${JSON.stringify({ command, timeoutSeconds: 30 })}`,
+  );
+  expect((await started.request(`${machine}/exec`)).status).toBe(404);
+});
+
+test.each([
+  ['no command', { command: [] }, 'the program first'],
+  ['a text', { command: 'ls -l' }, 'must be a list'],
+  ['a zero byte', { command: ['ls', 'a\0b'] }, 'zero byte'],
+  ['too many bytes', { command: ['echo', 'x'.repeat(200_000)] }, '131072 bytes'],
+  ['too long a wait', { command: ['ls'], timeoutSeconds: 600 }, 'from 1 to 50'],
+])('a command with %s is refused before any host is asked', async (_, body, why) => {
+  await using started = await startTestServer();
+  await createMachine(started);
+  const reply = await started.request(`${machine}/exec`, { method: 'POST', body });
+  expect([reply.status, reply.text]).toEqual([400, expect.stringContaining(why)]);
 });
 
 test('a followed log has no deadline, holds no seat, and ends with the right to it', async () => {

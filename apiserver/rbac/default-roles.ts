@@ -56,6 +56,7 @@ const edit: readonly PolicyRule[] = [
   on(factoryGroup, tenantKinds, write),
   on(factoryGroup, scalable, ['patch', 'update']),
   on(factoryGroup, ['virtualmachines/console', 'virtualmachines/vnc', 'virtualmachines/screenshot'], ['get']),
+  on(factoryGroup, ['virtualmachines/exec'], ['create']),
 ];
 
 const admin: readonly PolicyRule[] = [

@@ -24,7 +24,7 @@ ${connectionHelp}`,
     if (file === '-' && process.stdout.isTTY)
       throw new UsageError('A picture cannot be shown in a terminal: give -o FILE, or pipe it on.');
     const session = connect(values);
-    const picture = await readAll(session.bytes(servicePath(session, name, 'screenshot')));
+    const picture = Buffer.concat(await Array.fromAsync(session.bytes(servicePath(session, name, 'screenshot'))));
     if (file === '-') {
       await new Promise((resolve) => process.stdout.write(picture, resolve));
     } else {
@@ -34,9 +34,3 @@ ${connectionHelp}`,
     return exit.ok;
   },
 };
-
-async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const all: Uint8Array[] = [];
-  for await (const chunk of chunks) all.push(chunk);
-  return Buffer.concat(all);
-}

@@ -3,8 +3,10 @@ import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
+import { type ExecRequest, readExecRequest } from '#lib/api/exec.ts';
 import type { MachineService } from '#lib/api/host-endpoint.ts';
 import { messageOf } from '#lib/std/errors.ts';
+import { runCommand } from '../agent/run-command.ts';
 import { MachineError } from '../hypervisor.ts';
 import { printed } from './log.ts';
 import { consolePaths } from './paths.ts';
@@ -15,6 +17,7 @@ import type { Asked, ConsoleOptions } from './server.ts';
 const maxAnswers = 256;
 /** Of a large screen each takes tens of megabytes for a moment. */
 const maxScreenshots = 4;
+const maxRequestBytes = 1_048_576;
 
 /** Refused for a reason that the user should read. */
 export class RefusedError extends Error {
@@ -41,6 +44,7 @@ type Answer = (options: ConsoleOptions, exchange: Exchange) => Promise<void>;
 const answers: Readonly<Partial<Record<MachineService, { readonly method: string; readonly answer: Answer }>>> = {
   log: { method: 'GET', answer: sendLog },
   screenshot: { method: 'GET', answer: sendScreenshot },
+  exec: { method: 'POST', answer: runAndSend },
 };
 
 /** The result never rejects. */
@@ -104,6 +108,28 @@ async function sendScreenshot({ hypervisor }: ConsoleOptions, { uid, response }:
     response.writeHead(200, { 'content-type': 'image/png', 'content-length': picture.length }).end(picture);
   } finally {
     screenshots -= 1;
+  }
+}
+
+async function runAndSend({ hypervisor, clock }: ConsoleOptions, exchange: Exchange): Promise<void> {
+  const { uid, request, response, signal } = exchange;
+  const asked = await readRequest(request);
+  const result = await runCommand({ hypervisor, clock, signal }, uid, asked);
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(result));
+}
+
+async function readRequest(request: IncomingMessage): Promise<ExecRequest> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxRequestBytes) throw new RefusedError(400, 'The command is too long');
+    chunks.push(chunk);
+  }
+  try {
+    return readExecRequest(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+  } catch (error) {
+    throw new RefusedError(400, (error as Error).message, { cause: error });
   }
 }
 

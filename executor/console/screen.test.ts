@@ -40,6 +40,7 @@ async function openWorld() {
       far.pipe(simScreen(picture)).pipe(far);
       return near;
     },
+    agent: async () => undefined,
   };
   const server = await startConsole({
     listen: '127.0.0.1:0',

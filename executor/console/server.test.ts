@@ -17,8 +17,8 @@ import { startConsole } from './server.ts';
 const until = async (check: () => unknown): Promise<void> =>
   void (await vi.waitFor(check, { timeout: 5000, interval: 10 }));
 
-const noScreen = async () => {
-  throw new Error('The test has no screens');
+const nothing = async () => {
+  throw new Error('The test has no hypervisor');
 };
 
 /** A console server over one machine whose guest answers what it hears in capitals. */
@@ -40,7 +40,7 @@ async function openWorld() {
     for (const socket of guests) socket.destroy();
     await new Promise((resolve) => guest.close(resolve));
   });
-  const hypervisor = { screenshot: noScreen, openScreen: noScreen };
+  const hypervisor = { screenshot: nothing, openScreen: nothing, agent: nothing };
   const { endpoint } = stack.use(
     await startConsole({ listen: '127.0.0.1:0', root, hypervisor, clock: systemClock, log: silentLog }),
   );

@@ -39,7 +39,7 @@ export interface ConsoleOptions {
   readonly listen: string;
   /** The executor's; see consolePaths. */
   readonly root: string;
-  readonly hypervisor: Pick<Hypervisor, 'screenshot' | 'openScreen'>;
+  readonly hypervisor: Pick<Hypervisor, 'screenshot' | 'openScreen' | 'agent'>;
   readonly clock: Clock;
   readonly log: Log;
 }

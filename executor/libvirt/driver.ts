@@ -6,6 +6,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import { firstUntraversable } from '#lib/std/traversable.ts';
 import {
+  type AgentCommand,
   type Domain,
   type DomainEvent,
   type DomainSpec,
@@ -13,6 +14,7 @@ import {
   MachineError,
   type Picture,
 } from '../hypervisor.ts';
+import { agentError } from './agent.ts';
 import { readBackingFile } from './backing-file.ts';
 import { type DomainXml, domainName, domainXml, readDomainXml } from './domain-xml.ts';
 import { domainEvent } from './events.ts';
@@ -166,6 +168,18 @@ class LibvirtDriver implements Hypervisor {
     const socket = (await this.#look(domain))?.xml.vncSocket;
     if (socket === undefined) throw new MachineError(noScreen);
     return await connectToScreen(socket, await this.#qemuUser());
+  }
+
+  async agent(uid: string, command: AgentCommand, deadlineMs: number): Promise<unknown> {
+    const domain = await this.#requireRunning(uid);
+    const seconds = Math.max(1, Math.ceil(deadlineMs / 1000));
+    let answer: string;
+    try {
+      answer = await this.#libvirt.agentCommand(domain, JSON.stringify(command), seconds);
+    } catch (error) {
+      throw agentError(error);
+    }
+    return (JSON.parse(answer) as { readonly return?: unknown }).return;
   }
 
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {

@@ -44,6 +44,9 @@ export const procedure = {
   domainEventCallbackAgentLifecycle: 348,
 } as const;
 
+/** Procedures of qemuProgram. */
+export const qemuProcedure = { domainAgentCommand: 3 } as const;
+
 export const featureKeepalive = 10;
 /** virDomainEventID: the kinds that are asked for on every connection. */
 export const eventId = {
@@ -61,7 +64,14 @@ export const xmlInactive = 2;
 export const undefineEverything = 1 | 2 | 4 | 16;
 
 /** virErrorNumber, the ones that decisions are made on. */
-export const errorCode = { noDomain: 42, operationInvalid: 55 } as const;
+export const errorCode = {
+  noDomain: 42,
+  operationInvalid: 55,
+  argumentUnsupported: 74,
+  agentUnresponsive: 86,
+  agentCommandTimeout: 108,
+  agentCommandFailed: 109,
+} as const;
 
 /** A refusal by libvirtd. `code` is virErrorNumber. */
 export class LibvirtError extends Error {

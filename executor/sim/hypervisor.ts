@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import {
+  type AgentCommand,
   type Domain,
   type DomainEvent,
   type DomainSpec,
@@ -17,6 +18,7 @@ import {
   MachineError,
   type Picture,
 } from '../hypervisor.ts';
+import { SimAgent } from './agent.ts';
 import { bootLog, SimConsole } from './console.ts';
 import { type SimNics, simDevices } from './devices.ts';
 import { atTime, paused, powerButton, publicView, resumed, type SimDomain, started, switchedOff } from './domain.ts';
@@ -59,6 +61,7 @@ export class SimHypervisor implements Hypervisor {
   readonly #timers = new Map<string, Disposable>();
   readonly #watchers = new Set<(event: DomainEvent | 'lost') => void>();
   readonly #injections: string;
+  readonly #agent = new SimAgent();
   #poll: Disposable;
 
   constructor(options: SimOptions, nics: JsonDirectory<SimNics>) {
@@ -148,6 +151,13 @@ export class SimHypervisor implements Hypervisor {
 
   async openScreen(uid: string): Promise<Duplex> {
     return simScreen(simPicture(this.#needRunning(uid).spec));
+  }
+
+  async agent(uid: string, command: AgentCommand): Promise<unknown> {
+    const { bootMs, clock } = this.#options;
+    const { power, bootedAt = 0 } = this.#needRunning(uid);
+    if (power !== 'On' || clock.now() < bootedAt + bootMs) throw new MachineError('The guest agent is not connected');
+    return this.#agent.answer(command, this.#nics.get(uid));
   }
 
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {

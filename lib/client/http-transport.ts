@@ -47,13 +47,19 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Of an answer that comes as bytes. */
+export interface BytesOptions {
+  /** Until it begins; a call's time unless told. */
+  readonly beginsWithinMs?: number | undefined;
+}
+
 export interface Transport extends AsyncDisposable {
   /** The answer's JSON. Rejects with ApiError, or with the signal's reason. */
   call(request: HttpRequest): Promise<unknown>;
   /** The answer's lines, one JSON value each, as they come. */
   lines(request: HttpRequest): AsyncGenerator<unknown>;
   /** The answer's bytes, as they come, however long that takes. */
-  bytes(request: HttpRequest): AsyncGenerator<Uint8Array>;
+  bytes(request: HttpRequest, options?: BytesOptions): AsyncGenerator<Uint8Array>;
 }
 
 const tries = 4;
@@ -115,9 +121,10 @@ class HttpTransport implements Transport {
     }
   }
 
-  async *bytes(request: HttpRequest): AsyncGenerator<Uint8Array> {
+  async *bytes(request: HttpRequest, options: BytesOptions = {}): AsyncGenerator<Uint8Array> {
+    const headersTimeout = options.beginsWithinMs ?? this.#options.callTimeoutMs;
     try {
-      const answer = await this.#send(this.#watches, request, request.signal, { bodyTimeout: 0 });
+      const answer = await this.#send(this.#watches, request, request.signal, { bodyTimeout: 0, headersTimeout });
       if (answer.statusCode >= 300) throw refused(request, answer, await answer.body.text());
       yield* answer.body as AsyncIterable<Uint8Array>;
     } catch (error) {
@@ -146,7 +153,7 @@ class HttpTransport implements Transport {
     agent: Agent,
     request: HttpRequest,
     signal: AbortSignal | undefined,
-    timeouts: { readonly bodyTimeout?: number } = {},
+    timeouts: { readonly bodyTimeout?: number; readonly headersTimeout?: number } = {},
   ): Promise<Dispatcher.ResponseData> {
     const authorization = await this.#endpoint.authorization?.();
     return agent.request({

@@ -146,8 +146,9 @@ export class RealHost {
         this.#witness.cut(this, uid, 'reset');
         this.#reset(domain);
       }),
-      screenshot: async () => await noScreen(),
-      openScreen: async () => await noScreen(),
+      screenshot: noLook,
+      openScreen: noLook,
+      agent: noLook,
       suspend: onUid((domain) => this.#put(paused(domain, 'User'))),
       resume: onUid((domain) => this.#put(domain.broken ? paused(resumed(domain), 'IOError') : resumed(domain))),
       destroy: (uid) =>
@@ -250,6 +251,6 @@ export class RealHost {
   }
 }
 
-async function noScreen(): Promise<never> {
+async function noLook(): Promise<never> {
   throw new MachineError('Nobody looks at the machines of a trial');
 }
