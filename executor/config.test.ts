@@ -9,7 +9,7 @@ test('parseConfig() fills in defaults', () => {
     ...good,
     allowPrivateSources: [],
     bootIdFile: '/proc/sys/kernel/random/boot_id',
-    sim: { bootMs: 1000 },
+    sim: { bootMs: 1000, agents: false },
   });
 });
 
@@ -22,6 +22,7 @@ test.each([
   [{ ...good, allowPrivateSources: '10.0.0.0/8' }, 'allowPrivateSources'],
   [{ ...good, allowPrivateSources: ['10.0.0.0/99'] }, 'allowPrivateSources: "10.0.0.0/99"'],
   [{ ...good, sim: { bootMs: 'soon' } }, 'bootMs'],
+  [{ ...good, sim: { agents: 'all' } }, 'agents'],
   [{ ...good, hypervizor: 'sim' }, 'hypervizor'],
   [[], 'object'],
 ])('parseConfig() of %j names %s', (value, name) => {

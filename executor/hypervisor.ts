@@ -32,13 +32,6 @@ export interface DomainSpec {
   readonly vncSocket: string;
 }
 
-/** What a machine shows: three bytes a pixel, red, green and blue, line after line. */
-export interface Picture {
-  readonly width: number;
-  readonly height: number;
-  readonly rgb: Buffer;
-}
-
 /** Of QEMU's guest agent: `{"execute": "guest-ping"}`. */
 export interface AgentCommand {
   readonly execute: string;
@@ -94,8 +87,8 @@ export interface Hypervisor extends AsyncDisposable {
   destroy(uid: string): Promise<void>;
   /** Forgets it; nothing if it is not there. Off first. */
   undefine(uid: string): Promise<void>;
-  /** What is on the screen now. MachineError if the machine has none. */
-  screenshot(uid: string): Promise<Picture>;
+  /** What is on the screen now, as PNG. MachineError if the machine has none. */
+  screenshot(uid: string): Promise<Buffer>;
   /** A connection to the screen that speaks RFB. Any number may be open. MachineError if the machine has none. */
   openScreen(uid: string): Promise<Duplex>;
   /**

@@ -10,7 +10,6 @@ import { runCommand } from '../agent/run-command.ts';
 import { MachineError } from '../hypervisor.ts';
 import { printed } from './log.ts';
 import { consolePaths } from './paths.ts';
-import { png } from './png.ts';
 import type { Asked, ConsoleOptions } from './server.ts';
 
 /** Followed logs go on for hours, so there are bounds to how many. */
@@ -104,7 +103,7 @@ async function sendScreenshot({ hypervisor }: ConsoleOptions, { uid, response }:
   if (screenshots >= maxScreenshots) throw new RefusedError(503, 'The host takes other screenshots: try again');
   screenshots += 1;
   try {
-    const picture = await png(await hypervisor.screenshot(uid));
+    const picture = await hypervisor.screenshot(uid);
     response.writeHead(200, { 'content-type': 'image/png', 'content-length': picture.length }).end(picture);
   } finally {
     screenshots -= 1;

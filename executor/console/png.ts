@@ -1,13 +1,23 @@
 /** Pictures as PNG (RFC 2083): 8 bits a colour, no alpha. */
 import { promisify } from 'node:util';
 import { crc32, deflate } from 'node:zlib';
-import type { Picture } from '../hypervisor.ts';
+
+/** Three bytes a pixel, red, green and blue, line after line. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  readonly rgb: Buffer;
+}
 
 const compress = promisify(deflate);
 const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const [bitDepth, trueColour] = [8, 2];
 /** A screen has many lines that are as the one above: only the difference is written. */
 const filterUp = 2;
+
+export function isPng(bytes: Buffer): boolean {
+  return bytes.subarray(0, signature.length).equals(signature);
+}
 
 export async function png({ width, height, rgb }: Picture): Promise<Buffer> {
   const header = Buffer.alloc(13);

@@ -10,6 +10,7 @@ import { silentLog } from '#lib/std/log.ts';
 import { MachineError } from '../hypervisor.ts';
 import { simPicture, simScreen } from '../sim/screen.ts';
 import { openRfb } from '../testing/rfb.ts';
+import { png } from './png.ts';
 import { startConsole } from './server.ts';
 
 const until = async (check: () => unknown): Promise<void> =>
@@ -27,7 +28,7 @@ async function openWorld() {
   const hypervisor = {
     async screenshot(asked: string) {
       requireThere(asked);
-      return picture;
+      return await png(picture);
     },
     async openScreen(asked: string) {
       requireThere(asked);

@@ -12,7 +12,6 @@ import {
   type DomainSpec,
   type Hypervisor,
   MachineError,
-  type Picture,
 } from '../hypervisor.ts';
 import { agentError } from './agent.ts';
 import { readBackingFile } from './backing-file.ts';
@@ -20,7 +19,7 @@ import { type DomainXml, domainName, domainXml, readDomainXml } from './domain-x
 import { domainEvent } from './events.ts';
 import { Libvirt } from './libvirt.ts';
 import type { Limits } from './limits.ts';
-import { readPpm } from './ppm.ts';
+import { asPng } from './picture.ts';
 import { type DomainRef, errorCode, isLibvirtError } from './protocol.ts';
 import { connectToScreen, makeScreenDirectory, noScreen, type QemuUser, qemuUser } from './screen.ts';
 
@@ -153,10 +152,10 @@ class LibvirtDriver implements Hypervisor {
     await ignoring(this.#libvirt.undefine(domain), errorCode.noDomain);
   }
 
-  async screenshot(uid: string): Promise<Picture> {
+  async screenshot(uid: string): Promise<Buffer> {
     const domain = await this.#requireRunning(uid);
     try {
-      return readPpm(await this.#libvirt.screenshot(domain));
+      return await asPng(await this.#libvirt.screenshot(domain));
     } catch (error) {
       if (!isLibvirtError(error, errorCode.operationInvalid)) throw error;
       throw new MachineError(noScreen, { cause: error });

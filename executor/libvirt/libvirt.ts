@@ -147,7 +147,7 @@ export class Libvirt implements AsyncDisposable {
     await this.#on(domain, procedure.domainUndefineFlags, xdr.uint32(undefineEverything));
   }
 
-  /** What is on its first screen, in the format that QEMU makes: PPM (P6). */
+  /** What is on its first screen, in the format that QEMU makes: PNG or PPM. */
   async screenshot(domain: DomainRef): Promise<Buffer> {
     const args = Buffer.concat([encodeDomain(domain), xdr.uint32(0), xdr.uint32(0)]);
     return await this.#session.download(procedure.domainScreenshot, args, callDeadlineMs, screenshotBytesMax);

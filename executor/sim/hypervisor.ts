@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
+import { png } from '../console/png.ts';
 import {
   type AgentCommand,
   type Domain,
@@ -16,7 +17,6 @@ import {
   type HostDevices,
   type Hypervisor,
   MachineError,
-  type Picture,
 } from '../hypervisor.ts';
 import { SimAgent } from './agent.ts';
 import { bootLog, SimConsole } from './console.ts';
@@ -29,6 +29,8 @@ export interface SimOptions {
   readonly root: string;
   /** From power-on until the guest answers. */
   readonly bootMs: number;
+  /** Whether guests have an agent. */
+  readonly agents: boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -145,8 +147,8 @@ export class SimHypervisor implements Hypervisor {
     this.#domains.delete(uid);
   }
 
-  async screenshot(uid: string): Promise<Picture> {
-    return simPicture(this.#needRunning(uid).spec);
+  async screenshot(uid: string): Promise<Buffer> {
+    return await png(simPicture(this.#needRunning(uid).spec));
   }
 
   async openScreen(uid: string): Promise<Duplex> {
@@ -154,9 +156,10 @@ export class SimHypervisor implements Hypervisor {
   }
 
   async agent(uid: string, command: AgentCommand): Promise<unknown> {
-    const { bootMs, clock } = this.#options;
+    const { bootMs, agents, clock } = this.#options;
     const { power, bootedAt = 0 } = this.#needRunning(uid);
-    if (power !== 'On' || clock.now() < bootedAt + bootMs) throw new MachineError('The guest agent is not connected');
+    if (!agents || power !== 'On' || clock.now() < bootedAt + bootMs)
+      throw new MachineError('The guest agent is not connected');
     return this.#agent.answer(command, this.#nics.get(uid));
   }
 

@@ -1,8 +1,9 @@
 /** The screen of an imitated guest: one colour of its own, served as RFB 3.8 (RFC 6143) to whoever asks for it. */
 import { createHash } from 'node:crypto';
 import { Duplex, type DuplexOptions } from 'node:stream';
+import type { Picture } from '../console/png.ts';
 import { rfbInput } from '../console/rfb-input.ts';
-import type { DomainSpec, Picture } from '../hypervisor.ts';
+import type { DomainSpec } from '../hypervisor.ts';
 
 const [width, height] = [320, 200];
 const [framebufferUpdate, raw] = [0, 0];

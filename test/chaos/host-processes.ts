@@ -109,7 +109,7 @@ class Supervisor {
           importDir: '/import',
           allowPrivateSources: ['127.0.0.0/8'],
           bootIdFile: '',
-          sim: { bootMs: 0 },
+          sim: { bootMs: 0, agents: false },
         },
         environment: readExecutorEnvironment({ ...this.#environment }),
         incarnation: this.#incarnation,
