@@ -9,12 +9,16 @@ import { cordon, uncordon } from './verbs/cordon.ts';
 import { remove } from './verbs/delete.ts';
 import { describe } from './verbs/describe.ts';
 import { drain } from './verbs/drain.ts';
+import { exec } from './verbs/exec.ts';
 import { get } from './verbs/get.ts';
 import { local } from './verbs/local.ts';
+import { log } from './verbs/log.ts';
 import { restart, start, stop } from './verbs/operate.ts';
 import { plan } from './verbs/plan.ts';
 import { scale } from './verbs/scale.ts';
+import { screenshot } from './verbs/screenshot.ts';
 import { version } from './verbs/version.ts';
+import { vnc } from './verbs/vnc.ts';
 import { wait } from './verbs/wait.ts';
 import { why } from './verbs/why.ts';
 
@@ -31,6 +35,10 @@ export const verbs: readonly Verb[] = [
   stop,
   restart,
   consoleVerb,
+  log,
+  screenshot,
+  vnc,
+  exec,
   cordon,
   drain,
   uncordon,
@@ -62,7 +70,9 @@ export async function runCommandLine(args: readonly string[], out: Output): Prom
   const verb = verbs.find((candidate) => candidate.name === name);
   try {
     if (!verb) throw new UsageError(`There is no verb "${name}". See "factoryctl --help".`);
-    if (rest.includes('--help') || rest.includes('-h')) {
+    // What stands behind two dashes is meant for somebody else.
+    const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+    if (own.includes('--help') || own.includes('-h')) {
       out.line(verb.help);
       return exit.ok;
     }

@@ -26,6 +26,10 @@ export interface Session {
   request<T>(method: HttpRequest['method'], path: string, options?: RequestOptions): Promise<T>;
   /** Events until the server or the signal ends it. */
   watch<T>(path: string, options?: RequestOptions): AsyncIterable<StreamEvent<T>>;
+  /** An answer that is no object, as it comes. */
+  bytes(path: string): AsyncIterable<Uint8Array>;
+  /** An answer that takes its time. Never asked for twice. */
+  slowly<T>(path: string, body: object, withinMs: number): Promise<T>;
 }
 
 export interface ConnectFlags {
@@ -65,6 +69,21 @@ export function connect(flags: ConnectFlags): Session {
           if (event.type === 'ERROR') throw errorOfStatus(event.object as object);
           yield event;
         }
+      } catch (error) {
+        throw explained(error, endpoint.server);
+      }
+    },
+    async slowly<T>(path: string, body: object, withinMs: number) {
+      try {
+        const chunks = transport.bytes({ method: 'POST', path, body }, { beginsWithinMs: withinMs });
+        return JSON.parse(Buffer.concat(await Array.fromAsync(chunks)).toString('utf8')) as T;
+      } catch (error) {
+        throw explained(error, endpoint.server);
+      }
+    },
+    async *bytes(path) {
+      try {
+        yield* transport.bytes({ method: 'GET', path, accept: '*/*' });
       } catch (error) {
         throw explained(error, endpoint.server);
       }

@@ -10,7 +10,7 @@ test('parseConfig() fills in defaults', () => {
     allowPrivateSources: [],
     allowPrivateEgress: [],
     bootIdFile: '/proc/sys/kernel/random/boot_id',
-    sim: { bootMs: 1000 },
+    sim: { bootMs: 1000, agents: false },
   });
 });
 
@@ -25,6 +25,7 @@ test.each([
   [{ ...good, allowPrivateEgress: ['10.0.0.0'] }, 'allowPrivateEgress: "10.0.0.0"'],
   [{ ...good, allowPrivateEgress: ['fd00::/8'] }, 'allowPrivateEgress: "fd00::/8" is not a range of IPv4'],
   [{ ...good, sim: { bootMs: 'soon' } }, 'bootMs'],
+  [{ ...good, sim: { agents: 'all' } }, 'agents'],
   [{ ...good, hypervizor: 'sim' }, 'hypervizor'],
   [[], 'object'],
 ])('parseConfig() of %j names %s', (value, name) => {

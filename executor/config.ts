@@ -30,7 +30,8 @@ export interface ExecutorConfig {
   readonly tunnelAddress?: string;
   /** Address and port of the console server; without it there is none. */
   readonly consoleListen?: string;
-  readonly sim: { readonly bootMs: number };
+  /** `agents`: whether imitated guests have an agent. */
+  readonly sim: { readonly bootMs: number; readonly agents: boolean };
 }
 
 const defaultConfigFile = '/etc/computefactory/executor.json';
@@ -108,7 +109,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     ...(kvm === undefined ? {} : { kvm }),
     ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
     ...(consoleListen === undefined ? {} : { consoleListen }),
-    sim: { bootMs: bootMs(value.sim) },
+    sim: sim(value.sim),
   });
 }
 
@@ -151,9 +152,10 @@ function ipv4Ranges(value: Record<string, unknown>, name: string): readonly stri
   return all;
 }
 
-function bootMs(sim: unknown): number {
-  if (sim === undefined) return defaultBootMs;
-  const value = isRecord(sim) ? (sim.bootMs ?? defaultBootMs) : undefined;
-  if (typeof value !== 'number' || !(value >= 0)) throw new Error('sim must be {"bootMs": <milliseconds, 0 or more>}');
-  return value;
+function sim(value: unknown): ExecutorConfig['sim'] {
+  const { bootMs = defaultBootMs, agents = false } =
+    value === undefined ? {} : isRecord(value) ? value : { bootMs: value };
+  if (typeof bootMs !== 'number' || !(bootMs >= 0) || typeof agents !== 'boolean')
+    throw new Error('sim must be {"bootMs": <milliseconds, 0 or more>, "agents": <true or false>}');
+  return { bootMs, agents };
 }

@@ -4,7 +4,7 @@
  * by task or cleaned up by order.
  */
 import { join } from 'node:path';
-import type { HostFacts, SchedulerMessage } from '#lib/api/messages.ts';
+import type { HostFacts, MachineReport, SchedulerMessage } from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
@@ -14,6 +14,8 @@ import { ExecutorConnection, RecoveryTimeoutError } from '#mesos/executor.ts';
 import type { ExecutorEnvironment } from '#mesos/executor-environment.ts';
 import type { Connect } from '#mesos/http.ts';
 import type { ExecutorEvent, TaskInfo } from '#mesos/types.ts';
+import { Probes } from './agent/probes.ts';
+import { GuestAgents } from './agent/watch-agents.ts';
 import { type Claims, fileClaims } from './claim.ts';
 import { cleanUp } from './cleanup.ts';
 import type { ExecutorConfig } from './config.ts';
@@ -92,6 +94,8 @@ class Executor {
   readonly #reporter: Reporter;
   readonly #machines: Machines;
   readonly #images: ImageTasks;
+  readonly #agents: GuestAgents | undefined;
+  readonly #probes: Probes | undefined;
   readonly #heartbeats: Heartbeats;
   readonly #peers: Peers;
   readonly #end = new AbortController();
@@ -104,14 +108,14 @@ class Executor {
   readonly #toClean = new Set<string>();
 
   static async open(options: ExecutorOptions, stack: AsyncDisposableStack): Promise<Executor> {
-    const { config, host, log } = options;
+    const { config, host, clock, log } = options;
+    const { hypervisor } = host;
     const bootId = await host.bootId();
     const claims = options.claims ?? fileClaims(config.root, options.clock);
     const journal = stack.use(await openJournal(options, claims));
     const serial = config.consoleListen
-      ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, log }))
+      ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, hypervisor, clock, log }))
       : undefined;
-    const { hypervisor } = host;
     return new Executor({ options, journal, claims, bootId, console: serial?.endpoint, hypervisor }, stack);
   }
 
@@ -147,7 +151,7 @@ class Executor {
     const opener = options.opener ?? createOpener();
     const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images };
     const fatal = (error: unknown) => this.#fail(error);
-    const machines = () => this.#machines.reports();
+    const machines = () => this.#machines.reports().map((report) => this.#withGuest(report));
     this.#heartbeats = stack.use(
       new Heartbeats({
         everyMs: options.heartbeatMs ?? 10_000,
@@ -170,6 +174,12 @@ class Executor {
     this.#machines = stack.use(
       new Machines({ journal, reporter, tools, opener, clock, log, fatal, cleaned: () => this.#cleaning }),
     );
+    if (config.hypervisor === 'libvirt' || config.sim.agents) {
+      const common = { hypervisor, changed: () => this.#heartbeats.changed(), clock, log };
+      const everyMs = options.lookMs ?? 10_000;
+      this.#agents = stack.use(new GuestAgents({ ...common, running: () => this.#machines.running(), everyMs }));
+      this.#probes = stack.use(new Probes({ ...common, machines: () => this.#machines.probed() }));
+    }
     this.#images = stack.use(
       new ImageTasks({
         ...{ journal, reporter, config, clock, random, log, fatal },
@@ -199,6 +209,11 @@ class Executor {
     }
     if (this.#fatal !== undefined) throw this.#fatal;
     return this.#ended;
+  }
+
+  #withGuest(report: MachineReport): MachineReport {
+    const [agent, readiness] = [this.#agents?.reportOf(report.uid), this.#probes?.reportOf(report.uid)];
+    return { ...report, ...(agent ? { agent } : {}), ...(readiness ? { readiness } : {}) };
   }
 
   #finish(end: End): void {

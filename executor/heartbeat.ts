@@ -17,7 +17,7 @@ import type { Random } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
 
 /** Grows when an executor learns something that a cluster server may want to know of. */
-const executorVersion = '0.4.0';
+const executorVersion = '0.5.0';
 /** Changes that come together go together. */
 const coalesceMs = 75;
 

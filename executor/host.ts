@@ -39,7 +39,7 @@ async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): P
   const { hypervisor, root } = config;
   if (hypervisor === 'libvirt') return await openLibvirt(config, clock, log);
   const { openSim } = await import('./sim/hypervisor.ts');
-  return openSim({ root, bootMs: config.sim.bootMs, clock, log });
+  return openSim({ root, ...config.sim, clock, log });
 }
 
 async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {

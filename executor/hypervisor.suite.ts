@@ -1,7 +1,11 @@
 /** What every hypervisor driver must do: the imitation passes it in every test run, libvirt where there is one. */
 import { randomUUID } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
-import type { Domain, DomainEvent, DomainSpec, Hypervisor } from './hypervisor.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { runCommand } from './agent/run-command.ts';
+import { isPng } from './console/png.ts';
+import { type Domain, type DomainEvent, type DomainSpec, type Hypervisor, MachineError } from './hypervisor.ts';
+import { openRfb } from './testing/rfb.ts';
 
 export interface HypervisorUnderTest extends AsyncDisposable {
   readonly hypervisor: Hypervisor;
@@ -144,6 +148,48 @@ export function describeHypervisor(open: () => Promise<HypervisorUnderTest>): vo
     await world.hypervisor.start(uid);
     await using second = await world.reopen();
     expect(await second.get(uid)).toMatchObject({ uid, power: 'On' });
+  });
+
+  test('a machine that runs has a screen: pictures of it, and any number of viewers; one that is off has none', async () => {
+    await using world = await open();
+    const { hypervisor } = world;
+    const uid = await defined(world);
+    for (const look of [hypervisor.screenshot(uid), hypervisor.openScreen(uid)])
+      await expect(look).rejects.toThrow(MachineError);
+    await hypervisor.start(uid);
+    await using first = await openRfb(await hypervisor.openScreen(uid));
+    await using second = await openRfb(await hypervisor.openScreen(uid));
+    const picture = await hypervisor.screenshot(uid);
+    expect(isPng(picture)).toBe(true);
+    const [width, height] = [picture.readUInt32BE(16), picture.readUInt32BE(20)];
+    expect([first.width, first.height, second.width, second.height]).toEqual([width, height, width, height]);
+    first.ask();
+    expect(await first.update()).toMatchObject({ width, height });
+    await hypervisor.destroy(uid);
+    await expect(hypervisor.screenshot(uid)).rejects.toThrow(MachineError);
+    await expect(hypervisor.openScreen(uid)).rejects.toThrow(MachineError);
+  });
+
+  test('the agent of a guest answers when it is up, refuses what it does not know, and is gone with the machine', async () => {
+    await using world = await open();
+    const { hypervisor } = world;
+    const uid = await defined(world);
+    const ask = async (execute: string, args = {}) => await hypervisor.agent(uid, { execute, arguments: args }, 5_000);
+    await expect(ask('guest-ping')).rejects.toThrow(MachineError);
+    await hypervisor.start(uid);
+    await inTime(world, async () => expect(await ask('guest-ping')).toEqual({}));
+    expect(await ask('guest-info')).toMatchObject({ version: expect.stringMatching(/^\d/) });
+    await expect(ask('guest-nothing')).rejects.toThrow('The guest agent refuses');
+    const { signal } = new AbortController();
+    const run = async (...command: string[]) =>
+      await runCommand({ hypervisor, clock: systemClock, signal }, uid, { command, timeoutSeconds: 20 });
+    const echoed = await run('echo', 'a  b', '$(id)');
+    expect(echoed).toMatchObject({ exitCode: 0, stderr: '', truncated: false });
+    expect(Buffer.from(echoed.stdout, 'base64').toString()).toBe('a  b $(id)\n');
+    expect(await run('false')).toMatchObject({ exitCode: 1 });
+    await expect(run('there-is-no-such-program')).rejects.toThrow('The guest agent refuses');
+    await hypervisor.destroy(uid);
+    await expect(ask('guest-ping')).rejects.toThrow(MachineError);
   });
 
   test('starting an unknown uid is an error', async () => {

@@ -2,6 +2,7 @@
  * What a hypervisor must do for us. Two drivers: libvirt/ (real) and sim/ (imitation for laptops and scale); both pass
  * executor/hypervisor.suite.ts. Drivers are stupid: every decision is made above. Each method is safe to repeat.
  */
+import type { Duplex } from 'node:stream';
 import type { HostFacts, PowerState } from '#lib/api/messages.ts';
 import type { Seed } from './seed/seed.ts';
 
@@ -29,6 +30,22 @@ export interface DomainSpec {
   /** Unix socket on which the serial console is to listen, and the file its output is logged to. */
   readonly consoleSocket: string;
   readonly consoleLog: string;
+  /** Unix socket on which the screen is to be served as RFB (VNC). */
+  readonly vncSocket: string;
+}
+
+/** Of QEMU's guest agent: `{"execute": "guest-ping"}`. */
+export interface AgentCommand {
+  readonly execute: string;
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+/** What cannot be done with a machine as it is now. The message is for its user, and tells nothing of the host. */
+export class MachineError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'MachineError';
+  }
 }
 
 /** What a domain does, and why if it does not run. */
@@ -74,6 +91,15 @@ export interface Hypervisor extends AsyncDisposable {
   destroy(uid: string): Promise<void>;
   /** Forgets it; nothing if it is not there. Off first. */
   undefine(uid: string): Promise<void>;
+  /** What is on the screen now, as PNG. MachineError if the machine has none. */
+  screenshot(uid: string): Promise<Buffer>;
+  /** A connection to the screen that speaks RFB. Any number may be open. MachineError if the machine has none. */
+  openScreen(uid: string): Promise<Duplex>;
+  /**
+   * What the agent in the guest answers to a command of its protocol; nothing that it says is to be trusted. MachineError if there is none,
+   * if it does not answer in time, and if it refuses.
+   */
+  agent(uid: string, command: AgentCommand, deadlineMs: number): Promise<unknown>;
   /** Calls back on every change until disposed. Events are hints: list() is the truth. `lost` means: look again at everything. */
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable;
 }

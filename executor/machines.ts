@@ -12,6 +12,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Opener } from '#lib/std/sealed-box.ts';
 import type { TaskInfo } from '#mesos/types.ts';
+import type { ProbedMachine } from './agent/probes.ts';
 import type { Domain } from './hypervisor.ts';
 import type { Journal } from './journal/journal.ts';
 import { MachineDriver } from './machine/driver.ts';
@@ -141,6 +142,21 @@ export class Machines implements AsyncDisposable {
 
   reports(): MachineReport[] {
     return [...this.#byUid.values()].map(({ state }) => reportOf(state));
+  }
+
+  /** uids of those whose guests run. */
+  running(): readonly string[] {
+    const driven = [...this.#byUid].filter(([, { state }]) => state.phase.name === 'Running' && state.power === 'On');
+    return driven.map(([uid]) => uid);
+  }
+
+  /** Those of them that were launched with a probe. */
+  probed(): readonly ProbedMachine[] {
+    return [...this.#byUid].flatMap(([uid, { state }]) => {
+      const { launch, phase, power } = state;
+      if (phase.name !== 'Running' || power !== 'On' || !launch.readiness) return [];
+      return [{ uid, probe: launch.readiness, since: phase.since }];
+    });
   }
 
   /** Has the drivers look whose machine is not as they saw it last. `domains` may be older than what they have done since. */

@@ -3,7 +3,8 @@
  * fields that end in a path, a command or a decision are checked here, once.
  */
 import { isIPv4 } from 'node:net';
-import type { Launch, SeedFormat, SeedSecrets } from '#lib/api/launch.ts';
+import { readExecRequest } from '#lib/api/exec.ts';
+import type { Launch, LaunchProbe, SeedFormat, SeedSecrets } from '#lib/api/launch.ts';
 import type {
   OperationOrder,
   OperationType,
@@ -45,6 +46,15 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
     throw new Error(`"${launch.seedFormat}" is not the format of a seed`);
   if (!Array.isArray(launch.networks) || !Array.isArray(launch.sshKeys))
     throw new Error('networks or sshKeys is missing');
+  if (launch.readiness !== undefined) checkProbe(launch.readiness);
+}
+
+function checkProbe({ command, ...times }: LaunchProbe): void {
+  const { initialDelayMs, periodMs, timeoutMs, successThreshold, failureThreshold } = times;
+  const numbers = { initialDelayMs, periodMs, timeoutMs, successThreshold, failureThreshold };
+  for (const [name, value] of Object.entries(numbers))
+    if (!Number.isFinite(value) || value < 0) throw new Error(`${name} of the probe is ${value}, not a number`);
+  if (command !== undefined) readExecRequest({ command });
 }
 
 const seedFormats: readonly unknown[] = ['CloudInit', 'ConfigDrive', 'CloudbaseInit', 'Sysprep'] satisfies SeedFormat[];

@@ -13,6 +13,7 @@ import { present } from '#apiserver/present/present.ts';
 import { ApiError } from '#lib/std/errors.ts';
 import type { Exchange, Step } from './exchange.ts';
 import { serveDocument } from './serve-document.ts';
+import { passedOf, serveMachine } from './serve-machine.ts';
 import { serveWatch } from './serve-watch.ts';
 
 export const answer: Step = async (exchange) => {
@@ -22,7 +23,9 @@ export const answer: Step = async (exchange) => {
   if (verb === '') throw new ApiError('MethodNotAllowed', `the method ${call.method} means nothing here`);
   requireScope(call.resource, call.path, verb);
   if (call.resource.deprecation) exchange.warn(call.resource.deprecation);
-  if (verb === 'watch') await serveWatch(exchange, call);
+  const passed = passedOf(call, verb);
+  if (passed) await serveMachine(exchange, call, passed);
+  else if (verb === 'watch') await serveWatch(exchange, call);
   else await answerCall(exchange, call, verb);
 };
 

@@ -1,3 +1,4 @@
+import { machineServices } from '#lib/api/host-endpoint.ts';
 import type { Exchange, Step } from './exchange.ts';
 
 /** Counts and times what was answered. */
@@ -24,7 +25,14 @@ function labelsOf({ info, request, resource }: Exchange): string[] {
   return [verb, resource.group, resource.version, resource.plural, subresourceOf(path.subresource), scope];
 }
 
-const subresources = new Set(['status', 'scale', 'finalize', 'console', 'token', 'approval']);
+const subresources: ReadonlySet<string> = new Set<string>([
+  'status',
+  'scale',
+  'finalize',
+  'token',
+  'approval',
+  ...machineServices,
+]);
 
 function subresourceOf(name: string | undefined): string {
   return name === undefined ? '' : subresources.has(name) ? name : 'other';

@@ -1,4 +1,4 @@
-/** The console subresource of virtual machines: a WebSocket of binary frames, passed on to the host that runs the machine. */
+/** The subresources console and vnc of virtual machines: WebSockets of binary frames, passed on to the host that runs the machine. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -6,13 +6,14 @@ import type { TLSSocket } from 'node:tls';
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
 import type { Caller } from '#apiserver/auth/access.ts';
 import { type Attributes, attributesOf } from '#apiserver/auth/attributes.ts';
-import { type RequestInfo, type ResourcePath, requestInfo } from '#apiserver/http/request-info.ts';
+import { isTrue, type RequestInfo, requestInfo } from '#apiserver/http/request-info.ts';
 import { statusOf, toApiError } from '#apiserver/http/status.ts';
 import type { Pipeline } from '#apiserver/pipeline.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { ApiError, httpStatusOf, messageOf } from '#lib/std/errors.ts';
 import { connectToHost } from './host-connection.ts';
-import { consoleTarget } from './target.ts';
+import { isOfMachine, type MachinePath } from './path.ts';
+import { hostTarget } from './target.ts';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
@@ -47,24 +48,21 @@ async function open(server: Pipeline, request: IncomingMessage): Promise<{ host:
   if (!sender) throw new ApiError('Unauthorized', 'Unauthorized: send a bearer token or a client certificate');
   const caller = access.impersonate(sender, rawHeaders);
   const info = requestInfo('GET', request.url ?? '/');
-  const { namespace, name } = consolePath(info);
+  const { path, service } = streamPath(info);
   const attributes = attributesOf(info);
   access.require(caller, attributes);
-  const target = await consoleTarget(server.context, server.registry, namespace, name);
-  return { host: await connectToHost(target), asked: { caller, attributes } };
+  const target = await hostTarget(server, path, service);
+  const query = new URLSearchParams(isTrue(info.query.get('readOnly')) ? { readOnly: 'true' } : {});
+  return { host: await connectToHost(target, query), asked: { caller, attributes } };
 }
 
-type ConsolePath = ResourcePath & { readonly namespace: string; readonly name: string };
-
-function consolePath({ path }: RequestInfo): ConsolePath {
-  if (path.type === 'resource' && isConsole(path)) return path;
-  throw new ApiError('BadRequest', 'only the console of a virtual machine can be opened by an upgrade to WebSocket');
-}
-
-function isConsole(path: ResourcePath): path is ConsolePath {
-  const { group, plural, namespace, name, subresource } = path;
-  const kind = group === VirtualMachine.group && plural === VirtualMachine.plural;
-  return kind && namespace !== undefined && name !== undefined && subresource === 'console';
+function streamPath({ path }: RequestInfo): { path: MachinePath; service: 'console' | 'vnc' } {
+  const service = path.type === 'resource' && isOfMachine(path) ? path.subresource : undefined;
+  if (service === 'console' || service === 'vnc') return { path: path as MachinePath, service };
+  throw new ApiError(
+    'BadRequest',
+    'only the console and the screen of a virtual machine are opened by an upgrade to WebSocket',
+  );
 }
 
 function refuse(server: Pipeline, socket: Duplex, error: unknown): void {
@@ -93,14 +91,24 @@ async function join(server: Pipeline, client: WebSocket, host: WebSocket, asked:
   stack.use(keepAlive(server, client, end));
   stack.use(keepAlive(server, host, end));
   stack.use(server.metrics.longRunning.enter(['CONNECT', VirtualMachine.plural]));
+  let [code, reason]: [number?, Buffer?] = [];
+  host.once('close', (...how) => {
+    if (mayPassOn(how[0])) [code, reason] = how;
+  });
   try {
-    await Promise.race([pipeline(near, far), pipeline(far, near)]);
+    // The client is closed below, with what the host has said.
+    await Promise.race([pipeline(near, far), pipeline(far, near, { end: false })]);
   } catch (error) {
     // One side going away without a word is how most consoles end.
     server.log.debug('A console was cut', { error });
   }
-  client.close();
+  client.close(code, reason);
   host.close();
+}
+
+/** Codes that the host has a reason for; others say only that it is over, and may not be sent. */
+function mayPassOn(code: number): boolean {
+  return code >= 4000 || [1003, 1009, 1011, 1013].includes(code);
 }
 
 /** A peer that has answered none of the pings is gone, whatever TCP says. */

@@ -1,5 +1,6 @@
 import { at, atPath, isObject } from '#apiserver/json/json.ts';
 import type { StoredObject } from '#apiserver/json/object.ts';
+import type { Pipeline } from '#apiserver/pipeline.ts';
 import type { Registry } from '#apiserver/resources/registry.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { readObject } from '#apiserver/storage/objects.ts';
@@ -7,50 +8,72 @@ import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import { Secret } from '#lib/api/core.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { type MachineService, machinePath, machineToken } from '#lib/api/host-endpoint.ts';
 import type { Kind } from '#lib/api/meta.ts';
 import { consoleSecretName, hostObjectName, systemNamespace } from '#lib/api/names.ts';
 import { ApiError } from '#lib/std/errors.ts';
 
-/** Where the console of a machine is, and what opens it. */
-export interface ConsoleTarget {
-  /** wss:// */
+/** Where one of a machine's services is, and what opens it. */
+export interface HostTarget {
+  readonly service: MachineService;
+  /** As the host has told it: https:// and no query. */
   readonly url: string;
   readonly token: string;
   /** SHA-256 of the host's certificate, lower-case hex. */
   readonly certificateSha256: string;
 }
 
-/** NotFound for a machine that is not there, ServiceUnavailable with the reason for one whose console cannot be reached now. */
-export async function consoleTarget(
-  context: ServerContext,
-  registry: Registry,
-  namespace: string,
-  name: string,
-): Promise<ConsoleTarget> {
+const doing: Readonly<Record<MachineService, string>> = {
+  console: 'open the console',
+  vnc: 'open the screen',
+  log: 'read the log',
+  screenshot: 'take a screenshot',
+  exec: 'run the command',
+};
+
+/** What cannot be done now, in the words of the service. */
+export function unavailable(service: MachineService, why: string, options?: { readonly cause: unknown }): ApiError {
+  return new ApiError('ServiceUnavailable', `Cannot ${doing[service]}: ${why}`, options);
+}
+
+/** NotFound for a machine that is not there, ServiceUnavailable with the reason for one whose host cannot be reached now. */
+export async function hostTarget(
+  { context, registry }: Pick<Pipeline, 'context' | 'registry'>,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  service: MachineService,
+): Promise<HostTarget> {
+  const fail = (why: string) => unavailable(service, why);
   const machine = await read(context, registry, VirtualMachine, namespace, name);
   const { attempt } = (machine as unknown as VirtualMachine).status ?? {};
   if (!attempt?.host || !attempt.cluster)
-    throw unavailable(`virtual machine "${name}" is not running: its console opens once status.attempt names a host`);
+    throw fail(`virtual machine "${name}" is not running: status.attempt names no host yet`);
   const hostName = hostObjectName(attempt.cluster, attempt.host);
-  const host = await readOr(context, registry, Host, undefined, hostName, `its host "${hostName}" is not known`);
+  const host = await readOr(
+    () => read(context, registry, Host, undefined, hostName),
+    () => fail(`its host "${hostName}" is not known`),
+  );
   const base = atPath(host, ['status', 'executor', 'consoleURL']);
-  if (typeof base !== 'string')
-    throw unavailable(`host "${hostName}" serves no consoles: its status names no consoleURL`);
+  if (typeof base !== 'string') throw fail(`host "${hostName}" serves no consoles: its status names no consoleURL`);
   // Of two Clusters, one named like the beginning of the other, hosts may come out under one name.
   if (atPath(host, ['spec', 'cluster']) !== attempt.cluster)
-    throw unavailable(`host "${hostName}" is not of cluster "${attempt.cluster}"`);
+    throw fail(`host "${hostName}" is not of cluster "${attempt.cluster}"`);
   const secretName = consoleSecretName(hostName);
-  const missing = `the secret ${systemNamespace}/${secretName} is missing`;
-  const secret = await readOr(context, registry, Secret, systemNamespace, secretName, missing);
-  return {
-    url: `${base.replace(/\/$/, '')}/machines/${machine.metadata.uid}/console`,
-    token: valueIn(secret, 'token'),
-    certificateSha256: valueIn(secret, 'certificateSha256').toLowerCase().replaceAll(':', ''),
+  const secret = await readOr(
+    () => read(context, registry, Secret, systemNamespace, secretName),
+    () => fail(`the secret ${systemNamespace}/${secretName} is missing`),
+  );
+  const textOf = (key: string) => {
+    const value = valueIn(secret, key);
+    if (value === undefined) throw fail(`the secret ${systemNamespace}/${secretName} has no key "${key}"`);
+    return value;
   };
-}
-
-function unavailable(why: string): ApiError {
-  return new ApiError('ServiceUnavailable', `Cannot open the console: ${why}`);
+  const { uid } = machine.metadata;
+  return {
+    service,
+    url: `${base.replace(/\/$/, '')}${machinePath(uid, service)}`,
+    token: machineToken(textOf('token'), uid, service),
+    certificateSha256: textOf('certificateSha256').toLowerCase().replaceAll(':', ''),
+  };
 }
 
 function resourceOf(registry: Registry, kind: Kind): Resource {
@@ -70,26 +93,17 @@ function read(
 }
 
 /** The machine is there, so what is missing behind it is no fault of the request. */
-async function readOr(
-  context: ServerContext,
-  registry: Registry,
-  kind: Kind,
-  namespace: string | undefined,
-  name: string,
-  why: string,
-): Promise<StoredObject> {
+async function readOr(look: () => Promise<StoredObject>, missing: () => ApiError): Promise<StoredObject> {
   try {
-    return await read(context, registry, kind, namespace, name);
+    return await look();
   } catch (error) {
-    if (error instanceof ApiError && error.code === 'NotFound') throw unavailable(why);
+    if (error instanceof ApiError && error.code === 'NotFound') throw missing();
     throw error;
   }
 }
 
-function valueIn(secret: StoredObject, key: string): string {
+function valueIn(secret: StoredObject, key: string): string | undefined {
   const data = at(secret, 'data');
   const value = isObject(data) ? at(data, key) : undefined;
-  if (typeof value !== 'string' || value === '')
-    throw unavailable(`the secret ${systemNamespace}/${secret.metadata.name} has no key "${key}"`);
-  return Buffer.from(value, 'base64').toString('utf8').trim();
+  return typeof value === 'string' && value !== '' ? Buffer.from(value, 'base64').toString('utf8').trim() : undefined;
 }

@@ -40,7 +40,12 @@ export function requestInfo(method: string, target: string): RequestInfo {
   const path = parsePath(pathname);
   const verb = path.type === 'other' ? method.toLowerCase() : (verbOf(method, path, query) ?? '');
   const probe = /^\/(?:livez|readyz|healthz)(?:\/|$)/.test(pathname);
-  return { pathname, query, path, verb, longRunning: verb === 'watch', probe };
+  const longRunning = verb === 'watch' || isFollowed(path, query);
+  return { pathname, query, path, verb, longRunning, probe };
+}
+
+function isFollowed(path: ResourcePath | OtherPath, query: URLSearchParams): boolean {
+  return path.type === 'resource' && path.subresource === 'log' && isTrue(query.get('follow'));
 }
 
 /** Never throws: what is no resource path is `other`. */

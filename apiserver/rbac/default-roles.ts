@@ -43,6 +43,9 @@ const view: readonly PolicyRule[] = [
   on(factoryGroup, [...tenantKinds, ...sharedKinds, ...statuses, ...scalable], read),
 ];
 
+/** What machines print, as logs of pods are for viewers in Kubernetes; not for operators, whose machines they are not. */
+const logs = on(factoryGroup, ['virtualmachines/log'], ['get']);
+
 const edit: readonly PolicyRule[] = [
   on('', ['secrets', 'configmaps', 'serviceaccounts', 'events'], write),
   on('', ['secrets'], read),
@@ -52,7 +55,8 @@ const edit: readonly PolicyRule[] = [
   on('coordination.k8s.io', ['leases'], [...read, ...write]),
   on(factoryGroup, tenantKinds, write),
   on(factoryGroup, scalable, ['patch', 'update']),
-  on(factoryGroup, ['virtualmachines/console'], ['get']),
+  on(factoryGroup, ['virtualmachines/console', 'virtualmachines/vnc', 'virtualmachines/screenshot'], ['get']),
+  on(factoryGroup, ['virtualmachines/exec'], ['create']),
 ];
 
 const admin: readonly PolicyRule[] = [
@@ -112,7 +116,7 @@ export const defaultRoles: readonly DefaultRole[] = [
   { name: 'view', labels: labelled('edit'), rules: [], aggregates: aggregateTo('view') },
   { name: 'system:aggregate-to-admin', labels: labelled('admin'), rules: admin },
   { name: 'system:aggregate-to-edit', labels: labelled('edit'), rules: edit },
-  { name: 'system:aggregate-to-view', labels: labelled('view'), rules: view },
+  { name: 'system:aggregate-to-view', labels: labelled('view'), rules: [...view, logs] },
   {
     name: 'system:basic-user',
     rules: [

@@ -4,6 +4,7 @@ import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { AddressConflict } from '#lib/api/launch.ts';
 import { machineTaskId } from '#lib/api/names.ts';
 import { timestamp } from '#lib/std/clock.ts';
+import { withoutAgent } from './guest.ts';
 import type { Proof } from './proof.ts';
 
 export type MachineStatus = NonNullable<VirtualMachine['status']>;
@@ -115,7 +116,7 @@ function rowOf(vm: VirtualMachine, ending: Ending, proof: string, nowMs: number)
  * virtualmachine controller, which applies the run policy.
  */
 export function closed(vm: VirtualMachine, ending: Ending, proof: Proof, nowMs: number): MachineStatus {
-  const { attempt: _, pausedReason: __, ...rest } = vm.status ?? {};
+  const { attempt: _, pausedReason: __, ...rest } = withoutAgent(vm.status ?? {});
   const row = rowOf(vm, ending, proof, nowMs);
   const message = ending.message ?? '';
   const status: MachineStatus = {

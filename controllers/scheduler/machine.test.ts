@@ -469,3 +469,66 @@ describe('a machine that is to leave its host', () => {
     expect(lookFor({ ...vm, status }, given, eviction).status.attempts?.at(-1)).toMatchObject({ class: 'Guest' });
   });
 });
+
+describe('what is heard of the guest', () => {
+  const agent = {
+    ...{ connected: true, version: '7.2', os: 'Debian 12', hostname: 'web' },
+    addresses: [{ mac: '52:54:00:00:00:01', ips: ['10.0.0.5', '2001:db8::5'] }],
+  } as const;
+  const network = { subnet: 's', mac: '52:54:00:00:00:01', used: true };
+  const withNetwork = () => {
+    const vm = runningNow();
+    return { ...vm, status: { ...vm.status, networks: [network] } };
+  };
+  const hears = (vm: VirtualMachine, heard: Partial<MachineReport>): VirtualMachine => {
+    const given = evidence({ task: task('TASK_RUNNING'), executor: executor([report(heard)]) });
+    return { ...vm, status: look(vm, given).status };
+  };
+  const says = (vm: VirtualMachine, type: string) => {
+    const { status, reason } = conditionOf(vm, type) ?? {};
+    return status && `${status} ${reason}`;
+  };
+
+  test('its agent is shown while it answers; what the guest is stays known', () => {
+    const heard = hears(withNetwork(), { agent });
+    expect(heard.status).toMatchObject({
+      guestAgent: { version: '7.2' },
+      osInfo: { name: 'Debian 12', hostname: 'web' },
+    });
+    expect(heard.status?.networks).toEqual([{ ...network, guestIPs: ['10.0.0.5', '2001:db8::5'] }]);
+    expect(says(heard, 'GuestAgentConnected')).toBe('True AgentPing');
+    expect(hears(heard, { agent }).status).toEqual(heard.status);
+    // Another worker has not asked yet.
+    expect(hears(heard, {}).status?.guestAgent).toEqual({ version: '7.2' });
+    for (const gone of [{ agent: { connected: false } }, { phase: 'Stopped', power: 'Off' }] as const) {
+      const { status } = hears(heard, gone);
+      expect(status).toMatchObject({ osInfo: { name: 'Debian 12' }, networks: [network] });
+      expect(status).not.toHaveProperty('guestAgent');
+      expect(says({ ...heard, status: status! }, 'GuestAgentConnected')).toBe('False Booting');
+    }
+  });
+
+  test('nothing is written of an agent that was never heard', () => {
+    const vm = withNetwork();
+    expect(hears(vm, { agent: { connected: false } }).status).toEqual(hears(vm, {}).status);
+  });
+
+  const probe = { initialDelay: '0s', period: '10s', timeout: '5s', successThreshold: 1, failureThreshold: 3 };
+  test.each([
+    ['the agent', { guestAgent: true, ...probe }, 'AgentPing'],
+    ['a command', { exec: { command: ['true'] }, ...probe }, 'ProbeSucceeded'],
+  ])('a machine with a probe of %s is ready when that says so', (_, readiness, reason) => {
+    const vm = launched(machine({ probes: { readiness } }));
+    const running = hears(vm, {});
+    expect([says(running, 'GuestReady'), running.status?.displayStatus]).toEqual(['False Booting', 'Booting']);
+    expect(says(running, 'Ready')).toBe('True Running');
+    const ready = hears(running, { readiness: { ready: true, message: '' } });
+    expect([says(ready, 'GuestReady'), ready.status?.displayStatus]).toEqual([`True ${reason}`, 'Running']);
+    // Another worker has not tried yet.
+    expect(hears(ready, {}).status).toEqual(ready.status);
+    const failed = hears(ready, { readiness: { ready: false, message: 'no database' } });
+    expect([says(failed, 'GuestReady'), failed.status?.displayStatus]).toEqual(['False ProbeFailed', 'NotReady']);
+    expect(conditionOf(failed, 'GuestReady')?.message).toBe('no database');
+    expect(says(hears(failed, { phase: 'Stopped', power: 'Off' }), 'GuestReady')).toBe('False Booting');
+  });
+});

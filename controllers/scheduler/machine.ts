@@ -20,6 +20,7 @@ import {
 } from './attempt.ts';
 import type { Eviction } from './drain.ts';
 import { isAlive, isSilent } from './executor-book.ts';
+import { agentCondition, probeCondition, withGuest, withoutAgent } from './guest.ts';
 import { emulated } from './kvm.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd, tellingOf } from './proof.ts';
 import { isAgentDraining, type TaskFact } from './task-book.ts';
@@ -177,23 +178,25 @@ function followed(
       ? 'Unreachable'
       : phaseOf(before, evidence.task, report);
   const bootID = attempt.bootID ?? (report === undefined ? undefined : evidence.executor?.heartbeat.bootId);
+  const heard = report === undefined ? before : withReport(before, report);
   const known: MachineStatus = {
-    ...(report === undefined ? before : withReport(before, report)),
+    ...heard,
     attempt: { ...attemptNow(attempt, eviction), ...(bootID === undefined ? {} : { bootID }) },
-    ...(phase === 'Running' && before.networks ? { networks: before.networks.map(used) } : {}),
+    ...(phase === 'Running' && heard.networks ? { networks: heard.networks.map(used) } : {}),
   };
-  const drafts = away ? awayConditions(away) : phase === 'Terminating' ? [] : conditionsNow(vm, known, phase);
+  const drafts = away ? awayConditions(away) : phase === 'Terminating' ? [] : conditionsNow(vm, known, phase, report);
   // Said with the report, not before: only then it is certain which host runs the machine, and that is one write.
   const facts = report === undefined ? undefined : evidence.executor?.heartbeat.facts;
   const entered = enter(known, vm, phase, moment.nowMs, [
     ...drafts,
     ...(facts === undefined ? [] : emulated(facts, attempt.host ?? 'unknown')),
+    ...agentCondition(vm, report?.agent, away?.message),
     ...drainingCondition(vm, eviction),
     ...configCondition(vm, evidence),
   ]);
   const isLeaving = eviction?.state === 'Evicting' && away === undefined;
   const isBlocked = evidence.seedProblem !== undefined && away === undefined;
-  const displayStatus = isLeaving ? 'Draining' : isBlocked ? 'ConfigError' : undefined;
+  const displayStatus = isLeaving ? 'Draining' : isBlocked ? 'ConfigError' : unreadyWord(phase, drafts);
   const status = displayStatus === undefined ? entered : { ...entered, displayStatus };
   if (attempt.drain?.state !== eviction?.state) return { status, soft: false };
   // The executor's own report of a machine that runs follows TASK_RUNNING within a tenth of a second: both are one write.
@@ -251,7 +254,7 @@ function reportOf(vm: VirtualMachine, attempt: Attempt, { executor }: Evidence):
 function withReport({ pausedReason: _, ...before }: MachineStatus, report: MachineReport): MachineStatus {
   const { lastEnd, pausedReason, power, restarts: inPlace } = report;
   return {
-    ...before,
+    ...(power === 'Off' ? withoutAgent(before) : withGuest(before, report.agent)),
     power,
     ...(inPlace !== (before.restarts?.inPlace ?? 0) && { restarts: { ...before.restarts, inPlace } }),
     ...(pausedReason && { pausedReason }),
@@ -262,12 +265,23 @@ function withReport({ pausedReason: _, ...before }: MachineStatus, report: Machi
 }
 
 function conditionsNow(
-  { spec }: VirtualMachine,
+  vm: VirtualMachine,
   status: MachineStatus,
   phase: MachinePhase,
+  report: MachineReport | undefined,
 ): readonly ConditionDraft[] {
+  const { spec } = vm;
   const why = phase === 'Paused' && status.pausedReason ? pausedMessages[status.pausedReason] : undefined;
-  return launchConditions(phase, offAsDeclared(spec.runPolicy, status), why);
+  const drafts = launchConditions(phase, offAsDeclared(spec.runPolicy, status), why);
+  if (phase !== 'Running' || !spec.probes?.readiness) return drafts;
+  return drafts.map((draft) => (draft.type === 'GuestReady' ? probeCondition(vm, report?.readiness) : draft));
+}
+
+/** The one word for a machine that runs, and whose guest is not what its probe wants. */
+function unreadyWord(phase: MachinePhase, drafts: readonly ConditionDraft[]): 'Booting' | 'NotReady' | undefined {
+  const ready = phase === 'Running' ? drafts.find(({ type }) => type === 'GuestReady') : undefined;
+  if (ready?.status !== 'False') return undefined;
+  return ready.reason === 'Booting' ? 'Booting' : 'NotReady';
 }
 
 /** What to say of a machine that is off; undefined if it is not to be. */

@@ -2,7 +2,7 @@
 import { parseDuration } from '#lib/api/duration.ts';
 import type { Image } from '#lib/api/generated/image.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import type { ImageImport, MachineLaunch, MachineNetwork } from '#lib/api/launch.ts';
+import type { ImageImport, LaunchProbe, MachineLaunch, MachineNetwork } from '#lib/api/launch.ts';
 import type { GuestPolicy } from '#lib/api/messages.ts';
 import { imageTaskId } from '#lib/api/names.ts';
 import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
@@ -48,6 +48,9 @@ function networkOf(network: StatusNetwork): MachineNetwork {
     ...(network.used ? {} : { probe: true }),
   };
 }
+
+/** What a command in a guest may take at most. */
+const probeMsMax = 50_000;
 
 export const guestPolicies = {
   Always: { onGuestShutdown: 'Restart', onGuestCrash: 'Restart' },
@@ -98,6 +101,21 @@ export function machineLaunch(
     power: off ? 'Off' : 'On',
     ...guestPolicies[spec.runPolicy],
     terminationGraceMs: parseDuration(spec.terminationGracePeriod),
+    ...readinessOf(spec),
+  };
+}
+
+function readinessOf({ probes }: VirtualMachine['spec']): { readonly readiness?: LaunchProbe } {
+  if (!probes?.readiness) return {};
+  const { exec, initialDelay, period, timeout, successThreshold, failureThreshold } = probes.readiness;
+  return {
+    readiness: {
+      ...(exec ? { command: exec.command } : {}),
+      initialDelayMs: parseDuration(initialDelay),
+      periodMs: parseDuration(period),
+      timeoutMs: Math.min(parseDuration(timeout), probeMsMax),
+      ...{ successThreshold, failureThreshold },
+    },
   };
 }
 

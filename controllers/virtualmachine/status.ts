@@ -100,7 +100,7 @@ function scheduledCondition(
 
 /** What the cluster server last said of an attempt that is over would be read as said of now. */
 function closedConditions({ status }: VirtualMachine): readonly ConditionDraft[] {
-  return ['Launched', 'Reachable', 'GuestReady', 'Emulated']
+  return ['Launched', 'Reachable', 'GuestAgentConnected', 'GuestReady', 'Emulated']
     .filter((type) =>
       status?.conditions?.some((condition) => condition.type === type && condition.reason !== 'NoAttempt'),
     )

@@ -1,27 +1,28 @@
 /**
- * Serves serial consoles over WebSocket: `GET /machines/<uid>/console` with a bearer token. Token and certificate are new with every
- * worker and travel in its heartbeats, so only the cluster server can tell a client how to come in. One client owns a console at a
- * time; the newest wins, because the one before may be a dead connection.
+ * Serves what is to be seen of the inside of machines over TLS: `/machines/<uid>/<service>` with a bearer token, which opens that and nothing
+ * else (lib/api/host-endpoint.ts). Secret and certificate are new with every worker and travel in its heartbeats, so only the cluster server
+ * can tell a client how to come in.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
-import { messageOf } from '#lib/std/errors.ts';
+import { WebSocketServer } from 'ws';
+import { type MachineService, machinePath, machineServices, machineToken } from '#lib/api/host-endpoint.ts';
+import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import { createAuthority, fingerprint, issue } from '#lib/tls/authority.ts';
-import { consolePaths } from './paths.ts';
+import type { Hypervisor } from '../hypervisor.ts';
+import { answering } from './answer.ts';
+import { screens } from './screen.ts';
+import { serialConsoles } from './serial.ts';
 
-/** How much of the past a client is shown first. */
-const replayBytes = 65_536;
-/** A client that reads slower than its guest writes is cut off when this much waits for it. */
-const maxBuffered = 4_194_304;
 const maxClients = 256;
-/** Close codes of RFC 6455 and of our own. */
-const code = { policy: 1008, tooSlow: 1013, replaced: 4000, noConsole: 4404 } as const;
+/** As much as the API server takes of a client at once. */
+const maxFrameBytes = 1024 * 1024;
+/** A client that went without a word is found out by the kernel. */
+const keepAliveMs = 30_000;
 
 export interface ConsoleEndpoint {
   readonly url: string;
@@ -38,34 +39,46 @@ export interface ConsoleOptions {
   readonly listen: string;
   /** The executor's; see consolePaths. */
   readonly root: string;
+  readonly hypervisor: Pick<Hypervisor, 'screenshot' | 'openScreen' | 'agent'>;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
+/** What a request is for. */
+export interface Asked {
+  readonly uid: string;
+  readonly service: MachineService;
+  readonly query: URLSearchParams;
+}
+
 /** Listens when it returns. Throws if the address is taken. */
-export async function startConsole({ listen, root, log }: ConsoleOptions): Promise<ConsoleServer> {
+export async function startConsole(options: ConsoleOptions): Promise<ConsoleServer> {
+  const { listen, root, hypervisor, log } = options;
   const colon = listen.lastIndexOf(':');
   const address = listen.slice(0, colon);
   const authority = await createAuthority('factory-executor console');
   const identity = await issue(authority, { commonName: 'factory-executor', usage: 'server', ips: [address] });
   const token = randomBytes(32).toString('base64url');
   const server = createServer({ cert: identity.certificate, key: identity.key });
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: 65_536 });
-  const owners = new Map<string, WebSocket>();
-  server.on('request', (_, response) => response.writeHead(404).end());
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: maxFrameBytes, perMessageDeflate: false });
+  const streams = { console: serialConsoles(root, log), vnc: screens(hypervisor, log) };
+  const answer = answering(options);
+  const over = new AbortController();
+  server.on('secureConnection', (socket) => socket.setKeepAlive(true, keepAliveMs));
+  server.on('request', (request, response) => {
+    const asked = readAsked(request);
+    if (asked && isOpenedBy(request, token, asked)) void answer(asked, request, response, over.signal);
+    else response.writeHead(asked ? 401 : 404).end();
+  });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const uid = /^\/machines\/([0-9a-f-]{36})\/console$/.exec(request.url ?? '')?.[1];
-    if (!isBearer(request.headers.authorization, token)) return refuse(socket, '401 Unauthorized');
-    if (uid === undefined) return refuse(socket, '404 Not Found');
+    const asked = readAsked(request);
+    if (!asked) return refuse(socket, '404 Not Found');
+    if (!isOpenedBy(request, token, asked)) return refuse(socket, '401 Unauthorized');
     if (sockets.clients.size >= maxClients) return refuse(socket, '503 Service Unavailable');
-    sockets.handleUpgrade(request, socket, head, (client) => {
-      own(owners, uid, client);
-      serve(client, uid, root, log).catch((error) => {
-        log.info('Cannot serve a console', { uid, reason: messageOf(error) });
-        // A paused client would not hear the answer to its close.
-        client.resume();
-        client.close(code.noConsole, 'The machine has no console here: is it running?');
-      });
-    });
+    const { uid, service, query } = asked;
+    const readOnly = query.get('readOnly') === 'true';
+    if (service !== 'console' && service !== 'vnc') return refuse(socket, '404 Not Found');
+    sockets.handleUpgrade(request, socket, head, (client) => streams[service].serve(client, uid, readOnly));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(Number(listen.slice(colon + 1)), address, resolve);
@@ -74,6 +87,7 @@ export async function startConsole({ listen, root, log }: ConsoleOptions): Promi
   return {
     endpoint: { url: `https://${address}:${port}`, token, certificateSha256: fingerprint(identity.certificate) },
     async [Symbol.asyncDispose]() {
+      over.abort();
       for (const client of sockets.clients) client.terminate();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -81,59 +95,22 @@ export async function startConsole({ listen, root, log }: ConsoleOptions): Promi
   };
 }
 
+/** undefined for a path that nothing is served at. */
+function readAsked({ url = '' }: IncomingMessage): Asked | undefined {
+  const mark = url.indexOf('?');
+  const path = mark < 0 ? url : url.slice(0, mark);
+  const uid = /^\/machines\/([0-9a-f-]{36})\//.exec(path)?.[1];
+  const service = uid && machineServices.find((each) => machinePath(uid, each) === path);
+  return service ? { uid, service, query: new URLSearchParams(mark < 0 ? '' : url.slice(mark)) } : undefined;
+}
+
 /** Compared as digests: equal in length, and the time tells nothing. */
-function isBearer(header: string | undefined, token: string): boolean {
+function isOpenedBy({ headers }: IncomingMessage, secret: string, { uid, service }: Asked): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(header ?? ''), digest(`Bearer ${token}`));
+  const expected = `Bearer ${machineToken(secret, uid, service)}`;
+  return timingSafeEqual(digest(headers.authorization ?? ''), digest(expected));
 }
 
 function refuse(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-}
-
-function own(owners: Map<string, WebSocket>, uid: string, client: WebSocket): void {
-  owners.get(uid)?.close(code.replaced, 'Another client has taken this console over');
-  owners.set(uid, client);
-  client.once('close', () => {
-    if (owners.get(uid) === client) owners.delete(uid);
-  });
-}
-
-async function serve(client: WebSocket, uid: string, root: string, log: Log): Promise<void> {
-  const { consoleSocket, consoleLog } = consolePaths(root, uid);
-  client.on('error', (error) => log.info('A console client broke off', { uid, reason: error.message }));
-  // What is typed before the guest's side is open waits.
-  client.pause();
-  const serial = connect(consoleSocket);
-  client.once('close', () => serial.destroy());
-  await new Promise<void>((resolve, reject) => void serial.once('connect', resolve).once('error', reject));
-  serial.on('error', (error) => log.info('A console broke off', { uid, reason: error.message }));
-  serial.pause();
-  client.send(await tail(consoleLog));
-  client.on('message', (data: Buffer) => void serial.write(data));
-  serial.on('data', (data) => forward(client, serial, data));
-  serial.once('close', () => client.close(code.noConsole, 'The machine was turned off'));
-  serial.resume();
-  client.resume();
-}
-
-function forward(client: WebSocket, serial: Socket, data: Buffer): void {
-  client.send(data);
-  if (client.bufferedAmount <= maxBuffered) return;
-  serial.destroy();
-  client.close(code.tooSlow, 'The client reads too slowly');
-}
-
-async function tail(path: string): Promise<Buffer> {
-  try {
-    await using file = await open(path, 'r');
-    const { size } = await file.stat();
-    const length = Math.min(size, replayBytes);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
-    return buffer.subarray(0, bytesRead);
-  } catch (error) {
-    // A guest that has not written yet has no log.
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return Buffer.alloc(0);
-    throw error;
-  }
 }

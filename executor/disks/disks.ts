@@ -57,7 +57,8 @@ async function openDirectory(root: string, uid: string): Promise<string> {
 /** Removes everything of the machine, its console's log and socket included. Nothing if there is nothing. */
 export async function removeDisks(root: string, uid: string): Promise<void> {
   const directory = machineDirectory(root, uid);
-  await rm(consolePaths(root, uid).consoleSocket, { force: true });
+  const { consoleSocket, vncSocket } = consolePaths(root, uid);
+  for (const socket of [consoleSocket, vncSocket]) await rm(socket, { force: true });
   await rm(directory, { recursive: true, force: true });
 }
 

@@ -4,7 +4,15 @@
  */
 import { createConnection, type Socket } from 'node:net';
 import type { Clock } from '#lib/std/clock.ts';
-import { decodeError, keepalive, keepaliveProgram, messageType, protocolVersion, remoteProgram } from './protocol.ts';
+import {
+  decodeError,
+  keepalive,
+  keepaliveProgram,
+  messageStatus,
+  messageType,
+  protocolVersion,
+  remoteProgram,
+} from './protocol.ts';
 import * as xdr from './xdr.ts';
 import { XdrReader } from './xdr.ts';
 
@@ -23,7 +31,9 @@ export interface ConnectionOptions {
 
 export interface Connection {
   /** Rejects with a LibvirtError if refused, with another error if the deadline passes or the connection ends. */
-  call(procedure: number, args: Buffer, deadlineMs: number): Promise<XdrReader>;
+  call(procedure: number, args: Buffer, deadlineMs: number, program?: number): Promise<XdrReader>;
+  /** A call whose answer has a stream behind it: resolves with all of that. Rejects as `call` does, and if it is longer than `most`. */
+  download(procedure: number, args: Buffer, deadlineMs: number, most: number): Promise<Buffer>;
   /** Resolves with the reason when the connection has ended. */
   readonly closed: Promise<Error>;
   close(reason: Error): void;
@@ -32,6 +42,15 @@ export interface Connection {
 interface PendingCall {
   resolve(body: XdrReader): void;
   reject(error: Error): void;
+  /** The answer is only its beginning. */
+  readonly stream?: Incoming;
+}
+
+/** What has come of a stream. */
+interface Incoming {
+  readonly chunks: Buffer[];
+  bytes: number;
+  readonly most: number;
 }
 
 interface Header {
@@ -39,7 +58,7 @@ interface Header {
   readonly procedure: number;
   readonly type: number;
   readonly serial: number;
-  readonly failed: boolean;
+  readonly status: number;
 }
 
 /** Connects; rejects if the socket is not there or nobody listens. Neither authenticated nor open yet. */
@@ -75,12 +94,38 @@ function speak(socket: Socket, { clock, onMessage, socket: path }: ConnectionOpt
     if (header.type === messageType.message) onMessage(header.procedure, body);
     const call = pending.get(header.serial);
     // An answer that came after its deadline has nobody waiting.
-    if (header.type !== messageType.reply || !call) return;
+    if (!call || (header.type !== messageType.reply && header.type !== messageType.stream)) return;
     // Read before it is taken off: one that cannot be read ends the connection, and with it this call too.
-    const refusal = header.failed ? decodeError(body) : undefined;
+    const refusal = header.status === messageStatus.error ? decodeError(body) : undefined;
+    if (!refusal && call.stream && goesOn(header, body, call.stream)) return;
     pending.delete(header.serial);
     if (refusal) call.reject(refusal);
     else call.resolve(body);
+  }
+
+  /** Takes what has come of a stream. libvirtd says by an empty message that this was all, and waits to hear the same before it says so again. */
+  function goesOn(header: Header, body: XdrReader, stream: Incoming): boolean {
+    if (header.type === messageType.reply) return true;
+    if (header.status !== messageStatus.continue) return false;
+    const chunk = body.rest();
+    stream.bytes += chunk.length;
+    if (stream.bytes > stream.most) {
+      const error = new Error(`libvirtd at ${path} sends more than ${stream.most} bytes`);
+      pending.get(header.serial)?.reject(error);
+      giveUp(header);
+    } else if (chunk.length === 0) {
+      socket.write(frame({ ...header, status: messageStatus.ok }, Buffer.alloc(0)));
+    } else {
+      stream.chunks.push(chunk);
+    }
+    return true;
+  }
+
+  /** Has libvirtd end a stream; what is still on its way belongs to nobody. */
+  function giveUp(header: Header): void {
+    pending.delete(header.serial);
+    const how = { type: messageType.stream, status: messageStatus.error };
+    if (!ended) socket.write(frame({ ...header, ...how }, Buffer.alloc(0)));
   }
 
   function watchSilence(): void {
@@ -100,17 +145,33 @@ function speak(socket: Socket, { clock, onMessage, socket: path }: ConnectionOpt
   socket.on('error', (error) => close(new Error(`The connection to libvirtd at ${path} broke`, { cause: error })));
   socket.on('close', () => close(new Error(`libvirtd at ${path} closed the connection`)));
 
-  function call(procedure: number, args: Buffer, deadlineMs: number): Promise<XdrReader> {
+  function call(procedure: number, args: Buffer, deadlineMs: number, program = remoteProgram): Promise<XdrReader> {
+    return ask({ program, procedure }, args, deadlineMs);
+  }
+
+  async function download(procedure: number, args: Buffer, deadlineMs: number, most: number): Promise<Buffer> {
+    const stream: Incoming = { chunks: [], bytes: 0, most };
+    await ask({ program: remoteProgram, procedure }, args, deadlineMs, stream);
+    return Buffer.concat(stream.chunks);
+  }
+
+  function ask(
+    what: Pick<Header, 'program' | 'procedure'>,
+    args: Buffer,
+    deadlineMs: number,
+    stream?: Incoming,
+  ): Promise<XdrReader> {
     if (ended) return Promise.reject(ended);
     if (pending.size >= callsMax) {
       return Promise.reject(new Error(`libvirtd at ${path} has ${pending.size} calls under way; try again later`));
     }
     serial += 1;
-    const own = serial;
+    const header: Header = { ...what, type: messageType.call, serial, status: messageStatus.ok };
     return new Promise<XdrReader>((resolve, reject) => {
       const timer = clock.timeout(() => {
-        pending.delete(own);
-        reject(new Error(`libvirtd at ${path} did not answer call ${procedure} within ${deadlineMs} ms`));
+        if (stream) giveUp(header);
+        pending.delete(header.serial);
+        reject(new Error(`libvirtd at ${path} did not answer call ${what.procedure} within ${deadlineMs} ms`));
       }, deadlineMs);
       const settled =
         <T>(settle: (value: T) => void) =>
@@ -118,23 +179,21 @@ function speak(socket: Socket, { clock, onMessage, socket: path }: ConnectionOpt
           timer[Symbol.dispose]();
           settle(value);
         };
-      pending.set(own, { resolve: settled(resolve), reject: settled(reject) });
-      socket.write(
-        frame({ program: remoteProgram, procedure, type: messageType.call, serial: own, failed: false }, args),
-      );
+      pending.set(serial, { resolve: settled(resolve), reject: settled(reject), ...(stream ? { stream } : {}) });
+      socket.write(frame(header, args));
     });
   }
 
-  return { call, closed: closed.promise, close };
+  return { call, download, closed: closed.promise, close };
 }
 
 function keepaliveHeader(procedure: number): Header {
-  return { program: keepaliveProgram, procedure, type: messageType.message, serial: 0, failed: false };
+  return { program: keepaliveProgram, procedure, type: messageType.message, serial: 0, status: messageStatus.ok };
 }
 
 function frame(header: Header, body: Buffer): Buffer {
-  const { program, procedure, type, serial } = header;
-  const words = [headerBytes + body.length, program, protocolVersion, procedure, type, serial, 0];
+  const { program, procedure, type, serial, status } = header;
+  const words = [headerBytes + body.length, program, protocolVersion, procedure, type, serial, status];
   return Buffer.concat([...words.map(xdr.uint32), body]);
 }
 
@@ -174,5 +233,5 @@ function parse(data: Buffer): [Header, XdrReader] {
   const program = reader.uint32();
   reader.uint32(); // version: one exists
   const [procedure, type, serial, status] = [reader.uint32(), reader.uint32(), reader.uint32(), reader.uint32()];
-  return [{ program, procedure, type, serial, failed: status !== 0 }, reader];
+  return [{ program, procedure, type, serial, status }, reader];
 }

@@ -15,6 +15,7 @@ const spec: DomainSpec = {
   nics: [{ tap: 'cft0', bridge: 'cfb1', mac: '52:54:00:00:00:01', mtu: 1450 }],
   consoleSocket: '/d/console.sock',
   consoleLog: '/d/console.log',
+  vncSocket: '/r/vnc/abc',
 };
 const none = { processors: false, memory: false };
 const emulated = { kvm: false, limits: none };
@@ -23,6 +24,7 @@ const image = { path: `/images/a&b`, format: 'raw' } as const;
 test('what is written is read back', () => {
   expect(readDomainXml(domainXml(spec, image, emulated))).toEqual({
     uuid: spec.uid,
+    vncSocket: spec.vncSocket,
     cores: 2,
     memoryMiB: 96,
     machine: { installation: 'installation', attempt: 7 },

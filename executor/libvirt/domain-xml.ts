@@ -9,6 +9,9 @@ import { buildXml, type Element, parseXml } from './xml.ts';
 const metadataNamespace = 'https://computefactory.io/xmlns/libvirt/domain/1';
 /** sun_path of Linux without its final zero. */
 const socketPathBytesMax = 107;
+/** Enough for 1920 x 1080. */
+const videoKiB = 16_384;
+
 export function domainName(uid: string): string {
   return `cf-${uid}`;
 }
@@ -63,6 +66,7 @@ function devices(spec: DomainSpec, backing: BackingFile | undefined): Element {
     disk: [rootDisk(spec.rootDisk, backing), seedDisk(spec)],
     interface: spec.nics.map(networkInterface),
     serial: serialConsole(spec),
+    ...screen(spec),
     channel: { '@type': 'unix', target: { '@type': 'virtio', '@name': 'org.qemu.guest_agent.0' } },
     rng: { '@model': 'virtio', backend: { '@model': 'random', '#text': '/dev/urandom' } },
     memballoon: { '@model': 'virtio' },
@@ -88,6 +92,19 @@ function serialConsole({ consoleSocket, consoleLog }: DomainSpec): Element {
   const rest = { log: { '@file': consoleLog, '@append': 'on' }, target: { '@port': '0' } };
   if (Buffer.byteLength(consoleSocket) > socketPathBytesMax) return { '@type': 'pty', ...rest };
   return { '@type': 'unix', source: { '@mode': 'bind', '@path': consoleSocket }, ...rest };
+}
+
+/**
+ * Nobody can reach it by the network: where its socket would have too long a path it has none, and only pictures can be taken. Whether a
+ * client asks for it alone is left to who may have it (console/screen.ts).
+ */
+function screen({ vncSocket }: DomainSpec): Element {
+  const reachable = Buffer.byteLength(vncSocket) <= socketPathBytesMax;
+  const listen = reachable ? { '@type': 'socket', '@socket': vncSocket } : { '@type': 'none' };
+  return {
+    graphics: { '@type': 'vnc', ...(reachable ? { '@socket': vncSocket } : {}), '@sharePolicy': 'ignore', listen },
+    video: { model: { '@type': 'vga', '@vram': String(videoKiB), '@heads': '1' } },
+  };
 }
 
 function rootDisk(path: string, backing: BackingFile | undefined): Element {
@@ -127,6 +144,8 @@ export interface DomainXml {
   readonly uuid: string;
   readonly cores: number;
   readonly memoryMiB: number;
+  /** Where its screen is served, if it is. */
+  readonly vncSocket?: string;
   /** Absent if the domain is not ours. */
   readonly machine?: { readonly installation: string; readonly attempt: number };
 }
@@ -135,10 +154,12 @@ export interface DomainXml {
 export function readDomainXml(text: string): DomainXml {
   const { domain } = parseXml(text) as { domain: Record<string, unknown> };
   const machine = readMetadata(domain.metadata);
+  const vncSocket = readScreen(domain.devices);
   return {
     uuid: String(domain.uuid),
     cores: Number(textOf(domain.vcpu)),
     memoryMiB: memoryMiB(domain.memory),
+    ...(vncSocket === undefined ? {} : { vncSocket }),
     ...(machine === undefined ? {} : { machine }),
   };
 }
@@ -150,6 +171,12 @@ export function pluggedInterfaces(text: string): readonly string[] {
   return interfaces
     .filter(({ link }) => (link as Element | undefined)?.['@state'] === 'down')
     .map((device) => buildXml({ interface: { ...device, link: { '@state': 'up' } } }));
+}
+
+function readScreen(devices: unknown): string | undefined {
+  const { graphics } = (devices ?? {}) as { readonly graphics?: unknown };
+  const socket = ([graphics].flat() as readonly (Record<string, unknown> | undefined)[])[0]?.['@socket'];
+  return typeof socket === 'string' ? socket : undefined;
 }
 
 function readMetadata(metadata: unknown): DomainXml['machine'] {

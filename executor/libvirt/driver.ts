@@ -1,16 +1,27 @@
 /** The hypervisor driver for libvirt and QEMU. Every method asks libvirt; nothing is remembered here. */
 import { cpus } from 'node:os';
+import type { Duplex } from 'node:stream';
 import type { HostFacts } from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import { firstUntraversable } from '#lib/std/traversable.ts';
-import type { Domain, DomainEvent, DomainSpec, Hypervisor } from '../hypervisor.ts';
+import {
+  type AgentCommand,
+  type Domain,
+  type DomainEvent,
+  type DomainSpec,
+  type Hypervisor,
+  MachineError,
+} from '../hypervisor.ts';
+import { agentError } from './agent.ts';
 import { readBackingFile } from './backing-file.ts';
 import { type DomainXml, domainName, domainXml, pluggedInterfaces, readDomainXml } from './domain-xml.ts';
 import { domainEvent } from './events.ts';
 import { Libvirt } from './libvirt.ts';
 import type { Limits } from './limits.ts';
+import { asPng } from './picture.ts';
 import { type DomainRef, errorCode, isLibvirtError } from './protocol.ts';
+import { connectToScreen, makeScreenDirectory, noScreen, type QemuUser, qemuUser } from './screen.ts';
 
 export interface LibvirtHypervisorOptions {
   /** libvirtd's unix socket; /run/libvirt/libvirt-sock unless told. */
@@ -36,6 +47,7 @@ class LibvirtDriver implements Hypervisor {
   readonly #kvm: () => Promise<boolean>;
   readonly #limits: Limits;
   readonly #libvirt: Libvirt;
+  #user: Promise<QemuUser> | undefined;
 
   constructor({ socket, installation, kvm, limits, clock, random }: LibvirtHypervisorOptions) {
     this.#installation = installation;
@@ -44,7 +56,10 @@ class LibvirtDriver implements Hypervisor {
     this.#libvirt = new Libvirt({
       ...{ socket, clock, random },
       onEvent: (event) => this.#tell(domainEvent(event)),
-      onRestored: () => this.#tell('lost'),
+      onRestored: () => {
+        this.#user = undefined;
+        this.#tell('lost');
+      },
     });
   }
 
@@ -83,6 +98,7 @@ class LibvirtDriver implements Hypervisor {
     }
     const backing = await readBackingFile(spec.rootDisk);
     const host = { kvm: await this.#kvm(), limits: this.#limits };
+    await makeScreenDirectory(spec.vncSocket, await this.#qemuUser());
     await this.#libvirt.define(domainXml(spec, backing, host));
   }
 
@@ -142,6 +158,35 @@ class LibvirtDriver implements Hypervisor {
     await ignoring(this.#libvirt.undefine(domain), errorCode.noDomain);
   }
 
+  async screenshot(uid: string): Promise<Buffer> {
+    const domain = await this.#requireRunning(uid);
+    try {
+      return await asPng(await this.#libvirt.screenshot(domain));
+    } catch (error) {
+      if (!isLibvirtError(error, errorCode.operationInvalid)) throw error;
+      throw new MachineError(noScreen, { cause: error });
+    }
+  }
+
+  async openScreen(uid: string): Promise<Duplex> {
+    const domain = await this.#requireRunning(uid);
+    const socket = (await this.#look(domain))?.xml.vncSocket;
+    if (socket === undefined) throw new MachineError(noScreen);
+    return await connectToScreen(socket, await this.#qemuUser());
+  }
+
+  async agent(uid: string, command: AgentCommand, deadlineMs: number): Promise<unknown> {
+    const domain = await this.#requireRunning(uid);
+    const seconds = Math.max(1, Math.ceil(deadlineMs / 1000));
+    let answer: string;
+    try {
+      answer = await this.#libvirt.agentCommand(domain, JSON.stringify(command), seconds);
+    } catch (error) {
+      throw agentError(error);
+    }
+    return (JSON.parse(answer) as { readonly return?: unknown }).return;
+  }
+
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {
     this.#watchers.add(onEvent);
     return { [Symbol.dispose]: () => void this.#watchers.delete(onEvent) };
@@ -158,6 +203,24 @@ class LibvirtDriver implements Hypervisor {
 
   #isOurs({ machine }: DomainXml): boolean {
     return machine !== undefined && (this.#installation === undefined || machine.installation === this.#installation);
+  }
+
+  /** Asked once of every libvirtd: the next one may have been given another configuration. */
+  async #qemuUser(): Promise<QemuUser> {
+    this.#user ??= this.#libvirt.capabilities().then(qemuUser);
+    try {
+      return await this.#user;
+    } catch (error) {
+      this.#user = undefined;
+      throw error;
+    }
+  }
+
+  async #requireRunning(uid: string): Promise<DomainRef> {
+    const domain = await this.#libvirt.lookup(uid);
+    const seen = domain && (await this.#look(domain));
+    if (seen && this.#isOurs(seen.xml) && seen.domain.power !== 'Off') return domain;
+    throw new MachineError('The machine does not run');
   }
 
   async #require(uid: string, verb: string): Promise<DomainRef> {

@@ -18,6 +18,8 @@ import {
   liveOnly,
   powerButton,
   procedure,
+  qemuProcedure,
+  qemuProgram,
   undefineEverything,
   xmlInactive,
 } from './protocol.ts';
@@ -27,7 +29,10 @@ import * as xdr from './xdr.ts';
 /** libvirt probes QEMU at the first start of a host, which takes many seconds without KVM. */
 const startDeadlineMs = 120_000;
 const destroyDeadlineMs = 60_000;
+const callDeadlineMs = 15_000;
 const domainsMax = 16_384;
+/** 5120 x 2880 pixels have 44 MB. */
+const screenshotBytesMax = 48 * 2 ** 20;
 
 export interface LibvirtOptions {
   /** libvirtd's unix socket; /run/libvirt/libvirt-sock unless told. */
@@ -68,6 +73,11 @@ export class Libvirt implements AsyncDisposable {
       this.#session.call(procedure.connectGetVersion),
     ]);
     return { libvirt: version(libvirt.uint64()), qemu: version(qemu.uint64()) };
+  }
+
+  /** What the host can, as XML. */
+  async capabilities(): Promise<string> {
+    return (await this.#session.call(procedure.connectGetCapabilities)).string();
   }
 
   /** All of the host, on and off, whoever made them. */
@@ -146,6 +156,21 @@ export class Libvirt implements AsyncDisposable {
   /** Forgets it with all that libvirt keeps for it. One that runs goes on without a definition, until it is off. */
   async undefine(domain: DomainRef): Promise<void> {
     await this.#on(domain, procedure.domainUndefineFlags, xdr.uint32(undefineEverything));
+  }
+
+  /** What is on its first screen, in the format that QEMU makes: PNG or PPM. */
+  async screenshot(domain: DomainRef): Promise<Buffer> {
+    const args = Buffer.concat([encodeDomain(domain), xdr.uint32(0), xdr.uint32(0)]);
+    return await this.#session.download(procedure.domainScreenshot, args, callDeadlineMs, screenshotBytesMax);
+  }
+
+  /** Has the agent in the guest do something; command and answer are JSON of its own protocol. Whole seconds, for the agent alone. */
+  async agentCommand(domain: DomainRef, command: string, seconds: number): Promise<string> {
+    const args = Buffer.concat([encodeDomain(domain), xdr.string(command), xdr.int32(seconds), xdr.uint32(0)]);
+    // Beyond the agent's time: others may be asking it for something before it is our turn.
+    const deadlineMs = seconds * 1000 + callDeadlineMs;
+    const answer = await this.#session.call(qemuProcedure.domainAgentCommand, args, deadlineMs, qemuProgram);
+    return answer.optional(() => answer.string()) ?? '{}';
   }
 
   async #on(domain: DomainRef, number: number, ...args: readonly Buffer[]) {

@@ -4,14 +4,19 @@ import type { XdrReader } from './xdr.ts';
 import * as xdr from './xdr.ts';
 
 export const remoteProgram = 0x20008086;
+/** Calls that only QEMU's driver has (qemu_protocol.x). */
+export const qemuProgram = 0x20008087;
 export const keepaliveProgram = 0x6b656570;
 export const protocolVersion = 1;
 export const keepalive = { ping: 1, pong: 2 } as const;
-export const messageType = { call: 0, reply: 1, message: 2 } as const;
+export const messageType = { call: 0, reply: 1, message: 2, stream: 3 } as const;
+/** What a message says of itself; a stream goes on with `continue`. */
+export const messageStatus = { ok: 0, error: 1, continue: 2 } as const;
 
 export const procedure = {
   connectOpen: 1,
   connectGetVersion: 4,
+  connectGetCapabilities: 7,
   domainCreate: 9,
   domainDefineXml: 11,
   domainGetXmlDesc: 14,
@@ -23,6 +28,7 @@ export const procedure = {
   authList: 66,
   connectGetLibVersion: 157,
   domainUpdateDeviceFlags: 174,
+  domainScreenshot: 211,
   domainGetState: 212,
   domainUndefineFlags: 231,
   domainDestroyFlags: 234,
@@ -38,6 +44,9 @@ export const procedure = {
   domainEventBlockJob2: 339,
   domainEventCallbackAgentLifecycle: 348,
 } as const;
+
+/** Procedures of qemuProgram. */
+export const qemuProcedure = { domainAgentCommand: 3 } as const;
 
 export const featureKeepalive = 10;
 /** virDomainEventID: the kinds that are asked for on every connection. */
@@ -58,7 +67,14 @@ export const liveOnly = 1;
 export const undefineEverything = 1 | 2 | 4 | 16;
 
 /** virErrorNumber, the ones that decisions are made on. */
-export const errorCode = { noDomain: 42, operationInvalid: 55 } as const;
+export const errorCode = {
+  noDomain: 42,
+  operationInvalid: 55,
+  argumentUnsupported: 74,
+  agentUnresponsive: 86,
+  agentCommandTimeout: 108,
+  agentCommandFailed: 109,
+} as const;
 
 /** A refusal by libvirtd. `code` is virErrorNumber. */
 export class LibvirtError extends Error {

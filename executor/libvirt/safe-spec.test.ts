@@ -9,7 +9,7 @@ import { domainXml, readDomainXml } from './domain-xml.ts';
 const harmless = {
   uid: '0e3a1f6c-0000-4000-8000-000000000001',
   ...{ installation: 'INSTALLATION', namespace: 'NAMESPACE', name: 'NAME', attempt: 23, cores: 17, memoryMiB: 4099 },
-  ...{ rootDisk: '/ROOT', seedDisk: '/SEED', consoleSocket: '/SOCKET', consoleLog: '/LOG' },
+  ...{ rootDisk: '/ROOT', seedDisk: '/SEED', consoleSocket: '/SOCKET', consoleLog: '/LOG', vncSocket: '/SCREEN' },
   nics: [{ tap: 'TAP', bridge: 'BRIDGE', mac: '52:54:00:aa:bb:cc', mtu: 1451 }],
 } as const satisfies DomainSpec;
 const harmlessImage = { path: '/IMAGE', format: 'raw' } as const;
@@ -19,6 +19,7 @@ const harmlessTree = rowsOf(domainXml(harmless, harmlessImage, host));
 /** Which fields differ, and how. */
 type Change = { readonly field: string; readonly from: string; readonly value: string | number };
 
+const hostileSocket = hostilePath.filter((path) => Buffer.byteLength(path) <= 107);
 const named = (field: string, from: string, value: fc.Arbitrary<string | number>) =>
   value.map((each): Change => ({ field, from, value: each }));
 const change: fc.Arbitrary<Change> = fc.oneof(
@@ -31,12 +32,9 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   named('memoryMiB', '4099', hostileNumber),
   named('rootDisk', '/ROOT', hostilePath),
   named('seedDisk', '/SEED', hostilePath),
-  named(
-    'consoleSocket',
-    '/SOCKET',
-    hostilePath.filter((path) => Buffer.byteLength(path) <= 107),
-  ),
+  named('consoleSocket', '/SOCKET', hostileSocket),
   named('consoleLog', '/LOG', hostilePath),
+  named('vncSocket', '/SCREEN', hostileSocket),
   named('tap', 'TAP', hostileText),
   named('bridge', 'BRIDGE', hostileText),
   named('mac', '52:54:00:aa:bb:cc', hostileText),

@@ -30,6 +30,7 @@ export function requireSafeSpec(spec: DomainSpec, backing: BackingFile | undefin
     ['rootDisk', spec.rootDisk, isPath(spec.rootDisk)],
     ['seedDisk', spec.seedDisk, isPath(spec.seedDisk)],
     ['consoleSocket', spec.consoleSocket, isPath(spec.consoleSocket)],
+    ['vncSocket', spec.vncSocket, isPath(spec.vncSocket)],
     ['consoleLog', spec.consoleLog, isPath(spec.consoleLog)],
     ['backing file', backing?.path, backing === undefined || isPath(backing.path)],
     ...nics.flatMap(({ tap, bridge, mac, mtu }): typeof checks => [

@@ -6,7 +6,7 @@ import { type BackoffOptions, backoffMs } from '#lib/std/backoff.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import { type Connection, connect } from './connection.ts';
-import { eventId, featureKeepalive, procedure } from './protocol.ts';
+import { eventId, featureKeepalive, procedure, remoteProgram } from './protocol.ts';
 import type { XdrReader } from './xdr.ts';
 import * as xdr from './xdr.ts';
 
@@ -25,7 +25,8 @@ export interface SessionOptions {
 }
 
 export interface Session extends AsyncDisposable {
-  call(procedure: number, args?: Buffer, deadlineMs?: number): Promise<XdrReader>;
+  call(procedure: number, args?: Buffer, deadlineMs?: number, program?: number): Promise<XdrReader>;
+  download(procedure: number, args: Buffer, deadlineMs: number, most: number): Promise<Buffer>;
 }
 
 export function openSession(options: SessionOptions): Session {
@@ -69,8 +70,11 @@ export function openSession(options: SessionOptions): Session {
 
   const loop = keepConnected();
   return {
-    async call(number, args = Buffer.alloc(0), deadlineMs = 15_000) {
-      return (await connection()).call(number, args, deadlineMs);
+    async call(number, args = Buffer.alloc(0), deadlineMs = 15_000, program = remoteProgram) {
+      return (await connection()).call(number, args, deadlineMs, program);
+    },
+    async download(number, args, deadlineMs, most) {
+      return await (await connection()).download(number, args, deadlineMs, most);
     },
     async [Symbol.asyncDispose]() {
       const reason = new Error('The driver was closed');

@@ -79,6 +79,11 @@ export class XdrReader {
     return Array.from({ length: count }, decode);
   }
 
+  /** All that is left, as it is: a stream carries no XDR. */
+  rest(): Buffer {
+    return Buffer.from(this.#take(this.remaining));
+  }
+
   get remaining(): number {
     return this.#data.length - this.#at;
   }

@@ -1,6 +1,6 @@
 /** Does to the host what the transitions decided: thin, every step safe to repeat. */
 import type { MachineLaunch, SeedSecrets } from '#lib/api/launch.ts';
-import { consolePaths } from '../console/paths.ts';
+import { type ConsolePaths, consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
 import { isRemovable, seedOf } from '../seed/seed.ts';
@@ -70,9 +70,9 @@ async function define(tools: HostTools, state: Owned): Promise<void> {
   await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, ...consolePaths(root, uid) });
 }
 
-function identity(
-  launch: MachineLaunch,
-): Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | 'consoleSocket' | 'consoleLog'> {
+type Identity = Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | keyof ConsolePaths>;
+
+function identity(launch: MachineLaunch): Identity {
   const { uid, installation, namespace, name, attempt, cores, memoryMiB } = launch;
   return { uid, installation, namespace, name, attempt, cores, memoryMiB };
 }

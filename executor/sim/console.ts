@@ -1,11 +1,13 @@
 /** The serial console of an imitated guest: a boot log with the machine's name and addresses, and an echo of what is typed. */
-import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Log } from '#lib/std/log.ts';
 import type { DomainSpec } from '../hypervisor.ts';
 import type { SimNics } from './devices.ts';
 
+/** A log this large is renamed and begun anew, as virtlogd does it. */
+const logBytesMax = 2 ** 20;
 /** sun_path of Linux. A longer path cannot be listened on. */
 const maxSocketPath = 107;
 
@@ -24,7 +26,7 @@ export class SimConsole implements Disposable {
   constructor(spec: DomainSpec, text: string | undefined, log: Log) {
     this.#logFile = spec.consoleLog;
     mkdirSync(dirname(spec.consoleLog), { recursive: true });
-    if (text !== undefined) appendFileSync(spec.consoleLog, text);
+    if (text !== undefined) this.#print(text);
     if (Buffer.byteLength(spec.consoleSocket) > maxSocketPath) {
       log.warn('No console: the path of its socket is too long', { path: spec.consoleSocket, limit: maxSocketPath });
       return;
@@ -37,12 +39,17 @@ export class SimConsole implements Disposable {
     this.#server.listen(spec.consoleSocket).unref();
   }
 
+  #print(text: string | Buffer): void {
+    appendFileSync(this.#logFile, text, { mode: 0o600 });
+    if (statSync(this.#logFile).size > logBytesMax) renameSync(this.#logFile, `${this.#logFile}.0`);
+  }
+
   #serve(client: Socket): void {
     this.#clients.add(client);
     client.on('close', () => this.#clients.delete(client));
     client.on('error', () => client.destroy());
     client.on('data', (typed) => {
-      appendFileSync(this.#logFile, typed);
+      this.#print(typed);
       for (const each of this.#clients) each.write(typed);
     });
   }

@@ -20,7 +20,8 @@ export function simDevices(root: string, nics: JsonDirectory<SimNics>): HostDevi
     makeDisks: async (machine) => await makeDisks(directoryOf(machine.uid), machine),
     makeSeed: async (uid, seed) => void (await writeSeed(directoryOf(uid), seed)),
     async removeDisks(uid) {
-      await rm(consolePaths(root, uid).consoleSocket, { force: true });
+      const { consoleSocket, vncSocket } = consolePaths(root, uid);
+      for (const socket of [consoleSocket, vncSocket]) await rm(socket, { force: true });
       await rm(directoryOf(uid), { recursive: true, force: true });
     },
     async attachNetworks(machine) {

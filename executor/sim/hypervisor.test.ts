@@ -15,7 +15,7 @@ const bootMs = 20;
 async function openWorld() {
   const stack = new AsyncDisposableStack();
   const { path: root } = stack.use(await mkdtempDisposable(join(tmpdir(), 'cf-')));
-  const open = () => openSim({ root, bootMs, clock: systemClock, log: silentLog });
+  const open = () => openSim({ root, bootMs, agents: true, clock: systemClock, log: silentLog });
   const sim = open();
   stack.use(sim.hypervisor);
   return {

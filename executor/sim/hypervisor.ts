@@ -5,9 +5,20 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
-import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
+import { png } from '../console/png.ts';
+import {
+  type AgentCommand,
+  type Domain,
+  type DomainEvent,
+  type DomainSpec,
+  type HostDevices,
+  type Hypervisor,
+  MachineError,
+} from '../hypervisor.ts';
+import { SimAgent } from './agent.ts';
 import { bootLog, SimConsole } from './console.ts';
 import { type SimNics, simDevices } from './devices.ts';
 import {
@@ -23,11 +34,14 @@ import {
   switchedOff,
 } from './domain.ts';
 import { JsonDirectory } from './files.ts';
+import { simPicture, simScreen } from './screen.ts';
 
 export interface SimOptions {
   readonly root: string;
   /** From power-on until the guest answers. */
   readonly bootMs: number;
+  /** Whether guests have an agent. */
+  readonly agents: boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -60,6 +74,7 @@ export class SimHypervisor implements Hypervisor {
   readonly #timers = new Map<string, Disposable>();
   readonly #watchers = new Set<(event: DomainEvent | 'lost') => void>();
   readonly #injections: string;
+  readonly #agent = new SimAgent();
   #poll: Disposable;
 
   constructor(options: SimOptions, nics: JsonDirectory<SimNics>) {
@@ -147,6 +162,22 @@ export class SimHypervisor implements Hypervisor {
     this.#domains.delete(uid);
   }
 
+  async screenshot(uid: string): Promise<Buffer> {
+    return await png(simPicture(this.#needRunning(uid).spec));
+  }
+
+  async openScreen(uid: string): Promise<Duplex> {
+    return simScreen(simPicture(this.#needRunning(uid).spec));
+  }
+
+  async agent(uid: string, command: AgentCommand): Promise<unknown> {
+    const { bootMs, agents, clock } = this.#options;
+    const { power, bootedAt = 0 } = this.#needRunning(uid);
+    if (!agents || power !== 'On' || clock.now() < bootedAt + bootMs)
+      throw new MachineError('The guest agent is not connected');
+    return this.#agent.answer(command, this.#nics.get(uid));
+  }
+
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {
     this.#watchers.add(onEvent);
     return { [Symbol.dispose]: () => void this.#watchers.delete(onEvent) };
@@ -168,6 +199,12 @@ export class SimHypervisor implements Hypervisor {
     if (domain.power !== 'On') throw new Error(`Cannot reset domain ${uid}: it is ${domain.power}`);
     this.#put(rebooted(domain, this.#options.clock.now()), true);
     this.#tell({ uid, power: 'On', rebooted: true });
+  }
+
+  #needRunning(uid: string): SimDomain {
+    const domain = this.#at(uid);
+    if (!domain || domain.power === 'Off') throw new MachineError('The machine does not run');
+    return domain;
   }
 
   #need(uid: string): SimDomain {

@@ -76,6 +76,19 @@ export interface MachineLaunch {
   readonly onGuestShutdown: 'Restart' | 'Stop' | 'Finish';
   readonly onGuestCrash: 'Restart' | 'Stop' | 'Fail';
   readonly terminationGraceMs: number;
+  /** Running counts as ready if left out. Executors before 0.5 leave it out, and tell nothing of it. */
+  readonly readiness?: LaunchProbe;
+}
+
+/** A command that the agent of the guest runs, or the agent itself, asked again and again. */
+export interface LaunchProbe {
+  /** Whether the agent answers, if left out. */
+  readonly command?: readonly string[];
+  readonly initialDelayMs: number;
+  readonly periodMs: number;
+  readonly timeoutMs: number;
+  readonly successThreshold: number;
+  readonly failureThreshold: number;
 }
 
 export interface ImageImport {

@@ -25,6 +25,33 @@ export interface MachineReport {
   readonly policy?: GuestPolicy;
   /** Its seed has secret parts, and they are not here yet. */
   readonly awaits?: 'Secrets';
+  /** Absent for a machine that does not run, or was not asked yet. Executors before 0.5 do not tell. */
+  readonly agent?: AgentReport;
+  /** Of a machine that runs and was launched with a probe, once it was tried as often as it has to be. */
+  readonly readiness?: ProbeReport;
+}
+
+export interface ProbeReport {
+  readonly ready: boolean;
+  readonly message: string;
+}
+
+/** What the agent in a guest says of it: anybody's word, bounded by the executor. */
+export type AgentReport =
+  | { readonly connected: false }
+  | {
+      readonly connected: true;
+      readonly version: string;
+      readonly os?: string;
+      readonly kernel?: string;
+      readonly hostname?: string;
+      readonly addresses: readonly GuestAddresses[];
+    };
+
+/** Of one interface, found by its MAC address (small letters). Without those that every interface gives itself. */
+export interface GuestAddresses {
+  readonly mac: string;
+  readonly ips: readonly string[];
 }
 
 /** What to do in place when the guest goes off by itself. */

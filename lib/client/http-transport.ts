@@ -47,11 +47,19 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Of an answer that comes as bytes. */
+export interface BytesOptions {
+  /** Until it begins; a call's time unless told. */
+  readonly beginsWithinMs?: number | undefined;
+}
+
 export interface Transport extends AsyncDisposable {
   /** The answer's JSON. Rejects with ApiError, or with the signal's reason. */
   call(request: HttpRequest): Promise<unknown>;
   /** The answer's lines, one JSON value each, as they come. */
   lines(request: HttpRequest): AsyncGenerator<unknown>;
+  /** The answer's bytes, as they come, however long that takes. */
+  bytes(request: HttpRequest, options?: BytesOptions): AsyncGenerator<Uint8Array>;
 }
 
 const tries = 4;
@@ -113,6 +121,17 @@ class HttpTransport implements Transport {
     }
   }
 
+  async *bytes(request: HttpRequest, options: BytesOptions = {}): AsyncGenerator<Uint8Array> {
+    const headersTimeout = options.beginsWithinMs ?? this.#options.callTimeoutMs;
+    try {
+      const answer = await this.#send(this.#watches, request, request.signal, { bodyTimeout: 0, headersTimeout });
+      if (answer.statusCode >= 300) throw refused(request, answer, await answer.body.text());
+      yield* answer.body as AsyncIterable<Uint8Array>;
+    } catch (error) {
+      throw asApiError(request, error);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#calls.destroy(), this.#watches.destroy()]);
   }
@@ -130,7 +149,12 @@ class HttpTransport implements Transport {
     }
   }
 
-  async #send(agent: Agent, request: HttpRequest, signal: AbortSignal | undefined): Promise<Dispatcher.ResponseData> {
+  async #send(
+    agent: Agent,
+    request: HttpRequest,
+    signal: AbortSignal | undefined,
+    timeouts: { readonly bodyTimeout?: number; readonly headersTimeout?: number } = {},
+  ): Promise<Dispatcher.ResponseData> {
     const authorization = await this.#endpoint.authorization?.();
     return agent.request({
       origin: this.#base.origin,
@@ -144,6 +168,7 @@ class HttpTransport implements Transport {
       },
       ...(request.body !== undefined && { body: JSON.stringify(request.body) }),
       ...(signal && { signal }),
+      ...timeouts,
     });
   }
 }

@@ -110,7 +110,7 @@ class Supervisor {
           allowPrivateSources: ['127.0.0.0/8'],
           allowPrivateEgress: [],
           bootIdFile: '',
-          sim: { bootMs: 0 },
+          sim: { bootMs: 0, agents: false },
         },
         environment: readExecutorEnvironment({ ...this.#environment }),
         incarnation: this.#incarnation,

@@ -4,6 +4,7 @@
  */
 import type { Host } from '#executor/host.ts';
 import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '#executor/hypervisor.ts';
+import { MachineError } from '#executor/hypervisor.ts';
 import type { importImage } from '#executor/images/import.ts';
 import {
   atTime,
@@ -148,6 +149,9 @@ export class RealHost {
         this.#witness.cut(this, uid, 'reset');
         this.#reset(domain);
       }),
+      screenshot: noLook,
+      openScreen: noLook,
+      agent: noLook,
       suspend: onUid((domain) => this.#put(paused(domain, 'User'))),
       resume: onUid((domain) => this.#put(domain.broken ? paused(resumed(domain), 'IOError') : resumed(domain))),
       destroy: (uid) =>
@@ -248,4 +252,8 @@ export class RealHost {
   #tell(event: DomainEvent): void {
     for (const watcher of this.#watchers) watcher(event);
   }
+}
+
+async function noLook(): Promise<never> {
+  throw new MachineError('Nobody looks at the machines of a trial');
 }

@@ -1,6 +1,6 @@
 /** The verbs of factoryctl, end to end: what a user types, what is printed, and the exit code, against a local cluster with imitated machines. */
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { factoryKinds, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
@@ -283,6 +283,25 @@ describe('factoryctl', { timeout: 60_000 }, () => {
         for (const start of starts.slice(1)) expect(line.slice(start - 3, start).trim(), `${kind}:\n${text}`).toBe('');
       expect(text).not.toMatch(/undefined|\[object|<unknown>|NaN/);
     }
+  });
+
+  test('what is seen of the inside of an imitated machine: its log, its screen, no agent', async () => {
+    const [vm] = (await cluster.client.list(VirtualMachine, { namespace })).items.filter(
+      ({ status }) => status?.phase === 'Running',
+    );
+    const { name } = vm!.metadata;
+    expect(await done('log', name)).toContain(`READY ${vm!.status!.hostname}`);
+    expect(await done('log', `vm/${name}`, '--tail', '1')).toContain('login: ');
+    const picture = join(cluster.dir, 'screen.png');
+    expect(await done('screenshot', name, '-o', picture)).toContain('320 x 200 pixels');
+    expect(readFileSync(picture).toString('latin1', 1, 4)).toBe('PNG');
+    expect(await cluster.factoryctl('exec', name, '-n', namespace, '--', 'true')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Cannot run the command: The guest agent is not connected'),
+    });
+    expect(await ctl('log', 'nobody')).toMatchObject({ code: 1, stderr: expect.stringContaining('not found') });
+    expect(await ctl('exec', name)).toMatchObject({ code: 2 });
+    expect(await ctl('vnc', 'nobody')).toMatchObject({ code: 1 });
   });
 
   test('delete returns when all is gone; console of what is not there is refused once', async () => {

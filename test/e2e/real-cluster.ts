@@ -1,6 +1,8 @@
 /** A local cluster whose machines are real, and what a test asks of it from the outside: virsh, consoles, processes, files. */
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { fabricOf, masterUrl, netnsOf } from '#cli/local/programs.ts';
@@ -24,6 +26,8 @@ export interface RealCluster extends LocalCluster {
   consoleLog(vm: VirtualMachine): string;
   /** Types a line on the serial console, through the API server; gives what was printed until the command ended. */
   shell(vm: VirtualMachine, command: string): Promise<string>;
+  /** A viewer's connection to what `factoryctl vnc` offers. `end` stops that. */
+  vnc(vm: VirtualMachine): Promise<{ readonly screen: Socket; end(): void }>;
   /** uid: pid of its QEMU. */
   qemus(): Readonly<Record<string, number>>;
   /** What is on the hosts, in the API and in Mesos, as it is at rest: waits until nothing changes any more. */
@@ -118,6 +122,7 @@ export function withReal(cluster: LocalCluster): RealCluster {
       return files.flatMap((file) => (existsSync(file) ? [readFileSync(file, 'latin1')] : [])).join('');
     },
     shell: (vm, command) => typed(cluster, vm, command),
+    vnc: (vm) => viewed(cluster, vm),
     async holdings() {
       const deadline = systemClock.monotonic() + restlessMs;
       let before = await look();
@@ -171,7 +176,7 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
         mine(names.flatMap((each) => filesBelow(join(folder, each)).map((file) => join(each, file))));
       return {
         domains: mine(words(domains)),
-        machineFiles: files(executorDir, 'vms', 'tty'),
+        machineFiles: files(executorDir, 'vms', 'tty', 'vnc'),
         // libvirt makes the directory of definitions with the first one, and keeps it.
         libvirtFiles: files(machineDir, 'run', 'lib', 'etc').filter((entry) => entry !== `${name} etc/qemu`),
         links: linksOf(name, links),
@@ -236,6 +241,17 @@ function filesBelow(folder: string): readonly string[] {
 }
 
 const words = (text: string) => text.split(/\s+/).filter((word) => word !== '');
+
+async function viewed(cluster: LocalCluster, { metadata }: VirtualMachine) {
+  const child = spawn(join(root, 'bin/factoryctl'), ['vnc', metadata.name, '-n', metadata.namespace!], {
+    env: { ...process.env, KUBECONFIG: cluster.kubeconfig },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [said] = (await once(child.stdout, 'data', { signal: AbortSignal.timeout(shellMs) })) as [Buffer];
+  const [, port] = /127\.0\.0\.1:(\d+)/.exec(String(said)) ?? [];
+  const screen = connect(Number(port), '127.0.0.1');
+  return { screen, end: () => void child.kill('SIGINT') };
+}
 
 let commands = 0;
 

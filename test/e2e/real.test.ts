@@ -1,8 +1,9 @@
 /** Real machines, end to end: a pool of them under QEMU, operated, orphaned, adopted and removed without a trace. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { marker } from '#cli/local/programs.ts';
+import { openRfb } from '#executor/testing/rfb.ts';
 import { isTrue } from '#lib/api/conditions.ts';
 import { Host, IPLease, VirtualMachine } from '#lib/api/generated/index.ts';
 import { type ProcessIdentity, processesMarked, signalProcess } from '#lib/std/process-identity.ts';
@@ -64,6 +65,31 @@ describe.skipIf(whyNoRealHost() ?? whyNot(['virsh']))('a pool of two real machin
     expect(await cluster.shell(second, `wget -qO- http://${first.status?.ip}/`)).toContain(
       `"instance":"${first.metadata.uid}","boots":1,"address":"${first.status?.ip}"`,
     );
+  });
+
+  test('show what is inside of them: log, picture, screen, what a command prints, what their agent says', async () => {
+    const [vm] = await pool();
+    const { name } = vm.metadata;
+    expect(await must(cluster.factoryctl('log', name, ...inStudio))).toContain(`READY ${name} ${vm.status?.ip}`);
+    const picture = join(cluster.dir, 'screen.png');
+    await must(cluster.factoryctl('screenshot', name, ...inStudio, '-o', picture));
+    expect(readFileSync(picture).toString('latin1', 1, 4)).toBe('PNG');
+    const run = (...command: string[]) => cluster.factoryctl('exec', name, ...inStudio, '--', ...command);
+    expect(await run('hostname')).toMatchObject({ code: 0, stdout: `${name}\n` });
+    expect(await run('sh', '-c', 'echo no >&2; exit 5')).toMatchObject({
+      code: 5,
+      stderr: expect.stringMatching(/^no$/m),
+    });
+    const wait = ['--for=condition=GuestAgentConnected', '--timeout=1m'];
+    await must(cluster.factoryctl('wait', `vm/${name}`, ...inStudio, ...wait));
+    const { status } = await machine(name);
+    expect(status?.guestAgent?.version).toMatch(/^\d/);
+    expect(status?.osInfo).toMatchObject({ name: 'Small guest of Compute Factory', hostname: name });
+    expect(status?.networks?.[0]?.guestIPs).toEqual([status?.ip]);
+    const viewed = await cluster.vnc(vm);
+    await using viewer = await openRfb(viewed.screen);
+    expect(viewer.width).toBeGreaterThan(0);
+    viewed.end();
   });
 
   test('restart reboots the guest on its own disk, in the same attempt', async () => {

@@ -229,6 +229,29 @@ export interface ComputeFactorySpec {
       readonly priority: number;
       /** LowerPriority: where no host has room, machines of its namespace with a lower priority are stopped for it. Never if left out. */
       readonly preemption?: 'Never' | 'LowerPriority';
+      /** How its host finds out, by the agent in the guest, how the guest is. */
+      readonly probes?: {
+        /** What GuestReady says: whether the guest can do its work. Running counts as ready if left out. */
+        readonly readiness?: {
+          /** Its agent answers. This or exec. */
+          readonly guestAgent?: boolean;
+          /** A command that the agent runs ends with 0. This or guestAgent. */
+          readonly exec?: {
+            /** Program and arguments. No shell is between. */
+            readonly command: readonly string[];
+          };
+          /** From the start of the guest to the first try. Default: "0s". */
+          readonly initialDelay: string;
+          /** From one try to the next. Default: "10s". */
+          readonly period: string;
+          /** How long a try may take, 50s at most. Default: "5s". */
+          readonly timeout: string;
+          /** Tries in a row that have to go well. Default: 1. */
+          readonly successThreshold: number;
+          /** Tries in a row that may fail before it counts as not ready any more. Default: 3. */
+          readonly failureThreshold: number;
+        };
+      };
       /** Refuse deletion of this machine by name. Default: false. */
       readonly deleteProtection: boolean;
     };

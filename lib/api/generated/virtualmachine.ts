@@ -185,6 +185,29 @@ export interface VirtualMachineSpec {
     /** How long room is kept for a part of it, and how long it may run in part; then it is let go of for as long. Default: "10m". */
     readonly timeout: string;
   };
+  /** How its host finds out, by the agent in the guest, how the guest is. */
+  readonly probes?: {
+    /** What GuestReady says: whether the guest can do its work. Running counts as ready if left out. */
+    readonly readiness?: {
+      /** Its agent answers. This or exec. */
+      readonly guestAgent?: boolean;
+      /** A command that the agent runs ends with 0. This or guestAgent. */
+      readonly exec?: {
+        /** Program and arguments. No shell is between. */
+        readonly command: readonly string[];
+      };
+      /** From the start of the guest to the first try. Default: "0s". */
+      readonly initialDelay: string;
+      /** From one try to the next. Default: "10s". */
+      readonly period: string;
+      /** How long a try may take, 50s at most. Default: "5s". */
+      readonly timeout: string;
+      /** Tries in a row that have to go well. Default: 1. */
+      readonly successThreshold: number;
+      /** Tries in a row that may fail before it counts as not ready any more. Default: 3. */
+      readonly failureThreshold: number;
+    };
+  };
   /** Refuse deletion of this machine by name. Default: false. */
   readonly deleteProtection: boolean;
 }
@@ -333,11 +356,27 @@ export interface VirtualMachineStatus {
     readonly lease?: string;
     /** The machine has run with this address, so no host asks any more whether somebody else has it. */
     readonly used?: boolean;
+    /** What the guest agent says it has on this interface. */
+    readonly guestIPs?: readonly string[];
   }[];
   /** Primary address. */
   readonly ip?: string;
   /** Host name in the guest. */
   readonly hostname?: string;
+  /** The agent in the guest, while it answers. */
+  readonly guestAgent?: {
+    /** As it says itself. */
+    readonly version?: string;
+  };
+  /** What the guest agent last said of the guest. */
+  readonly osInfo?: {
+    /** Name and version of the operating system. */
+    readonly name?: string;
+    /** Version of the kernel. */
+    readonly kernel?: string;
+    /** The host name that the guest has. */
+    readonly hostname?: string;
+  };
   /** What the hypervisor last said. */
   readonly power?: 'On' | 'Off' | 'Paused';
   /** What the last completed Start or Stop operation asked for (runPolicy Manual, RerunOnFailure). */
