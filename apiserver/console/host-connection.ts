@@ -62,7 +62,7 @@ export async function askHost(target: HostTarget, asked: HostRequest): Promise<I
   }
 }
 
-/** What the host says, if it says anything: executors before 0.5 know consoles alone. */
+/** What the host says, if it says anything: an older executor knows consoles alone. */
 async function refusalOf(target: HostTarget, response: IncomingMessage): Promise<ApiError> {
   let why = '';
   for await (const chunk of response) {
