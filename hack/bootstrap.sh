@@ -88,7 +88,8 @@ install_machines() {
 
 install_tests() {
   packages="$(machine_packages)$(wanted etcd etcd-server etcdctl etcd-client kubectl kubernetes-client \
-    java default-jre-headless /usr/share/java/zookeeper.jar zookeeper strace strace)"
+    java default-jre-headless /usr/share/java/zookeeper.jar zookeeper strace strace \
+    glusterd glusterfs-server glusterfs glusterfs-client)"
   [ -z "$packages" ] && return
   # shellcheck disable=SC2086 # a list of words
   apt_install "the tests" $packages && return
