@@ -2,12 +2,20 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { open, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { whyNoCgroups } from '#cli/pretend-host/cgroups.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { lookAtMount } from './client.ts';
@@ -92,7 +100,8 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
         await file.sync();
       }
     })();
-    await expect(filling).rejects.toMatchObject({ code: 'EDQUOT' });
+    // EDQUOT, for which Node has no name.
+    await expect(filling).rejects.toMatchObject({ errno: -122 });
     expect((await stat(join(path, 'big'))).size).toBeLessThan(16 * mebibyte);
     await one.volumes.detach(machine);
     expect(one.mount()).toEqual({ clients: [] });
@@ -189,7 +198,7 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
       setInterval(() => undefined, 1000);
     `;
     const options = { root: host.root, netns: host.netns, host: 'host-1', answerMs: host.answerMs };
-    const group = whyNoCgroups() === undefined ? `/sys/fs/cgroup/cpu/cft-${randomUUID()}` : undefined;
+    const group = existsSync('/sys/fs/cgroup/cpu/cgroup.procs') ? `/sys/fs/cgroup/cpu/cft-${randomUUID()}` : undefined;
     if (group) mkdirSync(group);
     const enter = ['-c', `${group ? `echo 0 >${group}/cgroup.procs;` : ''} exec "$@"`, 'sh'];
     const argument = JSON.stringify([options, { machine, volume }]);
