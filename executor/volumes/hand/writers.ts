@@ -35,7 +35,7 @@ export async function claimWriter(root: string, { uid, token, gone }: Claim): Pr
   const last = await lastEntry(directory);
   if (isSame(last.token, token)) return;
   if (last.token && !isSame(last.token, gone)) throw held(uid, last.token);
-  const now = await append(directory, { number: last.number + 1, token });
+  const now = await append(directory, { number: last.number + 1, token }, token);
   if (!isSame(now.token, token)) throw held(uid, now.token);
 }
 
@@ -43,13 +43,13 @@ export async function claimWriter(root: string, { uid, token, gone }: Claim): Pr
 export async function releaseWriter(root: string, { uid, token }: Omit<Claim, 'gone'>): Promise<void> {
   const directory = join(root, onVolume.writers(uid));
   const last = await lastEntry(directory);
-  if (isSame(last.token, token)) await append(directory, { number: last.number + 1 });
+  if (isSame(last.token, token)) await append(directory, { number: last.number + 1 }, token);
 }
 
 /** Who holds it after all. */
-async function append(directory: string, entry: Entry): Promise<Entry> {
+async function append(directory: string, entry: Entry, by: WriterToken): Promise<Entry> {
   const path = join(directory, String(entry.number));
-  const draft = `${path}.${process.pid}.${entry.token?.bootId ?? 'released'}`;
+  const draft = `${path}.${by.machine}.${by.attempt}.${by.bootId}`;
   await writeDraft(draft, entry);
   try {
     await link(draft, path);
@@ -70,10 +70,16 @@ async function writeDraft(path: string, entry: Entry): Promise<void> {
   await file.sync();
 }
 
-async function lastEntry(directory: string): Promise<Entry> {
+async function lastEntry(directory: string, triesLeft = 5): Promise<Entry> {
   const number = Math.max(0, ...(await numbers(directory)));
   if (number === 0) return { number };
-  return JSON.parse(await readFile(join(directory, String(number)), 'utf8')) as Entry;
+  try {
+    return JSON.parse(await readFile(join(directory, String(number)), 'utf8')) as Entry;
+  } catch (error) {
+    // Removed meanwhile: then there is a higher one.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || triesLeft === 0) throw error;
+    return await lastEntry(directory, triesLeft - 1);
+  }
 }
 
 async function numbers(directory: string): Promise<readonly number[]> {
