@@ -262,12 +262,22 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await expect(back).rejects.toMatchObject({ reason: 'WriterHeld' });
     await one.volumes.detach(a);
     await expect(take(more[0]!)).rejects.toMatchObject({ reason: 'WriterHeld' });
-    const outcomes = await Promise.allSettled([
-      take(more[0]!, token(b)),
-      one.volumes.attach({ machine: more[1]!, volume, writer: { token: token(more[1]!), gone: token(b) } }),
-    ]);
-    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    const [winner, host] = outcomes[0].status === 'fulfilled' ? [more[0]!, two] : [more[1]!, one];
+    // A claim that was given up for being slow may be done all the same; said again it is answered.
+    const winners = new Set<number>();
+    const race = async (): Promise<void> => {
+      const outcomes = await Promise.allSettled([
+        take(more[0]!, token(b)),
+        one.volumes.attach({ machine: more[1]!, volume, writer: { token: token(more[1]!), gone: token(b) } }),
+      ]);
+      for (const [index, { status }] of outcomes.entries()) if (status === 'fulfilled') winners.add(index);
+    };
+    await vi.waitFor(async () => {
+      await race();
+      expect([...winners]).toHaveLength(1);
+    }, patiently);
+    await race();
+    expect([...winners]).toHaveLength(1);
+    const [winner, host] = winners.has(0) ? [more[0]!, two] : [more[1]!, one];
     await expect(take(more[2]!)).rejects.toMatchObject({ reason: 'WriterHeld' });
     await host.volumes.detach(winner);
     await take(more[2]!);
