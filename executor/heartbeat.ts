@@ -9,6 +9,7 @@ import type {
   Inventory,
   MachineReport,
   OperationReport,
+  VolumesReport,
 } from '#lib/api/messages.ts';
 import { type Clock, timestamp } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
@@ -17,7 +18,7 @@ import type { Random } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
 
 /** Grows when an executor learns something that a cluster server may want to know of. */
-const executorVersion = '0.4.0';
+const executorVersion = '0.5.0';
 /** Changes that come together go together. */
 const coalesceMs = 75;
 
@@ -31,6 +32,7 @@ export interface HeartbeatDeps {
   machines(): readonly MachineReport[];
   /** Task ids. */
   imports(): readonly string[];
+  volumes(): VolumesReport;
   /** Id of the peers order in force. */
   peers(): string | undefined;
   operations(): readonly OperationReport[];
@@ -130,6 +132,7 @@ export class Heartbeats implements AsyncDisposable {
       sealKey: this.#deps.sealKey,
       machines: this.#deps.machines(),
       imports: this.#deps.imports(),
+      volumes: this.#deps.volumes(),
       ...(peers === undefined ? {} : { peers }),
       operations: this.#deps.operations(),
       ...parts,

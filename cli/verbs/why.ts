@@ -162,11 +162,16 @@ function hostOf({ status }: Explained): readonly { word: string; name: string; n
 /** What a machine needs is named in its spec; each is shown only if it is what is wrong. */
 async function explainNeeds(walk: Walk, object: Explained, depth: number): Promise<void> {
   if (object.kind !== 'VirtualMachine') return;
-  const spec = object.spec as { image?: { name: string; namespace?: string }; networks?: { subnet: string }[] };
+  const spec = object.spec as {
+    image?: { name: string; namespace?: string };
+    networks?: { subnet: string }[];
+    volumes?: { volume: string }[];
+  };
   const own = object.metadata.namespace;
   const needs = [
     ...(spec.image ? [{ word: 'images', name: spec.image.name, namespace: spec.image.namespace ?? own }] : []),
     ...(spec.networks ?? []).map(({ subnet }) => ({ word: 'subnets', name: subnet, namespace: own })),
+    ...(spec.volumes ?? []).map(({ volume }) => ({ word: 'volumes', name: volume, namespace: own })),
     ...hostOf(object),
   ];
   for (const { word, name, namespace } of needs) {

@@ -1,8 +1,9 @@
 /** Disks and networks of a host of real machines. */
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { diskOwners, makeDisks, makeSeed, removeDisks } from '../disks/disks.ts';
-import type { HostDevices } from '../hypervisor.ts';
+import type { HostDevices, HostVolumes } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
+import { noVolumes } from '../volumes/none.ts';
 
 export interface LibvirtDevicesOptions {
   /** Holds `vms/<uid>/` and `network/<vni>/`. QEMU's user must be able to enter it. */
@@ -11,6 +12,8 @@ export interface LibvirtDevicesOptions {
   readonly netns?: string;
   /** IPv4 address at which other hosts reach this one. */
   readonly tunnelAddress?: string;
+  /** None unless given. */
+  readonly volumes?: HostVolumes | undefined;
   readonly clock?: Clock;
 }
 
@@ -18,6 +21,7 @@ export function libvirtDevices({
   root,
   netns,
   tunnelAddress,
+  volumes = noVolumes,
   clock = systemClock,
 }: LibvirtDevicesOptions): HostDevices {
   const networks = hostNetworks({ root, netns, tunnelAddress, clock });
@@ -29,8 +33,9 @@ export function libvirtDevices({
     requireFree: (machine, connected) => networks.requireFree(machine, connected),
     detachNetworks: (uid) => networks.detach(uid),
     setPeers: (vni, peers) => networks.setPeers(vni, peers),
+    volumes,
     async owners() {
-      return [...new Set([...(await diskOwners(root)), ...networks.owners()])];
+      return [...new Set([...(await diskOwners(root)), ...networks.owners(), ...(await volumes.owners())])];
     },
   };
 }

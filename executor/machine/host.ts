@@ -52,19 +52,20 @@ function secretsOf(event: MachineEvent): SeedSecrets {
 async function define(tools: HostTools, launch: MachineLaunch): Promise<void> {
   const { devices, hypervisor, root, images } = tools;
   const path = await images.find(launch.image.digest);
-  const { uid, rootDiskBytes, networks, hostname } = launch;
+  const { uid, installation, attempt, rootDiskBytes, networks, hostname } = launch;
   const image = { path, format: launch.image.format };
   const seed = launch.secretSeed ? {} : { seed: seedOf(launch) };
   const disks = await devices.makeDisks({ uid, image, rootDiskBytes, ...seed });
   const nics = await devices.attachNetworks({ uid, networks, hostname });
   await devices.requireFree({ uid, networks, hostname });
+  const volumes = await devices.volumes.attach({ uid, installation, attempt, volumes: launch.volumes ?? [] });
   const seedRemovable = isRemovable(launch);
-  await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, ...consolePaths(root, uid) });
+  await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, volumes, ...consolePaths(root, uid) });
 }
 
 function identity(
   launch: MachineLaunch,
-): Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | 'consoleSocket' | 'consoleLog'> {
+): Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | 'volumes' | 'consoleSocket' | 'consoleLog'> {
   const { uid, installation, namespace, name, attempt, cores, memoryMiB } = launch;
   return { uid, installation, namespace, name, attempt, cores, memoryMiB };
 }
@@ -79,6 +80,7 @@ export async function removeMachine(
 ): Promise<void> {
   await hypervisor.destroy(uid);
   await devices.detachNetworks(uid);
+  await devices.volumes.detach(uid);
   await devices.removeDisks(uid);
   await hypervisor.undefine(uid);
 }

@@ -17,6 +17,8 @@ export interface SimOptions {
   readonly root: string;
   /** From power-on until the guest answers. */
   readonly bootMs: number;
+  /** Names of the Gluster volumes that are imitated; none unless told. */
+  readonly glusterVolumes?: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -38,7 +40,8 @@ export interface Sim {
 /** Opens the imitated host under `options.root`, with whatever has been running there. */
 export function openSim(options: SimOptions): Sim {
   const nics = new JsonDirectory<SimNics>(join(options.root, 'sim', 'nics'));
-  return { hypervisor: new SimHypervisor(options, nics), devices: simDevices(options.root, nics) };
+  const devices = simDevices(options.root, nics, options.glusterVolumes);
+  return { hypervisor: new SimHypervisor(options, nics), devices };
 }
 
 export class SimHypervisor implements Hypervisor {

@@ -57,6 +57,8 @@ export async function mountVolume(place: MountPlace): Promise<readonly string[]>
   const command = [
     ...enter,
     ...['env', `${marker}=${point}`, 'glusterfs', '--process-name', 'fuse', '--log-level=WARNING'],
+    // Guests are root in what they share: on the host that must not make programs of root's, or devices.
+    '--fuse-mountopts=nosuid,nodev',
     `--log-file=${onHost.log(root, gluster.name)}`,
     ...gluster.servers.map((server) => `--volfile-server=${server}`),
     ...[`--volfile-id=/${gluster.name}`, point],

@@ -11,6 +11,7 @@ export type VolumeReason =
   | 'UnsafeReplication'
   | 'QuotaFailed'
   | 'WriterHeld'
+  | 'NotAllowed'
   | 'VolumeFailed';
 
 /** Why a volume cannot be used now. All pass when what they name is put right; none is a reason to give a machine up. */

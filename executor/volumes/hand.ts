@@ -2,12 +2,7 @@
 import { join } from 'node:path';
 import { type Abandonable, startAbandonable } from './abandon.ts';
 import { VolumeError } from './errors.ts';
-import type { Deeds, HandAnswer, HandRequest } from './hand/main.ts';
-
-export interface MountRef {
-  readonly point: string;
-  readonly mountId: number;
-}
+import type { Deeds, HandAnswer, HandRequest, MountRef } from './hand/main.ts';
 
 type Argument<Name extends keyof Deeds> = Parameters<Deeds[Name]>[1];
 type Value<Name extends keyof Deeds> = Awaited<ReturnType<Deeds[Name]>>;
@@ -19,13 +14,14 @@ export class Hand {
   /** Throws VolumeError: Hung if it was not done in time, and until then it may still be done; with the cause's `code` if the kernel said one. */
   async do<Name extends keyof Deeds>(
     deed: Name,
-    { point, mountId }: MountRef,
+    mount: MountRef,
     argument: Argument<Name>,
     deadlineMs: number,
   ): Promise<Value<Name>> {
+    const { point } = mount;
     const stuck = this.#stuck.get(point);
     if (stuck && !stuck.isOver()) throw new VolumeError('Hung', `${point} has not answered the last question yet`);
-    const input = JSON.stringify({ deed, point, mountId, argument } satisfies HandRequest);
+    const input = JSON.stringify({ deed, ...mount, argument } satisfies HandRequest);
     const program = join(import.meta.dirname, 'hand/main.ts');
     const child = startAbandonable(process.execPath, [program], { deadlineMs, input });
     const ended = await child.ended;

@@ -6,7 +6,7 @@ const entry = { id: 1, point: '/m', type: 'fuse.glusterfs', source: 's:/vm', opt
 const alive = { entry, clients: [{ pid: 1, startTime: 1 }] };
 const up = (...bricks: number[]) => ({ up: bricks.map(Boolean), quorum: 'auto' });
 const probed = (changes: Partial<Probe>): Probed => ({
-  probe: { replicas: [up(1, 1, 1)], single: 0, totalBytes: 100, freeBytes: 50, ...changes },
+  probe: { replicas: [up(1, 1, 1)], single: 0, totalBytes: 100, freeBytes: 50, used: {}, ...changes },
 });
 
 describe('judge()', () => {

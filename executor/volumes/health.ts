@@ -11,6 +11,8 @@ export interface Probe {
   readonly single: number;
   readonly totalBytes: number;
   readonly freeBytes: number;
+  /** Bytes of each Volume that is used here, by its uid. */
+  readonly used: Readonly<Record<string, number>>;
 }
 
 export type Probed =
@@ -28,6 +30,7 @@ export type MountHealth =
       readonly bricks?: { readonly online: number; readonly total: number };
       /** Three copies or an arbiter, and no writing without most of them. */
       readonly safe?: boolean;
+      readonly used?: Probe['used'];
     }
   | {
       readonly usable: false;
@@ -56,12 +59,12 @@ export function judge(seen: MountSeen, probed: Probed): MountHealth {
   return judgeProbe(probed.probe);
 }
 
-function judgeProbe({ replicas, single, totalBytes, freeBytes }: Probe): MountHealth {
+function judgeProbe({ replicas, single, totalBytes, freeBytes, used }: Probe): MountHealth {
   const all = replicas.flatMap(({ up }) => up);
   const bricks = { online: all.filter(Boolean).length + single, total: all.length + single };
   const safe =
     single === 0 && replicas.length > 0 && replicas.every(({ up, quorum }) => up.length >= 3 && quorum !== 'none');
-  const facts = { usable: true, bricks, safe } as const;
+  const facts = { usable: true, bricks, safe, used } as const;
   if (bricks.online < bricks.total)
     return {
       ...facts,

@@ -1,28 +1,31 @@
 import { expect, test } from 'vitest';
-import { requireSafeHost, requireSafeVolume, type VolumeSpec } from './layout.ts';
+import { requireSafeHost, requireSafeServers, requireSafeVolume, type VolumeSpec } from './layout.ts';
 import { parseMountinfo } from './mountinfo.ts';
 
 const good: VolumeSpec = {
-  ...{ uid: '0f8fad5b-d9cb-469f-a165-70867728950e', installation: 'i', type: 'Disk', bytes: 1 },
-  gluster: { name: 'vm-1_a', servers: ['192.0.2.1', 'host.example', '2001:db8::1'] },
+  ...{
+    uid: '0f8fad5b-d9cb-469f-a165-70867728950e',
+    installation: 'i',
+    type: 'Disk',
+    bytes: 1,
+    glusterVolume: 'vm-1_a',
+  },
 };
 
-test('requireSafeVolume() refuses what could become another path or argument', () => {
+test('what could become another path or argument is refused', () => {
   requireSafeVolume(good);
-  const { gluster } = good;
+  requireSafeServers(['192.0.2.1', 'host.example', '2001:db8::1']);
   for (const wrong of [
     { uid: '../x' },
     { uid: good.uid.toUpperCase() },
     { bytes: 0 },
     { bytes: Number.NaN },
-    { gluster: { ...gluster, name: '../vm' } },
-    { gluster: { ...gluster, name: '-o' } },
-    { gluster: { ...gluster, name: 'vm.log' } },
-    { gluster: { ...gluster, servers: [] } },
-    { gluster: { ...gluster, servers: ['--x'] } },
-    { gluster: { ...gluster, servers: ['a/b'] } },
+    { glusterVolume: '../vm' },
+    { glusterVolume: '-o' },
+    { glusterVolume: 'vm.log' },
   ])
     expect(() => requireSafeVolume({ ...good, ...wrong }), JSON.stringify(wrong)).toThrow(TypeError);
+  for (const servers of [[], ['--x'], ['a/b'], ['a', '']]) expect(() => requireSafeServers(servers)).toThrow(TypeError);
   for (const host of ['', '.', '..', 'a/b']) expect(() => requireSafeHost(host)).toThrow(TypeError);
 });
 

@@ -5,6 +5,7 @@
  * `disk.qcow2`, and `writers/`. `/cf/hosts/` holds a file per host that it writes to see whether it can.
  */
 import { join } from 'node:path';
+import type { VolumeOnHost } from '#lib/api/launch.ts';
 
 /** A Gluster volume and where its description can be had, as the host reaches it. */
 export interface GlusterVolume {
@@ -14,13 +15,8 @@ export interface GlusterVolume {
 }
 
 /** A Volume as a host is told of it. */
-export interface VolumeSpec {
-  readonly uid: string;
+export interface VolumeSpec extends VolumeOnHost {
   readonly installation: string;
-  readonly gluster: GlusterVolume;
-  readonly type: 'SharedFilesystem' | 'Disk';
-  /** Of the directory's quota, or of the disk. */
-  readonly bytes: number;
 }
 
 const uidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -31,12 +27,9 @@ const hostPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/;
 const serversMax = 8;
 
 /** Throws TypeError naming what is wrong. */
-export function requireSafeVolume({ uid, gluster, bytes }: VolumeSpec): void {
+export function requireSafeVolume({ uid, glusterVolume, bytes }: VolumeSpec): void {
   requireUid(uid);
-  requireSafeName(gluster.name);
-  const { servers } = gluster;
-  if (servers.length === 0 || servers.length > serversMax || !servers.every((server) => serverPattern.test(server)))
-    throw new TypeError(`Cannot mount from the Gluster servers ${JSON.stringify(servers)}`);
+  requireSafeName(glusterVolume);
   if (!Number.isSafeInteger(bytes) || bytes <= 0) throw new TypeError(`Cannot make a volume of ${bytes} bytes`);
 }
 
@@ -49,11 +42,18 @@ export function requireSafeHost(host: string): void {
   if (!hostPattern.test(host)) throw new TypeError(`Cannot use ${JSON.stringify(host)} as the name of a host`);
 }
 
+/** Throws TypeError. */
+export function requireSafeServers(servers: readonly string[]): void {
+  if (servers.length === 0 || servers.length > serversMax || !servers.every((server) => serverPattern.test(server)))
+    throw new TypeError(`Cannot mount from the Gluster servers ${JSON.stringify(servers)}`);
+}
+
 export function isVolumeName(name: string): boolean {
   return namePattern.test(name);
 }
 
-function requireSafeName(name: string): void {
+/** Throws TypeError. */
+export function requireSafeName(name: string): void {
   if (!isVolumeName(name)) throw new TypeError(`Cannot use ${JSON.stringify(name)} as the name of a Gluster volume`);
 }
 

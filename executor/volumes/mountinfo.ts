@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 export interface MountEntry {
-  /** Another one after every mount. */
+  /** Of a mount as long as it lasts; given again afterwards. */
   readonly id: number;
   readonly point: string;
   readonly type: string;

@@ -16,12 +16,14 @@ import { open, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { MachineVolume } from '#lib/api/launch.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { lookAtMount } from './client.ts';
-import { onHost, type VolumeSpec } from './layout.ts';
+import { healOf } from './heal.ts';
+import { onHost } from './layout.ts';
 import { type Gluster, openGluster, whyNoGluster } from './testing/gluster.ts';
-import { HostVolumes } from './volumes.ts';
+import { glusterVolumes } from './volumes.ts';
 
 const name = 'vm';
 const mebibyte = 2 ** 20;
@@ -34,16 +36,23 @@ let gluster: Gluster;
 function openHost(n: number, answerMs = 20_000) {
   const root = mkdtempSync(join(tmpdir(), 'cf-'));
   const netns = gluster.netns(n);
-  const options = { root, netns, gluster: gluster.command, clock: systemClock, log: silentLog, answerMs };
-  const volumes = new HostVolumes({ ...options, host: `host-${n}` });
+  const options = { root, netns, servers: gluster.servers, command: gluster.command, answerMs };
+  const names = [name, 'single', 'split', 'nowhere'];
+  const volumes = glusterVolumes({ ...options, names, host: `host-${n}`, clock: systemClock, log: silentLog });
   const place = { root, netns, gluster: { name, servers: gluster.servers } };
   return {
     ...{ root, netns, volumes, answerMs },
     point: onHost.point(root, name),
     mount: () => lookAtMount(place),
     health: async () => (await volumes.look()).find((report) => report.name === name),
+    /** What the machine may use of the Volume. */
+    async attach(machine: string, volume: MachineVolume, { attempt = 1, installation = 'i' } = {}) {
+      const attached = await volumes.attach({ uid: machine, installation, attempt, volumes: [volume] });
+      expect(attached).toEqual([{ name: volume.name, type: volume.type, path: expect.any(String) }]);
+      return attached[0]!.path;
+    },
     async [Symbol.asyncDispose]() {
-      for (const uid of volumes.owners()) await volumes.detach(uid);
+      for (const uid of await volumes.owners()) await volumes.detach(uid);
       expect(lookAtMount(place)).toEqual({ clients: [] });
       // The log of the client alone stays.
       rmSync(onHost.log(root, name), { force: true });
@@ -53,12 +62,13 @@ function openHost(n: number, answerMs = 20_000) {
   };
 }
 
-const shared = (changes: Partial<VolumeSpec> = {}): VolumeSpec => ({
-  ...{ uid: randomUUID(), installation: 'i', gluster: { name, servers: gluster.servers } },
+const shared = (changes: Partial<MachineVolume> = {}): MachineVolume => ({
+  ...{ uid: randomUUID(), name: 'data', glusterVolume: name },
   ...{ type: 'SharedFilesystem', bytes: 10 * mebibyte },
   ...changes,
 });
-const token = (machine: string, attempt = 1) => ({ machine, attempt, bootId: 'b' });
+const disk = (changes: Partial<MachineVolume> = {}) =>
+  shared({ type: 'Disk', bytes: 64 * mebibyte, grant: 1, ...changes });
 
 /** Somebody with the mount's directory open. */
 async function userOf(directory: string): Promise<ChildProcess> {
@@ -84,14 +94,14 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await using one = openHost(1);
     await using two = openHost(2);
     const volume = shared();
-    await one.volumes.provision(volume);
-    await one.volumes.provision(volume);
+    await one.volumes.make(volume, 'i');
+    await one.volumes.make(volume, 'i');
     expect(one.mount().entry).toBeUndefined();
     const [machine, other] = [randomUUID(), randomUUID()];
-    const path = await one.volumes.attach({ machine, volume });
-    expect(one.volumes.owners()).toEqual([machine]);
+    const path = await one.attach(machine, volume);
+    expect(await one.volumes.owners()).toEqual([machine]);
     await writeFile(join(path, 'hello'), 'from one');
-    const there = await two.volumes.attach({ machine: other, volume });
+    const there = await two.attach(other, volume);
     expect(await readFile(join(there, 'hello'), 'utf8')).toBe('from one');
     const filling = (async () => {
       await using file = await open(join(path, 'big'), 'w');
@@ -107,41 +117,40 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     expect(one.mount()).toEqual({ clients: [] });
     expect(await readFile(join(there, 'hello'), 'utf8')).toBe('from one');
     await one.volumes.remove(volume);
-    await expect(two.volumes.attach({ machine: other, volume })).rejects.toMatchObject({ reason: 'NotProvisioned' });
+    await expect(two.attach(other, volume)).rejects.toMatchObject({ reason: 'NotProvisioned' });
   });
 
   test('no machine gets a directory that is not on the volume', async () => {
     await using host = openHost(1);
     const [machine, volume] = [randomUUID(), shared()];
-    await expect(host.volumes.attach({ machine, volume })).rejects.toMatchObject({ reason: 'NotProvisioned' });
-    await host.volumes.provision(volume);
-    const foreign = { ...volume, installation: 'another' };
-    await expect(host.volumes.attach({ machine, volume: foreign })).rejects.toMatchObject({ reason: 'NotProvisioned' });
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'NotProvisioned' });
+    await host.volumes.make(volume, 'i');
+    const foreign = host.attach(machine, volume, { installation: 'another' });
+    await expect(foreign).rejects.toMatchObject({ reason: 'NotProvisioned' });
     // Unmounted behind our back, and written into.
     execFileSync('umount', [host.point]);
     const fake = join(host.point, 'cf', volume.uid, 'data');
     mkdirSync(fake, { recursive: true });
-    await expect(host.volumes.attach({ machine, volume })).rejects.toMatchObject({ reason: 'MountPointNotEmpty' });
-    expect(await host.health()).toMatchObject({ usable: false, reason: 'Unmounted', holders: [machine] });
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'MountPointNotEmpty' });
+    expect(await host.health()).toMatchObject({ usable: false, reason: 'Unmounted' });
     rmSync(join(host.point, 'cf'), { recursive: true });
     expect(await host.health()).toMatchObject({ usable: true, reason: 'Healthy' });
     // Another file system over it.
     execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', host.point]);
     try {
-      await expect(host.volumes.attach({ machine, volume })).rejects.toMatchObject({ reason: 'MountFailed' });
+      await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'MountFailed' });
     } finally {
       execFileSync('umount', [host.point]);
     }
-    expect(await host.volumes.attach({ machine, volume })).toBe(fake);
+    expect(await host.attach(machine, volume)).toBe(fake);
     await host.volumes.remove(volume);
   });
 
   test('a lost brick and a lost quorum are told apart from a dead mount, which is left alone', async () => {
     await using host = openHost(1);
-    const [machine, volume] = [randomUUID(), shared({ type: 'Disk' })];
-    await host.volumes.provision(volume);
-    const attachment = { machine, volume, writer: { token: token(machine) } };
-    await host.volumes.attach(attachment);
+    const [machine, volume] = [randomUUID(), disk()];
+    await host.volumes.make(volume, 'i');
+    await host.attach(machine, volume);
     const before = host.mount();
     expect(await host.health()).toMatchObject({ reason: 'Healthy', safe: true, bricks: { online: 3, total: 3 } });
     await gluster.killBrick(name, 2);
@@ -150,17 +159,17 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
         expect(await host.health()).toMatchObject({ reason: 'BrickDown', usable: true, bricks: { online: 2 } }),
       patiently,
     );
-    await host.volumes.attach(attachment);
+    await host.attach(machine, volume);
     await gluster.killBrick(name, 3);
     await vi.waitFor(
       async () => expect(await host.health()).toMatchObject({ reason: 'QuorumLost', usable: false }),
       patiently,
     );
-    await expect(host.volumes.attach(attachment)).rejects.toMatchObject({ reason: 'QuorumLost' });
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'QuorumLost' });
     await gluster.startBricks(name);
     await vi.waitFor(async () => expect(await host.health()).toMatchObject({ reason: 'Healthy' }), patiently);
     expect(host.mount()).toEqual(before);
-    await host.volumes.attach(attachment);
+    await host.attach(machine, volume);
     await host.volumes.detach(machine);
     await host.volumes.remove(volume);
   });
@@ -168,19 +177,19 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
   test('a mount whose client was killed is made anew, once nobody has a file open in it', async () => {
     await using host = openHost(1);
     const [machine, volume] = [randomUUID(), shared()];
-    await host.volumes.provision(volume);
-    const path = await host.volumes.attach({ machine, volume });
+    await host.volumes.make(volume, 'i');
+    const path = await host.attach(machine, volume);
     const before = host.mount();
     const user = await userOf(path);
     process.kill(before.clients[0]!.pid, 'SIGKILL');
     await vi.waitFor(() => expect(() => statSync(path)).toThrow('not connected'), patiently);
     expect(await host.health()).toMatchObject({ reason: 'Stale', usable: false });
-    await expect(host.volumes.attach({ machine, volume })).rejects.toMatchObject({ reason: 'StaleInUse' });
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'StaleInUse' });
     expect(host.mount().entry).toEqual(before.entry);
     await end(user);
     expect(await host.health()).toMatchObject({ reason: 'Healthy' });
-    expect(host.mount().entry?.id).not.toBe(before.entry?.id);
-    expect(await host.volumes.attach({ machine, volume })).toBe(path);
+    expect(host.mount().clients).not.toEqual(before.clients);
+    expect(await host.attach(machine, volume)).toBe(path);
     statSync(path);
     await host.volumes.remove(volume);
   });
@@ -188,20 +197,22 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
   test('a mount outlives the process and the control group that made it, and is taken over', async () => {
     await using host = openHost(1);
     const [machine, volume] = [randomUUID(), shared()];
-    await host.volumes.provision(volume);
+    await host.volumes.make(volume, 'i');
     const program = `
-      const { HostVolumes } = await import(${JSON.stringify(join(import.meta.dirname, 'volumes.ts'))});
+      const { glusterVolumes } = await import(${JSON.stringify(join(import.meta.dirname, 'volumes.ts'))});
       const { systemClock } = await import(${JSON.stringify(join(import.meta.dirname, '../../lib/std/clock.ts'))});
-      const [options, attachment] = JSON.parse(process.argv[1]);
+      const [options, machine] = JSON.parse(process.argv[1]);
       const log = { info() {}, warn(...words) { console.error(...words); } };
-      console.log(await new HostVolumes({ ...options, clock: systemClock, log }).attach(attachment));
+      const [{ path }] = await glusterVolumes({ ...options, clock: systemClock, log }).attach(machine);
+      console.log(path);
       setInterval(() => undefined, 1000);
     `;
-    const options = { root: host.root, netns: host.netns, host: 'host-1', answerMs: host.answerMs };
+    const { root, netns, answerMs } = host;
+    const options = { root, netns, answerMs, host: 'host-1', names: [name], servers: gluster.servers };
     const group = existsSync('/sys/fs/cgroup/cpu/cgroup.procs') ? `/sys/fs/cgroup/cpu/cft-${randomUUID()}` : undefined;
     if (group) mkdirSync(group);
     const enter = ['-c', `${group ? `echo 0 >${group}/cgroup.procs;` : ''} exec "$@"`, 'sh'];
-    const argument = JSON.stringify([options, { machine, volume }]);
+    const argument = JSON.stringify([options, { uid: machine, installation: 'i', attempt: 1, volumes: [volume] }]);
     const maker = spawn('sh', [...enter, process.execPath, '--input-type=module', '-e', program, argument], {
       detached: true,
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -215,7 +226,7 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     if (group) await vi.waitFor(() => execFileSync('rmdir', [group]), patiently);
     const before = host.mount();
     expect(before.clients).toEqual([client]);
-    expect(await host.volumes.attach({ machine, volume })).toBe(path.toString().trim());
+    expect(await host.attach(machine, volume)).toBe(path.toString().trim());
     expect(host.mount()).toEqual(before);
     await host.volumes.remove(volume);
   });
@@ -223,14 +234,14 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
   test('a mount that does not answer holds nobody up, and goes when nobody wants it any more', async () => {
     await using host = openHost(1, 5_000);
     const [machine, volume] = [randomUUID(), shared()];
-    await host.volumes.provision(volume);
-    await host.volumes.attach({ machine, volume });
+    await host.volumes.make(volume, 'i');
+    await host.attach(machine, volume);
     const { pid } = host.mount().clients[0]!;
     process.kill(pid, 'SIGSTOP');
     try {
       expect(await host.health()).toMatchObject({ reason: 'Hung', usable: false });
       const begun = performance.now();
-      await expect(host.volumes.attach({ machine, volume })).rejects.toMatchObject({ reason: 'Hung' });
+      await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'Hung' });
       expect(performance.now() - begun).toBeLessThan(host.answerMs);
     } finally {
       process.kill(pid, 'SIGCONT');
@@ -242,66 +253,134 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     expect(host.mount()).toEqual({ clients: [] });
   });
 
-  test('a disk has one writer, on whichever host, until that one is named as gone', async () => {
+  test('a disk is for whoever was given it last, on whichever host', async () => {
     await using one = openHost(1);
     await using two = openHost(2);
-    const volume = shared({ type: 'Disk', bytes: 64 * mebibyte });
-    await one.volumes.provision(volume);
-    const [a, b, ...more] = Array.from({ length: 5 }, () => randomUUID()) as [string, string, ...string[]];
-    const path = await one.volumes.attach({ machine: a, volume, writer: { token: token(a) } });
+    const volume = disk({ make: true });
+    const [a, b] = [randomUUID(), randomUUID()];
+    const path = await one.attach(a, volume);
     const info = JSON.parse(execFileSync('qemu-img', ['info', '--output=json', path], { encoding: 'utf8' }));
     expect(info).toMatchObject({ format: 'qcow2', 'virtual-size': volume.bytes });
-    await one.volumes.attach({ machine: a, volume, writer: { token: token(a) } });
-    const take = async (machine: string, gone?: ReturnType<typeof token>) =>
-      await two.volumes.attach({ machine, volume, writer: { token: token(machine), ...(gone ? { gone } : {}) } });
-    await expect(take(b)).rejects.toMatchObject({ reason: 'WriterHeld' });
-    await expect(take(b, token(a, 2))).rejects.toMatchObject({ reason: 'WriterHeld' });
-    await take(b, token(a));
-    // Who was replaced cannot come back, nor free what is another's.
-    const back = one.volumes.attach({ machine: a, volume, writer: { token: token(a) } });
-    await expect(back).rejects.toMatchObject({ reason: 'WriterHeld' });
+    const held = { reason: 'WriterHeld' };
+    await one.attach(a, volume);
+    await two.attach(a, volume, { attempt: 2 });
+    await expect(one.attach(a, volume)).rejects.toMatchObject(held);
+    await two.attach(b, { ...volume, grant: 2 });
+    // Who was replaced does not come back, however often it is launched, nor by letting go.
+    await expect(one.attach(a, volume, { attempt: 3 })).rejects.toMatchObject(held);
     await one.volumes.detach(a);
-    await expect(take(more[0]!)).rejects.toMatchObject({ reason: 'WriterHeld' });
-    // A claim that was given up for being slow may be done all the same; said again it is answered.
-    const winners = new Set<number>();
-    const race = async (): Promise<void> => {
+    await expect(one.attach(a, volume, { attempt: 3 })).rejects.toMatchObject(held);
+    await expect(one.attach(a, { ...volume, grant: 2 })).rejects.toMatchObject(held);
+    await two.attach(b, { ...volume, grant: 2 });
+    await two.volumes.detach(b);
+    await one.volumes.remove(volume);
+  });
+
+  test('two hosts that want a disk at once: the later one gets it, and the other does not any more', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const volume = disk({ make: true });
+    const [a, b] = [randomUUID(), randomUUID()];
+    await Promise.all([one.attach(a, volume), two.volumes.make(volume, 'i')]);
+    const lost: string[] = [];
+    for (let grant = 2; grant <= 10; grant += 2) {
+      const [first, second] = grant % 4 === 0 ? [one, two] : [two, one];
       const outcomes = await Promise.allSettled([
-        take(more[0]!, token(b)),
-        one.volumes.attach({ machine: more[1]!, volume, writer: { token: token(more[1]!), gone: token(b) } }),
+        first.attach(a, { ...volume, grant }),
+        second.attach(b, { ...volume, grant: grant + 1 }),
       ]);
-      for (const [index, { status }] of outcomes.entries()) if (status === 'fulfilled') winners.add(index);
-    };
-    await vi.waitFor(async () => {
-      await race();
-      expect([...winners]).toHaveLength(1);
-    }, patiently);
-    await race();
-    expect([...winners]).toHaveLength(1);
-    const [winner, host] = winners.has(0) ? [more[0]!, two] : [more[1]!, one];
-    await expect(take(more[2]!)).rejects.toMatchObject({ reason: 'WriterHeld' });
-    await host.volumes.detach(winner);
-    await take(more[2]!);
-    await two.volumes.detach(more[2]!);
+      lost.push(outcomes[0].status);
+      expect(outcomes[1].status).toBe('fulfilled');
+      await expect(first.attach(a, { ...volume, grant })).rejects.toMatchObject({ reason: 'WriterHeld' });
+      await second.attach(b, { ...volume, grant: grant + 1 });
+    }
+    console.info(`The earlier of two tokens: ${lost.join(', ')}`);
+    for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    await one.volumes.remove(volume);
+  });
+
+  test("QEMU's own lock keeps a second one on another host out of the disk", async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const volume = disk({ make: true });
+    const [path, other] = [await one.attach(randomUUID(), volume), join(two.point, 'cf')];
+    await two.attach(randomUUID(), { ...volume, grant: 2 });
+    const qemuIo = spawn('qemu-io', [path], { stdio: ['pipe', 'pipe', 'inherit'] });
+    try {
+      qemuIo.stdin.write('write 0 4096\n');
+      await once(qemuIo.stdout, 'data');
+      const there = join(other, volume.uid, 'disk.qcow2');
+      expect(() => execFileSync('qemu-io', ['-c', 'write 0 4096', there], { stdio: 'pipe' })).toThrow('lock');
+    } finally {
+      await end(qemuIo);
+    }
+    for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
     await one.volumes.remove(volume);
   });
 
   test('a disk is refused where one brick is all there is, unless that is wanted', async () => {
     await gluster.makeVolume('single', 1);
     await using host = openHost(1);
-    const volume = shared({ type: 'Disk', gluster: { name: 'single', servers: gluster.servers } });
-    await expect(host.volumes.provision(volume)).rejects.toMatchObject({ reason: 'UnsafeReplication' });
-    await host.volumes.provision(volume, { allowUnsafe: true });
+    const volume = disk({ glusterVolume: 'single' });
+    await expect(host.volumes.make(volume, 'i')).rejects.toMatchObject({ reason: 'UnsafeReplication' });
+    await host.volumes.make({ ...volume, allowUnsafe: true }, 'i');
     await host.volumes.remove(volume);
     rmSync(onHost.log(host.root, 'single'));
   });
 
+  test('what waits to be healed is counted, and gone when it is', async () => {
+    await using host = openHost(1);
+    const [machine, volume] = [randomUUID(), shared({ make: true })];
+    const path = await host.attach(machine, volume);
+    await gluster.killBrick(name, 2);
+    await vi.waitFor(async () => expect(await host.health()).toMatchObject({ reason: 'BrickDown' }), patiently);
+    await writeFile(join(path, 'late'), 'x'.repeat(100_000));
+    const heal = async () => await healOf(gluster.command, name);
+    await vi.waitFor(async () => expect((await heal())?.healPending).toBeGreaterThan(0), patiently);
+    expect(await heal()).toMatchObject({ splitBrain: 0 });
+    await gluster.startBricks(name);
+    await vi.waitFor(async () => expect(await heal()).toEqual({ healPending: 0, splitBrain: 0 }), patiently);
+    expect((await host.health())?.used?.[volume.uid]).toBeGreaterThan(90_000);
+    await host.volumes.detach(machine);
+    await host.volumes.remove(volume);
+  });
+
+  test('a file that was written on both sides of a cut is counted as split', async () => {
+    await gluster.makeVolume('split', 1, 2);
+    await gluster.set('split', 'cluster.quorum-type', 'none');
+    await gluster.set('split', 'network.ping-timeout', '3');
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const [a, b, volume] = [randomUUID(), randomUUID(), shared({ glusterVolume: 'split', make: true })];
+    const paths = [await one.attach(a, volume), await two.attach(b, volume)] as const;
+    await writeFile(join(paths[0], 'scene'), 'together');
+    await gluster.join(2, false);
+    for (const host of [one, two])
+      await vi.waitFor(
+        async () => expect(await host.volumes.look()).toMatchObject([{ name: 'split', reason: 'BrickDown' }]),
+        patiently,
+      );
+    await writeFile(join(paths[0], 'scene'), 'here');
+    await writeFile(join(paths[1], 'scene'), 'there');
+    await gluster.join(2, true);
+    await vi.waitFor(async () => expect((await healOf(gluster.command, 'split'))?.splitBrain).toBe(1), patiently);
+    await gluster.resolve('split', `/cf/${volume.uid}/data/scene`);
+    await vi.waitFor(async () => expect((await healOf(gluster.command, 'split'))?.splitBrain).toBe(0), patiently);
+    for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    await one.volumes.remove(volume);
+    for (const { root } of [one, two]) rmSync(onHost.log(root, 'split'), { force: true });
+  });
+
   test('a volume that no server has is said so, and leaves nothing', async () => {
     await using host = openHost(1);
-    const volume = shared({ gluster: { name: 'nowhere', servers: gluster.servers } });
-    await expect(host.volumes.attach({ machine: randomUUID(), volume })).rejects.toMatchObject({
+    const volume = shared({ glusterVolume: 'nowhere' });
+    await expect(host.attach(randomUUID(), shared({ glusterVolume: 'partners' }))).rejects.toMatchObject({
+      reason: 'NotAllowed',
+    });
+    await expect(host.attach(randomUUID(), volume)).rejects.toMatchObject({
       reason: 'MountFailed',
     });
-    for (const uid of host.volumes.owners()) await host.volumes.detach(uid);
+    for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
     rmSync(onHost.log(host.root, 'nowhere'));
     writeFileSync(join(host.root, 'volumes', '.keep'), '');
     expect(await host.volumes.look()).toEqual([]);

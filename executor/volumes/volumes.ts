@@ -6,61 +6,54 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
+import type { MountReport } from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import type { Log } from '#lib/std/log.ts';
+import type { DomainVolume, HostVolumes, MachineVolumes } from '../hypervisor.ts';
 import { oneAtATime } from '../network/one-at-a-time.ts';
 import { lookAtMount, type MountPlace, mountVolume, requireOurs, unmountVolume } from './client.ts';
 import { VolumeError } from './errors.ts';
-import type { WriterToken } from './hand/writers.ts';
-import { Hand, type MountRef } from './hand.ts';
+import type { MountRef } from './hand/main.ts';
+import { Hand } from './hand.ts';
+import { type Heal, healOf } from './heal.ts';
 import { judge, type MountHealth, type Probed } from './health.ts';
 import {
-  type GlusterVolume,
   isVolumeName,
   onHost,
   onVolume,
   requireSafeHost,
+  requireSafeName,
+  requireSafeServers,
   requireSafeVolume,
   requireUid,
   type VolumeSpec,
 } from './layout.ts';
 import { limitUsage } from './quota.ts';
 
-export interface VolumesOptions {
+export interface GlusterVolumesOptions {
   /** State is kept in `<root>/volumes/`. */
   readonly root: string;
   /** Unlike all other hosts of the cluster's; a file name. */
   readonly host: string;
   readonly netns?: string | undefined;
+  /** Names of the Gluster volumes that may be used: others are not ours. */
+  readonly names: readonly string[];
+  readonly servers: readonly string[];
   /** Gluster's command line, for quotas. */
-  readonly gluster?: readonly string[];
+  readonly command?: readonly string[] | undefined;
   /** How long a mount may take to answer before it counts as hung. */
   readonly answerMs?: number;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** What a machine is to have of a Volume. */
-export interface Attachment {
-  /** uid of the machine. */
-  readonly machine: string;
-  readonly volume: VolumeSpec;
-  /** Of a Disk: who writes, and who did and is proven gone. */
-  readonly writer?: { readonly token: WriterToken; readonly gone?: WriterToken };
-}
-
-export type MountReport = MountHealth & {
-  /** Name of the Gluster volume. */
-  readonly name: string;
-  /** uids of machines, and of Volumes that are being made. */
-  readonly holders: readonly string[];
-};
-
+/** Whoever keeps a mount: a machine, or a Volume that is being made. */
 interface Holder {
-  readonly gluster: GlusterVolume;
-  readonly disks: readonly { readonly uid: string; readonly token: WriterToken }[];
+  /** uids of Volumes. */
+  readonly volumes: readonly string[];
 }
 
 const answerMsDefault = 10_000;
@@ -68,151 +61,157 @@ const answerMsDefault = 10_000;
 const workMs = 120_000;
 const leaveTries = 10;
 const leavePauseMs = 200;
+/** Gluster's command asks all bricks. */
+const healEveryMs = 60_000;
 
-export class HostVolumes {
-  readonly #options: VolumesOptions;
+/** Throws TypeError. */
+export function glusterVolumes(options: GlusterVolumesOptions): HostVolumes {
+  requireSafeHost(options.host);
+  requireSafeServers(options.servers);
+  options.names.forEach(requireSafeName);
+  return new GlusterVolumes(options);
+}
+
+class GlusterVolumes implements HostVolumes {
+  readonly #options: GlusterVolumesOptions;
   readonly #hand = new Hand();
   readonly #turns = new Map<string, ReturnType<typeof oneAtATime>>();
+  readonly #heals = new Map<string, { readonly heal: Heal | undefined; readonly atMs: number }>();
 
-  /** Throws TypeError. */
-  constructor(options: VolumesOptions) {
-    requireSafeHost(options.host);
+  constructor(options: GlusterVolumesOptions) {
     this.#options = options;
   }
 
-  /** Makes the Volume's directory with its quota, or its disk. Repeatable. Throws VolumeError, TypeError. */
-  async provision(volume: VolumeSpec, { allowUnsafe = false } = {}): Promise<void> {
-    requireSafeVolume(volume);
-    await this.#held(volume.uid, volume.gluster, async (mount, health) => {
-      if (volume.type === 'Disk' && !(health.usable && health.safe) && !allowUnsafe)
-        throw new VolumeError(
-          'UnsafeReplication',
-          `A disk on ${volume.gluster.name} can be lost or split: it needs three copies or an arbiter, and a quorum`,
-        );
-      await this.#hand.do('makeDirectory', mount, volume, this.#answerMs);
-      if (volume.type === 'SharedFilesystem') await this.#limit(volume);
-      await this.#hand.do('makeDisk', mount, volume, workMs);
-    });
+  get names(): readonly string[] {
+    return this.#options.names;
   }
 
-  /** Removes the Volume's directory with all that is in it. Nothing if it is not there. The caller knows that nobody uses it. */
-  async remove({ uid, gluster }: Pick<VolumeSpec, 'uid' | 'gluster'>): Promise<void> {
+  async make(spec: VolumeOnHost, installation: string): Promise<void> {
+    const volume = { ...spec, installation };
+    requireSafeVolume(volume);
+    await this.#held(volume, async (mount, health) => await this.#make(volume, mount, health));
+  }
+
+  async #make(volume: VolumeSpec, mount: MountRef, health: MountHealth): Promise<void> {
+    if (volume.type === 'Disk' && !(health.usable && health.safe) && !volume.allowUnsafe)
+      throw new VolumeError(
+        'UnsafeReplication',
+        `A disk on ${volume.glusterVolume} can be lost or split: it needs three copies or an arbiter, and a quorum`,
+      );
+    await this.#hand.do('makeDirectory', mount, volume, this.#answerMs);
+    if (volume.type === 'SharedFilesystem') await this.#limit(volume);
+    await this.#hand.do('makeDisk', mount, volume, workMs);
+  }
+
+  async remove(volume: VolumeOnHost): Promise<void> {
+    requireSafeVolume({ ...volume, installation: '' });
+    const { uid } = volume;
+    await this.#held(volume, async (mount) => await this.#hand.do('removeVolume', mount, { uid }, workMs));
+  }
+
+  async attach({ uid, installation, attempt, volumes }: MachineVolumes): Promise<readonly DomainVolume[]> {
     requireUid(uid);
-    await this.#held(uid, gluster, async (mount) => await this.#hand.do('removeVolume', mount, { uid }, workMs));
+    const attached: DomainVolume[] = [];
+    for (const volume of volumes) {
+      requireSafeVolume({ ...volume, installation });
+      const path = await this.#attach(uid, attempt, { ...volume, installation });
+      attached.push({ name: volume.name, type: volume.type, path });
+    }
+    return attached;
   }
 
-  /**
-   * The path of the Volume for the machine: a directory or a disk. To be called before each start of the machine; repeatable. Throws
-   * VolumeError if the machine must not start now.
-   */
-  async attach({ machine, volume, writer }: Attachment): Promise<string> {
-    requireUid(machine);
-    requireSafeVolume(volume);
-    const { gluster, uid, type } = volume;
-    if ((type === 'Disk') !== (writer !== undefined))
-      throw new TypeError(`A volume of type ${type} ${writer ? 'takes no' : 'needs a'} writer`);
-    return await this.#inTurn(gluster.name, async () => {
-      const known = this.#holder(gluster.name, machine)?.disks ?? [];
-      const others = known.filter((disk) => disk.uid !== uid);
-      this.#putHolder(machine, { gluster, disks: writer ? [...others, { uid, token: writer.token }] : known });
-      const { mount } = await this.#ready(gluster);
+  async #attach(machine: string, attempt: number, volume: MachineVolume & VolumeSpec): Promise<string> {
+    const { glusterVolume: name, uid, type, grant } = volume;
+    return await this.#inTurn(name, async () => {
+      const known = this.#holder(name, machine)?.volumes ?? [];
+      this.#putHolder(name, machine, { volumes: [...known.filter((other) => other !== uid), uid] });
+      const { mount, health } = await this.#ready(name);
+      if (volume.make) await this.#make(volume, mount, health);
       await this.#hand.do('requireVolume', mount, volume, this.#answerMs);
-      if (writer) await this.#hand.do('claimWriter', mount, { uid, ...writer }, this.#answerMs);
-      return join(mount.point, type === 'Disk' ? onVolume.disk(uid) : onVolume.data(uid));
+      if (type === 'SharedFilesystem') return join(mount.point, onVolume.data(uid));
+      if (grant === undefined) throw new TypeError(`The disk ${uid} was given to nobody: the launch has no grant`);
+      await this.#hand.do('claimWriter', mount, { uid, token: { machine, grant, attempt } }, this.#answerMs);
+      return join(mount.point, onVolume.disk(uid));
     });
   }
 
-  /**
-   * Lets go of all that the machine has, which must be off for good. Repeatable. A disk that cannot be released now stays the machine's: who
-   * comes next names it as gone.
-   */
   async detach(machine: string): Promise<void> {
-    for (const name of this.#names()) {
+    for (const name of this.#mounted())
       await this.#inTurn(name, async () => {
-        const holder = this.#holder(name, machine);
-        if (!holder) return;
-        if (holder.disks.length > 0) await this.#release(holder);
-        await this.#letGo(name, machine, holder.gluster);
+        if (this.#holder(name, machine)) await this.#letGo(name, machine);
       });
-    }
   }
 
-  async #release({ gluster, disks }: Holder): Promise<void> {
-    try {
-      const { mount } = await this.#ready(gluster);
-      for (const disk of disks) await this.#hand.do('releaseWriter', mount, disk, this.#answerMs);
-    } catch (error) {
-      const reason = messageOf(error);
-      this.#options.log.warn('Cannot release disks: they stay locked until their machine is named as gone', {
-        disks,
-        reason,
-      });
-    }
+  async owners(): Promise<readonly string[]> {
+    return [...new Set(this.#mounted().flatMap((name) => this.#holders(name)))];
   }
 
-  /** uids that hold a mount here. */
-  owners(): readonly string[] {
-    return [...new Set(this.#names().flatMap((name) => this.#holders(name)))];
-  }
-
-  /** Looks at every mount, and mounts anew what is stale and used by nobody. Takes as long as a mount may take to answer. */
   async look(): Promise<readonly MountReport[]> {
-    return await Promise.all(this.#names().map(async (name) => await this.#inTurn(name, () => this.#lookAt(name))));
+    const reports = this.#mounted().map(async (name) => await this.#inTurn(name, () => this.#lookAt(name)));
+    return (await Promise.all(reports)).flat();
   }
 
-  async #lookAt(name: string): Promise<MountReport> {
-    const holders = this.#holders(name);
-    const gluster = holders.map((uid) => this.#holder(name, uid)?.gluster).find((found) => found !== undefined);
-    if (!gluster) {
+  /** A mount that nobody holds goes. */
+  async #lookAt(name: string): Promise<readonly MountReport[]> {
+    if (this.#holders(name).length === 0) {
       await this.#clear(name);
-      return { name, holders, reason: 'Unmounted', usable: false, message: 'Nobody uses it' };
+      return [];
     }
-    const place = this.#place(gluster);
+    const place = this.#place(name);
     const before = lookAtMount(place);
     if (!before.entry || before.clients.length === 0) {
       await this.#mount(place).catch((error) =>
         this.#options.log.warn('A Gluster volume is not mounted', { volume: name, reason: messageOf(error) }),
       );
     }
-    return { name, holders, ...(await this.#health(place)) };
+    const health = await this.#health(place);
+    return [{ name, ...health, ...(health.usable ? await this.#heal(name) : {}) }];
   }
 
-  /** Does `work` on the mount while `holder` holds it. */
+  /** What waits to be healed, asked for now and then. Hosts that do not belong to Gluster's pool cannot ask. */
+  async #heal(name: string): Promise<Heal> {
+    const nowMs = this.#options.clock.monotonic();
+    const known = this.#heals.get(name);
+    if (known && nowMs - known.atMs < healEveryMs) return known.heal ?? {};
+    const heal = await healOf(this.#command, name);
+    this.#heals.set(name, { heal, atMs: nowMs });
+    return heal ?? {};
+  }
+
+  /** Does `work` on the mount while the Volume itself holds it. */
   async #held(
-    holder: string,
-    gluster: GlusterVolume,
+    { uid, glusterVolume: name }: VolumeOnHost,
     work: (mount: MountRef, health: MountHealth) => Promise<void>,
   ): Promise<void> {
-    await this.#inTurn(gluster.name, async () => {
-      this.#putHolder(holder, { gluster, disks: [] });
+    await this.#inTurn(name, async () => {
+      this.#putHolder(name, uid, { volumes: [] });
       try {
-        const { mount, health } = await this.#ready(gluster);
+        const { mount, health } = await this.#ready(name);
         await work(mount, health);
       } finally {
-        await this.#letGo(gluster.name, holder, gluster);
+        await this.#letGo(name, uid);
       }
     });
   }
 
-  async #limit({ gluster, uid, bytes }: VolumeSpec): Promise<void> {
-    const command = this.#options.gluster ?? ['gluster'];
-    await limitUsage(command, gluster.name, `/${onVolume.directory(uid)}`, bytes);
+  async #limit({ glusterVolume, uid, bytes }: VolumeSpec): Promise<void> {
+    await limitUsage(this.#command, glusterVolume, `/${onVolume.directory(uid)}`, bytes);
   }
 
   /** A mount that is there, alive and writable. Throws VolumeError. */
-  async #ready(gluster: GlusterVolume): Promise<{ readonly mount: MountRef; readonly health: MountHealth }> {
-    const place = this.#place(gluster);
+  async #ready(name: string): Promise<{ readonly mount: MountRef; readonly health: MountHealth }> {
+    const place = this.#place(name);
     const { entry, clients } = lookAtMount(place);
     if (!entry || clients.length === 0) await this.#mount(place);
     const health = await this.#health(place);
     if (!health.usable)
-      throw new VolumeError(health.reason, `The Gluster volume ${gluster.name} cannot be used here: ${health.message}`);
+      throw new VolumeError(health.reason, `The Gluster volume ${name} cannot be used here: ${health.message}`);
     return { mount: this.#mountRef(place), health };
   }
 
   #mountRef(place: MountPlace): MountRef {
-    const { id, point } = requireOurs(lookAtMount(place).entry, place);
-    return { point, mountId: id };
+    const { id, point, source } = requireOurs(lookAtMount(place).entry, place);
+    return { point, mountId: id, source };
   }
 
   /** Over a stale mount only when the kernel says that nobody has a file open in it: those would stay broken, and unseen. */
@@ -232,8 +231,10 @@ export class HostVolumes {
   async #health(place: MountPlace): Promise<MountHealth> {
     const seen = lookAtMount(place);
     if (!seen.entry || seen.clients.length === 0) return judge(seen, { error: 'not asked' });
-    const { host } = this.#options;
-    const probed: Probed = await this.#hand.do('probe', this.#mountRef(place), { host }, this.#answerMs).then(
+    const { name } = place.gluster;
+    const uids = [...new Set(this.#holders(name).flatMap((holder) => this.#holder(name, holder)?.volumes ?? []))];
+    const question = { host: this.#options.host, uids };
+    const probed: Probed = await this.#hand.do('probe', this.#mountRef(place), question, this.#answerMs).then(
       (probe) => ({ probe }),
       (error: VolumeError) =>
         error.reason === 'Hung'
@@ -244,9 +245,9 @@ export class HostVolumes {
     return judge(lookAtMount(place), probed);
   }
 
-  async #letGo(name: string, holder: string, gluster: GlusterVolume): Promise<void> {
+  async #letGo(name: string, holder: string): Promise<void> {
     const others = this.#holders(name).filter((uid) => uid !== holder);
-    if (others.length === 0) await this.#leave(this.#place(gluster));
+    if (others.length === 0) await this.#leave(this.#place(name));
     rmSync(join(onHost.holders(this.#options.root, name), `${holder}.json`), { force: true });
     if (others.length === 0) await this.#clear(name);
   }
@@ -266,7 +267,8 @@ export class HostVolumes {
   /** After a kill between the last holder and the end of its mount, or while a stranger used it. Never removes what it did not make. */
   async #clear(name: string): Promise<void> {
     const { root } = this.#options;
-    if (!(await unmountVolume(this.#place({ servers: [], name })))) return;
+    if (!(await unmountVolume(this.#place(name)))) return;
+    this.#heals.delete(name);
     try {
       for (const directory of [onHost.point, onHost.holders, onHost.volume]) rmdirIfThere(directory(root, name));
     } catch (error) {
@@ -283,16 +285,21 @@ export class HostVolumes {
     return turn(body);
   }
 
-  #place(gluster: GlusterVolume): MountPlace {
-    const { root, netns } = this.#options;
-    return { root, gluster, netns };
+  #place(name: string): MountPlace {
+    const { root, netns, servers } = this.#options;
+    return { root, netns, gluster: { name, servers } };
+  }
+
+  get #command(): readonly string[] {
+    return this.#options.command ?? ['gluster'];
   }
 
   get #answerMs(): number {
     return this.#options.answerMs ?? answerMsDefault;
   }
 
-  #names(): readonly string[] {
+  /** Also what an earlier configuration allowed. */
+  #mounted(): readonly string[] {
     return namesIn(onHost.volumes(this.#options.root)).filter(isVolumeName);
   }
 
@@ -311,8 +318,15 @@ export class HostVolumes {
     }
   }
 
-  #putHolder(uid: string, holder: Holder): void {
-    const directory = onHost.holders(this.#options.root, holder.gluster.name);
+  /** Throws VolumeError if the host's configuration does not name the Gluster volume. */
+  #putHolder(name: string, uid: string, holder: Holder): void {
+    const { root, names } = this.#options;
+    if (!names.includes(name))
+      throw new VolumeError(
+        'NotAllowed',
+        `The configuration of this host allows no use of the Gluster volume ${name}: add it to gluster.volumes there, or name another`,
+      );
+    const directory = onHost.holders(root, name);
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     writeFileAtomic(join(directory, `${uid}.json`), JSON.stringify(holder));
   }

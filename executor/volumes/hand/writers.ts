@@ -1,98 +1,89 @@
 /**
- * Who may write to a disk, as a row of numbered files beside it, each made once and never changed: the one with the highest number holds,
- * by a token or as released. A file appears whole or not at all (a link), and of two hosts that make the same number one fails, so that a
- * claim needs no lock; after it the row is read again, because old numbers are removed and could be made by one who slept.
+ * Who may write to a disk: whoever has the highest token. The control plane makes tokens that grow, and each only after whoever had the one
+ * before is proven gone; so the disk need not know who is gone, only never let an older one in: a launch that was long on its way, or
+ * a control plane that was restored from a copy. A token is a file beside the disk, made whole and once (a link); the highest stays.
  */
 import { link, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VolumeError } from '../errors.ts';
 import { onVolume } from '../layout.ts';
 
-/** One life of a machine on one boot of a host: what the control plane can prove gone. */
+/** `grant` grows with every machine that gets the disk, `attempt` with every launch of that machine. */
 export interface WriterToken {
   /** uid of the machine. */
   readonly machine: string;
+  readonly grant: number;
   readonly attempt: number;
-  readonly bootId: string;
 }
 
-interface Entry {
-  readonly number: number;
-  /** Absent: released. */
-  readonly token?: WriterToken;
+interface Found {
+  readonly name: string;
+  readonly grant: number;
+  readonly attempt: number;
 }
 
-export interface Claim {
-  readonly uid: string;
-  readonly token: WriterToken;
-  /** A holder that the control plane has proven gone: it may be replaced. */
-  readonly gone?: WriterToken;
-}
-
-/** Repeatable. Throws VolumeError WriterHeld while another holds it. */
-export async function claimWriter(root: string, { uid, token, gone }: Claim): Promise<void> {
+/** Repeatable. Throws VolumeError WriterHeld if a later token than this one was ever here. */
+export async function claimWriter(
+  root: string,
+  { uid, token }: { readonly uid: string; readonly token: WriterToken },
+): Promise<void> {
   const directory = join(root, onVolume.writers(uid));
-  const last = await lastEntry(directory);
-  if (isSame(last.token, token)) return;
-  if (last.token && !isSame(last.token, gone)) throw held(uid, last.token);
-  const now = await append(directory, { number: last.number + 1, token }, token);
-  if (!isSame(now.token, token)) throw held(uid, now.token);
+  // Nothing is written for one that comes too late.
+  requireNewest(uid, token, await found(directory));
+  const name = `${token.grant}.${token.attempt}`;
+  await put(directory, name, token);
+  const now = await found(directory);
+  requireNewest(uid, token, now);
+  const holder = await read(join(directory, name));
+  if (holder === undefined) return requireNewest(uid, token, await found(directory));
+  if (holder.machine !== token.machine)
+    throw new VolumeError('WriterHeld', `The disk ${uid} was given to machine ${holder.machine} by the same token`);
+  for (const older of now) if (compare(older, token) < 0) await rm(join(directory, older.name), { force: true });
 }
 
-/** Repeatable; nothing if another holds it or nobody does. */
-export async function releaseWriter(root: string, { uid, token }: Omit<Claim, 'gone'>): Promise<void> {
-  const directory = join(root, onVolume.writers(uid));
-  const last = await lastEntry(directory);
-  if (isSame(last.token, token)) await append(directory, { number: last.number + 1 }, token);
+function requireNewest(uid: string, token: WriterToken, known: readonly Found[]): void {
+  const newer = known.find((one) => compare(one, token) > 0);
+  if (!newer) return;
+  throw new VolumeError(
+    'WriterHeld',
+    `The disk ${uid} was given to another since (grant ${newer.grant}, attempt ${newer.attempt}): grant ${token.grant}, attempt ` +
+      `${token.attempt} must not write to it any more`,
+  );
 }
 
-/** Who holds it after all. */
-async function append(directory: string, entry: Entry, by: WriterToken): Promise<Entry> {
-  const path = join(directory, String(entry.number));
-  const draft = `${path}.${by.machine}.${by.attempt}.${by.bootId}`;
-  await writeDraft(draft, entry);
+async function put(directory: string, name: string, token: WriterToken): Promise<void> {
+  const draft = join(directory, `${name}.${token.machine}.draft`);
+  {
+    await using file = await open(draft, 'w', 0o600);
+    await file.writeFile(JSON.stringify(token));
+    await file.sync();
+  }
   try {
-    await link(draft, path);
+    await link(draft, join(directory, name));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {
     await rm(draft, { force: true });
   }
-  const last = await lastEntry(directory);
-  for (const number of await numbers(directory))
-    if (number < last.number) await rm(join(directory, String(number)), { force: true });
-  return last;
 }
 
-async function writeDraft(path: string, entry: Entry): Promise<void> {
-  await using file = await open(path, 'w', 0o600);
-  await file.writeFile(JSON.stringify(entry));
-  await file.sync();
-}
-
-async function lastEntry(directory: string, triesLeft = 5): Promise<Entry> {
-  const number = Math.max(0, ...(await numbers(directory)));
-  if (number === 0) return { number };
+/** undefined: a later one has removed it meanwhile. */
+async function read(path: string): Promise<WriterToken | undefined> {
   try {
-    return JSON.parse(await readFile(join(directory, String(number)), 'utf8')) as Entry;
+    return JSON.parse(await readFile(path, 'utf8')) as WriterToken;
   } catch (error) {
-    // Removed meanwhile: then there is a higher one.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || triesLeft === 0) throw error;
-    return await lastEntry(directory, triesLeft - 1);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return undefined;
   }
 }
 
-async function numbers(directory: string): Promise<readonly number[]> {
-  return (await readdir(directory)).filter((name) => /^\d+$/.test(name)).map(Number);
+async function found(directory: string): Promise<readonly Found[]> {
+  return (await readdir(directory)).flatMap((name) => {
+    const match = /^(\d+)\.(\d+)$/.exec(name);
+    return match ? [{ name, grant: Number(match[1]), attempt: Number(match[2]) }] : [];
+  });
 }
 
-function isSame(one: WriterToken | undefined, other: WriterToken | undefined): boolean {
-  return one?.machine === other?.machine && one?.attempt === other?.attempt && one?.bootId === other?.bootId;
-}
-
-function held(uid: string, by: WriterToken | undefined): VolumeError {
-  const holder = by
-    ? `machine ${by.machine}, attempt ${by.attempt}, boot ${by.bootId}`
-    : 'somebody who released it since';
-  return new VolumeError('WriterHeld', `The disk ${uid} is held by ${holder}; it is free when that is proven gone`);
+function compare(one: Omit<WriterToken, 'machine'>, other: Omit<WriterToken, 'machine'>): number {
+  return one.grant - other.grant || one.attempt - other.attempt;
 }

@@ -27,6 +27,11 @@ export interface Gluster extends AsyncDisposable {
   /** SIGKILL to the brick of the volume on that server. */
   killBrick(name: string, n: number): Promise<void>;
   startBricks(name: string): Promise<void>;
+  set(name: string, option: string, value: string): Promise<void>;
+  /** Which copy of a file is right. */
+  resolve(name: string, file: string): Promise<void>;
+  /** Cuts the server off from the others, or joins it to them again. */
+  join(n: number, isJoined: boolean): Promise<void>;
 }
 
 export function whyNoGluster(): string | undefined {
@@ -70,6 +75,11 @@ export async function openGluster(count: number): Promise<Gluster> {
       process.kill(await pidOf(netns(n), new RegExp(`glusterfsd .*--volfile-id ${volume}\\.`)), 'SIGKILL');
     },
     startBricks: async (volume) => await gluster('volume', 'start', volume, 'force'),
+    set: async (volume, option, value) => await gluster('volume', 'set', volume, option, value),
+    resolve: async (volume, file) => await gluster('volume', 'heal', volume, 'split-brain', 'latest-mtime', file),
+    async join(n, isJoined) {
+      await run('ip', ['-n', wire, 'link', 'set', `s${n}`, isJoined ? 'up' : 'down']);
+    },
     [Symbol.asyncDispose]: async () => await stackOfWorld.disposeAsync(),
   };
 }
