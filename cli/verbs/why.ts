@@ -99,11 +99,12 @@ export function troublesOf(conditions: readonly Condition[]): readonly Condition
 }
 
 /** Kinds that somebody reports on by a condition Ready. Of all others the phase, if there is one, is what there is to know. */
-const reported = ['ComputeFactory', 'VMPool', 'VirtualMachine', 'Image', 'Subnet', 'Cluster', 'Host'];
+const reported = ['ComputeFactory', 'VMPool', 'VirtualMachine', 'Image', 'Subnet', 'Volume', 'Cluster', 'Host'];
 const badPhases = ['Pending', 'InProgress', 'Failed', 'Superseded', 'Terminating'];
 
 function isTroubled(object: Explained): boolean {
   if (object.metadata.deletionTimestamp !== undefined) return true;
+  if (conditionOf(object, 'Healthy')?.status === 'False') return true;
   if (reported.includes(object.kind)) return conditionOf(object, 'Ready')?.status !== 'True';
   return badPhases.includes(object.status?.phase ?? '');
 }

@@ -130,7 +130,7 @@ describe.skipIf(why !== undefined)('volumes in guests', { timeout: 300_000 }, ()
     await hosts[0].hypervisor.destroy(first.uid);
     await expect(start(hosts[0], volume, first.uid)).rejects.toMatchObject({ reason: 'WriterHeld' });
     await removeMachine(hosts[0], first.uid);
-    const second = await start(hosts[1], { ...volume, grant: 2 });
+    const second = await start(hosts[1], { ...volume, grant: 3 });
     await printed(second, 'READY');
     expect(await shell(second, 'head -c 17 /dev/vdc')).toContain('kept for the next');
     await removeMachine(hosts[1], second.uid);

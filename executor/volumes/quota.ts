@@ -2,12 +2,15 @@
  * Quotas of directories, by Gluster's own command, which works only on hosts that belong to Gluster's pool: a mere client may not. Gluster
  * looks every few seconds how much is used, unless told to look always; guests write more in that time than a small quota holds.
  */
+import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import { runCommand } from '../libvirt/command.ts';
 import { parseXml } from '../libvirt/xml.ts';
 import { VolumeError } from './errors.ts';
 
 const commandMs = 60_000;
+const patienceMs = 30_000;
+const againMs = 500;
 const always = '0s';
 const timeouts = ['soft-timeout', 'hard-timeout'] as const;
 
@@ -17,10 +20,10 @@ export async function limitUsage(
   volume: string,
   directory: string,
   bytes: number,
+  clock: Clock,
 ): Promise<void> {
-  const [program, ...first] = gluster;
   const run = async (...args: readonly string[]): Promise<string> =>
-    await runCommand(program!, [...first, '--mode=script', ...args], { deadlineMs: commandMs }).catch((cause) => {
+    await patiently(gluster, ['--mode=script', ...args], clock).catch((cause) => {
       throw new VolumeError(
         'QuotaFailed',
         `Cannot limit ${directory} of the Gluster volume ${volume}: ${messageOf(cause)}. The host must belong to Gluster's pool`,
@@ -32,6 +35,24 @@ export async function limitUsage(
   for (const timeout of timeouts)
     if (options.get(`features.${timeout}`) !== always) await run('volume', 'quota', volume, timeout, always);
   await run('volume', 'quota', volume, 'limit-usage', directory, String(bytes));
+}
+
+/** Gluster carries out one such command at a time, of all hosts, and refuses a second one. */
+async function patiently(
+  [program, ...first]: readonly string[],
+  args: readonly string[],
+  clock: Clock,
+): Promise<string> {
+  const deadline = clock.monotonic() + patienceMs;
+  for (;;) {
+    try {
+      return await runCommand(program!, [...first, ...args], { deadlineMs: commandMs });
+    } catch (error) {
+      if (!/Another transaction is in progress|Locking failed/.test(messageOf(error)) || clock.monotonic() > deadline)
+        throw error;
+    }
+    await clock.sleep(againMs);
+  }
 }
 
 function optionsOf(xml: string): ReadonlyMap<string, string> {

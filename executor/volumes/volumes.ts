@@ -98,9 +98,22 @@ class GlusterVolumes implements HostVolumes {
         'UnsafeReplication',
         `A disk on ${volume.glusterVolume} can be lost or split: it needs three copies or an arbiter, and a quorum`,
       );
+    if (await this.#isMade(volume, mount)) return;
     await this.#hand.do('makeDirectory', mount, volume, this.#answerMs);
     if (volume.type === 'SharedFilesystem') await this.#limit(volume);
     await this.#hand.do('makeDisk', mount, volume, workMs);
+  }
+
+  /** Whoever comes after the first need not ask Gluster for anything. */
+  async #isMade(volume: VolumeSpec, mount: MountRef): Promise<boolean> {
+    try {
+      await this.#hand.do('requireVolume', mount, volume, this.#answerMs);
+      return true;
+    } catch (error) {
+      // Anything else is met again by what makes it.
+      if (error instanceof VolumeError && error.reason !== 'Hung') return false;
+      throw error;
+    }
   }
 
   async remove(volume: VolumeOnHost): Promise<void> {
@@ -195,7 +208,7 @@ class GlusterVolumes implements HostVolumes {
   }
 
   async #limit({ glusterVolume, uid, bytes }: VolumeSpec): Promise<void> {
-    await limitUsage(this.#command, glusterVolume, `/${onVolume.directory(uid)}`, bytes);
+    await limitUsage(this.#command, glusterVolume, `/${onVolume.directory(uid)}`, bytes, this.#options.clock);
   }
 
   /** A mount that is there, alive and writable. Throws VolumeError. */
