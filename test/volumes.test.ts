@@ -1,10 +1,11 @@
+/** What the controllers of volumes and machines make of each other; hosts and cluster servers are played by hand. */
 import { describe, expect, test } from 'vitest';
 import { virtualMachineController } from '#controllers/virtualmachine/controller.ts';
+import { volumeController } from '#controllers/volume/controller.ts';
 import { Image, VirtualMachine, Volume } from '#lib/api/generated/index.ts';
 import { finalizers } from '#lib/api/names.ts';
-import { settles, survivesEveryFailure } from '#test/proofs.ts';
-import { story, type World } from '#test/story.ts';
-import { volumeController } from './controller.ts';
+import { settles, survivesEveryFailure } from './proofs.ts';
+import { story, type World } from './story.ts';
 
 const apiVersion = 'computefactory.io/v1alpha1';
 const namespace = 'default';
