@@ -9,6 +9,7 @@ import { subnetController } from './subnet/controller.ts';
 import { virtualMachineController } from './virtualmachine/controller.ts';
 import { vmOperationController } from './vmoperation/controller.ts';
 import { vmPoolController } from './vmpool/controller.ts';
+import { volumeController } from './volume/controller.ts';
 
 export const controllers: readonly ControllerFactory[] = [
   // A factory makes pools, a pool makes machines.
@@ -18,6 +19,7 @@ export const controllers: readonly ControllerFactory[] = [
   // What machines stand on.
   imageController,
   subnetController,
+  volumeController,
   // One order to one machine, carried out by the cluster server.
   vmOperationController,
   // Clusters that nobody speaks for any more.

@@ -5,6 +5,7 @@ import { isAbsolute } from 'node:path';
 import { messageOf } from '#lib/std/errors.ts';
 import { UsageError } from '#lib/std/main.ts';
 import { addressRule } from './images/addresses.ts';
+import { requireSafeName, requireSafeServers } from './volumes/layout.ts';
 
 export interface ExecutorConfig {
   readonly hypervisor: 'libvirt' | 'sim';
@@ -30,8 +31,19 @@ export interface ExecutorConfig {
   readonly tunnelAddress?: string;
   /** Address and port of the console server; without it there is none. */
   readonly consoleListen?: string;
+  /** GlusterFS for volumes; without it there are none here. */
+  readonly gluster?: GlusterConfig;
   /** `agents`: whether imitated guests have an agent. */
   readonly sim: { readonly bootMs: number; readonly agents: boolean };
+}
+
+export interface GlusterConfig {
+  /** Names of the Gluster volumes that may be used. */
+  readonly volumes: readonly string[];
+  /** Addresses or host names that tell how to reach them, as the host sees them. */
+  readonly servers: readonly string[];
+  /** Gluster's command line, if it is not simply `gluster`. */
+  readonly command?: readonly string[];
 }
 
 const defaultConfigFile = '/etc/computefactory/executor.json';
@@ -53,6 +65,7 @@ export const known = [
   'netns',
   'tunnelAddress',
   'consoleListen',
+  'gluster',
   'sim',
 ];
 
@@ -95,6 +108,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
   const tunnelAddress = optionalString(value, 'tunnelAddress');
   if (tunnelAddress !== undefined && !isIPv4(tunnelAddress))
     throw new Error(`tunnelAddress must be an IPv4 address, not "${tunnelAddress}"`);
+  const gluster = glusterConfig(value.gluster);
   return Object.freeze({
     hypervisor,
     root: absolute(value, 'root'),
@@ -109,6 +123,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     ...(kvm === undefined ? {} : { kvm }),
     ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
     ...(consoleListen === undefined ? {} : { consoleListen }),
+    ...(gluster === undefined ? {} : { gluster }),
     sim: sim(value.sim),
   });
 }
@@ -129,6 +144,27 @@ function absolute(value: Record<string, unknown>, name: string): string {
   if (path === undefined || !isAbsolute(path))
     throw new Error(`${name} must be an absolute path, not ${path ?? 'absent'}`);
   return path;
+}
+
+/** A host that belongs to Gluster's pool is a server itself. */
+function glusterConfig(value: unknown): GlusterConfig | undefined {
+  if (value === undefined) return undefined;
+  const form = 'gluster must be {"volumes": ["NAME", …], "servers": ["ADDRESS", …]}';
+  if (!isRecord(value) || Object.keys(value).some((name) => !['volumes', 'servers', 'command'].includes(name)))
+    throw new Error(form);
+  const { volumes, servers = ['localhost'], command } = value;
+  if (!isTexts(volumes) || !isTexts(servers) || !(command === undefined || isTexts(command))) throw new Error(form);
+  try {
+    volumes.forEach(requireSafeName);
+    requireSafeServers(servers);
+  } catch (cause) {
+    throw new Error(`gluster: ${messageOf(cause)}`, { cause });
+  }
+  return { volumes, servers, ...(command === undefined ? {} : { command }) };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string' && each !== '');
 }
 
 function ranges(value: Record<string, unknown>, name: string): readonly string[] {

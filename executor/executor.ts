@@ -31,6 +31,7 @@ import { parseLaunch, parseMessage } from './messages.ts';
 import { watchDomains } from './observer.ts';
 import { Peers } from './peers.ts';
 import { Reporter } from './reporter.ts';
+import { VolumeOrders } from './volumes/orders.ts';
 
 export interface ExecutorOptions {
   readonly config: ExecutorConfig;
@@ -98,6 +99,7 @@ class Executor {
   readonly #probes: Probes | undefined;
   readonly #heartbeats: Heartbeats;
   readonly #peers: Peers;
+  readonly #volumes: VolumeOrders;
   readonly #end = new AbortController();
   #ended: End = 'Stopped';
   #fatal: unknown;
@@ -148,6 +150,9 @@ class Executor {
     this.#reporter = reporter;
     const reachable = config.tunnelAddress !== undefined;
     this.#peers = stack.use(new Peers({ devices, reachable, changed: () => this.#heartbeats.changed(), clock, log }));
+    this.#volumes = stack.use(
+      new VolumeOrders({ volumes: devices.volumes, changed: () => this.#heartbeats.changed(), clock, log }),
+    );
     const opener = options.opener ?? createOpener();
     const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images };
     const fatal = (error: unknown) => this.#fail(error);
@@ -161,6 +166,7 @@ class Executor {
         facts: async () => await this.#askFacts(),
         machines,
         imports: () => this.#images.taskIds(),
+        volumes: () => this.#volumes.report(),
         peers: () => this.#peers.inForce,
         operations: () => journal.operations(),
         inventory: async () => await takeInventory({ bootId, hypervisor, devices, images, machines }),
@@ -357,6 +363,9 @@ class Executor {
         return;
       case 'seed':
         this.#machines.seed(message);
+        return;
+      case 'volume':
+        this.#volumes.obey(message);
         return;
       case 'cleanup':
         this.#queueCleanUp(message.uids);

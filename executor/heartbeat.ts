@@ -9,6 +9,7 @@ import type {
   Inventory,
   MachineReport,
   OperationReport,
+  VolumesReport,
 } from '#lib/api/messages.ts';
 import { type Clock, timestamp } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
@@ -31,6 +32,7 @@ export interface HeartbeatDeps {
   machines(): readonly MachineReport[];
   /** Task ids. */
   imports(): readonly string[];
+  volumes(): VolumesReport;
   /** Id of the peers order in force. */
   peers(): string | undefined;
   operations(): readonly OperationReport[];
@@ -130,6 +132,7 @@ export class Heartbeats implements AsyncDisposable {
       sealKey: this.#deps.sealKey,
       machines: this.#deps.machines(),
       imports: this.#deps.imports(),
+      volumes: this.#deps.volumes(),
       ...(peers === undefined ? {} : { peers }),
       operations: this.#deps.operations(),
       ...parts,

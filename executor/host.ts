@@ -1,5 +1,6 @@
 /** The host as the executor sees it: real or imitated, chosen by the configuration. */
 import { mkdir, readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
@@ -39,7 +40,8 @@ async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): P
   const { hypervisor, root } = config;
   if (hypervisor === 'libvirt') return await openLibvirt(config, clock, log);
   const { openSim } = await import('./sim/hypervisor.ts');
-  return openSim({ root, ...config.sim, clock, log });
+  const glusterVolumes = config.gluster?.volumes ?? [];
+  return openSim({ root, ...config.sim, glusterVolumes, clock, log });
 }
 
 async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
@@ -62,12 +64,20 @@ async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Prom
       ...(installation === undefined ? {} : { installation }),
     }),
     devices: libvirtDevices({
-      ...{ root, clock },
+      ...{ root, clock, volumes: await openVolumes(config, clock, log) },
       ...(netns === undefined ? {} : { netns }),
       ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
       allowPrivateEgress: config.allowPrivateEgress,
     }),
   };
+}
+
+async function openVolumes({ root, netns, gluster }: ExecutorConfig, clock: Clock, log: Log) {
+  if (!gluster) return undefined;
+  const { glusterVolumes } = await import('./volumes/volumes.ts');
+  const { volumes: names, servers, command } = gluster;
+  // Pretended hosts of one computer have its name.
+  return glusterVolumes({ root, netns, host: netns ?? hostname(), names, servers, command, clock, log });
 }
 
 async function readOwn(name: string): Promise<string> {

@@ -3,7 +3,8 @@
  * executor/hypervisor.suite.ts. Drivers are stupid: every decision is made above. Each method is safe to repeat.
  */
 import type { Duplex } from 'node:stream';
-import type { HostFacts, PowerState } from '#lib/api/messages.ts';
+import type { MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
+import type { HostFacts, MountReport, PowerState } from '#lib/api/messages.ts';
 import type { Seed } from './seed/seed.ts';
 
 /** Everything a domain is made of; paths exist when it is defined. */
@@ -27,6 +28,7 @@ export interface DomainSpec {
     /** The guest starts without a carrier there, until `plug`. */
     readonly unplugged?: true;
   }[];
+  readonly volumes?: readonly DomainVolume[];
   /** Unix socket on which the serial console is to listen, and the file its output is logged to. */
   readonly consoleSocket: string;
   readonly consoleLog: string;
@@ -46,6 +48,13 @@ export class MachineError extends Error {
     super(message, options);
     this.name = 'MachineError';
   }
+}
+
+/** A directory that the guest mounts by its name (virtiofs), or a qcow2 disk that bears it as its serial number. */
+export interface DomainVolume {
+  readonly name: string;
+  readonly type: 'SharedFilesystem' | 'Disk';
+  readonly path: string;
 }
 
 /** What a domain does, and why if it does not run. */
@@ -125,8 +134,34 @@ export interface HostDevices {
    * machine leaves.
    */
   setPeers(vni: number, peers: readonly string[]): Promise<void>;
-  /** uids that own a disk, seed, tap or DHCP entry here. */
+  readonly volumes: HostVolumes;
+  /** uids that own a disk, seed, tap, DHCP entry or mount here. */
   owners(): Promise<readonly string[]>;
+}
+
+/** Directories and disks that all hosts of a cluster reach. */
+export interface HostVolumes {
+  /** Gluster volumes that this host may use. */
+  readonly names: readonly string[];
+  /** Makes the Volume's directory with its quota, or its disk. Repeatable. */
+  make(volume: VolumeOnHost, installation: string): Promise<void>;
+  /** Removes all that is in it, for good. Nothing if it is not there. The caller knows that nobody uses it. */
+  remove(volume: VolumeOnHost): Promise<void>;
+  /** To be called before each start of the machine; repeatable. Throws if the machine must not start on them now. */
+  attach(machine: MachineVolumes): Promise<readonly DomainVolume[]>;
+  /** Lets go of all that the machine has, which must be off for good. Repeatable. */
+  detach(uid: string): Promise<void>;
+  /** uids that have something of this here. */
+  owners(): Promise<readonly string[]>;
+  /** Looks at every mount, and repairs what is stale and used by nobody. Takes as long as a mount may take to answer. */
+  look(): Promise<readonly MountReport[]>;
+}
+
+export interface MachineVolumes {
+  readonly uid: string;
+  readonly installation: string;
+  readonly attempt: number;
+  readonly volumes: readonly MachineVolume[];
 }
 
 export interface MachineDisks {

@@ -7,6 +7,7 @@ import { machineLaunch } from './testing/world.ts';
 
 const uid = randomUUID();
 const good = machineLaunch(uid);
+const shared = { name: 'd', uid, type: 'SharedFilesystem', glusterVolume: 'vm', bytes: 1 };
 const task = (launch: object, id = good.taskId) => ({
   name: 'm',
   task_id: { value: id },
@@ -18,10 +19,14 @@ test('parseLaunch() gives back what was sent', () => {
   expect(parseLaunch(task(good))).toEqual(good);
   const secret = { ...good, version: 2, seedFormat: 'ConfigDrive', secretSeed: true };
   expect(parseLaunch(task(secret))).toEqual(secret);
+  const volumes = { ...good, version: 3, volumes: [shared, { ...shared, type: 'Disk', grant: 1 }] };
+  expect(parseLaunch(task(volumes))).toEqual(volumes);
 });
 
 test.each<[string, Partial<MachineLaunch> | object]>([
-  ['another version', { version: 3 }],
+  ['another version', { version: 4 }],
+  ['a volume that is none', { version: 3, volumes: [{ name: 'd', uid, type: 'Disk', glusterVolume: 'vm', bytes: 1 }] }],
+  ['a volume of a uid that climbs', { version: 3, volumes: [{ ...shared, uid: '..' }] }],
   ['a seed for no known reader', { version: 2, seedFormat: 'Ignition' }],
   ['another uid than the task', { uid: randomUUID() }],
   ['a uid that climbs', { uid: '../../etc' }],
@@ -56,6 +61,9 @@ test.each<object>([
   { type: 'seed', version: 1, uid, attempt: 1 },
   { type: 'seed', version: 1, uid, attempt: '1', sealed: 'AAAA' },
   { type: 'seed', version: 1, uid: '../x', attempt: 1, sealed: 'AAAA' },
+  { type: 'volume', version: 1, id: 'o', order: 'wipe', installation: 'i', volume: shared },
+  { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i', volume: { ...shared, uid: '/' } },
+  { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i' },
   { type: 'dance', version: 1 },
 ])('parseMessage() ignores %j', (message) => {
   expect(parseMessage(encodeData(message))).toBeUndefined();

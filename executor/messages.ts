@@ -4,7 +4,7 @@
  */
 import { isIPv4 } from 'node:net';
 import { readExecRequest } from '#lib/api/exec.ts';
-import type { Launch, LaunchProbe, SeedFormat, SeedSecrets } from '#lib/api/launch.ts';
+import type { Launch, LaunchProbe, MachineVolume, SeedFormat, SeedSecrets, VolumeOnHost } from '#lib/api/launch.ts';
 import type {
   OperationOrder,
   OperationType,
@@ -12,6 +12,7 @@ import type {
   PolicyOrder,
   SchedulerMessage,
   SeedOrder,
+  VolumeOrder,
 } from '#lib/api/messages.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import { decodeData } from '#mesos/bytes.ts';
@@ -24,7 +25,7 @@ const digest = /^[0-9a-f]{64}$/;
 export function parseLaunch(task: TaskInfo): Launch {
   if (task.data === undefined) throw new Error('The task carries no data');
   const launch = decodeData(task.data) as Launch;
-  if (![1, 2].includes(launch?.version))
+  if (![1, 2, 3].includes(launch?.version))
     throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
   const id = parseTaskId(task.task_id.value);
   if (launch.taskId !== task.task_id.value || id?.uid !== launch.uid || id.type !== launch.type)
@@ -47,6 +48,28 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
   if (!Array.isArray(launch.networks) || !Array.isArray(launch.sshKeys))
     throw new Error('networks or sshKeys is missing');
   if (launch.readiness !== undefined) checkProbe(launch.readiness);
+  const { volumes = [] } = launch;
+  if (!Array.isArray(volumes)) throw new Error('volumes is not a list');
+  for (const volume of volumes as readonly Partial<MachineVolume>[]) {
+    const { name, grant, mountPath } = volume;
+    const isRight = typeof name === 'string' && (mountPath === undefined || typeof mountPath === 'string');
+    if (!isVolume(volume) || !isRight || (volume.type === 'Disk') !== Number.isSafeInteger(grant))
+      throw new Error(`"${name}" is not a volume`);
+  }
+}
+
+function isVolume({ uid = '', type, glusterVolume, bytes }: Partial<VolumeOnHost>): boolean {
+  const isKnown = type === 'SharedFilesystem' || type === 'Disk';
+  return uuid.test(uid) && isKnown && typeof glusterVolume === 'string' && Number.isSafeInteger(bytes);
+}
+
+function isVolumeOrder({ id, order, installation, volume }: Partial<VolumeOrder>): boolean {
+  return (
+    typeof id === 'string' &&
+    (order === 'make' || order === 'remove') &&
+    typeof installation === 'string' &&
+    isVolume({ ...volume })
+  );
 }
 
 function checkProbe({ command, ...times }: LaunchProbe): void {
@@ -143,6 +166,8 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
       return isPolicyOrder(message) ? message : undefined;
     case 'seed':
       return isSeedOrder(message) ? message : undefined;
+    case 'volume':
+      return isVolumeOrder(message) ? (message as SchedulerMessage) : undefined;
     case 'cleanup':
       return Array.isArray(message.uids) && message.uids.every((uid) => uuid.test(uid))
         ? (message as SchedulerMessage)

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { whyNoCgroups } from '#cli/pretend-host/cgroups.ts';
+import { removeMounts } from '#cli/pretend-host/mounts.ts';
 import { startPretendHost, stopPretendHost } from '#cli/pretend-host/pretend-host.ts';
 import { whyNot } from './requires.ts';
 
@@ -47,13 +48,16 @@ export function whyNoRealHost(): string | undefined {
   return whyNot([...machine, 'busybox', 'mcopy', 'syslinux', 'cpio'], { root: true });
 }
 
-export async function openRealHost({ cgroups = false } = {}): Promise<RealHost> {
+export async function openRealHost({ cgroups = false, mounts = false } = {}): Promise<RealHost> {
   const dir = await mkdtemp(join(tmpdir(), 'cf-'));
   // QEMU's own user has to reach its disks.
   await chmod(dir, 0o755);
   const image = join(dir, 'guest.qcow2');
   await copyFile(await guestImage(), image);
-  const options = { name: `cft-${randomBytes(5).toString('hex')}`, dir: join(dir, 'host'), cgroups };
+  const options = {
+    ...{ name: `cft-${randomBytes(5).toString('hex')}`, dir: join(dir, 'host'), cgroups },
+    mounts: mounts ? join(dir, 'executor/volumes') : undefined,
+  };
   const { socket, netns, bootIdFile } = await startPretendHost(options);
   const exec = async (program: string, ...args: string[]) =>
     (await run('ip', ['netns', 'exec', netns, program, ...args], { timeout: 20_000 })).stdout;
@@ -74,6 +78,7 @@ export async function openRealHost({ cgroups = false } = {}): Promise<RealHost> 
     },
     async [Symbol.asyncDispose]() {
       await stopPretendHost(options);
+      if (options.mounts) await removeMounts(options.mounts);
       await rm(dir, { recursive: true, force: true });
     },
   };

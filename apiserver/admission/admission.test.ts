@@ -146,6 +146,25 @@ describe('Subnet', () => {
   });
 });
 
+describe('Volume', () => {
+  const volume = { cluster: 'lab', size: '10Gi', backend: { gluster: { volume: 'vm' } } };
+
+  test('stays what it is, but for what becomes of its data', () => {
+    expect(causes('Volume', volume)).toEqual([]);
+    expect(causes('Volume', { ...volume, reclaimPolicy: 'Delete' }, volume)).toEqual([]);
+    const changes = { cluster: 'annex', type: 'Disk', size: '20Gi', backend: { gluster: { volume: 'other' } } };
+    for (const [field, value] of Object.entries(changes))
+      expect(causes('Volume', { ...volume, [field]: value }, volume).join()).toMatch(
+        new RegExp(`^spec.${field}: .*field is immutable.*create a new Volume`),
+      );
+  });
+
+  test('has a size that can be', () => {
+    for (const size of ['1', '2000Ti'])
+      expect(causes('Volume', { ...volume, size }).join()).toMatch(/from 1Mi to 1024Ti/);
+  });
+});
+
 describe('Image and Cluster', () => {
   const http = { http: { url: 'https://example.test/a' } };
 

@@ -23,6 +23,7 @@ import { namespaceRules } from './namespace.ts';
 import { clusterRoleBindingRules, clusterRoleRules, roleBindingRules, roleRules } from './rbac.ts';
 import type { AdmissionRequest, Rules } from './rules.ts';
 import { secretRules } from './secret.ts';
+import { volumeRules } from './volume.ts';
 
 /** By `Kind.group`, or `Kind` in the core group. */
 const rules: Readonly<Record<string, Rules>> = {
@@ -42,6 +43,7 @@ const rules: Readonly<Record<string, Rules>> = {
   'VirtualMachine.computefactory.io': virtualMachineRules,
   'VMOperation.computefactory.io': vmOperationRules,
   'VMPool.computefactory.io': vmPoolRules,
+  'Volume.computefactory.io': volumeRules,
   'CustomResourceDefinition.apiextensions.k8s.io': definitionRules,
   'Role.rbac.authorization.k8s.io': roleRules,
   'ClusterRole.rbac.authorization.k8s.io': clusterRoleRules,

@@ -22,6 +22,7 @@ const plurals: Record<string, string> = {
   VirtualMachine: 'virtualmachines',
   VMPool: 'vmpools',
   ComputeFactory: 'computefactories',
+  Volume: 'volumes',
 };
 const collection = (kind: string) => `${base}/namespaces/default/${plurals[kind]}`;
 
@@ -49,6 +50,7 @@ describe('references', () => {
     ['an image', { image: { name: 'later' } }, /spec.image: Image \\"later\\" does not exist/],
     ['a subnet', { networks: [{ subnet: 'net' }, { subnet: 'later' }] }, /spec.networks\[1\].subnet: Subnet/],
     ['an instance type', { resources: undefined, instanceType: 'later' }, /spec.instanceType: InstanceType/],
+    ['a volume', { volumes: [{ name: 'd', volume: 'later' }] }, /spec.volumes\[0\].volume: Volume/],
     ['a cluster', { placement: { cluster: 'later' } }, /spec.placement.cluster: Cluster/],
   ])('to %s that is yet to come warn once, when they are written', async (_, more, warning) => {
     const name = `to-${Object.keys(more).at(-1)!.toLowerCase()}`;
@@ -179,4 +181,26 @@ test('deletion of a collection leaves what is protected, takes the rest, honours
   expect(await names()).toEqual(['c-0', 'c-2']);
   expect((await started.request(query, { method: 'DELETE' })).status).toBe(403);
   expect(await names()).toEqual(['c-0']);
+});
+
+describe('what of volumes is not built is refused with a sentence', () => {
+  const volume = { cluster: 'lab', size: '1Gi', backend: { gluster: { volume: 'vm' } } };
+
+  test.each<[string, object, RegExp]>([
+    ['a directory to read alone', { accessMode: 'ROX' }, /\(ROX\) is not built/],
+    ['a directory for one', { accessMode: 'RWO' }, /a SharedFilesystem RWX/],
+    ['a disk for many', { type: 'Disk', accessMode: 'RWX' }, /a Disk is RWO/],
+    ['SMB', { guestAccess: 'SMB' }, /only Virtiofs is built.*Windows guests/],
+    ['a disk by virtiofs', { type: 'Disk', guestAccess: 'Virtiofs' }, /leave guestAccess out/],
+  ])('%s', async (_, more, message) => {
+    expect(await post('Volume', 'v', { ...volume, ...more })).toMatchObject({
+      ...{ status: 422, message: expect.stringMatching(message) },
+    });
+  });
+
+  test('what is built is taken', async () => {
+    const shared = { ...volume, accessMode: 'RWX', guestAccess: 'Virtiofs' };
+    expect(await post('Volume', 'shared', shared)).toMatchObject({ status: 201 });
+    expect(await post('Volume', 'disk', { ...volume, type: 'Disk', accessMode: 'RWO' })).toMatchObject({ status: 201 });
+  });
 });

@@ -34,6 +34,9 @@ function machineReferences(spec: Json | undefined, field: string, namespace: str
     ...list(at(spec, 'networks')).flatMap((network, index) =>
       named('Subnet', 'subnets', `networks[${index}].subnet`, at(network, 'subnet'), namespace),
     ),
+    ...list(at(spec, 'volumes')).flatMap((volume, index) =>
+      named('Volume', 'volumes', `volumes[${index}].volume`, at(volume, 'volume'), namespace),
+    ),
     ...named('Cluster', 'clusters', 'placement.cluster', at(spec, 'placement', 'cluster'), undefined),
   ];
 }

@@ -14,7 +14,16 @@ import {
   systemNamespace,
 } from '#lib/api/names.ts';
 import { sameJson } from '#lib/std/same-json.ts';
-import { besidesRow, isHostOf, isImageOf, isMachineOf, isOpenMachine, isOperationFor } from './bound.ts';
+import {
+  besidesHosts,
+  besidesRow,
+  isHostOf,
+  isImageOf,
+  isMachineOf,
+  isOpenMachine,
+  isOperationFor,
+  isVolumeOf,
+} from './bound.ts';
 
 /** Why the write is refused; undefined if it is not. `old` is undefined for an object that is new. */
 type Restriction = (
@@ -57,6 +66,7 @@ const restrictions: ReadonlyMap<string, Restriction> = new Map<string, Restricti
   [`${group}/images`, imageRow],
   [`${group}/virtualmachines`, machine],
   [`${group}/vmoperations`, operation],
+  [`${group}/volumes`, volume],
 ]);
 
 const notBound = (cluster: string) => `it is not bound to Cluster "${cluster}"`;
@@ -94,6 +104,14 @@ function imageRow(object: ApiObject, old: StoredObject | undefined, cluster: str
   return sameJson(besidesRow(object, cluster), besidesRow(old, cluster))
     ? undefined
     : `a cluster server writes only the row of its Cluster "${cluster}"`;
+}
+
+/** Who may write to a disk is not for one that runs in somebody else's data center to say. */
+function volume(object: ApiObject, old: StoredObject | undefined, cluster: string): string | undefined {
+  if (!old || !isVolumeOf(old, cluster)) return notBound(cluster);
+  return sameJson(besidesHosts(object), besidesHosts(old))
+    ? undefined
+    : 'a cluster server writes only what its hosts tell of a Volume';
 }
 
 /** It goes with its Host. */

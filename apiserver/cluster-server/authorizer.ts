@@ -10,7 +10,7 @@ import type { Registry } from '#apiserver/resources/registry.ts';
 import type { Caches } from '#apiserver/storage/caches.ts';
 import { keyOf } from '#apiserver/storage/keys.ts';
 import { clusterServerLease, group, hostOfConsoleSecret, systemNamespace, version } from '#lib/api/names.ts';
-import { isHostOf, isImageOf, isMachineFor, isMachineOf, isOpenMachine, isOperationFor } from './bound.ts';
+import { isHostOf, isImageOf, isMachineFor, isMachineOf, isOpenMachine, isOperationFor, isVolumeOf } from './bound.ts';
 import { clusterServerOf } from './identity.ts';
 
 /** An object of one of our own kinds as it was last heard of; undefined if it is not there. */
@@ -86,6 +86,13 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
       isLook(request)
         ? isRestricted(request, { 'status.cluster': cluster })
         : isBound(isOperationFor, cluster, request, find),
+  ],
+  [
+    `${group}/volumes`,
+    (cluster, request, find) =>
+      isLook(request)
+        ? isRestricted(request, { 'spec.cluster': cluster })
+        : isBound(isVolumeOf, cluster, request, find),
   ],
 ]);
 

@@ -28,6 +28,14 @@ export const isHostOf: Test = (host, cluster) => atPath(host, ['spec', 'cluster'
 
 export const isOperationFor: Test = (operation, cluster) => atPath(operation, ['status', 'cluster']) === cluster;
 
+export const isVolumeOf: Test = (volume, cluster) => atPath(volume, ['spec', 'cluster']) === cluster;
+
+/** The status of a Volume as far as it is not what hosts tell. */
+export function besidesHosts(volume: JsonObject): Json {
+  const { backend: _b, health: _h, used: _u, ...rest } = (atPath(volume, ['status']) ?? {}) as JsonObject;
+  return rest;
+}
+
 /** The Image has a row for the Cluster. */
 export const isImageOf: Test = (image, cluster) => rowsOf(image).some(({ name }) => name === cluster);
 

@@ -38,6 +38,7 @@ const kinds: Readonly<Record<string, string>> = {
     clusters: 'Cluster',
     hosts: 'Host',
     images: 'Image',
+    volumes: 'Volume',
     virtualmachines: 'VirtualMachine',
     vmoperations: 'VMOperation',
   },
@@ -226,6 +227,23 @@ describe('hosts and what opens their consoles', () => {
 });
 
 describe('images and operations', () => {
+  test('of a Volume of its own it writes what its hosts tell, and not who may write to it', async () => {
+    const spec = { cluster: 'lab', type: 'Disk', size: '1Gi', backend: { gluster: { volume: 'vm' } } };
+    const writer = { uid: 'u', name: 'a', grant: 1 };
+    const own = await make('volumes', name, spec, { writer });
+    const told = { backend: { state: 'Made' }, health: { reason: 'Healthy', hosts: 1 }, used: '1Mi' };
+    await refused(
+      putStatus('lab', 'volumes', own, { writer: { ...writer, grant: 2 }, ...told }),
+      /only what its hosts tell/,
+    );
+    await refused(putStatus('annex', 'volumes', own, { writer, ...told }), cannot);
+    await ok(putStatus('lab', 'volumes', own, { writer, ...told }));
+    const volumes = `${factory}/volumes`;
+    await refused(get('annex', `${volumes}?fieldSelector=spec.cluster%3Dlab`), cannot);
+    await refused(get('lab', volumes), cannot);
+    await ok(get('lab', `${volumes}?fieldSelector=spec.cluster%3Dlab`));
+  });
+
   const row = (cluster: string, phase: string) => ({ name: cluster, phase });
 
   test('of an image it writes the row of its Cluster', async () => {

@@ -31,7 +31,7 @@ const aggregateTo = (role: string) => `rbac.authorization.k8s.io/aggregate-to-${
 const labelled = (role: string) => ({ [aggregateTo(role)]: 'true' });
 
 /** What a tenant makes. */
-const tenantKinds = ['computefactories', 'vmpools', 'virtualmachines', 'vmoperations', 'subnets', 'images'];
+const tenantKinds = ['computefactories', 'vmpools', 'virtualmachines', 'vmoperations', 'subnets', 'images', 'volumes'];
 /** What a tenant sees of how it is made, and of the prices and sizes there are. */
 const sharedKinds = ['ipleases'];
 const scalable = ['computefactories/scale', 'vmpools/scale'];
@@ -101,10 +101,10 @@ const clusterServer: readonly PolicyRule[] = [
   election,
   on('', ['namespaces'], ['get']),
   on('', ['secrets'], ['get', 'create', 'patch']),
-  inGroup(['clusters', 'hosts', 'virtualmachines', 'images', 'vmoperations'], read),
+  inGroup(['clusters', 'hosts', 'virtualmachines', 'images', 'volumes', 'vmoperations'], read),
   inGroup(['hosts'], ['create']),
   inGroup(
-    ['clusters', 'hosts', 'virtualmachines', 'images', 'vmoperations'].map((plural) => `${plural}/status`),
+    ['clusters', 'hosts', 'virtualmachines', 'images', 'volumes', 'vmoperations'].map((plural) => `${plural}/status`),
     ['update'],
   ),
 ];

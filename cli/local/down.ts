@@ -7,7 +7,7 @@ import { removeFabric } from '../pretend-host/fabric.ts';
 import { removeMounts } from '../pretend-host/mounts.ts';
 import { stopPretendHost } from '../pretend-host/pretend-host.ts';
 import { runningProcess } from './keeper.ts';
-import { fabricOf, marker, netnsOf, programsOf } from './programs.ts';
+import { fabricOf, marker, mountsOf, netnsOf, programsOf } from './programs.ts';
 import { localPaths, readSettings, realHosts } from './settings.ts';
 
 const graceMs = 10_000;
@@ -54,6 +54,7 @@ export async function localDown(dir: string, options: { readonly keepData: boole
   for (const host of realHosts(settings.hosts)) {
     out.progress(`Removing the host of ${host.name}`);
     await stopPretendHost({ name: netnsOf(settings, host), dir: `${localPaths(dir).host(host.name)}/machine` });
+    await removeMounts(mountsOf(settings, host));
   }
   await removeFabric(fabricOf(settings));
   if (settings.imageStore === 'gluster') await removeMounts(localPaths(dir).images);

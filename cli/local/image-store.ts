@@ -1,6 +1,6 @@
 /**
- * The images of a lab: a GlusterFS volume with a copy on each of the first three real hosts. This program makes it out of what is there,
- * mounts it for the executors, and stays until the mount ends (exit code 1, so that a keeper begins again). Its client lives in the
+ * The images of a lab: a GlusterFS volume with a copy on each of the first three real hosts, and beside it another one for Volumes, which
+ * executors mount themselves. This program makes both out of what is there, mounts the first for the executors, and stays until the mount ends (exit code 1, so that a keeper begins again). Its client lives in the
  * network namespace of the wire, where the hosts are. The hosts mount it for their guests themselves (pretend-host/init.sh).
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
@@ -15,7 +15,7 @@ import { jsonLog } from '#lib/std/log.ts';
 import { runMain, UsageError } from '#lib/std/main.ts';
 import { mountsAt, removeMounts } from '../pretend-host/mounts.ts';
 import { storeVolume as volume } from '../pretend-host/pretend-host.ts';
-import { fabricOf, storeServers } from './programs.ts';
+import { fabricOf, storeServers, volumesVolume } from './programs.ts';
 import { type LocalSettings, localPaths, readSettings } from './settings.ts';
 
 const run = promisify(execFile);
@@ -50,14 +50,20 @@ async function gluster(settings: LocalSettings, ...args: readonly string[]): Pro
 }
 
 /** Every step is repeated until it is as wanted: a host may boot, and this program be killed, at any moment. */
-async function makeVolume(settings: LocalSettings): Promise<void> {
+async function makePool(settings: LocalSettings): Promise<void> {
   const servers = storeServers(settings);
   for (const { address } of servers.slice(1)) await gluster(settings, 'peer', 'probe', address);
   const connected = (await gluster(settings, 'pool', 'list')).match(/\bConnected\b/g)?.length ?? 0;
   if (connected < servers.length) throw new Error(`${connected} of ${servers.length} hosts are in GlusterFS' pool`);
+  await makeVolume(settings, volume, 'brick');
+  await makeVolume(settings, volumesVolume, 'volumes-brick');
+}
+
+async function makeVolume(settings: LocalSettings, volume: string, brick: string): Promise<void> {
+  const servers = storeServers(settings);
   if (!(await gluster(settings, 'volume', 'list')).split('\n').includes(volume)) {
     const bricks = servers.map(({ name, address }) => {
-      return `${address}:${join(localPaths(settings.options.dir).host(name), 'machine/brick')}`;
+      return `${address}:${join(localPaths(settings.options.dir).host(name), 'machine', brick)}`;
     });
     // Bricks below a directory that is no file system of its own are refused without it.
     await gluster(settings, 'volume', 'create', volume, 'replica', String(bricks.length), ...bricks, 'force');
@@ -72,7 +78,7 @@ async function untilMade(settings: LocalSettings, signal: AbortSignal): Promise<
   const deadline = systemClock.monotonic() + readyMs;
   for (;;) {
     try {
-      return await makeVolume(settings);
+      return await makePool(settings);
     } catch (error) {
       if (systemClock.monotonic() > deadline)
         throw new Error(`The image store could not be made within ${readyMs} ms`, { cause: error });

@@ -5,6 +5,9 @@ import { writeFileAtomic } from '#lib/std/files.ts';
 import { wireAddress } from '../pretend-host/fabric.ts';
 import { copies, type LocalHost, type LocalSettings, localPaths, realHosts } from './settings.ts';
 
+/** Gluster volume for Volumes; where hosts are imitated, so is it. */
+export const volumesVolume = 'volumes';
+
 /** Every process of a local cluster carries this in its environment: `local down` finds by it what has outlived its parent. */
 export const marker = 'CF_LOCAL_DIR';
 
@@ -95,10 +98,16 @@ function pretendHost(settings: LocalSettings, host: LocalHost): Program {
       '--number',
       String(numberOf(settings, host)),
       ...storeFlags(settings),
+      ...(settings.imageStore === 'gluster' ? ['--mounts', mountsOf(settings, host)] : []),
     ],
     environment: { [marker]: settings.options.dir },
     log: join(paths.logs, `host-of-${host.name}.log`),
   };
+}
+
+/** Of Volumes, by the executor of a real host. */
+export function mountsOf(settings: LocalSettings, host: LocalHost): string {
+  return join(localPaths(settings.options.dir).host(host.name), 'executor/volumes');
 }
 
 /** Names of network namespaces are system-wide: the API port keeps two local clusters on one machine apart. */
@@ -178,6 +187,12 @@ function resourcesOf(host: LocalHost): string {
   return `cpus:${host.cores + executorShare.cores};mem:${memory};disk:1000000`;
 }
 
+function glusterOf(settings: LocalSettings, machine: string): object {
+  const servers = storeServers(settings).map(({ address }) => address);
+  const command = ['sh', join(root, 'cli/pretend-host/gluster.sh'), machine];
+  return { volumes: [volumesVolume], servers, command };
+}
+
 /** Writes what the programs read at their start: one executor.json per host, and the list for the keeper. */
 export function writePrograms(settings: LocalSettings): readonly Program[] {
   const { dir } = settings.options;
@@ -202,8 +217,13 @@ export function writePrograms(settings: LocalSettings): readonly Program[] {
             // A pretended host hides it, whatever the computer has.
             kvm: false,
             bootIdFile: join(machine, 'boot-id'),
+            ...(settings.imageStore === 'gluster' ? { gluster: glusterOf(settings, machine) } : {}),
           }
-        : { bootIdFile: join(paths.host(host.name), 'boot-id'), sim: { bootMs: 500 } }),
+        : {
+            gluster: { volumes: [volumesVolume] },
+            bootIdFile: join(paths.host(host.name), 'boot-id'),
+            sim: { bootMs: 500 },
+          }),
     };
     writeFileAtomic(join(paths.host(host.name), 'executor.json'), `${JSON.stringify(config, null, 2)}\n`);
   }

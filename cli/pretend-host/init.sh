@@ -2,6 +2,7 @@
 # Process 1 of a pretended host, inside its own mount, process, network, IPC and host name namespaces. Gives libvirt private copies of its
 # directories, so that the computer's own libvirtd is never touched, and keeps libvirtd and virtlogd running as systemd would.
 # Usage: init.sh NAME DIRECTORY [CONTROLLER...]
+# CF_MOUNTS: a shared mount, below which others appear, if set.
 # CF_STORE: where the volume CF_STORE_VOLUME of the GlusterFS servers CF_STORE_SERVERS is mounted, if set. CF_STORE_SERVES=yes: this host is one of them.
 set -eu
 name=$1
@@ -9,6 +10,12 @@ dir=$2
 shift 2
 export PATH="$PATH:/usr/sbin:/sbin"
 
+if [ -n "${CF_MOUNTS:-}" ]; then
+  # What is mounted below it from outside is to be seen in here, and nothing else is.
+  while read -r _ _ _ _ point _; do
+    [ "$point" = "$CF_MOUNTS" ] || mount --make-private "$point" 2>/dev/null || :
+  done </proc/self/mountinfo
+fi
 hostname "$name"
 mount -t proc proc /proc
 # The computer's control groups stay hidden: libvirt would make directories there, and nobody would remove them after a power cut. Given

@@ -1,6 +1,6 @@
 /** Mounts at one place, seen in the kernel's list: what is mounted may not answer any more. */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -23,4 +23,11 @@ export async function removeMounts(place: string, type?: string): Promise<void> 
     if (top === undefined || (type !== undefined && top !== type)) return;
     await run('umount', ['--lazy', place], { timeout: commandMs });
   }
+}
+
+/** Makes the directory a mount of its own, so that what is mounted below it can be seen elsewhere. Repeatable. */
+export async function shareMounts(place: string): Promise<void> {
+  mkdirSync(place, { recursive: true, mode: 0o755 });
+  if (mountsAt(place).length === 0) await run('mount', ['--bind', place, place], { timeout: commandMs });
+  await run('mount', ['--make-shared', place], { timeout: commandMs });
 }

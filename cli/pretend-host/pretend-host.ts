@@ -14,6 +14,7 @@ import { type Random, systemRandom } from '#lib/std/random.ts';
 import { controllers, makeCgroups, removeCgroups } from './cgroups.ts';
 import { hostPaths, writeConfiguration } from './configuration.ts';
 import { plugIn, type Wire, wireAddress } from './fabric.ts';
+import { shareMounts } from './mounts.ts';
 import { makeNamespace, removeNamespace } from './namespace.ts';
 
 /** libvirtd asks QEMU what it can do before it answers for the first time. */
@@ -30,6 +31,8 @@ export interface PretendHostOptions {
   readonly wire?: Wire | undefined;
   /** Mounts a volume of GlusterFS for guests' images. */
   readonly store?: Store | undefined;
+  /** Directory of the executor's, below which it mounts what guests see: so the host must. The mount of it goes by `removeMounts`. */
+  readonly mounts?: string | undefined;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -77,6 +80,7 @@ export async function startPretendHost(options: PretendHostOptions): Promise<Pre
   rmSync(paths.socket, { force: true });
   await makeNamespace(name);
   if (options.wire) await plugIn(name, options.wire);
+  if (options.mounts !== undefined) await shareMounts(options.mounts);
   const init = await boot(options, paths.log, clock, options.cgroups ? makeCgroups(name) : []);
   writeFileAtomic(paths.pidFile, JSON.stringify(init));
   await untilReady(paths.socket, init, paths.log, clock);
@@ -113,7 +117,7 @@ function readIdentity(file: string): ProcessIdentity | undefined {
 
 /** `groups` are directories of control groups that become all that the host sees of them. */
 async function boot(
-  { name, dir, store, wire }: PretendHostOptions,
+  { name, dir, store, wire, mounts }: PretendHostOptions,
   log: string,
   clock: Clock,
   groups: readonly string[],
@@ -122,7 +126,15 @@ async function boot(
   const command = [
     ...['nsenter', `--net=/run/netns/${name}`, 'unshare', '--mount', '--uts', '--ipc', '--pid', '--cgroup'],
     // Whoever kills the parent means the host.
-    ...['--propagation', 'private', '--fork', '--kill-child=KILL', '/bin/sh', join(import.meta.dirname, 'init.sh')],
+    // init.sh cuts off all others.
+    ...[
+      '--propagation',
+      mounts === undefined ? 'private' : 'slave',
+      '--fork',
+      '--kill-child=KILL',
+      '/bin/sh',
+      join(import.meta.dirname, 'init.sh'),
+    ],
     ...[name, dir, ...(groups.length > 0 ? controllers : [])],
   ];
   const enterGroups =
@@ -131,7 +143,7 @@ async function boot(
     detached: true,
     stdio: ['ignore', output, output],
     cwd: '/',
-    env: { ...process.env, ...storeEnvironment(store, wire) },
+    env: { ...process.env, ...storeEnvironment(store, wire), CF_MOUNTS: mounts ?? '' },
   });
   closeSync(output);
   const failed = new Promise<never>((_, reject) => {

@@ -99,11 +99,12 @@ export function troublesOf(conditions: readonly Condition[]): readonly Condition
 }
 
 /** Kinds that somebody reports on by a condition Ready. Of all others the phase, if there is one, is what there is to know. */
-const reported = ['ComputeFactory', 'VMPool', 'VirtualMachine', 'Image', 'Subnet', 'Cluster', 'Host'];
+const reported = ['ComputeFactory', 'VMPool', 'VirtualMachine', 'Image', 'Subnet', 'Volume', 'Cluster', 'Host'];
 const badPhases = ['Pending', 'InProgress', 'Failed', 'Superseded', 'Terminating'];
 
 function isTroubled(object: Explained): boolean {
   if (object.metadata.deletionTimestamp !== undefined) return true;
+  if (conditionOf(object, 'Healthy')?.status === 'False') return true;
   if (reported.includes(object.kind)) return conditionOf(object, 'Ready')?.status !== 'True';
   return badPhases.includes(object.status?.phase ?? '');
 }
@@ -162,11 +163,16 @@ function hostOf({ status }: Explained): readonly { word: string; name: string; n
 /** What a machine needs is named in its spec; each is shown only if it is what is wrong. */
 async function explainNeeds(walk: Walk, object: Explained, depth: number): Promise<void> {
   if (object.kind !== 'VirtualMachine') return;
-  const spec = object.spec as { image?: { name: string; namespace?: string }; networks?: { subnet: string }[] };
+  const spec = object.spec as {
+    image?: { name: string; namespace?: string };
+    networks?: { subnet: string }[];
+    volumes?: { volume: string }[];
+  };
   const own = object.metadata.namespace;
   const needs = [
     ...(spec.image ? [{ word: 'images', name: spec.image.name, namespace: spec.image.namespace ?? own }] : []),
     ...(spec.networks ?? []).map(({ subnet }) => ({ word: 'subnets', name: subnet, namespace: own })),
+    ...(spec.volumes ?? []).map(({ volume }) => ({ word: 'volumes', name: volume, namespace: own })),
     ...hostOf(object),
   ];
   for (const { word, name, namespace } of needs) {

@@ -29,6 +29,12 @@ const reasonOf: Readonly<Record<string, string>> = {
   SubnetExhausted: 'SubnetExhausted',
 };
 
+/** Whatever their reason. */
+const prerequisites: Readonly<Record<string, string>> = {
+  ImageReady: 'ImageNotReady',
+  VolumesReady: 'VolumesNotReady',
+};
+
 interface Refusal {
   readonly cluster: string;
   readonly reason: string;
@@ -82,10 +88,10 @@ function machineRefusals({ factory, pools, clusters }: Scope): Refusal[] {
 
 function refusalOf(vm: VirtualMachine): { reason: string; message: string } | undefined {
   if (vm.status?.attempt) return undefined;
-  for (const type of ['ImageReady', 'NetworkReady', 'Scheduled']) {
+  for (const type of ['ImageReady', 'VolumesReady', 'NetworkReady', 'Scheduled']) {
     const condition = conditionOf(vm, type);
     if (condition?.status !== 'False') continue;
-    const reason = type === 'ImageReady' ? 'ImageNotReady' : reasonOf[condition.reason];
+    const reason = prerequisites[type] ?? reasonOf[condition.reason];
     return reason ? { reason, message: condition.message || condition.reason } : undefined;
   }
   return undefined;

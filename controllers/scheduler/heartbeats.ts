@@ -1,4 +1,5 @@
 /** What happens when an executor speaks. */
+import { isDeepStrictEqual } from 'node:util';
 import type { ExecutorMessage, Heartbeat, MachineReport } from '#lib/api/messages.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import { decodeData } from '#mesos/bytes.ts';
@@ -17,6 +18,8 @@ export interface HeartbeatOptions {
   /** Something about the host itself may have changed: readiness, foreign domains. */
   readonly onHost: (hostname: string) => void;
   readonly onMachine: (uid: string) => void;
+  /** What hosts tell of volumes has changed. */
+  readonly onVolumes: () => void;
   readonly onUnknownAgent: () => void;
 }
 
@@ -52,7 +55,7 @@ export function heardMessage(options: HeartbeatOptions, message: MessageEvent): 
 }
 
 function hear(
-  { world, orders, seeds, onHost, onMachine }: HeartbeatOptions,
+  { world, orders, seeds, onHost, onMachine, onVolumes }: HeartbeatOptions,
   from: { hostname: string; agentId: string; executorId: string },
   heartbeat: Heartbeat,
 ): void {
@@ -67,6 +70,7 @@ function hear(
   if (news) for (const uid of world.ledger.machinesOn(from.hostname)) uids.add(uid);
   for (const uid of uids) if (news || differs(before?.machines.get(uid), now.machines.get(uid))) onMachine(uid);
   tellPeers(world, from.hostname, heartbeat);
+  if (!isDeepStrictEqual(before?.heartbeat.volumes, heartbeat.volumes)) onVolumes();
   seeds.heard(from.hostname, heartbeat);
   if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
   // Only these are said again until they are answered.

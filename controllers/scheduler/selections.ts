@@ -20,6 +20,10 @@ export function hostsOf(cluster: string): string {
   return `spec.cluster=${cluster}`;
 }
 
+export function volumesOf(cluster: string): string {
+  return `spec.cluster=${cluster}`;
+}
+
 export function operationsFor(cluster: string): string {
   return `status.cluster=${cluster}`;
 }

@@ -5,6 +5,7 @@ import { Host } from '#lib/api/generated/host.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { VMOperation } from '#lib/api/generated/vmoperation.ts';
+import { Volume } from '#lib/api/generated/volume.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import type { Client } from '#lib/client/client.ts';
 import type { Change } from '#lib/client/informer.ts';
@@ -39,12 +40,13 @@ import { Placement } from './placement.ts';
 import { Placing } from './placing.ts';
 import { type KnownTask, type Reconciliation, reconciliation } from './reconciliation.ts';
 import { Seeds } from './seeds.ts';
-import { clusterNamed, hostsOf, machinesFor, operationsFor } from './selections.ts';
+import { clusterNamed, hostsOf, machinesFor, operationsFor, volumesOf } from './selections.ts';
 import { sessionHandler } from './session.ts';
 import { Silences } from './silences.ts';
 import { Suspects } from './suspects.ts';
 import { TaskBook } from './task-book.ts';
 import { Ticker } from './ticker.ts';
+import { Volumes } from './volumes.ts';
 import { Windows } from './windows.ts';
 import type { World } from './world.ts';
 
@@ -68,6 +70,7 @@ const agentsMs = 15_000;
 const silentMs = 5_000;
 const agentDrainsMs = 2_000;
 const movesMs = 1_000;
+const volumesMs = 15_000;
 /** A launch of which nothing was heard for so long is asked for. */
 const launchSilenceMs = 15_000;
 const clusterPaceMs = 1_000;
@@ -111,6 +114,7 @@ class ClusterServer {
   readonly #machines: Machines;
   readonly #placing: Placing;
   readonly #imports: Imports;
+  readonly #volumes: Volumes;
   readonly #orders: Orders;
   readonly #seeds: Seeds;
   readonly #hosts: Hosts;
@@ -162,6 +166,7 @@ class ClusterServer {
       },
     });
     this.#imports = new Imports(world, mayLaunch);
+    this.#volumes = new Volumes(world);
     this.#silences = new Silences(world);
     this.#hosts = new Hosts({
       world,
@@ -221,6 +226,7 @@ class ClusterServer {
       hosts: this.#follow(Host, [hostsOf(name)], (_key, host, old) => this.#hostObjectChanged(host, old)),
       // Every image has a row for every cluster.
       images: this.#follow(Image, [undefined], () => this.#wakeImports()),
+      volumes: this.#follow(Volume, [volumesOf(name)], () => this.#wakeVolumes()),
       operations: this.#follow(VMOperation, [operationsFor(name)], () => void this.#orders.look()),
       tasks: new TaskBook(),
       sentAgain: new Set(),
@@ -274,6 +280,7 @@ class ClusterServer {
         this.#every(this.#orphans.periodMs, () => this.#lookForOrphans(), running),
         this.#every(silentMs, () => this.#askForSilentLaunches(), running),
         this.#every(agentDrainsMs, () => this.#agentDrains.look(), running),
+        this.#every(volumesMs, () => this.#volumes.look(), running),
         this.#every(movesMs, () => this.#settleMoves(), running),
         this.#watchAgents(running),
       ];
@@ -309,6 +316,7 @@ class ClusterServer {
         seeds: this.#seeds,
         onHost: (hostname) => this.#updateHost(hostname),
         onMachine: (uid) => this.#machines.dueByUid(uid),
+        onVolumes: () => this.#wakeVolumes(),
         onUnknownAgent: () => this.#refreshAgents(),
       },
     });
@@ -338,7 +346,7 @@ class ClusterServer {
 
   #isBusy(): boolean {
     const { machines, clusters, cluster: name } = this.#world;
-    const works = [this.#placing, this.#imports, this.#orders, this.#hosts];
+    const works = [this.#placing, this.#imports, this.#volumes, this.#orders, this.#hosts];
     if (works.some(({ hasWork }) => hasWork) || machines.isMoving || this.#reconciliation.isBusy) return true;
     const cluster = clusters.get(name);
     return !this.#offers.isQuiet || (cluster !== undefined && this.#clusterVersion(cluster) !== this.#clusterSeen);
@@ -350,6 +358,7 @@ class ClusterServer {
     await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork);
     if (this.#placing.hasWork) this.#placing.wake();
     await this.#imports.look();
+    await this.#volumes.look();
     await this.#orders.look();
     await this.#hosts.write({
       strays: (hostname) => this.#orphans.domainsOn(hostname),
@@ -504,6 +513,10 @@ class ClusterServer {
 
   #wakeImports(): void {
     void this.#imports.look().catch((error: unknown) => this.#complain('Imports not advanced', error));
+  }
+
+  #wakeVolumes(): void {
+    void this.#volumes.look().catch((error: unknown) => this.#complain('Volumes not advanced', error));
   }
 
   async #call(call: FrameworkCall): Promise<boolean> {

@@ -2,7 +2,15 @@
 import { parseDuration } from '#lib/api/duration.ts';
 import type { Image } from '#lib/api/generated/image.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import type { ImageImport, LaunchProbe, MachineLaunch, MachineNetwork } from '#lib/api/launch.ts';
+import type { Volume } from '#lib/api/generated/volume.ts';
+import type {
+  ImageImport,
+  LaunchProbe,
+  MachineLaunch,
+  MachineNetwork,
+  MachineVolume,
+  VolumeOnHost,
+} from '#lib/api/launch.ts';
 import type { GuestPolicy } from '#lib/api/messages.ts';
 import { imageTaskId } from '#lib/api/names.ts';
 import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
@@ -49,6 +57,32 @@ function networkOf(network: StatusNetwork): MachineNetwork {
   };
 }
 
+type StatusVolume = NonNullable<NonNullable<VirtualMachine['status']>['volumes']>[number];
+
+function machineVolumes({ spec, status }: VirtualMachine): readonly MachineVolume[] {
+  const mountPaths = new Map((spec.volumes ?? []).map(({ name, mountPath }) => [name, mountPath]));
+  return (status?.volumes ?? []).map((volume) => machineVolume(volume, mountPaths.get(volume.name)));
+}
+
+function machineVolume(volume: StatusVolume, mountPath: string | undefined): MachineVolume {
+  const { name, uid, type, glusterVolume, size, allowUnsafe, made, grant } = volume;
+  return {
+    ...{ name, uid, type, glusterVolume, bytes: parseBytes(size) },
+    ...(allowUnsafe ? { allowUnsafe: true as const } : {}),
+    ...(made ? {} : { make: true as const }),
+    ...(grant === undefined ? {} : { grant }),
+    ...(mountPath === undefined ? {} : { mountPath }),
+  };
+}
+
+export function volumeOnHost({ metadata, spec }: Volume): VolumeOnHost {
+  const { type, size, backend } = spec;
+  return {
+    ...{ uid: metadata.uid, type, glusterVolume: backend.gluster.volume, bytes: parseBytes(size) },
+    ...(backend.allowUnsafe ? { allowUnsafe: true as const } : {}),
+  };
+}
+
 /** What a command in a guest may take at most. */
 const probeMsMax = 50_000;
 
@@ -74,10 +108,11 @@ export function machineLaunch(
   const off = spec.runPolicy === 'Halted' || status!.requestedPower === 'Off';
   const seedFormat = seedFormatOf(spec, osType);
   const isSecret = secretNames(spec).length > 0;
+  const volumes = machineVolumes(vm);
   const isClosed = (status?.networks ?? []).every(({ egress }) => egress === undefined);
   const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
-    version: isOld ? 1 : 2,
+    version: volumes.length > 0 ? 3 : isOld ? 1 : 2,
     type: 'machine',
     installation,
     uid: metadata.uid,
@@ -91,6 +126,7 @@ export function machineLaunch(
     image: { digest: image?.digest ?? '', format: image?.format === 'raw' ? 'raw' : 'qcow2', virtualSize },
     rootDiskBytes: Math.max(virtualSize, rootSize === undefined ? 10 * 2 ** 30 : parseBytes(rootSize)),
     networks: (status!.networks ?? []).map(networkOf),
+    ...(volumes.length > 0 ? { volumes } : {}),
     hostname: status!.hostname ?? metadata.name,
     ...(isOld ? {} : { seedFormat }),
     ...(spec.userData === undefined ? {} : { userData: spec.userData }),

@@ -4,6 +4,7 @@ import type { Host } from '#lib/api/generated/host.ts';
 import type { Image } from '#lib/api/generated/image.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { VMOperation } from '#lib/api/generated/vmoperation.ts';
+import type { Volume } from '#lib/api/generated/volume.ts';
 import type { SchedulerMessage } from '#lib/api/messages.ts';
 import type { SeedSecretError } from '#lib/api/seeds.ts';
 import type { Client } from '#lib/client/client.ts';
@@ -39,6 +40,7 @@ export interface World {
   readonly machines: Latest<VirtualMachine>;
   readonly hosts: Latest<Host>;
   readonly images: Latest<Image>;
+  readonly volumes: Latest<Volume>;
   readonly operations: Latest<VMOperation>;
   readonly tasks: TaskBook;
   /** Ids of living tasks that were launched more than once. */

@@ -3,7 +3,7 @@
  * are resolved and phase becomes Scheduling, which hands it to the cluster server; when an attempt was closed the run policy decides, and
  * accepted Start and Stop operations, which nobody else could carry out then;
  * on deletion the leases are released once no attempt is left. While status.attempt is there, this controller writes nothing.
- * Conditions: ConfigReady, ImageReady, NetworkReady, Ready, Reconciling, Stalled.
+ * Conditions: ConfigReady, ImageReady, VolumesReady, NetworkReady, Ready, Reconciling, Stalled.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { type Controller, done, type Phase, type Trigger, wait } from '#controllers/runtime/controller.ts';
@@ -11,7 +11,7 @@ import type { Deps } from '#controllers/runtime/deps.ts';
 import { blockOf } from '#lib/api/addresses.ts';
 import { conditionOf } from '#lib/api/conditions.ts';
 import { Secret } from '#lib/api/core.ts';
-import { Image, InstanceType, IPLease, Subnet, VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
+import { Image, InstanceType, IPLease, Subnet, VirtualMachine, VMOperation, Volume } from '#lib/api/generated/index.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import { secretNames } from '#lib/api/seeds.ts';
 import type { Cache } from '#lib/client/cache.ts';
@@ -24,6 +24,7 @@ import { quarantineForeign } from './quarantine-foreign.ts';
 import { awaitAttemptGone, releaseLeases, removeFinalizer } from './release.ts';
 import { resolveConfig } from './resolve-config.ts';
 import { imageKeyOf, resolveImage } from './resolve-image.ts';
+import { resolveVolumes } from './resolve-volumes.ts';
 import { judge } from './run-policy.ts';
 import type { Scope } from './scope.ts';
 import { summarize } from './status.ts';
@@ -37,6 +38,8 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
     subnet: (vm) =>
       isIdle(vm) ? (vm.spec.networks ?? []).map(({ subnet }) => `${vm.metadata.namespace}/${subnet}`) : [],
     secret: (vm) => (isIdle(vm) ? secretNames(vm.spec).map((name) => `${vm.metadata.namespace}/${name}`) : []),
+    volume: (vm) =>
+      isIdle(vm) ? (vm.spec.volumes ?? []).map(({ volume }) => `${vm.metadata.namespace}/${volume}`) : [],
     instanceType: (vm) => (isIdle(vm) && vm.spec.instanceType ? [vm.spec.instanceType] : []),
     hostname: (vm) => hostnameKeys(vm),
     addressless: (vm) =>
@@ -46,6 +49,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
   const instanceTypes = deps.cache(InstanceType);
   const subnets = deps.cache(Subnet);
   const secrets = deps.cache(Secret);
+  const volumes = deps.cache(Volume);
   const leases = deps.cache(IPLease, {
     holder: ({ spec }) => (spec.holderUID ? [spec.holderUID] : []),
     static: ({ metadata, spec }) =>
@@ -76,6 +80,8 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       subnets: (vm.spec.networks ?? []).map(({ subnet }) => subnetOf(subnet)),
       subnetOf,
       secretOf: (name) => secrets.get(`${vm.metadata.namespace}/${name}`),
+      volumeOf: (name) => volumes.get(`${vm.metadata.namespace}/${name}`),
+      machineOf: (name) => machines.get(`${vm.metadata.namespace}/${name}`),
       leases: [...leases.by('holder', vm.metadata.uid), ...leases.by('static', keyOf(vm))],
       resolved: {},
       met: new Set(),
@@ -85,7 +91,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
   return {
     name: 'virtualmachine',
     for: VirtualMachine,
-    reads: [Image, InstanceType, Subnet, IPLease, VMOperation, Secret],
+    reads: [Image, InstanceType, Subnet, IPLease, VMOperation, Secret, Volume],
     writes: [VirtualMachine, IPLease],
     triggers: [
       {
@@ -94,6 +100,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       },
       waking(Image, machines, 'image', keyOf),
       { ...waking(Subnet, machines, 'subnet', keyOf), isNews: subnetsDiffer },
+      { ...waking(Volume, machines, 'volume', keyOf), isNews: volumesDiffer },
       waking(Secret, machines, 'secret', keyOf),
       waking(InstanceType, machines, 'instanceType', ({ metadata }) => metadata.name),
       waking(
@@ -114,6 +121,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       obeyPolicy,
       resolveConfig,
       resolveImage,
+      resolveVolumes,
       nameGuest((key) => machines.by('hostname', key), recentlyTaken(deps.clock)),
       leaseAddresses(deps, addresses),
       backOff,
@@ -132,6 +140,17 @@ function subnetsDiffer(old: KubeObject, now: KubeObject): boolean {
     status?.gateway,
   ];
   return !isDeepStrictEqual(taken(old as Subnet), taken(now as Subnet));
+}
+
+/** Likewise: what is used of it changes all the time. */
+function volumesDiffer(old: KubeObject, now: KubeObject): boolean {
+  const taken = ({ metadata, spec, status }: Volume) => [
+    metadata.deletionTimestamp,
+    spec,
+    status?.writer?.uid,
+    status?.backend,
+  ];
+  return !isDeepStrictEqual(taken(old as Volume), taken(now as Volume));
 }
 
 const isIdle = (vm: VirtualMachine) => vm.status?.attempt === undefined && vm.metadata.deletionTimestamp === undefined;

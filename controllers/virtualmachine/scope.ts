@@ -1,12 +1,13 @@
 import type { Secret } from '#lib/api/core.ts';
-import type { Image, InstanceType, IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import type { Image, InstanceType, IPLease, Subnet, VirtualMachine, Volume } from '#lib/api/generated/index.ts';
 import type { Judgement } from './run-policy.ts';
 
 type Status = NonNullable<VirtualMachine['status']>;
 export type ResolvedNetwork = NonNullable<Status['networks']>[number];
+export type ResolvedVolume = NonNullable<Status['volumes']>[number];
 
 /** What must hold before a machine can be placed; in the order in which it is looked at. */
-export type Prerequisite = 'ConfigReady' | 'ImageReady' | 'NetworkReady';
+export type Prerequisite = 'ConfigReady' | 'ImageReady' | 'VolumesReady' | 'NetworkReady';
 
 /** The world of one machine, read once. Phases add what they resolved. */
 export interface Scope {
@@ -18,6 +19,8 @@ export interface Scope {
   readonly subnets: readonly (Subnet | undefined)[];
   readonly subnetOf: (name: string) => Subnet | undefined;
   /** Of the machine's own namespace. */
+  readonly volumeOf: (name: string) => Volume | undefined;
+  readonly machineOf: (name: string) => VirtualMachine | undefined;
   readonly secretOf: (name: string) => Secret | undefined;
   /** Leases of this machine, by uid or, made by a user before, by name. */
   readonly leases: readonly IPLease[];
@@ -25,6 +28,7 @@ export interface Scope {
   readonly resolved: {
     size?: Status['instanceType'];
     image?: Status['image'];
+    volumes?: readonly ResolvedVolume[];
     hostname?: string;
     networks?: readonly ResolvedNetwork[];
   };

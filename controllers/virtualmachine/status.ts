@@ -11,11 +11,12 @@ import type { Prerequisite, Scope } from './scope.ts';
 type Status = NonNullable<VirtualMachine['status']>;
 type PhaseName = NonNullable<Status['phase']>;
 
-const order: readonly Prerequisite[] = ['ConfigReady', 'ImageReady', 'NetworkReady'];
+const order: readonly Prerequisite[] = ['ConfigReady', 'ImageReady', 'VolumesReady', 'NetworkReady'];
 
 const errorWord: Readonly<Record<Prerequisite, string>> = {
   ConfigReady: 'ConfigError',
   ImageReady: 'ImageError',
+  VolumesReady: 'VolumeError',
   NetworkReady: 'NetworkError',
 };
 
@@ -34,6 +35,7 @@ export function summarize(scope: Scope, ending: Ending, run: Run): VirtualMachin
     displayStatus: displayStatus(scope, phase, ending, run.nowMs),
     instanceType: scope.resolved.size ?? old.instanceType,
     image: scope.resolved.image ?? old.image,
+    volumes: scope.resolved.volumes ?? old.volumes,
     networks: scope.resolved.networks ?? old.networks,
     ip: scope.resolved.networks?.[0]?.ip ?? old.ip,
     hostname: scope.resolved.hostname ?? old.hostname,

@@ -11,6 +11,7 @@ import { readLimits } from '../libvirt/limits.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 import { directory, isShared } from './directories.ts';
 import { missingPrograms, packageOf } from './programs.ts';
+import { volumes } from './volumes.ts';
 
 const gib = 1024 ** 3;
 /** Of a small machine's disk: with less, the first import fails. */
@@ -146,7 +147,7 @@ async function bootId({ bootIdFile }: ExecutorConfig): Promise<string> {
   return (await readFile(bootIdFile, 'utf8')).trim();
 }
 
-const realMachines = [programs, root, images, imports, libvirt, kvm, limits, walls, firewall, tunnel];
+const realMachines = [programs, root, images, imports, libvirt, kvm, limits, walls, firewall, tunnel, volumes];
 
 /** An imitated hypervisor needs nothing but its directories. */
 export function checksOf({ hypervisor }: ExecutorConfig): readonly Check[] {

@@ -11,7 +11,7 @@ import type { DiskFormat } from './formats.ts';
 import type { Room } from './room.ts';
 
 const deadlineMs = 30_000;
-/** Of a new overlay: its header and tables. */
+/** Of a new overlay or disk: its header and tables. */
 const overlayBytesMax = 2 ** 26;
 
 /** What QEMU calls them. */
@@ -96,11 +96,26 @@ export async function createOverlay(
   // What begins with a slash is never read as a protocol, by QEMU neither when it opens the overlay.
   if (!isAbsolute(image.path)) throw new TypeError(`Cannot make an overlay on ${image.path}: not an absolute path`);
   await using output = await open(file, 'r+');
-  const args = ['-q', '-f', 'qcow2', '-u', '-b', image.path, '-F', image.format, '/dev/fd/3', String(virtualBytes)];
+  const args = ['-u', '-b', image.path, '-F', image.format];
+  await create(output, args, virtualBytes, `the overlay ${file} on ${image.path}`);
+}
+
+/** Makes `file`, which is open for writing and empty, a qcow2 disk of zeros. Throws Error. */
+export async function createDisk(file: FileHandle, virtualBytes: number): Promise<void> {
+  await create(file, [], virtualBytes, `a disk of ${virtualBytes} bytes`);
+}
+
+async function create(
+  output: FileHandle,
+  options: readonly string[],
+  virtualBytes: number,
+  what: string,
+): Promise<void> {
+  const args = ['-q', '-f', 'qcow2', ...options, '/dev/fd/3', String(virtualBytes)];
   const limits = { fileBytes: overlayBytesMax, deadlineMs };
   const made = await lent(output, () => qemuImg(['create', ...args], { ...limits, files: [output] }));
-  if (made === undefined) throw new Error(`Cannot make the overlay ${file}: the host has no qemu-img`);
-  if ('refusal' in made) throw new Error(`Cannot make the overlay ${file} on ${image.path}: ${made.refusal}`);
+  if (made === undefined) throw new Error(`Cannot make ${what}: the host has no qemu-img`);
+  if ('refusal' in made) throw new Error(`Cannot make ${what}: ${made.refusal}`);
 }
 
 /** How qemu-img is told of an open descriptor. */

@@ -1,8 +1,9 @@
 /** Disks and networks of a host of real machines. */
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { diskOwners, makeDisks, makeSeed, removeDisks } from '../disks/disks.ts';
-import type { HostDevices } from '../hypervisor.ts';
+import type { HostDevices, HostVolumes } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
+import { noVolumes } from '../volumes/none.ts';
 
 export interface LibvirtDevicesOptions {
   /** Holds `vms/<uid>/` and `network/<vni>/`. QEMU's user must be able to enter it. */
@@ -13,6 +14,8 @@ export interface LibvirtDevicesOptions {
   readonly tunnelAddress?: string;
   /** Networks (CIDR) that guests with egress may reach although they are not the Internet's. */
   readonly allowPrivateEgress?: readonly string[];
+  /** None unless given. */
+  readonly volumes?: HostVolumes | undefined;
   readonly clock?: Clock;
 }
 
@@ -21,6 +24,7 @@ export function libvirtDevices({
   netns,
   tunnelAddress,
   allowPrivateEgress = [],
+  volumes = noVolumes,
   clock = systemClock,
 }: LibvirtDevicesOptions): HostDevices {
   const networks = hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress, clock });
@@ -32,8 +36,9 @@ export function libvirtDevices({
     requireFree: (machine, connected) => networks.requireFree(machine, connected),
     detachNetworks: (uid) => networks.detach(uid),
     setPeers: (vni, peers) => networks.setPeers(vni, peers),
+    volumes,
     async owners() {
-      return [...new Set([...(await diskOwners(root)), ...networks.owners()])];
+      return [...new Set([...(await diskOwners(root)), ...networks.owners(), ...(await volumes.owners())])];
     },
   };
 }

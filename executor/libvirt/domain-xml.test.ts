@@ -96,3 +96,22 @@ test.each([
 ])('a domain with %s is not ours', (_, xml) => {
   expect(readDomainXml(xml)).toEqual({ uuid: 'u', cores: 3, memoryMiB: 2 });
 });
+
+test('a directory is shared by way of the memory, a disk bears its name, and neither is there without a volume', () => {
+  const volumes = [
+    { name: 'data', type: 'SharedFilesystem', path: '/v/data' },
+    { name: 'd-1', type: 'Disk', path: '/v/disk.qcow2' },
+    { name: 'd-2', type: 'Disk', path: '/v/disk2.qcow2' },
+  ] as const;
+  const xml = domainXml({ ...spec, volumes }, image, emulated);
+  expect(xml).toContain('<memoryBacking><source type="memfd"/><access mode="shared"/></memoryBacking>');
+  expect(xml).toMatch(/<driver type="virtiofs"\/>.*<source dir="\/v\/data"\/><target dir="data"\/>/);
+  expect(xml).toMatch(
+    /file="\/v\/disk.qcow2"\/><backingStore\/><target dev="vdc" bus="virtio"\/><serial>d-1<\/serial>/,
+  );
+  expect(xml).toContain('<target dev="vdd" bus="virtio"/><serial>d-2</serial>');
+  const without = domainXml(spec, image, emulated);
+  for (const word of ['memoryBacking', 'filesystem', 'vdc']) expect(without).not.toContain(word);
+  for (const wrong of [{ name: 'a b' }, { name: 'a'.repeat(21) }, { path: 'v' }])
+    expect(() => domainXml({ ...spec, volumes: [{ ...volumes[0], ...wrong }] }, image, emulated)).toThrow(TypeError);
+});

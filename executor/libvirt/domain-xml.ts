@@ -1,5 +1,5 @@
 /** The domain's XML: written from a DomainSpec, read back for what libvirt does not tell otherwise. Built by a library, never joined. */
-import type { DomainSpec } from '../hypervisor.ts';
+import type { DomainSpec, DomainVolume } from '../hypervisor.ts';
 import type { BackingFile } from './backing-file.ts';
 import { type Limits, limitElements, translationCacheMiB } from './limits.ts';
 import { requireSafeSpec } from './safe-spec.ts';
@@ -34,6 +34,7 @@ export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, { 
     uuid: spec.uid,
     metadata: { 'cf:machine': metadata(spec) },
     memory: { '@unit': 'MiB', '#text': String(spec.memoryMiB) },
+    ...(shared(spec).length > 0 ? { memoryBacking } : {}),
     ...limitElements(spec, kvm, limits),
     vcpu: { '#text': String(spec.cores) },
     os: { type: { '@arch': 'x86_64', '@machine': 'pc', '#text': 'hvm' }, boot: { '@dev': 'hd' } },
@@ -63,7 +64,12 @@ function metadata({ installation, namespace, name, attempt }: DomainSpec): Eleme
 
 function devices(spec: DomainSpec, backing: BackingFile | undefined): Element {
   return {
-    disk: [rootDisk(spec.rootDisk, backing), seedDisk(spec)],
+    disk: [
+      rootDisk(spec.rootDisk, backing),
+      seedDisk(spec),
+      ...(spec.volumes ?? []).filter(({ type }) => type === 'Disk').map(volumeDisk),
+    ],
+    ...(shared(spec).length > 0 ? { filesystem: shared(spec).map(filesystem) } : {}),
     interface: spec.nics.map(networkInterface),
     serial: serialConsole(spec),
     ...screen(spec),
@@ -137,6 +143,39 @@ function seedDisk({ seedDisk: path, seedRemovable = false }: DomainSpec): Elemen
     // As a disk where it can be: Debian's cloud kernel has no driver for the machine's CD-ROM controllers.
     target: seedRemovable ? { '@dev': 'hda', '@bus': 'ide' } : { '@dev': 'vdb', '@bus': 'virtio' },
     readonly: {},
+  };
+}
+
+/** The same policy on errors as for the root disk: a disk whose bricks are too few pauses the guest, which goes on when they are back. */
+function volumeDisk({ name, path }: DomainVolume, index: number): Element {
+  return {
+    '@type': 'file',
+    '@device': 'disk',
+    // Gluster's client keeps nothing back from other hosts, nor may QEMU: the next writer may be on another one.
+    driver: { '@name': 'qemu', '@type': 'qcow2', '@cache': 'none', '@error_policy': 'stop', '@discard': 'unmap' },
+    source: { '@file': path },
+    backingStore: {},
+    target: { '@dev': `vd${String.fromCharCode('c'.charCodeAt(0) + index)}`, '@bus': 'virtio' },
+    serial: name,
+  };
+}
+
+function shared({ volumes = [] }: DomainSpec): readonly DomainVolume[] {
+  return volumes.filter(({ type }) => type === 'SharedFilesystem');
+}
+
+/** The directory's server is a process beside QEMU that reads and writes the guest's memory. */
+const memoryBacking: Element = { source: { '@type': 'memfd' }, access: { '@mode': 'shared' } };
+
+function filesystem({ name, path }: DomainVolume): Element {
+  return {
+    '@type': 'mount',
+    '@accessmode': 'passthrough',
+    driver: { '@type': 'virtiofs' },
+    // Other hosts write there too: what the guest reads must not come from an older look.
+    binary: { cache: { '@mode': 'none' } },
+    source: { '@dir': path },
+    target: { '@dir': name },
   };
 }
 

@@ -11,6 +11,8 @@ const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 /** IFNAMSIZ of Linux without its final zero. */
 const interfacePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/;
+/** What a virtio disk has room for as its serial number is shorter than what virtiofs has for its tag. */
+const volumePattern = /^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$/;
 /** PATH_MAX of Linux without its final zero. */
 const pathBytesMax = 4095;
 /** Of names that users see: Linux' own bound on one. */
@@ -32,6 +34,10 @@ export function requireSafeSpec(spec: DomainSpec, backing: BackingFile | undefin
     ['consoleSocket', spec.consoleSocket, isPath(spec.consoleSocket)],
     ['vncSocket', spec.vncSocket, isPath(spec.vncSocket)],
     ['consoleLog', spec.consoleLog, isPath(spec.consoleLog)],
+    ...(spec.volumes ?? []).flatMap(({ name, path }): typeof checks => [
+      ['volume', name, volumePattern.test(name)],
+      ['path of a volume', path, isPath(path)],
+    ]),
     ['backing file', backing?.path, backing === undefined || isPath(backing.path)],
     ...nics.flatMap(({ tap, bridge, mac, mtu }): typeof checks => [
       ['tap', tap, interfacePattern.test(tap)],

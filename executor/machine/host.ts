@@ -59,18 +59,19 @@ async function define(tools: HostTools, state: Owned): Promise<void> {
   const { launch } = state;
   const { devices, hypervisor, root, images } = tools;
   const path = await images.find(launch.image.digest);
-  const { uid, rootDiskBytes, networks, hostname } = launch;
+  const { uid, installation, attempt, rootDiskBytes, networks, hostname } = launch;
   const image = { path, format: launch.image.format };
   const seed = launch.secretSeed ? {} : { seed: seedOf(launch) };
   const disks = await devices.makeDisks({ uid, image, rootDiskBytes, ...seed });
   const attached = await devices.attachNetworks({ uid, networks, hostname });
   // To ask for an address takes a second and a half, which the guest needs to boot anyway.
   const nics = awaitsPlug(state) ? attached.map((nic) => ({ ...nic, unplugged: true as const })) : attached;
+  const volumes = await devices.volumes.attach({ uid, installation, attempt, volumes: launch.volumes ?? [] });
   const seedRemovable = isRemovable(launch);
-  await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, ...consolePaths(root, uid) });
+  await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, volumes, ...consolePaths(root, uid) });
 }
 
-type Identity = Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | keyof ConsolePaths>;
+type Identity = Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | 'volumes' | keyof ConsolePaths>;
 
 function identity(launch: MachineLaunch): Identity {
   const { uid, installation, namespace, name, attempt, cores, memoryMiB } = launch;
@@ -87,6 +88,7 @@ export async function removeMachine(
 ): Promise<void> {
   await hypervisor.destroy(uid);
   await devices.detachNetworks(uid);
+  await devices.volumes.detach(uid);
   await devices.removeDisks(uid);
   await hypervisor.undefine(uid);
 }

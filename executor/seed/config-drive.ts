@@ -1,6 +1,6 @@
 /** OpenStack's config drive, version 2: cloud-init reads it, cloudbase-init on Windows, and Ignition in images made for OpenStack. */
 import type { Seed, SeedContent } from './seed.ts';
-import { asItIs, json, passwordConfig, requireHostname } from './text.ts';
+import { asItIs, json, requireHostname, vendorConfig } from './text.ts';
 
 export function configDrive(content: SeedContent): Seed {
   const { uid, sshKeys, userData, adminPassword, seedFormat } = content;
@@ -14,13 +14,12 @@ export function configDrive(content: SeedContent): Seed {
     // cloudbase-init's word for it; cloud-init has it from the vendor data.
     ...(isWindows && adminPassword !== undefined ? { admin_pass: adminPassword } : {}),
   };
+  const vendorData = isWindows ? undefined : vendorConfig(content);
   const files = {
     'meta_data.json': json(metaData),
     ...(userData === undefined ? {} : { user_data: asItIs('user data', userData) }),
     ...networkFile(content, isWindows),
-    ...(isWindows || adminPassword === undefined
-      ? {}
-      : { 'vendor_data.json': json({ 'cloud-init': passwordConfig(adminPassword) }) }),
+    ...(vendorData === undefined ? {} : { 'vendor_data.json': json({ 'cloud-init': vendorData }) }),
   };
   const inPlace = Object.entries(files).map(([name, text]) => [`openstack/latest/${name}`, text]);
   return { label: 'config-2', files: Object.fromEntries(inPlace) };

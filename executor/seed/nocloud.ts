@@ -4,11 +4,12 @@
  */
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import type { Seed, SeedContent } from './seed.ts';
-import { asItIs, cloudConfig, json, passwordConfig, requireHostname } from './text.ts';
+import { asItIs, cloudConfig, json, requireHostname, vendorConfig } from './text.ts';
 
 /** The instance id is the machine's uid: a relaunch is the same instance. */
 export function noCloud(content: SeedContent): Seed {
-  const { hostname, sshKeys, userData, networkData, networks, adminPassword } = content;
+  const { hostname, sshKeys, userData, networkData, networks } = content;
+  const vendorData = vendorConfig(content);
   const files = {
     'meta-data': metaData(content),
     'user-data':
@@ -17,7 +18,7 @@ export function noCloud(content: SeedContent): Seed {
       networkData === undefined
         ? `${json({ version: 2, ethernets: Object.fromEntries(networks.map(ethernet)) })}\n`
         : asItIs('network data', networkData),
-    ...(adminPassword === undefined ? {} : { 'vendor-data': passwordConfig(adminPassword) }),
+    ...(vendorData === undefined ? {} : { 'vendor-data': vendorData }),
   };
   return { label: 'cidata', files };
 }

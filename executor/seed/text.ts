@@ -1,5 +1,12 @@
 /** Values on their way into a seed: each is the reader's text afterwards, or is refused. */
 
+import type { MachineVolume } from '#lib/api/launch.ts';
+
+export interface VendorContent {
+  readonly adminPassword?: string;
+  readonly volumes?: readonly MachineVolume[];
+}
+
 /** Throws for a name that is more than one word anywhere. */
 export function requireHostname(hostname: string): string {
   if (/^[A-Za-z0-9.-]+$/.test(hostname)) return hostname;
@@ -24,7 +31,17 @@ export function cloudConfig(value: object): string {
   return `#cloud-config\n${json(value)}\n`;
 }
 
-/** cloud-init's words for the password of the default user, to be merged under the user data. */
-export function passwordConfig(password: string): string {
-  return cloudConfig({ password, chpasswd: { expire: false } });
+/**
+ * What cloud-init is to do beside the user data, which it is merged under: the password of the default user, and volumes to be mounted. A
+ * machine without one of them starts all the same. undefined: nothing.
+ */
+export function vendorConfig({ adminPassword, volumes = [] }: VendorContent): string | undefined {
+  const mounts = volumes.flatMap(({ name, mountPath }) =>
+    mountPath === undefined ? [] : [[name, mountPath, 'virtiofs', 'defaults,nofail', '0', '0']],
+  );
+  const config = {
+    ...(adminPassword === undefined ? {} : { password: adminPassword, chpasswd: { expire: false } }),
+    ...(mounts.length === 0 ? {} : { mounts }),
+  };
+  return Object.keys(config).length === 0 ? undefined : cloudConfig(config);
 }

@@ -3,7 +3,7 @@ import { access, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import { consolePaths } from '../console/paths.ts';
-import type { DomainSpec, HostDevices, MachineDisks, MachineNics } from '../hypervisor.ts';
+import type { DomainSpec, HostDevices, HostVolumes, MachineDisks, MachineNics } from '../hypervisor.ts';
 import type { Seed } from '../seed/seed.ts';
 import type { JsonDirectory } from './files.ts';
 
@@ -14,7 +14,11 @@ export interface SimNics {
   readonly networks: readonly MachineNetwork[];
 }
 
-export function simDevices(root: string, nics: JsonDirectory<SimNics>): HostDevices {
+export function simDevices(
+  root: string,
+  nics: JsonDirectory<SimNics>,
+  glusterVolumes: readonly string[] = [],
+): HostDevices {
   const directoryOf = (uid: string): string => join(root, 'vms', uid);
   return {
     makeDisks: async (machine) => await makeDisks(directoryOf(machine.uid), machine),
@@ -35,10 +39,25 @@ export function simDevices(root: string, nics: JsonDirectory<SimNics>): HostDevi
     },
     // Nothing runs in an imitated guest that could reach another.
     setPeers: async () => undefined,
+    volumes: simVolumes(root, glusterVolumes),
     async owners() {
       const withDisks = await readdir(join(root, 'vms')).catch(() => []);
       return [...new Set([...withDisks, ...[...nics.entries()].map(([uid]) => uid)])];
     },
+  };
+}
+
+/** Whatever is asked for is there, and well: imitated guests write nothing. */
+function simVolumes(root: string, names: readonly string[]): HostVolumes {
+  return {
+    names,
+    make: async () => undefined,
+    remove: async () => undefined,
+    attach: async ({ volumes }) =>
+      volumes.map(({ name, type, uid }) => ({ name, type, path: join(root, 'sim', 'volumes', uid) })),
+    detach: async () => undefined,
+    owners: async () => [],
+    look: async () => [],
   };
 }
 

@@ -42,6 +42,8 @@ export interface SimOptions {
   readonly bootMs: number;
   /** Whether guests have an agent. */
   readonly agents: boolean;
+  /** Names of the Gluster volumes that are imitated; none unless told. */
+  readonly glusterVolumes?: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -63,7 +65,8 @@ export interface Sim {
 /** Opens the imitated host under `options.root`, with whatever has been running there. */
 export function openSim(options: SimOptions): Sim {
   const nics = new JsonDirectory<SimNics>(join(options.root, 'sim', 'nics'));
-  return { hypervisor: new SimHypervisor(options, nics), devices: simDevices(options.root, nics) };
+  const devices = simDevices(options.root, nics, options.glusterVolumes);
+  return { hypervisor: new SimHypervisor(options, nics), devices };
 }
 
 export class SimHypervisor implements Hypervisor {

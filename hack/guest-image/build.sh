@@ -15,7 +15,7 @@ boot_mib=24
 data_mib=8
 agent_mib=10
 modules="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net virtio_blk
-  virtio_balloon rng-core virtio-rng button evdev cdrom isofs crc16 mbcache jbd2 crc32c_generic ext4 pvpanic pvpanic-mmio virtio_console"
+  virtio_balloon rng-core virtio-rng button evdev cdrom isofs crc16 mbcache jbd2 crc32c_generic ext4 pvpanic pvpanic-mmio virtio_console fuse virtiofs"
 
 fail() {
   echo "Cannot build the guest image: $*" >&2

@@ -41,9 +41,32 @@ export interface SeedSecrets {
   readonly adminPassword?: string;
 }
 
+/** A directory or a disk on a Gluster volume, as hosts are told of it. */
+export interface VolumeOnHost {
+  /** Of the Volume. */
+  readonly uid: string;
+  readonly type: 'SharedFilesystem' | 'Disk';
+  readonly glusterVolume: string;
+  /** The directory's quota, or the size of the disk. */
+  readonly bytes: number;
+  /** A disk where Gluster keeps fewer than three copies, or has no quorum, is wanted all the same. */
+  readonly allowUnsafe?: true;
+}
+
+export interface MachineVolume extends VolumeOnHost {
+  /** What the guest finds it by: the tag of a directory, the serial number of a disk. */
+  readonly name: string;
+  /** Where the guest is told to mount a directory. */
+  readonly mountPath?: string;
+  /** It is not known to be there yet: whoever comes first makes it. Else it must be there. */
+  readonly make?: true;
+  /** Of a disk: a number that grows with every machine that gets it. */
+  readonly grant?: number;
+}
+
 export interface MachineLaunch {
-  /** 2 if there is in it what an executor of version 1 would leave out without a word: it refuses 2. */
-  readonly version: 1 | 2;
+  /** 2 or 3 (volumes) if there is in it what an executor that knows less would leave out without a word: it refuses what it does not know. */
+  readonly version: 1 | 2 | 3;
   readonly type: 'machine';
   /** uid of the namespace cf-system: what carries another one is not ours. */
   readonly installation: string;
@@ -60,6 +83,7 @@ export interface MachineLaunch {
   /** Virtual size of the root overlay; at least the image's. */
   readonly rootDiskBytes: number;
   readonly networks: readonly MachineNetwork[];
+  readonly volumes?: readonly MachineVolume[];
   readonly hostname: string;
   /** CloudInit if left out. */
   readonly seedFormat?: SeedFormat;

@@ -2,7 +2,7 @@
  * Framework messages between the cluster server and an executor: JSON in UTF-8, in the `data` of Mesos' MESSAGE calls. Mesos may
  * lose any of them, so each says everything anew and is safe to repeat.
  */
-import type { MachineLaunch } from './launch.ts';
+import type { MachineLaunch, VolumeOnHost } from './launch.ts';
 
 export type PowerState = 'On' | 'Off' | 'Paused';
 
@@ -106,12 +106,48 @@ export interface Heartbeat {
   readonly machines: readonly MachineReport[];
   /** Task ids of the imports in the journal. Executors before 0.2 do not tell. */
   readonly imports?: readonly string[];
+  /** Where volumes are built in. Executors before 0.5 do not tell. */
+  readonly volumes?: VolumesReport;
   /** Id of the peers order that is in force here; none yet, or an executor before 0.3: absent. */
   readonly peers?: string;
   /** With the first heartbeat of a worker and whenever asked for. */
   readonly inventory?: Inventory;
   /** Every operation since its order until the acknowledgement came. */
   readonly operations: readonly OperationReport[];
+}
+
+export interface VolumesReport {
+  /** Gluster volumes that the host may use. */
+  readonly names: readonly string[];
+  readonly mounts: readonly MountReport[];
+  /** The last order about each Volume that this worker has carried out. */
+  readonly orders: readonly VolumeOrderReport[];
+}
+
+/** One Gluster volume as a host sees it. */
+export interface MountReport {
+  readonly name: string;
+  /** Machines may start on it. */
+  readonly usable: boolean;
+  /** Healthy, or one word for what is wrong. */
+  readonly reason: string;
+  readonly message: string;
+  readonly bricks?: { readonly online: number; readonly total: number };
+  /** Files that wait to be healed; files of which Gluster does not know which copy is right. */
+  readonly healPending?: number;
+  readonly splitBrain?: number;
+  /** Bytes, by the uid of the Volume. */
+  readonly used?: Readonly<Record<string, number>>;
+}
+
+export interface VolumeOrderReport {
+  readonly id: string;
+  /** Of the Volume. */
+  readonly uid: string;
+  readonly state: 'Done' | 'Failed';
+  /** Of a failure: one word. */
+  readonly reason?: string;
+  readonly message: string;
 }
 
 export interface OperationReport {
@@ -190,6 +226,17 @@ export interface SeedOrder {
   readonly sealed: string;
 }
 
+/** Make this Volume, or remove all that is in it. Repeated until a heartbeat says what became of it. */
+export interface VolumeOrder {
+  readonly type: 'volume';
+  readonly version: 1;
+  /** Another one for each try. */
+  readonly id: string;
+  readonly order: 'make' | 'remove';
+  readonly installation: string;
+  readonly volume: VolumeOnHost;
+}
+
 /** What was sealed for one attempt of one machine opens for no other. */
 export function seedContext({ uid, attempt }: Pick<SeedOrder, 'uid' | 'attempt'>): string {
   return `seed/${uid}/${attempt}`;
@@ -202,4 +249,5 @@ export type SchedulerMessage =
   | CleanupOrder
   | PeersOrder
   | PolicyOrder
-  | SeedOrder;
+  | SeedOrder
+  | VolumeOrder;

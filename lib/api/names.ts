@@ -52,6 +52,7 @@ export const finalizers = {
   vmCleanup: 'computefactory.io/vm-cleanup',
   subnetInUse: 'computefactory.io/subnet-in-use',
   imageInUse: 'computefactory.io/image-in-use',
+  volumeInUse: 'computefactory.io/volume-in-use',
 } as const;
 
 /** Mesos task of one attempt of one machine. */

@@ -52,6 +52,7 @@ export const kinds: readonly Kind[] = [
   kind(factory, 'v1alpha1', 'VMOperation', 'vmoperations', true, ['status']),
   kind(factory, 'v1alpha1', 'Subnet', 'subnets', true, ['status']),
   kind(factory, 'v1alpha1', 'Image', 'images', true, ['status']),
+  kind(factory, 'v1alpha1', 'Volume', 'volumes', true, ['status']),
   kind(factory, 'v1alpha1', 'IPLease', 'ipleases', true, ['status']),
   kind('', 'v1', 'Namespace', 'namespaces', false, ['status', 'finalize']),
   kind(factory, 'v1alpha1', 'Cluster', 'clusters', false, ['status']),

@@ -60,6 +60,12 @@ function image(name: string, rows: readonly string[]): Fact {
   return { ...kind, name, content, status: { clusters: rows.map((row) => ({ name: row })) }, read: both, write: rows };
 }
 
+function volume(cluster: string, write: readonly string[]): Fact {
+  const kind = { ...factory, kind: 'Volume', plural: 'volumes', namespace: 'alpha' };
+  const content = { spec: { cluster, size: '1Gi', backend: { gluster: { volume: 'vm' } } } };
+  return { ...kind, name: `of-${cluster}`, content, status: {}, read: write, write };
+}
+
 const core = (kind: string, namespace: string, name: string, write: readonly string[], content: object = {}): Fact => ({
   ...{ group: '', version: 'v1', kind, plural: `${kind.toLowerCase()}s`, namespace, name, content, read: none, write },
 });
@@ -92,6 +98,8 @@ export const facts: readonly Fact[] = [
   image('for-lab', lab),
   image('for-both', both),
   image('for-none', none),
+  volume('lab', lab),
+  volume('annex', annex),
   core('Secret', 'cf-system', 'console-lab-h1', lab),
   core('Secret', 'cf-system', 'console-annex-h1', annex),
   core('Secret', 'cf-system', 'console-lab-h2', none),
@@ -135,6 +143,7 @@ const looks: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     'spec.cluster!=lab': none,
     'metadata.name=lab-h1': none,
   },
+  volumes: { 'spec.cluster=lab': lab, 'spec.cluster=annex': annex, 'spec.cluster!=lab': none },
   vmoperations: { 'status.cluster=lab': lab, 'status.cluster=annex': annex, 'status.cluster=': none },
   clusters: { 'metadata.name=lab': lab, 'metadata.name=annex': annex, 'metadata.name!=lab': none },
   secrets: { 'metadata.name=seed-lab': none, 'metadata.name=console-lab-h1': none, 'type=Opaque': none },

@@ -18,6 +18,7 @@ import {
   started,
   switchedOff,
 } from '#executor/sim/domain.ts';
+import { noVolumes } from '#executor/volumes/none.ts';
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
@@ -203,6 +204,7 @@ export class RealHost {
       requireFree: async () => undefined,
       detachNetworks: (uid) => call(() => void this.nics.delete(uid)),
       setPeers: async () => undefined,
+      volumes: noVolumes,
       owners: () => call(() => [...new Set([...this.disks, ...this.nics.keys()])]),
     };
   }

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Launch, Termination } from '#lib/api/launch.ts';
-import type { Heartbeat, PeersOrder, SchedulerMessage } from '#lib/api/messages.ts';
+import type { Heartbeat, PeersOrder, SchedulerMessage, VolumesReport } from '#lib/api/messages.ts';
 import { decodeData, encodeData, encodeUuid } from '#mesos/bytes.ts';
 import { encodeRecord } from '#mesos/recordio.ts';
 import { sumMilli } from '#mesos/resources.ts';
@@ -51,6 +51,8 @@ export interface FakeHost {
   /** Where other hosts reach it, and who of them it was told of. */
   tunnelAddress: string | undefined;
   peers: PeersOrder | undefined;
+  /** What its executor tells of volumes. */
+  volumes?: VolumesReport;
   /** By an operator: no offers, and drained of its tasks or not. */
   deactivated: 'Drained' | 'Deactivated' | undefined;
   /** Registered, and not connected at the moment. */
@@ -220,6 +222,7 @@ export class FakeMesos implements AsyncDisposable {
         ...(host.tunnelAddress ? { tunnelAddress: host.tunnelAddress } : {}),
       },
       ...(host.peers ? { peers: host.peers.id } : {}),
+      ...(host.volumes ? { volumes: host.volumes } : {}),
       machines: [...host.tasks.values()].flatMap(({ launch }) =>
         launch.type !== 'machine' || !host.domains.has(launch.uid)
           ? []

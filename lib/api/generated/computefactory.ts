@@ -93,6 +93,15 @@ export interface ComputeFactorySpec {
         /** Name of a Subnet in the same namespace. */
         readonly subnet: string;
       }[];
+      /** Volumes of the same namespace that the guest has. They have to be in the Cluster that the machine is placed in. */
+      readonly volumes?: readonly {
+        /** What the guest finds it by: the tag of a SharedFilesystem (virtiofs), the serial number of a Disk. */
+        readonly name: string;
+        /** Name of the Volume. */
+        readonly volume: string;
+        /** Where the seed tells the guest to mount a SharedFilesystem, for what reads cloud-config: Linux with cloud-init. Else whoever is in the guest mounts it. */
+        readonly mountPath?: string;
+      }[];
       /** User data, put on the seed disk as it is. */
       readonly userData?: string;
       /** User data from a Secret, instead of userData; at most 512 KiB. */

@@ -20,6 +20,8 @@ export * from './vmoperation.ts';
 import { VMOperation } from './vmoperation.ts';
 export * from './vmpool.ts';
 import { VMPool } from './vmpool.ts';
+export * from './volume.ts';
+import { Volume } from './volume.ts';
 
 export const factoryKinds: readonly Kind[] = [
   Cluster,
@@ -32,4 +34,5 @@ export const factoryKinds: readonly Kind[] = [
   VirtualMachine,
   VMOperation,
   VMPool,
+  Volume,
 ];

@@ -40,6 +40,15 @@ export interface VirtualMachineSpec {
     /** A fixed address inside the subnet. Not allowed in a template. */
     readonly ip?: string;
   }[];
+  /** Volumes of the same namespace that the guest has. They have to be in the Cluster that the machine is placed in. */
+  readonly volumes?: readonly {
+    /** What the guest finds it by: the tag of a SharedFilesystem (virtiofs), the serial number of a Disk. */
+    readonly name: string;
+    /** Name of the Volume. */
+    readonly volume: string;
+    /** Where the seed tells the guest to mount a SharedFilesystem, for what reads cloud-config: Linux with cloud-init. Else whoever is in the guest mounts it. */
+    readonly mountPath?: string;
+  }[];
   /** User data, put on the seed disk as it is. */
   readonly userData?: string;
   /** User data from a Secret, instead of userData; at most 512 KiB. */
@@ -358,6 +367,27 @@ export interface VirtualMachineStatus {
     readonly used?: boolean;
     /** What the guest agent says it has on this interface. */
     readonly guestIPs?: readonly string[];
+  }[];
+  /** Resolved volumes. */
+  readonly volumes?: readonly {
+    /** Name in the machine. */
+    readonly name: string;
+    /** Volume. */
+    readonly volume: string;
+    /** Its uid. */
+    readonly uid: string;
+    /** What it is. */
+    readonly type: 'SharedFilesystem' | 'Disk';
+    /** Its size. */
+    readonly size: string;
+    /** Gluster volume that it is on. */
+    readonly glusterVolume: string;
+    /** A disk may be made where it can be lost. */
+    readonly allowUnsafe?: boolean;
+    /** By which this machine, and no other, may write to the disk. */
+    readonly grant?: number;
+    /** It is known to be there: a host that does not find it refuses to start the machine. Else the first host makes it. */
+    readonly made?: boolean;
   }[];
   /** Primary address. */
   readonly ip?: string;

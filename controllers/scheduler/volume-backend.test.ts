@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import type { Volume } from '#lib/api/generated/volume.ts';
+import type { MountReport, VolumeOrderReport } from '#lib/api/messages.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import { seededRandom } from '#lib/std/random.ts';
+import type { ExecutorFact } from './executor-book.ts';
+import { type Backend, healthOf, nextBackend, orderFor, orderId, usedOf } from './volume-backend.ts';
+
+const nowMs = Date.parse('2026-01-01T00:00:00Z');
+const volume = (status: Volume['status'] = {}, metadata: object = {}) =>
+  ({
+    metadata: { uid: 'u', ...metadata },
+    spec: { backend: { gluster: { volume: 'vm' } } },
+    status,
+  }) as unknown as Volume;
+
+interface Said {
+  readonly names?: readonly string[];
+  readonly mounts?: readonly Partial<MountReport>[];
+  readonly orders?: readonly VolumeOrderReport[];
+}
+const host = (hostname: string, { names = ['vm'], mounts = [], orders = [] }: Said = {}) =>
+  ({ hostname, heartbeat: { volumes: { names, mounts, orders } } }) as unknown as ExecutorFact;
+const old = { hostname: 'old', heartbeat: {} } as unknown as ExecutorFact;
+
+const next = (backend: Backend | undefined, hosts: readonly ExecutorFact[], order: 'make' | 'remove' = 'make') =>
+  nextBackend(volume(backend && { backend }), order, hosts, nowMs, seededRandom(1));
+
+describe('orderFor()', () => {
+  const deletionTimestamp = timestamp(nowMs);
+  test.each<[string, Volume, string | undefined]>([
+    ['new', volume(), 'make'],
+    ['made', volume({ backend: { state: 'Made' } }), undefined],
+    ['in use, though deleted', volume({ backend: { state: 'Made' } }, { deletionTimestamp }), undefined],
+    ['deleted before it was made', volume({}, { deletionTimestamp }), undefined],
+    ['unused', volume({ removal: 'Wanted', backend: { state: 'Made' } }, { deletionTimestamp }), 'remove'],
+    ['removed', volume({ removal: 'Wanted', backend: { state: 'Removed' } }, { deletionTimestamp }), undefined],
+  ])('%s', (_, object, expected) => expect(orderFor(object)).toBe(expected));
+});
+
+describe('nextBackend()', () => {
+  const making: Backend = { state: 'Making', host: 'h1' };
+  const report = (state: 'Done' | 'Failed', failures = 0) => ({
+    ...{ id: `u-make-${failures}`, uid: 'u', state, message: state === 'Done' ? '' : 'no quota' },
+    ...(state === 'Failed' && { reason: 'QuotaFailed' }),
+  });
+
+  test('goes to a host that may use the Gluster volume, or says that there is none', () => {
+    expect(next(undefined, [old, host('h0', { names: ['images'] }), host('h1')])).toEqual(making);
+    expect(next(undefined, [])).toMatchObject({ state: 'Waiting', message: expect.stringContaining('No executor') });
+    expect(next(undefined, [old])).toMatchObject({
+      state: 'Waiting',
+      message: expect.stringContaining('gluster.volumes'),
+    });
+  });
+
+  test('ends with the report of this try, and begins elsewhere when the host is gone', () => {
+    expect(next(making, [host('h1')])).toEqual(making);
+    expect(next(making, [host('h1', { orders: [report('Done')] })])).toEqual({ state: 'Made', host: 'h1' });
+    expect(next(making, [host('h1', { orders: [report('Done', 7)] })])).toEqual(making);
+    expect(next(making, [host('h2')])).toEqual({ state: 'Making', host: 'h2' });
+  });
+
+  test('after a failure it waits, says why, and tries on another host with another id', () => {
+    const failed = next(making, [host('h1', { orders: [report('Failed')] })]);
+    expect(failed).toMatchObject({ state: 'Waiting', failures: 1, reason: 'QuotaFailed' });
+    expect(failed.message).toMatch(/Host h1: no quota/);
+    const hosts = [host('h1', { orders: [report('Failed')] }), host('h2')];
+    expect(next(failed, hosts)).toEqual(failed);
+    const later = { ...failed, retryAfter: timestamp(nowMs - 1) };
+    expect(next(later, hosts)).toMatchObject({ state: 'Making', host: 'h2', failures: 1 });
+    expect(orderId(volume({ backend: later }), 'make')).toBe('u-make-1');
+    // The old report is of an older try.
+    expect(next({ ...making, failures: 1 }, hosts)).toMatchObject({ state: 'Making', host: 'h1' });
+  });
+});
+
+describe('healthOf()', () => {
+  const mount = (more: Partial<MountReport> = {}): MountReport => ({
+    ...{ name: 'vm', usable: true, reason: 'Healthy', message: '', bricks: { online: 3, total: 3 } },
+    ...more,
+  });
+  const see = (...mounts: Partial<MountReport>[]) =>
+    healthOf(
+      volume(),
+      mounts.map((one, index) =>
+        host(`h${index}`, { mounts: [mount(one), mount({ name: 'other', reason: 'BrickDown' })] }),
+      ),
+    );
+
+  test.each<[string, readonly Partial<MountReport>[], object]>([
+    ['all well', [{}, {}], { reason: 'Healthy', hosts: 2, bricksOnline: 3, bricksTotal: 3 }],
+    [
+      'one host sees fewer bricks',
+      [{}, { reason: 'BrickDown', bricks: { online: 2, total: 3 } }],
+      { reason: 'BrickDown', bricksOnline: 2 },
+    ],
+    [
+      'one host is cut off',
+      [{ splitBrain: 1 }, { usable: false, reason: 'QuorumLost' }],
+      { reason: 'QuorumLost', message: expect.stringContaining('h1') },
+    ],
+    ['copies differ', [{ splitBrain: 2, healPending: 2 }], { reason: 'SplitBrain', splitBrain: 2 }],
+    ['something to be copied', [{ healPending: 5 }], { reason: 'HealPending', healPending: 5 }],
+    [
+      'a brick that is away counts more than what it lacks',
+      [{ reason: 'BrickDown', healPending: 5 }],
+      { reason: 'BrickDown' },
+    ],
+    ['little room', [{ reason: 'NearlyFull' }], { reason: 'NearlyFull' }],
+  ])('%s', (_, mounts, expected) => expect(see(...mounts)).toMatchObject(expected));
+
+  test('nothing is known where nobody looks', () => {
+    expect(healthOf(volume(), [host('h1'), old])).toBeUndefined();
+    expect(usedOf(volume(), [host('h1'), old])).toBeUndefined();
+    expect(usedOf(volume(), [host('h1', { mounts: [mount({ used: { u: 5, x: 2 ** 40 } })] })])).toBe('1Mi');
+  });
+});

@@ -1,0 +1,134 @@
+/** What is to be done on the Gluster volume for a Volume, and what hosts see of it. Pure. */
+import type { Volume } from '#lib/api/generated/volume.ts';
+import type { MountReport, VolumeOrder } from '#lib/api/messages.ts';
+import { formatMiB } from '#lib/api/quantity.ts';
+import { backoffMs } from '#lib/std/backoff.ts';
+import { timestamp } from '#lib/std/clock.ts';
+import type { Random } from '#lib/std/random.ts';
+import type { ExecutorFact } from './executor-book.ts';
+
+type Status = NonNullable<Volume['status']>;
+export type Backend = NonNullable<Status['backend']>;
+export type Health = NonNullable<Status['health']>;
+
+const retry = { firstMs: 10_000, maxMs: 300_000 } as const;
+const messageMax = 2048;
+
+/** undefined: nothing. */
+export function orderFor({ metadata, status }: Volume): VolumeOrder['order'] | undefined {
+  const { state } = status?.backend ?? {};
+  if (metadata.deletionTimestamp) return status?.removal === 'Wanted' && state !== 'Removed' ? 'remove' : undefined;
+  return state === 'Made' ? undefined : 'make';
+}
+
+/** Another one for each try: what became of the last is still in the heartbeats of its host. */
+export function orderId({ metadata, status }: Volume, order: VolumeOrder['order']): string {
+  return `${metadata.uid}-${order}-${status?.backend?.failures ?? 0}`;
+}
+
+const doing = { make: 'Making', remove: 'Removing' } as const;
+const done = { make: 'Made', remove: 'Removed' } as const;
+
+/** The next state; while it is Making or Removing, its host is to be given the order. `hosts`: those that answer. */
+export function nextBackend(
+  volume: Volume,
+  order: VolumeOrder['order'],
+  hosts: readonly ExecutorFact[],
+  nowMs: number,
+  random: Random,
+): Backend {
+  const old: Backend = volume.status?.backend ?? { state: 'Waiting' };
+  if (old.state === doing[order]) {
+    const host = hosts.find(({ hostname }) => hostname === old.host);
+    const id = orderId(volume, order);
+    const report = host?.heartbeat.volumes?.orders.find((one) => one.id === id);
+    if (report?.state === 'Done') return { state: done[order], ...(old.host !== undefined && { host: old.host }) };
+    if (report) return failed(old, report, nowMs, random);
+    if (host) return old;
+  }
+  return begun(volume, order, old, hosts, nowMs);
+}
+
+function failed(
+  old: Backend,
+  { reason = 'VolumeFailed', message }: { readonly reason?: string; readonly message: string },
+  nowMs: number,
+  random: Random,
+): Backend {
+  const failures = (old.failures ?? 0) + 1;
+  const retryAfter = timestamp(nowMs + backoffMs(failures, retry, random));
+  const text = `Host ${old.host}: ${message}. Tried ${failures} times; again at ${retryAfter}`;
+  return { ...old, state: 'Waiting', failures, retryAfter, reason, message: text.slice(0, messageMax) };
+}
+
+/** On another host after each failure: that one may not belong to Gluster's pool. */
+function begun(
+  { spec, status }: Volume,
+  order: VolumeOrder['order'],
+  old: Backend,
+  hosts: readonly ExecutorFact[],
+  nowMs: number,
+): Backend {
+  if (old.retryAfter !== undefined && Date.parse(old.retryAfter) > nowMs) return { ...old, state: 'Waiting' };
+  const { volume: name } = spec.backend.gluster;
+  const able = hosts.filter(({ heartbeat }) => heartbeat.volumes?.names.includes(name));
+  const { failures = 0 } = status?.backend ?? {};
+  const host = able.map(({ hostname }) => hostname).toSorted()[failures % Math.max(1, able.length)];
+  const { host: _h, retryAfter: _r, ...rest } = old;
+  if (host !== undefined) return { ...rest, state: doing[order], host };
+  const why =
+    hosts.length === 0
+      ? 'No executor runs in the cluster yet: one starts with the first machine or image, and a machine that has the Volume makes it'
+      : `None of the ${hosts.length} hosts with an executor may use the Gluster volume ${name}: add it to gluster.volumes in their configuration`;
+  return { ...rest, state: 'Waiting', message: failures > 0 ? (old.message ?? why) : why };
+}
+
+/** The worst first. Words of hosts that are not here are what keeps machines from using it, and come before all. */
+const bySeverity = ['SplitBrain', 'BrickDown', 'HealPending', 'NearlyFull', 'Healthy'];
+
+function wordOf({ usable, reason, splitBrain = 0, healPending = 0 }: MountReport): string {
+  if (!usable) return reason;
+  if (splitBrain > 0) return 'SplitBrain';
+  return reason === 'Healthy' && healPending > 0 ? 'HealPending' : reason;
+}
+
+function messageFor(word: string, { message, splitBrain = 0, healPending = 0 }: MountReport): string {
+  if (word === 'SplitBrain')
+    return `of ${splitBrain} files the copies differ, and Gluster does not know which is right`;
+  return word === 'HealPending' ? `${healPending} files wait to be copied to bricks that were away` : message;
+}
+
+/** undefined while no host has it mounted. */
+export function healthOf({ spec }: Volume, hosts: readonly ExecutorFact[]): Health | undefined {
+  const { volume: name } = spec.backend.gluster;
+  const seen = hosts.flatMap(({ hostname, heartbeat }) =>
+    (heartbeat.volumes?.mounts ?? []).filter((mount) => mount.name === name).map((mount) => ({ hostname, mount })),
+  );
+  const severity = ({ mount }: (typeof seen)[number]) => bySeverity.indexOf(wordOf(mount));
+  const worst = seen.toSorted((a, b) => severity(a) - severity(b) || a.hostname.localeCompare(b.hostname))[0];
+  if (!worst) return undefined;
+  const reason = wordOf(worst.mount);
+  const said = messageFor(reason, worst.mount);
+  const bricks = seen.flatMap(({ mount }) => mount.bricks ?? []).toSorted((a, b) => a.online - b.online)[0];
+  const most = (count: (mount: MountReport) => number | undefined) => {
+    const known = seen.flatMap(({ mount }) => count(mount) ?? []);
+    return known.length > 0 ? Math.max(...known) : undefined;
+  };
+  const [healPending, splitBrain] = [most((mount) => mount.healPending), most((mount) => mount.splitBrain)];
+  return {
+    reason,
+    hosts: seen.length,
+    ...(reason !== 'Healthy' && { message: `host ${worst.hostname}: ${said}`.slice(0, messageMax) }),
+    ...(bricks && { bricksOnline: bricks.online, bricksTotal: bricks.total }),
+    ...(healPending !== undefined && { healPending }),
+    ...(splitBrain !== undefined && { splitBrain }),
+  };
+}
+
+/** What it takes, as any host sees it; undefined while none looks. */
+export function usedOf({ metadata }: Volume, hosts: readonly ExecutorFact[]): string | undefined {
+  const seen = hosts.flatMap(({ heartbeat }) =>
+    (heartbeat.volumes?.mounts ?? []).flatMap(({ used }) => used?.[metadata.uid] ?? []),
+  );
+  return seen.length > 0 ? formatMiB(Math.ceil(Math.max(...seen) / 2 ** 20)) : undefined;
+}

@@ -1,0 +1,84 @@
+/**
+ * Counts a Volume's machines, gives a Disk to one of them at a time, and holds the Volume while machines have it; then has its data removed,
+ * if that is wanted. Making and removing on the Gluster volume, and its health, are the cluster server's to see to and to say. Conditions:
+ * Ready, Reconciling, Stalled, Healthy, DeletionBlocked.
+ */
+import { type Controller, done, type Phase, wait } from '#controllers/runtime/controller.ts';
+import type { Deps } from '#controllers/runtime/deps.ts';
+import { VirtualMachine, Volume } from '#lib/api/generated/index.ts';
+import { type KubeObject, keyOf } from '#lib/api/meta.ts';
+import { finalizers } from '#lib/api/names.ts';
+import { has, type Scope } from './scope.ts';
+import { summarize } from './status.ts';
+
+export function volumeController(deps: Deps): Controller<Volume, Scope> {
+  const machines = deps.cache(VirtualMachine, { volume: volumeKeys });
+  deps.cache(Volume);
+
+  return {
+    name: 'volume',
+    for: Volume,
+    reads: [VirtualMachine],
+    writes: [Volume],
+    triggers: [{ kind: VirtualMachine, map: volumeKeys, isNews: differ }],
+    load: (volume) => ({ volume, machines: machines.by('volume', keyOf(volume)) }),
+    phases: [holdFinalizer(deps)],
+    finalize: [awaitUnused, awaitRemoval, removeFinalizer(deps)],
+    summarize,
+  };
+}
+
+function volumeKeys(object: KubeObject): readonly string[] {
+  const { metadata, spec, status } = object as VirtualMachine;
+  const all = [...(spec.volumes ?? []), ...(status?.volumes ?? [])].map(({ volume }) => volume);
+  return [...new Set(all)].map((name) => `${metadata.namespace}/${name}`);
+}
+
+/** In what a volume tells of its machines. */
+function differ(old: KubeObject, now: KubeObject): boolean {
+  const said = ({ metadata, spec, status }: VirtualMachine) =>
+    JSON.stringify([
+      metadata.deletionTimestamp,
+      spec.volumes,
+      spec.placement?.cluster,
+      spec.runPolicy,
+      status?.volumes,
+      status?.phase,
+      status?.attempt?.number,
+      status?.attempt?.host,
+    ]);
+  return said(old as VirtualMachine) !== said(now as VirtualMachine);
+}
+
+function holdFinalizer({ client }: Deps): Phase<Scope> {
+  return async ({ volume }, { signal }) => {
+    const { namespace, name, resourceVersion, finalizers: held = [] } = volume.metadata;
+    if (held.includes(finalizers.volumeInUse)) return done;
+    const metadata = { resourceVersion, finalizers: [...held, finalizers.volumeInUse] };
+    await client.patch(Volume, { namespace, name }, { metadata }, { signal });
+    return wait('Pending', 'The finalizer was added; its event goes on');
+  };
+}
+
+const awaitUnused: Phase<Scope> = ({ volume, machines }) => {
+  const count = machines.filter((vm) => has(vm, volume)).length;
+  return count > 0 ? wait('InUse', `${count} machines have it`) : done;
+};
+
+/** What was never begun leaves nothing. */
+const awaitRemoval: Phase<Scope> = ({ volume }) => {
+  const { backend } = volume.status ?? {};
+  if (volume.spec.reclaimPolicy === 'Retain' || backend === undefined || backend.state === 'Removed') return done;
+  const why = backend?.reason ? `: ${backend.message}` : '';
+  return wait('Removing', `Its data is being removed by a host of Cluster "${volume.spec.cluster}"${why}`);
+};
+
+function removeFinalizer({ client }: Deps): Phase<Scope> {
+  return async ({ volume }, { signal }) => {
+    const { namespace, name, resourceVersion, finalizers: held = [] } = volume.metadata;
+    const rest = held.filter((finalizer) => finalizer !== finalizers.volumeInUse);
+    if (rest.length < held.length)
+      await client.patch(Volume, { namespace, name }, { metadata: { resourceVersion, finalizers: rest } }, { signal });
+    return done;
+  };
+}

@@ -1,0 +1,17 @@
+import type { VirtualMachine, Volume } from '#lib/api/generated/index.ts';
+
+/** The world of one volume, read once. */
+export interface Scope {
+  readonly volume: Volume;
+  /** All machines of its namespace that name it, or were placed with it. */
+  readonly machines: readonly VirtualMachine[];
+}
+
+/** The machine was, or is about to be, placed with the volume. */
+export function has(vm: VirtualMachine, { metadata }: Volume): boolean {
+  return vm.status?.volumes?.some(({ uid }) => uid === metadata.uid) ?? false;
+}
+
+export function names(vm: VirtualMachine, { metadata }: Volume): boolean {
+  return vm.spec.volumes?.some(({ volume }) => volume === metadata.name) ?? false;
+}

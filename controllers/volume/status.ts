@@ -1,0 +1,122 @@
+/** What a Volume says of itself. Pure. */
+import type { Ending, Run } from '#controllers/runtime/controller.ts';
+import { type ConditionDraft, withConditions } from '#lib/api/conditions.ts';
+import type { Volume } from '#lib/api/generated/index.ts';
+import { finalizers } from '#lib/api/names.ts';
+import { parseBytes } from '#lib/api/quantity.ts';
+import { writerOf } from './give-disk.ts';
+import { has, type Scope } from './scope.ts';
+
+type Status = NonNullable<Volume['status']>;
+type PhaseName = NonNullable<Status['phase']>;
+
+/** Closed. Words that an executor after us may say become the general one. */
+const healthReasons: readonly string[] = [
+  ...['BrickDown', 'QuorumLost', 'SplitBrain', 'HealPending', 'NearlyFull'],
+  ...['Hung', 'Stale', 'Unmounted'],
+];
+const failureReasons: readonly string[] = [
+  ...['UnsafeReplication', 'NotAllowed', 'QuotaFailed', 'MountFailed', 'MountPointNotEmpty'],
+  ...['QuorumLost', 'Hung', 'StaleInUse'],
+];
+
+const examplesMax = 10;
+/** Of its size. */
+const nearlyFull = 0.95;
+
+export function summarize(scope: Scope, ending: Ending, run: Run): Volume['status'] {
+  const { volume, machines } = scope;
+  const { metadata, spec } = volume;
+  // A thrown Conflict or timeout says nothing about the volume; and nothing is given away before it is held.
+  if ('error' in ending || !metadata.finalizers?.includes(finalizers.volumeInUse)) return undefined;
+  const { removal: _r, writer: _w, ...old } = volume.status ?? {};
+  const users = machines.filter((vm) => has(vm, volume));
+  const writer = writerOf(scope);
+  const healthy = healthyCondition(volume);
+  const phase = phaseOf(volume, healthy);
+  const conditions = [...lifeConditions(volume, phase), healthy, deletionCondition(ending)];
+  const isMade = old.backend?.state === 'Made';
+  return {
+    ...old,
+    phase,
+    accessMode: spec.type === 'Disk' ? 'RWO' : 'RWX',
+    ...(isMade && { capacity: spec.size }),
+    attachments: {
+      count: users.length,
+      ...(users.length > 0 && {
+        examples: users
+          .map((vm) => vm.metadata.name)
+          .toSorted()
+          .slice(0, examplesMax),
+      }),
+    },
+    ...(writer && { writer }),
+    ...(isToBeRemoved(ending) && { removal: 'Wanted' }),
+    conditions: withConditions(old.conditions ?? [], conditions, metadata.generation ?? 0, run.nowMs),
+  };
+}
+
+const isToBeRemoved = (ending: Ending) => 'done' in ending && !ending.done && ending.reason === 'Removing';
+
+function phaseOf({ metadata, status }: Volume, healthy: ConditionDraft): PhaseName {
+  if (metadata.deletionTimestamp) return 'Terminating';
+  const { state, failures = 0 } = status?.backend ?? {};
+  if (state === 'Made') return healthy.status === 'False' && healthy.reason !== 'NearlyFull' ? 'Degraded' : 'Bound';
+  if (failures > 0) return 'Failed';
+  return state === 'Making' ? 'Provisioning' : 'Pending';
+}
+
+function lifeConditions({ spec, status }: Volume, phase: PhaseName): readonly ConditionDraft[] {
+  const { state, reason: said = '', message } = status?.backend ?? {};
+  const reason = failureReasons.includes(said) ? said : 'ProvisioningFailed';
+  const progressing = { type: 'Stalled', status: 'False', reason: 'Progressing', message: '' } as const;
+  if (state === 'Made')
+    return [
+      { type: 'Ready', status: 'True', reason: 'Bound', message: '' },
+      { type: 'Reconciling', status: 'False', reason: phase, message: '' },
+      progressing,
+    ];
+  const waits = message || `Waits for the cluster server of Cluster "${spec.cluster}"`;
+  const isFailed = phase === 'Failed';
+  return [
+    { type: 'Ready', status: 'False', reason: isFailed ? reason : phase, message: waits },
+    { type: 'Reconciling', status: 'True', reason: phase, message: waits },
+    // Hosts try again; but these do not pass without somebody's doing.
+    isFailed && forGood.has(reason) ? { type: 'Stalled', status: 'True', reason, message: waits } : progressing,
+  ];
+}
+
+const forGood: ReadonlySet<string> = new Set(['UnsafeReplication', 'NotAllowed', 'MountPointNotEmpty']);
+
+function healthyCondition(volume: Volume): ConditionDraft {
+  const type = 'Healthy';
+  const { health } = volume.status ?? {};
+  if (!health)
+    return {
+      type,
+      status: 'Unknown',
+      reason: 'NotMounted',
+      message: 'No host looks at it: no machine that has it runs',
+    };
+  const { reason: said, message = '', hosts, bricksOnline, bricksTotal } = health;
+  const reason = said === 'Healthy' || healthReasons.includes(said) ? said : 'MountFailed';
+  const where = `Gluster volume ${volume.spec.backend.gluster.volume}, as seen by ${hosts} hosts`;
+  const bricks = bricksTotal === undefined ? '' : ` (${bricksOnline} of ${bricksTotal} bricks)`;
+  if (reason !== 'Healthy') return { type, status: 'False', reason, message: `${where}${bricks}: ${message}` };
+  const used = volume.status?.used;
+  // A disk that was written to all over is no less a disk.
+  if (
+    volume.spec.type === 'SharedFilesystem' &&
+    used !== undefined &&
+    parseBytes(used) >= nearlyFull * parseBytes(volume.spec.size)
+  )
+    return { type, status: 'False', reason: 'NearlyFull', message: `${used} of ${volume.spec.size} are used` };
+  return { type, status: 'True', reason: 'Healthy', message: `${where}${bricks}` };
+}
+
+function deletionCondition(ending: Ending): ConditionDraft {
+  const type = 'DeletionBlocked';
+  if ('done' in ending && !ending.done && ['InUse', 'Removing'].includes(ending.reason))
+    return { type, status: 'True', reason: ending.reason, message: ending.message };
+  return { type, status: 'False', reason: 'NotBlocked', message: '' };
+}

@@ -1,0 +1,64 @@
+import { expect, test, vi } from 'vitest';
+import type { MountReport, VolumeOrder } from '#lib/api/messages.ts';
+import { silentLog } from '#lib/std/log.ts';
+import { VirtualClock } from '#test/virtual-clock.ts';
+import type { HostVolumes } from '../hypervisor.ts';
+import { VolumeError } from './errors.ts';
+import { noVolumes } from './none.ts';
+import { VolumeOrders } from './orders.ts';
+
+const order = (uid: string, id: string, what: VolumeOrder['order'] = 'make'): VolumeOrder => ({
+  ...{ type: 'volume', version: 1, id, order: what, installation: 'i' },
+  volume: { uid, type: 'SharedFilesystem', glusterVolume: 'vm', bytes: 1 },
+});
+
+function open(volumes: Partial<HostVolumes>) {
+  const clock = new VirtualClock();
+  const changed = vi.fn();
+  return {
+    clock,
+    changed,
+    orders: new VolumeOrders({ volumes: { ...noVolumes, ...volumes }, changed, clock, log: silentLog }),
+  };
+}
+
+test('one order after the other, each once, and what came of the last of each Volume is told', async () => {
+  const calls: string[] = [];
+  const { orders, changed } = open({
+    make: async ({ uid }) => {
+      calls.push(`make ${uid}`);
+      if (uid === 'b') throw new VolumeError('QuotaFailed', 'no');
+    },
+    remove: async ({ uid }) => void calls.push(`remove ${uid}`),
+  });
+  await using _ = orders;
+  for (const one of [order('a', '1'), order('a', '1'), order('b', '2')]) orders.obey(one);
+  await vi.waitFor(() => expect(orders.report().orders).toHaveLength(2));
+  orders.obey(order('a', '1'));
+  expect(orders.report().orders).toEqual([
+    { id: '1', uid: 'a', state: 'Done', message: '' },
+    { id: '2', uid: 'b', state: 'Failed', reason: 'QuotaFailed', message: 'no' },
+  ]);
+  orders.obey(order('a', '3', 'remove'));
+  await vi.waitFor(() => expect(orders.report().orders.at(-1)).toMatchObject({ id: '3', state: 'Done' }));
+  expect(calls).toEqual(['make a', 'make b', 'remove a']);
+  expect(changed).toHaveBeenCalledTimes(3);
+});
+
+test('mounts are looked at, and a change is told at once, but for what is used', async () => {
+  let mounts: MountReport[] = [];
+  const { orders, changed, clock } = open({ look: async () => mounts });
+  await using _ = orders;
+  const mount = { name: 'vm', usable: true, reason: 'Healthy', message: '' };
+  await clock.advance(10_000);
+  expect(changed).not.toHaveBeenCalled();
+  mounts = [{ ...mount, used: { u: 1 } }];
+  await clock.advance(10_000);
+  mounts = [{ ...mount, used: { u: 2 } }];
+  await clock.advance(10_000);
+  expect(orders.report().mounts).toEqual(mounts);
+  expect(changed).toHaveBeenCalledTimes(1);
+  mounts = [{ ...mount, usable: false, reason: 'Stale' }];
+  await clock.advance(10_000);
+  expect(changed).toHaveBeenCalledTimes(2);
+});

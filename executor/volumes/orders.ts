@@ -1,0 +1,101 @@
+/**
+ * Carries out what the cluster server orders to be done to Volumes, one after the other, and looks at the mounts now and then. What came of an
+ * order is told in every heartbeat of this worker's, also when it is repeated: another try comes with another id.
+ */
+import type { MountReport, VolumeOrder, VolumeOrderReport, VolumesReport } from '#lib/api/messages.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { HostVolumes } from '../hypervisor.ts';
+import { VolumeError } from './errors.ts';
+
+const lookEveryMs = 10_000;
+/** Of outcomes: a cluster server that is away for long asks again. */
+const reportsMax = 64;
+
+export interface VolumeOrdersDeps {
+  readonly volumes: HostVolumes;
+  /** A heartbeat has something new to tell. */
+  changed(): void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class VolumeOrders implements AsyncDisposable {
+  readonly #deps: VolumeOrdersDeps;
+  readonly #reports = new Map<string, VolumeOrderReport>();
+  /** Under way or waiting, by uid. */
+  readonly #open = new Set<string>();
+  #mounts: readonly MountReport[] = [];
+  #working: Promise<void> = Promise.resolve();
+  #looking: Promise<void> = Promise.resolve();
+  #timer: Disposable | undefined;
+  #closed = false;
+
+  constructor(deps: VolumeOrdersDeps) {
+    this.#deps = deps;
+    this.#lookLater();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#timer?.[Symbol.dispose]();
+    await Promise.all([this.#working, this.#looking]);
+  }
+
+  report(): VolumesReport {
+    return { names: this.#deps.volumes.names, mounts: this.#mounts, orders: [...this.#reports.values()] };
+  }
+
+  obey(order: VolumeOrder): void {
+    const { uid } = order.volume;
+    if (this.#open.has(uid) || this.#reports.get(uid)?.id === order.id) return;
+    this.#open.add(uid);
+    this.#working = this.#working.then(async () => {
+      if (!this.#closed) this.#tell(await this.#carryOut(order));
+      this.#open.delete(uid);
+    });
+  }
+
+  async #carryOut({ id, order, volume, installation }: VolumeOrder): Promise<VolumeOrderReport> {
+    const { volumes, log } = this.#deps;
+    const { uid } = volume;
+    try {
+      await (order === 'make' ? volumes.make(volume, installation) : volumes.remove(volume));
+      log.info('Carried out an order about a Volume', { order, uid });
+      return { id, uid, state: 'Done', message: '' };
+    } catch (error) {
+      const message = messageOf(error);
+      const reason = error instanceof VolumeError ? error.reason : 'VolumeFailed';
+      log.warn('An order about a Volume failed', { order, uid, reason, message });
+      return { id, uid, state: 'Failed', reason, message };
+    }
+  }
+
+  #tell(report: VolumeOrderReport): void {
+    this.#reports.delete(report.uid);
+    this.#reports.set(report.uid, report);
+    for (const uid of this.#reports.keys()) if (this.#reports.size > reportsMax) this.#reports.delete(uid);
+    this.#deps.changed();
+  }
+
+  #lookLater(): void {
+    if (this.#closed) return;
+    this.#timer = this.#deps.clock.timeout(() => {
+      this.#looking = this.#look().finally(() => this.#lookLater());
+    }, lookEveryMs);
+  }
+
+  async #look(): Promise<void> {
+    const { volumes, changed, log } = this.#deps;
+    try {
+      const mounts = await volumes.look();
+      const words = (reports: readonly MountReport[]) => JSON.stringify(reports.map(({ used: _, ...rest }) => rest));
+      const isNews = words(mounts) !== words(this.#mounts);
+      this.#mounts = mounts;
+      if (isNews) changed();
+    } catch (error) {
+      log.warn('Cannot look at the mounts', { reason: messageOf(error) });
+    }
+  }
+}

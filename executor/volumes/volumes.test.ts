@@ -1,0 +1,389 @@
+/** Volumes on real Gluster: three servers in namespaces, each also a host that mounts. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { open, readFile, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { MachineVolume } from '#lib/api/launch.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { silentLog } from '#lib/std/log.ts';
+import { lookAtMount } from './client.ts';
+import { healOf } from './heal.ts';
+import { onHost } from './layout.ts';
+import { type Gluster, openGluster, whyNoGluster } from './testing/gluster.ts';
+import { glusterVolumes } from './volumes.ts';
+
+const name = 'vm';
+const mebibyte = 2 ** 20;
+const slow = { timeout: 120_000 };
+const patiently = { timeout: 60_000, interval: 500 };
+
+let gluster: Gluster;
+
+/** A host at the n-th server. What it has mounted is gone with it. */
+function openHost(n: number, answerMs = 20_000) {
+  const root = mkdtempSync(join(tmpdir(), 'cf-'));
+  const netns = gluster.netns(n);
+  const options = { root, netns, servers: gluster.servers, command: gluster.command, answerMs };
+  const names = [name, 'single', 'split', 'nowhere'];
+  const volumes = glusterVolumes({ ...options, names, host: `host-${n}`, clock: systemClock, log: silentLog });
+  const place = { root, netns, gluster: { name, servers: gluster.servers } };
+  return {
+    ...{ root, netns, volumes, answerMs },
+    point: onHost.point(root, name),
+    mount: () => lookAtMount(place),
+    health: async () => (await volumes.look()).find((report) => report.name === name),
+    /** What the machine may use of the Volume. */
+    async attach(machine: string, volume: MachineVolume, { attempt = 1, installation = 'i' } = {}) {
+      const attached = await volumes.attach({ uid: machine, installation, attempt, volumes: [volume] });
+      expect(attached).toEqual([{ name: volume.name, type: volume.type, path: expect.any(String) }]);
+      return attached[0]!.path;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const uid of await volumes.owners()) await volumes.detach(uid);
+      expect(lookAtMount(place)).toEqual({ clients: [] });
+      // The log of the client alone stays.
+      rmSync(onHost.log(root, name), { force: true });
+      expect(readdirSync(root, { recursive: true }).filter((each) => each !== 'volumes')).toEqual([]);
+      rmSync(root, { recursive: true });
+    },
+  };
+}
+
+const shared = (changes: Partial<MachineVolume> = {}): MachineVolume => ({
+  ...{ uid: randomUUID(), name: 'data', glusterVolume: name },
+  ...{ type: 'SharedFilesystem', bytes: 10 * mebibyte },
+  ...changes,
+});
+const disk = (changes: Partial<MachineVolume> = {}) =>
+  shared({ type: 'Disk', bytes: 64 * mebibyte, grant: 1, ...changes });
+
+/** Somebody with the mount's directory open. */
+async function userOf(directory: string): Promise<ChildProcess> {
+  const child = spawn('sleep', ['300'], { cwd: directory, stdio: 'ignore' });
+  await once(child, 'spawn');
+  return child;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  const exit = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exit;
+}
+
+describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
+  beforeAll(async () => {
+    gluster = await openGluster(3);
+    await gluster.makeVolume(name, 1, 2, 3);
+  }, 240_000);
+  afterAll(async () => await gluster?.[Symbol.asyncDispose](), 60_000);
+
+  test('hosts share a directory that ends at its quota', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const volume = shared();
+    await one.volumes.make(volume, 'i');
+    await one.volumes.make(volume, 'i');
+    expect(one.mount().entry).toBeUndefined();
+    const [machine, other] = [randomUUID(), randomUUID()];
+    const path = await one.attach(machine, volume);
+    expect(await one.volumes.owners()).toEqual([machine]);
+    await writeFile(join(path, 'hello'), 'from one');
+    const there = await two.attach(other, volume);
+    expect(await readFile(join(there, 'hello'), 'utf8')).toBe('from one');
+    const filling = (async () => {
+      await using file = await open(join(path, 'big'), 'w');
+      for (let written = 0; written < 40; written++) {
+        await file.write(Buffer.alloc(mebibyte));
+        await file.sync();
+      }
+    })();
+    // EDQUOT, for which Node has no name.
+    await expect(filling).rejects.toMatchObject({ errno: -122 });
+    expect((await stat(join(path, 'big'))).size).toBeLessThan(16 * mebibyte);
+    await one.volumes.detach(machine);
+    expect(one.mount()).toEqual({ clients: [] });
+    expect(await readFile(join(there, 'hello'), 'utf8')).toBe('from one');
+    await one.volumes.remove(volume);
+    await expect(two.attach(other, volume)).rejects.toMatchObject({ reason: 'NotProvisioned' });
+  });
+
+  test('no machine gets a directory that is not on the volume', async () => {
+    await using host = openHost(1);
+    const [machine, volume] = [randomUUID(), shared()];
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'NotProvisioned' });
+    await host.volumes.make(volume, 'i');
+    const foreign = host.attach(machine, volume, { installation: 'another' });
+    await expect(foreign).rejects.toMatchObject({ reason: 'NotProvisioned' });
+    // Unmounted behind our back, and written into.
+    execFileSync('umount', [host.point]);
+    const fake = join(host.point, 'cf', volume.uid, 'data');
+    mkdirSync(fake, { recursive: true });
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'MountPointNotEmpty' });
+    expect(await host.health()).toMatchObject({ usable: false, reason: 'Unmounted' });
+    rmSync(join(host.point, 'cf'), { recursive: true });
+    expect(await host.health()).toMatchObject({ usable: true, reason: 'Healthy' });
+    // Another file system over it.
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', host.point]);
+    try {
+      await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'MountFailed' });
+    } finally {
+      execFileSync('umount', [host.point]);
+    }
+    expect(await host.attach(machine, volume)).toBe(fake);
+    await host.volumes.remove(volume);
+  });
+
+  test('a lost brick and a lost quorum are told apart from a dead mount, which is left alone', async () => {
+    await using host = openHost(1);
+    const [machine, volume] = [randomUUID(), disk()];
+    await host.volumes.make(volume, 'i');
+    await host.attach(machine, volume);
+    const before = host.mount();
+    expect(await host.health()).toMatchObject({ reason: 'Healthy', safe: true, bricks: { online: 3, total: 3 } });
+    await gluster.killBrick(name, 2);
+    await vi.waitFor(
+      async () =>
+        expect(await host.health()).toMatchObject({ reason: 'BrickDown', usable: true, bricks: { online: 2 } }),
+      patiently,
+    );
+    await host.attach(machine, volume);
+    await gluster.killBrick(name, 3);
+    await vi.waitFor(
+      async () => expect(await host.health()).toMatchObject({ reason: 'QuorumLost', usable: false }),
+      patiently,
+    );
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'QuorumLost' });
+    await gluster.startBricks(name);
+    await vi.waitFor(async () => expect(await host.health()).toMatchObject({ reason: 'Healthy' }), patiently);
+    expect(host.mount()).toEqual(before);
+    await host.attach(machine, volume);
+    await host.volumes.detach(machine);
+    await host.volumes.remove(volume);
+  });
+
+  test('a mount whose client was killed is made anew, once nobody has a file open in it', async () => {
+    await using host = openHost(1);
+    const [machine, volume] = [randomUUID(), shared()];
+    await host.volumes.make(volume, 'i');
+    const path = await host.attach(machine, volume);
+    const before = host.mount();
+    const user = await userOf(path);
+    process.kill(before.clients[0]!.pid, 'SIGKILL');
+    await vi.waitFor(() => expect(() => statSync(path)).toThrow('not connected'), patiently);
+    expect(await host.health()).toMatchObject({ reason: 'Stale', usable: false });
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'StaleInUse' });
+    expect(host.mount().entry).toEqual(before.entry);
+    await end(user);
+    expect(await host.health()).toMatchObject({ reason: 'Healthy' });
+    expect(host.mount().clients).not.toEqual(before.clients);
+    expect(await host.attach(machine, volume)).toBe(path);
+    statSync(path);
+    await host.volumes.remove(volume);
+  });
+
+  test('a mount outlives the process and the control group that made it, and is taken over', async () => {
+    await using host = openHost(1);
+    const [machine, volume] = [randomUUID(), shared()];
+    await host.volumes.make(volume, 'i');
+    const program = `
+      const { glusterVolumes } = await import(${JSON.stringify(join(import.meta.dirname, 'volumes.ts'))});
+      const { systemClock } = await import(${JSON.stringify(join(import.meta.dirname, '../../lib/std/clock.ts'))});
+      const [options, machine] = JSON.parse(process.argv[1]);
+      const log = { info() {}, warn(...words) { console.error(...words); } };
+      const [{ path }] = await glusterVolumes({ ...options, clock: systemClock, log }).attach(machine);
+      console.log(path);
+      setInterval(() => undefined, 1000);
+    `;
+    const { root, netns, answerMs } = host;
+    const options = { root, netns, answerMs, host: 'host-1', names: [name], servers: gluster.servers };
+    const group = existsSync('/sys/fs/cgroup/cpu/cgroup.procs') ? `/sys/fs/cgroup/cpu/cft-${randomUUID()}` : undefined;
+    if (group) mkdirSync(group);
+    const enter = ['-c', `${group ? `echo 0 >${group}/cgroup.procs;` : ''} exec "$@"`, 'sh'];
+    const argument = JSON.stringify([options, { uid: machine, installation: 'i', attempt: 1, volumes: [volume] }]);
+    const maker = spawn('sh', [...enter, process.execPath, '--input-type=module', '-e', program, argument], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [path] = (await once(maker.stdout!, 'data')) as [Buffer];
+    const [client] = host.mount().clients;
+    if (group) expect(readFileSync(`${group}/cgroup.procs`, 'utf8').trim()).toBe(String(maker.pid));
+    const exit = once(maker, 'exit');
+    process.kill(-maker.pid!, 'SIGKILL');
+    await exit;
+    if (group) await vi.waitFor(() => execFileSync('rmdir', [group]), patiently);
+    const before = host.mount();
+    expect(before.clients).toEqual([client]);
+    expect(await host.attach(machine, volume)).toBe(path.toString().trim());
+    expect(host.mount()).toEqual(before);
+    await host.volumes.remove(volume);
+  });
+
+  test('a mount that does not answer holds nobody up, and goes when nobody wants it any more', async () => {
+    await using host = openHost(1, 5_000);
+    const [machine, volume] = [randomUUID(), shared()];
+    await host.volumes.make(volume, 'i');
+    await host.attach(machine, volume);
+    const { pid } = host.mount().clients[0]!;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      expect(await host.health()).toMatchObject({ reason: 'Hung', usable: false });
+      const begun = performance.now();
+      await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'Hung' });
+      expect(performance.now() - begun).toBeLessThan(host.answerMs);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await vi.waitFor(async () => expect(await host.health()).toMatchObject({ reason: 'Healthy' }), patiently);
+    await host.volumes.remove(volume);
+    process.kill(pid, 'SIGSTOP');
+    await host.volumes.detach(machine);
+    expect(host.mount()).toEqual({ clients: [] });
+  });
+
+  test('a disk is for whoever was given it last, on whichever host', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const volume = disk({ make: true });
+    const [a, b] = [randomUUID(), randomUUID()];
+    const path = await one.attach(a, volume);
+    const info = JSON.parse(execFileSync('qemu-img', ['info', '--output=json', path], { encoding: 'utf8' }));
+    expect(info).toMatchObject({ format: 'qcow2', 'virtual-size': volume.bytes });
+    const held = { reason: 'WriterHeld' };
+    await one.attach(a, volume);
+    await two.attach(a, volume, { attempt: 2 });
+    await expect(one.attach(a, volume)).rejects.toMatchObject(held);
+    await two.attach(b, { ...volume, grant: 2 });
+    // Who was replaced does not come back, however often it is launched, nor by letting go.
+    await expect(one.attach(a, volume, { attempt: 3 })).rejects.toMatchObject(held);
+    await one.volumes.detach(a);
+    await expect(one.attach(a, volume, { attempt: 3 })).rejects.toMatchObject(held);
+    await expect(one.attach(a, { ...volume, grant: 2 })).rejects.toMatchObject(held);
+    await two.attach(b, { ...volume, grant: 2 });
+    await two.volumes.detach(b);
+    await one.volumes.remove(volume);
+  });
+
+  test('two hosts that want a disk at once: the later one gets it, and the other does not any more', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const volume = disk({ make: true });
+    const [a, b] = [randomUUID(), randomUUID()];
+    await Promise.all([one.attach(a, volume), two.volumes.make(volume, 'i')]);
+    const lost: string[] = [];
+    for (let grant = 2; grant <= 10; grant += 2) {
+      const [first, second] = grant % 4 === 0 ? [one, two] : [two, one];
+      const outcomes = await Promise.allSettled([
+        first.attach(a, { ...volume, grant }),
+        second.attach(b, { ...volume, grant: grant + 1 }),
+      ]);
+      lost.push(outcomes[0].status);
+      expect(outcomes[1].status).toBe('fulfilled');
+      await expect(first.attach(a, { ...volume, grant })).rejects.toMatchObject({ reason: 'WriterHeld' });
+      await second.attach(b, { ...volume, grant: grant + 1 });
+    }
+    console.info(`The earlier of two tokens: ${lost.join(', ')}`);
+    for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    await one.volumes.remove(volume);
+  });
+
+  test("QEMU's own lock keeps a second one on another host out of the disk", async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const volume = disk({ make: true });
+    const [path, other] = [await one.attach(randomUUID(), volume), join(two.point, 'cf')];
+    await two.attach(randomUUID(), { ...volume, grant: 2 });
+    const qemuIo = spawn('qemu-io', [path], { stdio: ['pipe', 'pipe', 'inherit'] });
+    try {
+      qemuIo.stdin.write('write 0 4096\n');
+      await once(qemuIo.stdout, 'data');
+      const there = join(other, volume.uid, 'disk.qcow2');
+      expect(() => execFileSync('qemu-io', ['-c', 'write 0 4096', there], { stdio: 'pipe' })).toThrow('lock');
+    } finally {
+      await end(qemuIo);
+    }
+    for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    await one.volumes.remove(volume);
+  });
+
+  test('a disk is refused where one brick is all there is, unless that is wanted', async () => {
+    await gluster.makeVolume('single', 1);
+    await using host = openHost(1);
+    const volume = disk({ glusterVolume: 'single' });
+    await expect(host.volumes.make(volume, 'i')).rejects.toMatchObject({ reason: 'UnsafeReplication' });
+    await host.volumes.make({ ...volume, allowUnsafe: true }, 'i');
+    await host.volumes.remove(volume);
+    rmSync(onHost.log(host.root, 'single'));
+  });
+
+  test('what waits to be healed is counted, and gone when it is', async () => {
+    await using host = openHost(1);
+    const [machine, volume] = [randomUUID(), shared({ make: true })];
+    const path = await host.attach(machine, volume);
+    await gluster.killBrick(name, 2);
+    await vi.waitFor(async () => expect(await host.health()).toMatchObject({ reason: 'BrickDown' }), patiently);
+    await writeFile(join(path, 'late'), 'x'.repeat(100_000));
+    const heal = async () => await healOf(gluster.command, name);
+    await vi.waitFor(async () => expect((await heal())?.healPending).toBeGreaterThan(0), patiently);
+    expect(await heal()).toMatchObject({ splitBrain: 0 });
+    await gluster.startBricks(name);
+    await vi.waitFor(async () => expect(await heal()).toEqual({ healPending: 0, splitBrain: 0 }), patiently);
+    expect((await host.health())?.used?.[volume.uid]).toBeGreaterThan(90_000);
+    await host.volumes.detach(machine);
+    await host.volumes.remove(volume);
+  });
+
+  test('a file that was written on both sides of a cut is counted as split', async () => {
+    await gluster.makeVolume('split', 1, 2);
+    await gluster.set('split', 'cluster.quorum-type', 'none');
+    await gluster.set('split', 'network.ping-timeout', '3');
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const [a, b, volume] = [randomUUID(), randomUUID(), shared({ glusterVolume: 'split', make: true })];
+    const paths = [await one.attach(a, volume), await two.attach(b, volume)] as const;
+    await writeFile(join(paths[0], 'scene'), 'together');
+    await gluster.join(2, false);
+    for (const host of [one, two])
+      await vi.waitFor(
+        async () => expect(await host.volumes.look()).toMatchObject([{ name: 'split', reason: 'BrickDown' }]),
+        patiently,
+      );
+    await writeFile(join(paths[0], 'scene'), 'here');
+    await writeFile(join(paths[1], 'scene'), 'there');
+    await gluster.join(2, true);
+    await vi.waitFor(async () => expect((await healOf(gluster.command, 'split'))?.splitBrain).toBe(1), patiently);
+    await gluster.resolve('split', `/cf/${volume.uid}/data/scene`);
+    await vi.waitFor(async () => expect((await healOf(gluster.command, 'split'))?.splitBrain).toBe(0), patiently);
+    for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    await one.volumes.remove(volume);
+    for (const { root } of [one, two]) rmSync(onHost.log(root, 'split'), { force: true });
+  });
+
+  test('a volume that no server has is said so, and leaves nothing', async () => {
+    await using host = openHost(1);
+    const volume = shared({ glusterVolume: 'nowhere' });
+    await expect(host.attach(randomUUID(), shared({ glusterVolume: 'partners' }))).rejects.toMatchObject({
+      reason: 'NotAllowed',
+    });
+    await expect(host.attach(randomUUID(), volume)).rejects.toMatchObject({
+      reason: 'MountFailed',
+    });
+    for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    rmSync(onHost.log(host.root, 'nowhere'));
+    writeFileSync(join(host.root, 'volumes', '.keep'), '');
+    expect(await host.volumes.look()).toEqual([]);
+    rmSync(join(host.root, 'volumes', '.keep'));
+  });
+});

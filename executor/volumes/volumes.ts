@@ -1,0 +1,364 @@
+/**
+ * The Gluster volumes that are mounted on this host, and who uses them: one mount for each, from its first holder to its last. Holders are
+ * written down before anything is mounted and removed after all is put back, so every step is safe to repeat after a kill anywhere
+ * between two, and a mount that an earlier life of the executor made is taken over as it is. A machine gets a path only after the mount was
+ * seen to be there, alive and writable, and the Volume's own marker in it: never a directory of the host.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
+import type { MountReport } from '#lib/api/messages.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import { writeFileAtomic } from '#lib/std/files.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { DomainVolume, HostVolumes, MachineVolumes } from '../hypervisor.ts';
+import { oneAtATime } from '../network/one-at-a-time.ts';
+import { lookAtMount, type MountPlace, mountVolume, requireOurs, unmountVolume } from './client.ts';
+import { VolumeError } from './errors.ts';
+import type { MountRef } from './hand/main.ts';
+import { Hand } from './hand.ts';
+import { type Heal, healOf } from './heal.ts';
+import { judge, type MountHealth, type Probed } from './health.ts';
+import {
+  isVolumeName,
+  onHost,
+  onVolume,
+  requireSafeHost,
+  requireSafeName,
+  requireSafeServers,
+  requireSafeVolume,
+  requireUid,
+  type VolumeSpec,
+} from './layout.ts';
+import { limitUsage } from './quota.ts';
+
+export interface GlusterVolumesOptions {
+  /** State is kept in `<root>/volumes/`. */
+  readonly root: string;
+  /** Unlike all other hosts of the cluster's; a file name. */
+  readonly host: string;
+  readonly netns?: string | undefined;
+  /** Names of the Gluster volumes that may be used: others are not ours. */
+  readonly names: readonly string[];
+  readonly servers: readonly string[];
+  /** Gluster's command line, for quotas. */
+  readonly command?: readonly string[] | undefined;
+  /** How long a mount may take to answer before it counts as hung. */
+  readonly answerMs?: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Whoever keeps a mount: a machine, or a Volume that is being made. */
+interface Holder {
+  /** uids of Volumes. */
+  readonly volumes: readonly string[];
+}
+
+const answerMsDefault = 10_000;
+/** Making a disk or removing a directory with many files. */
+const workMs = 120_000;
+const leaveTries = 10;
+const leavePauseMs = 200;
+/** Gluster's command asks all bricks. */
+const healEveryMs = 60_000;
+
+/** Throws TypeError. */
+export function glusterVolumes(options: GlusterVolumesOptions): HostVolumes {
+  requireSafeHost(options.host);
+  requireSafeServers(options.servers);
+  options.names.forEach(requireSafeName);
+  return new GlusterVolumes(options);
+}
+
+class GlusterVolumes implements HostVolumes {
+  readonly #options: GlusterVolumesOptions;
+  readonly #hand = new Hand();
+  readonly #turns = new Map<string, ReturnType<typeof oneAtATime>>();
+  readonly #heals = new Map<string, { readonly heal: Heal | undefined; readonly atMs: number }>();
+
+  constructor(options: GlusterVolumesOptions) {
+    this.#options = options;
+  }
+
+  get names(): readonly string[] {
+    return this.#options.names;
+  }
+
+  async make(spec: VolumeOnHost, installation: string): Promise<void> {
+    const volume = { ...spec, installation };
+    requireSafeVolume(volume);
+    await this.#held(volume, async (mount, health) => await this.#make(volume, mount, health));
+  }
+
+  async #make(volume: VolumeSpec, mount: MountRef, health: MountHealth): Promise<void> {
+    if (volume.type === 'Disk' && !(health.usable && health.safe) && !volume.allowUnsafe)
+      throw new VolumeError(
+        'UnsafeReplication',
+        `A disk on ${volume.glusterVolume} can be lost or split: it needs three copies or an arbiter, and a quorum`,
+      );
+    if (await this.#isMade(volume, mount)) return;
+    await this.#hand.do('makeDirectory', mount, volume, this.#answerMs);
+    if (volume.type === 'SharedFilesystem') await this.#limit(volume);
+    await this.#hand.do('makeDisk', mount, volume, workMs);
+  }
+
+  /** Whoever comes after the first need not ask Gluster for anything. */
+  async #isMade(volume: VolumeSpec, mount: MountRef): Promise<boolean> {
+    try {
+      await this.#hand.do('requireVolume', mount, volume, this.#answerMs);
+      return true;
+    } catch (error) {
+      // Anything else is met again by what makes it.
+      if (error instanceof VolumeError && error.reason !== 'Hung') return false;
+      throw error;
+    }
+  }
+
+  async remove(volume: VolumeOnHost): Promise<void> {
+    requireSafeVolume({ ...volume, installation: '' });
+    const { uid } = volume;
+    await this.#held(volume, async (mount) => await this.#hand.do('removeVolume', mount, { uid }, workMs));
+  }
+
+  async attach({ uid, installation, attempt, volumes }: MachineVolumes): Promise<readonly DomainVolume[]> {
+    requireUid(uid);
+    const attached: DomainVolume[] = [];
+    for (const volume of volumes) {
+      requireSafeVolume({ ...volume, installation });
+      const path = await this.#attach(uid, attempt, { ...volume, installation });
+      attached.push({ name: volume.name, type: volume.type, path });
+    }
+    return attached;
+  }
+
+  async #attach(machine: string, attempt: number, volume: MachineVolume & VolumeSpec): Promise<string> {
+    const { glusterVolume: name, uid, type, grant } = volume;
+    return await this.#inTurn(name, async () => {
+      const known = this.#holder(name, machine)?.volumes ?? [];
+      this.#putHolder(name, machine, { volumes: [...known.filter((other) => other !== uid), uid] });
+      const { mount, health } = await this.#ready(name);
+      if (volume.make) await this.#make(volume, mount, health);
+      await this.#hand.do('requireVolume', mount, volume, this.#answerMs);
+      if (type === 'SharedFilesystem') return join(mount.point, onVolume.data(uid));
+      if (grant === undefined) throw new TypeError(`The disk ${uid} was given to nobody: the launch has no grant`);
+      await this.#hand.do('claimWriter', mount, { uid, token: { machine, grant, attempt } }, this.#answerMs);
+      return join(mount.point, onVolume.disk(uid));
+    });
+  }
+
+  async detach(machine: string): Promise<void> {
+    for (const name of this.#mounted())
+      await this.#inTurn(name, async () => {
+        if (this.#holder(name, machine)) await this.#letGo(name, machine);
+      });
+  }
+
+  async owners(): Promise<readonly string[]> {
+    return [...new Set(this.#mounted().flatMap((name) => this.#holders(name)))];
+  }
+
+  async look(): Promise<readonly MountReport[]> {
+    const reports = this.#mounted().map(async (name) => await this.#inTurn(name, () => this.#lookAt(name)));
+    return (await Promise.all(reports)).flat();
+  }
+
+  /** A mount that nobody holds goes. */
+  async #lookAt(name: string): Promise<readonly MountReport[]> {
+    if (this.#holders(name).length === 0) {
+      await this.#clear(name);
+      return [];
+    }
+    const place = this.#place(name);
+    const before = lookAtMount(place);
+    if (!before.entry || before.clients.length === 0) {
+      await this.#mount(place).catch((error) =>
+        this.#options.log.warn('A Gluster volume is not mounted', { volume: name, reason: messageOf(error) }),
+      );
+    }
+    const health = await this.#health(place);
+    return [{ name, ...health, ...(health.usable ? await this.#heal(name) : {}) }];
+  }
+
+  /** What waits to be healed, asked for now and then. Hosts that do not belong to Gluster's pool cannot ask. */
+  async #heal(name: string): Promise<Heal> {
+    const nowMs = this.#options.clock.monotonic();
+    const known = this.#heals.get(name);
+    if (known && nowMs - known.atMs < healEveryMs) return known.heal ?? {};
+    const heal = await healOf(this.#command, name);
+    this.#heals.set(name, { heal, atMs: nowMs });
+    return heal ?? {};
+  }
+
+  /** Does `work` on the mount while the Volume itself holds it. */
+  async #held(
+    { uid, glusterVolume: name }: VolumeOnHost,
+    work: (mount: MountRef, health: MountHealth) => Promise<void>,
+  ): Promise<void> {
+    await this.#inTurn(name, async () => {
+      this.#putHolder(name, uid, { volumes: [] });
+      try {
+        const { mount, health } = await this.#ready(name);
+        await work(mount, health);
+      } finally {
+        await this.#letGo(name, uid);
+      }
+    });
+  }
+
+  async #limit({ glusterVolume, uid, bytes }: VolumeSpec): Promise<void> {
+    await limitUsage(this.#command, glusterVolume, `/${onVolume.directory(uid)}`, bytes, this.#options.clock);
+  }
+
+  /** A mount that is there, alive and writable. Throws VolumeError. */
+  async #ready(name: string): Promise<{ readonly mount: MountRef; readonly health: MountHealth }> {
+    const place = this.#place(name);
+    const { entry, clients } = lookAtMount(place);
+    if (!entry || clients.length === 0) await this.#mount(place);
+    const health = await this.#health(place);
+    if (!health.usable)
+      throw new VolumeError(health.reason, `The Gluster volume ${name} cannot be used here: ${health.message}`);
+    return { mount: this.#mountRef(place), health };
+  }
+
+  #mountRef(place: MountPlace): MountRef {
+    const { id, point, source } = requireOurs(lookAtMount(place).entry, place);
+    return { point, mountId: id, source };
+  }
+
+  /** Over a stale mount only when the kernel says that nobody has a file open in it: those would stay broken, and unseen. */
+  async #mount(place: MountPlace): Promise<void> {
+    if (!(await unmountVolume(place)))
+      throw new VolumeError(
+        'StaleInUse',
+        `The mount of ${place.gluster.name} is dead and somebody still has files open in it: it is mounted anew when those machines are off`,
+      );
+    const kept = await mountVolume(place);
+    const { log } = this.#options;
+    log.info('Mounted a Gluster volume', { volume: place.gluster.name });
+    if (kept.length > 0)
+      log.warn('The client of a Gluster volume ends with the executor: it cannot leave its control groups', { kept });
+  }
+
+  async #health(place: MountPlace): Promise<MountHealth> {
+    const seen = lookAtMount(place);
+    if (!seen.entry || seen.clients.length === 0) return judge(seen, { error: 'not asked' });
+    const { name } = place.gluster;
+    const uids = [...new Set(this.#holders(name).flatMap((holder) => this.#holder(name, holder)?.volumes ?? []))];
+    const question = { host: this.#options.host, uids };
+    const probed: Probed = await this.#hand.do('probe', this.#mountRef(place), question, this.#answerMs).then(
+      (probe) => ({ probe }),
+      (error: VolumeError) =>
+        error.reason === 'Hung'
+          ? 'Hung'
+          : { error: error.message, code: (error.cause as NodeJS.ErrnoException | undefined)?.code },
+    );
+    // The client may have died of the question.
+    return judge(lookAtMount(place), probed);
+  }
+
+  async #letGo(name: string, holder: string): Promise<void> {
+    const others = this.#holders(name).filter((uid) => uid !== holder);
+    if (others.length === 0) await this.#leave(this.#place(name));
+    rmSync(join(onHost.holders(this.#options.root, name), `${holder}.json`), { force: true });
+    if (others.length === 0) await this.#clear(name);
+  }
+
+  /** One that does not answer is given up with whatever waits in it; one that is alive and in use, by a domain that we do not know, stays. */
+  async #leave(place: MountPlace): Promise<void> {
+    const { clock, log } = this.#options;
+    if (await unmountVolume(place)) return;
+    const { usable, reason } = await this.#health(place);
+    for (let tries = 0; !usable && tries < leaveTries; tries++) {
+      if (await unmountVolume(place, { force: true })) return;
+      await clock.sleep(leavePauseMs); // what waited in it needs a moment to end
+    }
+    log.warn('A Gluster volume stays mounted: somebody has files open in it', { volume: place.gluster.name, reason });
+  }
+
+  /** After a kill between the last holder and the end of its mount, or while a stranger used it. Never removes what it did not make. */
+  async #clear(name: string): Promise<void> {
+    const { root } = this.#options;
+    if (!(await unmountVolume(this.#place(name)))) return;
+    this.#heals.delete(name);
+    try {
+      for (const directory of [onHost.point, onHost.holders, onHost.volume]) rmdirIfThere(directory(root, name));
+    } catch (error) {
+      this.#options.log.warn('Cannot remove the directory of a Gluster volume', {
+        volume: name,
+        reason: messageOf(error),
+      });
+    }
+  }
+
+  #inTurn<T>(name: string, body: () => Promise<T>): Promise<T> {
+    const turn = this.#turns.get(name) ?? oneAtATime();
+    this.#turns.set(name, turn);
+    return turn(body);
+  }
+
+  #place(name: string): MountPlace {
+    const { root, netns, servers } = this.#options;
+    return { root, netns, gluster: { name, servers } };
+  }
+
+  get #command(): readonly string[] {
+    return this.#options.command ?? ['gluster'];
+  }
+
+  get #answerMs(): number {
+    return this.#options.answerMs ?? answerMsDefault;
+  }
+
+  /** Also what an earlier configuration allowed. */
+  #mounted(): readonly string[] {
+    return namesIn(onHost.volumes(this.#options.root)).filter(isVolumeName);
+  }
+
+  #holders(name: string): readonly string[] {
+    return namesIn(onHost.holders(this.#options.root, name))
+      .filter((file) => file.endsWith('.json'))
+      .map((file) => file.slice(0, -'.json'.length));
+  }
+
+  #holder(name: string, uid: string): Holder | undefined {
+    try {
+      return JSON.parse(readFileSync(join(onHost.holders(this.#options.root, name), `${uid}.json`), 'utf8')) as Holder;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** Throws VolumeError if the host's configuration does not name the Gluster volume. */
+  #putHolder(name: string, uid: string, holder: Holder): void {
+    const { root, names } = this.#options;
+    if (!names.includes(name))
+      throw new VolumeError(
+        'NotAllowed',
+        `The configuration of this host allows no use of the Gluster volume ${name}: add it to gluster.volumes there, or name another`,
+      );
+    const directory = onHost.holders(root, name);
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    writeFileAtomic(join(directory, `${uid}.json`), JSON.stringify(holder));
+  }
+}
+
+/** Not with what is in it: that may be a mount. */
+function rmdirIfThere(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}

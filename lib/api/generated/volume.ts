@@ -1,0 +1,117 @@
+// Generated from crds/volumes.yaml by hack/generate-types.ts. Do not edit: make generate.
+import type { Condition, Kind, KubeObject } from '../meta.ts';
+
+/** A directory for many machines, or a disk for one at a time, on GlusterFS; it outlives the machines. */
+export interface Volume extends KubeObject {
+  readonly spec: VolumeSpec;
+  readonly status?: VolumeStatus;
+}
+
+export interface VolumeSpec {
+  /** The Cluster that it is in; volumes do not span data centers. Immutable. */
+  readonly cluster: string;
+  /** SharedFilesystem: a directory that many machines see at once. Disk: a disk that one machine at a time has. Immutable. Default: "SharedFilesystem". */
+  readonly type: 'SharedFilesystem' | 'Disk';
+  /** The directory's quota, or the size of the disk, at least 1Mi. Immutable. */
+  readonly size: string;
+  /** What its type gives, if left out: RWX for a SharedFilesystem, RWO for a Disk. Immutable. */
+  readonly accessMode?: 'RWX' | 'ROX' | 'RWO';
+  /** Where it is kept. Immutable. */
+  readonly backend: {
+    /** On GlusterFS. */
+    readonly gluster: {
+      /** Gluster volume. The configuration of the cluster's hosts has to allow its use. */
+      readonly volume: string;
+    };
+    /** Make a Disk also where Gluster keeps fewer than three copies (or two and an arbiter), or writes without a quorum. Default: false. */
+    readonly allowUnsafe: boolean;
+  };
+  /** How guests reach a SharedFilesystem; Virtiofs if left out. Immutable. */
+  readonly guestAccess?: 'Virtiofs' | 'NFS' | 'SMB' | 'GlusterNative';
+  /** Whether the data stays on the Gluster volume when this object is deleted. Default: "Retain". */
+  readonly reclaimPolicy: 'Retain' | 'Delete';
+}
+
+export interface VolumeStatus {
+  /** metadata.generation that this status speaks of. */
+  readonly observedGeneration?: number;
+  /** What holds of this object and why, one entry per type. */
+  readonly conditions?: readonly Condition[];
+  /** Where it is; for people. */
+  readonly phase?: 'Pending' | 'Provisioning' | 'Bound' | 'Degraded' | 'Failed' | 'Terminating';
+  /** Who may have it at once. */
+  readonly accessMode?: 'RWX' | 'RWO';
+  /** Its size, once it is there. */
+  readonly capacity?: string;
+  /** Machines that have it, running or not. */
+  readonly attachments?: {
+    /** How many. */
+    readonly count: number;
+    /** Some of their names. */
+    readonly examples?: readonly string[];
+  };
+  /** The machine that a Disk was given to, until that is proven gone. It stays here, as the last one, until the next. */
+  readonly writer?: {
+    /** uid of the machine. */
+    readonly uid: string;
+    /** Its name. */
+    readonly name: string;
+    /** Grows with every machine that gets the disk; hosts let no older one write. */
+    readonly grant: number;
+    /** Its live attempt, if it has one. */
+    readonly attempt?: number;
+    /** Where that is. */
+    readonly host?: string;
+  };
+  /** Nobody uses it any more, and its data is to go. */
+  readonly removal?: 'Wanted';
+  /** Bytes that it takes, as hosts see them. Written by the cluster server. */
+  readonly used?: string;
+  /** What hosts did about it. Written by the cluster server. */
+  readonly backend?: {
+    /** How far it is. */
+    readonly state: 'Waiting' | 'Making' | 'Made' | 'Removing' | 'Removed';
+    /** The host that does it, or did it last. */
+    readonly host?: string;
+    /** Tries that failed since the last success. */
+    readonly failures?: number;
+    /** Not before. */
+    readonly retryAfter?: string;
+    /** Reason word of the last failure. */
+    readonly reason?: string;
+    /** Why it is not further. */
+    readonly message?: string;
+  };
+  /** The Gluster volume as the hosts see it that have it mounted, the worst of them. Written by the cluster server. */
+  readonly health?: {
+    /** Healthy, or one word. */
+    readonly reason: string;
+    /** Details. */
+    readonly message?: string;
+    /** Hosts that have it mounted. */
+    readonly hosts: number;
+    /** Bricks that the worst of them reaches. */
+    readonly bricksOnline?: number;
+    /** All bricks. */
+    readonly bricksTotal?: number;
+    /** Files of the Gluster volume that wait to be healed. */
+    readonly healPending?: number;
+    /** Files of the Gluster volume of which it does not know which copy is right. */
+    readonly splitBrain?: number;
+  };
+}
+
+export const Volume: Kind<Volume> = {
+  group: 'computefactory.io',
+  version: 'v1alpha1',
+  kind: 'Volume',
+  plural: 'volumes',
+  singular: 'volume',
+  shortNames: [
+    'vol'
+  ],
+  namespaced: true,
+  selectableFields: [
+    'spec.cluster'
+  ]
+};

@@ -1,0 +1,272 @@
+/** What the controllers of volumes and machines make of each other; hosts and cluster servers are played by hand. */
+import { describe, expect, test } from 'vitest';
+import { virtualMachineController } from '#controllers/virtualmachine/controller.ts';
+import { volumeController } from '#controllers/volume/controller.ts';
+import { Image, VirtualMachine, Volume } from '#lib/api/generated/index.ts';
+import { finalizers } from '#lib/api/names.ts';
+import { settles, survivesEveryFailure } from './proofs.ts';
+import { story, type World } from './story.ts';
+
+const apiVersion = 'computefactory.io/v1alpha1';
+const namespace = 'default';
+const at = (name: string) => ({ namespace, name });
+const digest = 'a'.repeat(64);
+
+async function world(spec: object = {}): Promise<World> {
+  const made = story([volumeController, virtualMachineController]);
+  const source = { file: { path: 'debian.qcow2' } };
+  const image = await made.api.create(Image, { apiVersion, kind: 'Image', metadata: at('debian'), spec: { source } });
+  const clusters = ['lab', 'annex'].map((name) => ({ name, phase: 'Ready', digest }) as const);
+  await made.api.updateStatus(Image, { ...image, status: { digest, clusters } });
+  await made.api.create(Volume, {
+    ...{ apiVersion, kind: 'Volume', metadata: at('data') },
+    spec: { cluster: 'lab', size: '10Gi', backend: { gluster: { volume: 'vm' } }, ...spec } as never,
+  });
+  return made;
+}
+
+const disk = () => world({ type: 'Disk' });
+
+async function machine(made: World, name: string, { cluster = 'lab', ...more }: Record<string, unknown> = {}) {
+  const volumes = [{ name: 'd', volume: 'data', ...(more.mountPath ? { mountPath: more.mountPath } : {}) }];
+  const placement = cluster === '' ? {} : { placement: { cluster } };
+  await made.api.create(VirtualMachine, {
+    ...{ apiVersion, kind: 'VirtualMachine', metadata: { ...at(name), finalizers: [finalizers.vmCleanup] } },
+    spec: {
+      ...{ image: { name: 'debian' }, resources: { cores: 1, memory: '1Gi' }, volumes, ...placement },
+      ...(more.runPolicy ? { runPolicy: more.runPolicy } : {}),
+    } as never,
+  });
+  await made.clock.advance(1_000);
+}
+
+async function rest(made: World): Promise<void> {
+  for (let round = 0; round < 3; round++) {
+    await settles(made);
+    await made.clock.advance(3_000);
+  }
+  await settles(made);
+}
+
+const volume = ({ api }: World) => api.get(Volume, at('data'));
+const vm = ({ api }: World, name: string) => api.get(VirtualMachine, at(name));
+const said = (object: Volume | VirtualMachine, type: string) => {
+  const found = object.status?.conditions?.find((one) => one.type === type);
+  return `${found?.status} ${found?.reason}`;
+};
+const ready = async (made: World, name: string) => said(await vm(made, name), 'VolumesReady');
+
+/** What a cluster server does. */
+async function tell(made: World, status: Partial<NonNullable<Volume['status']>>): Promise<void> {
+  const found = await volume(made);
+  await made.api.updateStatus(Volume, { ...found, status: { ...found.status, ...status } });
+}
+
+async function launch(made: World, name: string, host = 'h1', phase = 'Running'): Promise<void> {
+  const found = await vm(made, name);
+  const attempt = { number: 1, cluster: 'lab', host };
+  await made.api.updateStatus(VirtualMachine, { ...found, status: { ...found.status, phase, attempt } as never });
+}
+
+async function end(made: World, name: string): Promise<void> {
+  const { status, ...found } = await vm(made, name);
+  const { attempt: _, ...rest } = status!;
+  await made.api.updateStatus(VirtualMachine, { ...found, status: rest });
+}
+
+describe('a SharedFilesystem', () => {
+  test('goes from Pending to Bound as its host says, and its machines need not wait for that', async () => {
+    const made = await world();
+    await rest(made);
+    expect((await volume(made)).status).toMatchObject({
+      phase: 'Pending',
+      accessMode: 'RWX',
+      attachments: { count: 0 },
+    });
+    await machine(made, 'a', { mountPath: '/mnt/data' });
+    await rest(made);
+    const { uid } = (await volume(made)).metadata;
+    expect((await vm(made, 'a')).status).toMatchObject({
+      phase: 'Scheduling',
+      volumes: [{ name: 'd', volume: 'data', uid, type: 'SharedFilesystem', size: '10Gi', glusterVolume: 'vm' }],
+    });
+    expect((await vm(made, 'a')).status?.volumes?.[0]).not.toHaveProperty('made');
+    await tell(made, { backend: { state: 'Making', host: 'h1' } });
+    await rest(made);
+    expect((await volume(made)).status?.phase).toBe('Provisioning');
+    await tell(made, { backend: { state: 'Made', host: 'h1' }, health: { reason: 'Healthy', hosts: 1 }, used: '2Gi' });
+    await machine(made, 'b');
+    await rest(made);
+    const now = await volume(made);
+    expect(now.status).toMatchObject({
+      ...{ phase: 'Bound', capacity: '10Gi', used: '2Gi' },
+      attachments: { count: 2, examples: ['a', 'b'] },
+    });
+    expect(['Ready', 'Reconciling', 'Stalled', 'Healthy'].map((type) => said(now, type))).toEqual([
+      ...['True Bound', 'False Bound', 'False Progressing', 'True Healthy'],
+    ]);
+    expect((await vm(made, 'b')).status?.volumes).toMatchObject([{ made: true }]);
+  });
+
+  test.each([
+    ['BrickDown', 'Degraded'],
+    ['QuorumLost', 'Degraded'],
+    ['SplitBrain', 'Degraded'],
+    ['HealPending', 'Degraded'],
+    ['NearlyFull', 'Bound'],
+  ])('says %s', async (reason, phase) => {
+    const made = await world();
+    await tell(made, {
+      backend: { state: 'Made' },
+      health: { reason, message: 'why', hosts: 2, bricksOnline: 2, bricksTotal: 3 },
+    });
+    await rest(made);
+    const { status } = await volume(made);
+    expect(status?.phase).toBe(phase);
+    expect(status?.conditions).toContainEqual(
+      expect.objectContaining({
+        type: 'Healthy',
+        status: 'False',
+        reason,
+        message: expect.stringMatching(/2 of 3 bricks.*why/),
+      }),
+    );
+  });
+
+  test('is nearly full also by its own quota', async () => {
+    const made = await world();
+    await tell(made, { backend: { state: 'Made' }, health: { reason: 'Healthy', hosts: 1 }, used: '9728Mi' });
+    await rest(made);
+    expect(said(await volume(made), 'Healthy')).toBe('False NearlyFull');
+  });
+
+  test.each([
+    ['in another Cluster', { cluster: 'annex' }, 'False WrongCluster'],
+    ['in no Cluster that it says', { cluster: '' }, 'False WrongCluster'],
+  ])('is not for a machine %s', async (_, more, reason) => {
+    const made = await world();
+    await machine(made, 'a', more);
+    await rest(made);
+    expect(await ready(made, 'a')).toBe(reason);
+  });
+
+  test('that cannot be made says why, and so does its machine; of what nobody passes by it is stalled', async () => {
+    const made = await world();
+    const message = 'Host h1: no copies';
+    await tell(made, { backend: { state: 'Waiting', failures: 1, reason: 'UnsafeReplication', message } });
+    await machine(made, 'a');
+    await rest(made);
+    const found = await volume(made);
+    expect([found.status?.phase, said(found, 'Ready'), said(found, 'Stalled')]).toEqual([
+      ...['Failed', 'False UnsafeReplication', 'True UnsafeReplication'],
+    ]);
+    expect(await ready(made, 'a')).toBe('False Failed');
+    expect((await vm(made, 'a')).status?.displayStatus).toBe('VolumeError');
+    await tell(made, { backend: { state: 'Made' } });
+    await rest(made);
+    expect(await ready(made, 'a')).toBe('True Resolved');
+  });
+
+  test('that is not there is waited for', async () => {
+    const made = await world();
+    await made.api.delete(Volume, at('data'));
+    await rest(made);
+    await machine(made, 'a');
+    await rest(made);
+    expect(await ready(made, 'a')).toBe('False NotFound');
+  });
+
+  test.each([
+    ['Retain', [], true],
+    ['Delete', ['Wanted'], false],
+  ])('is deleted when its last machine is gone; reclaimPolicy %s', async (reclaimPolicy, removal, isGone) => {
+    const made = await world({ reclaimPolicy });
+    await tell(made, { backend: { state: 'Made' } });
+    await machine(made, 'a');
+    await rest(made);
+    await made.api.delete(Volume, at('data'));
+    await machine(made, 'late');
+    await rest(made);
+    expect(said(await volume(made), 'DeletionBlocked')).toBe('True InUse');
+    expect((await volume(made)).status?.removal).toBeUndefined();
+    // Whoever has it keeps it over a relaunch; others get it no more.
+    expect([await ready(made, 'a'), await ready(made, 'late')]).toEqual(['True Resolved', 'False Failed']);
+    await made.api.delete(VirtualMachine, at('a'));
+    await rest(made);
+    const find = async () => (await made.api.list(Volume)).items;
+    expect((await find()).map(({ status }) => status?.removal)).toEqual(removal);
+    if (!isGone) await tell(made, { backend: { state: 'Removed' } });
+    await rest(made);
+    expect(await find()).toEqual([]);
+  });
+
+  test('survives the loss of every call', async () => {
+    const open = async () => {
+      const made = await world();
+      await machine(made, 'a');
+      return made;
+    };
+    expect(await survivesEveryFailure(open, rest)).toBeGreaterThanOrEqual(4);
+  });
+});
+
+describe('a Disk', () => {
+  const writer = async (made: World) => (await volume(made)).status?.writer;
+
+  test('is given to one machine, and to the next when that one is proven gone', async () => {
+    const made = await disk();
+    for (const name of ['a', 'b']) await machine(made, name);
+    await rest(made);
+    expect(await writer(made)).toMatchObject({ name: 'a', grant: 1 });
+    expect((await vm(made, 'a')).status).toMatchObject({ phase: 'Scheduling', volumes: [{ grant: 1 }] });
+    expect(await ready(made, 'b')).toBe('False Waiting');
+    await launch(made, 'a');
+    await rest(made);
+    expect(await writer(made)).toMatchObject({ name: 'a', attempt: 1, host: 'h1' });
+    await made.api.delete(VirtualMachine, at('a'));
+    await rest(made);
+    expect(await writer(made)).toMatchObject({ name: 'a', grant: 1 });
+    expect(await ready(made, 'b')).toBe('False Waiting');
+    await end(made, 'a');
+    await rest(made);
+    expect(await writer(made)).toMatchObject({ name: 'b', grant: 2 });
+    expect((await vm(made, 'b')).status).toMatchObject({ phase: 'Scheduling', volumes: [{ grant: 2 }] });
+  });
+
+  test('stays locked while its machine is out of reach, and says what frees it', async () => {
+    const made = await disk();
+    for (const name of ['a', 'b']) await machine(made, name);
+    await rest(made);
+    await launch(made, 'a', 'h7', 'Unreachable');
+    // Wakes the other: what it waits for tells of itself.
+    await tell(made, { backend: { state: 'Made' } });
+    await rest(made);
+    expect(await ready(made, 'b')).toBe('False FencingRequired');
+    const why = (await vm(made, 'b')).status?.conditions?.find(({ type }) => type === 'VolumesReady')?.message;
+    expect(why).toMatch(/host h7.*confirmed-dead/);
+  });
+
+  test('is not for one that is to stay off, nor kept by one that does not name it any more', async () => {
+    const made = await disk();
+    await machine(made, 'off', { runPolicy: 'Halted' });
+    await machine(made, 'a');
+    await rest(made);
+    expect(await writer(made)).toMatchObject({ name: 'a', grant: 1 });
+    await launch(made, 'a');
+    await made.api.patch(VirtualMachine, at('a'), { spec: { volumes: [] } });
+    await machine(made, 'b');
+    await rest(made);
+    expect(await writer(made)).toMatchObject({ name: 'a', grant: 1 });
+    await end(made, 'a');
+    await rest(made);
+    expect(await writer(made)).toMatchObject({ name: 'b', grant: 2 });
+    expect((await vm(made, 'a')).status?.volumes).toEqual([]);
+  });
+
+  test('is not mounted by the seed', async () => {
+    const made = await disk();
+    await machine(made, 'a', { mountPath: '/mnt' });
+    await rest(made);
+    expect(await ready(made, 'a')).toBe('False Failed');
+  });
+});
