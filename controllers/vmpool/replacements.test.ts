@@ -50,7 +50,7 @@ async function world({ disconnect, ...more }: Partial<VMPool['spec']> & { discon
       .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
       .map(({ metadata }) => metadata.name)
       .toSorted();
-  return { ...made, ...told, passes, machine, names };
+  return { ...made, ...told, put, passes, machine, names };
 }
 
 /** web-0 is lost, and web-2 runs in its place. */
@@ -91,6 +91,17 @@ describe('a machine whose host does not answer', () => {
       await faithful.passes(24 * 60 * minute);
       expect(await faithful.names()).toEqual(['web-0', 'web-1']);
     }
+  });
+
+  test('is waited for if it has a disk of its own: nobody else may write to it', async () => {
+    const { put, machine, passes, names } = await world();
+    const disk = { name: 'd', volume: 'd', uid: 'd', type: 'Disk', size: '1Gi', glusterVolume: 'v' } as const;
+    const { status } = await machine('web-0');
+    await put('web-0', { ...status, volumes: [disk] });
+    const reachable = status!.conditions!.map((each) => ({ ...each, status: 'False' as const }));
+    await put('web-0', { ...status, phase: 'Unreachable', volumes: [disk], conditions: reachable });
+    await passes(24 * 60 * minute);
+    expect(await names()).toEqual(['web-0', 'web-1']);
   });
 
   test('that answers in time is not replaced', async () => {

@@ -15,13 +15,18 @@ export function unreachableSince(vm: VirtualMachine): number | undefined {
 
 /** From when on another one is made in its place; undefined while its host answers, and if it is to be waited for. */
 export function lostFrom(vm: VirtualMachine): number | undefined {
-  const { lostAfter = defaultLostAfter, replace = true } = vm.spec.disconnect ?? {};
+  const { lostAfter = defaultLostAfter, replace = !hasDisk(vm) } = vm.spec.disconnect ?? {};
   const since = unreachableSince(vm);
   const phase = vm.status?.phase;
   const isOver = vm.metadata.deletionTimestamp !== undefined || phase === 'Succeeded' || phase === 'Failed';
   // What starts together is launched together, and never in parts.
   if (since === undefined || !replace || isOver || vm.spec.gang) return undefined;
   return since + parseDuration(lostAfter);
+}
+
+/** Its disk goes nowhere else before it is proven gone: another machine would wait for it. */
+function hasDisk({ status }: VirtualMachine): boolean {
+  return status?.volumes?.some(({ type }) => type === 'Disk') ?? false;
 }
 
 export function isLost(vm: VirtualMachine, nowMs: number): boolean {

@@ -106,7 +106,7 @@ export interface VMPoolSpec {
       readonly disconnect?: {
         /** Silent for so long it counts as lost; 5m if empty. */
         readonly lostAfter?: string;
-        /** Another machine with another name and address is made for one that is lost; true if empty. */
+        /** Another machine with another name and address is made for one that is lost; if empty, for those without a Volume of type Disk. */
         readonly replace?: boolean;
         /** Which of the two stays when the lost one answers again; KeepOldest if empty. */
         readonly onReconnect?: 'KeepOldest' | 'KeepReplacement';
