@@ -1,5 +1,5 @@
 /** Three hosts and two tenants whose subnets have the same addresses: who reaches whom, counted on the wire, and what is left in the end. */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { marker } from '#cli/local/programs.ts';
@@ -80,6 +80,17 @@ describe.skipIf(whyNoRealHost() ?? whyNot(['virsh', 'flock']))('three hosts, two
     for (const { tenant } of perTenant)
       expect(of(tenant).map(({ host }) => host)).toEqual(cluster.hosts.map(({ name }) => name));
     expect(await cluster.runningDomains()).toEqual(guests.map(({ vm }) => `cf-${vm.metadata.uid}`).sort());
+  });
+
+  test('every QEMU is nobody, with a filter on what it asks the kernel for', async () => {
+    const pids = Object.values(cluster.qemus());
+    expect(pids).toHaveLength(guests.length);
+    for (const pid of pids) {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      expect(/^Uid:\t(.*)$/m.exec(status)![1]!.split('\t')).not.toContain('0');
+      expect(status).toMatch(/^CapEff:\t0+$/m);
+      expect(status).toMatch(/^Seccomp:\t2$/m);
+    }
   });
 
   test('leases are unique, within a subnet by address and over both by MAC, and guests have what they say', async () => {

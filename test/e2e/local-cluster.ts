@@ -1,7 +1,7 @@
 /** A local cluster of its own for one test: own directory, own port, started and stopped by the user's own commands. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,6 +85,8 @@ export function placeTinyImage(dir: string, name = 'tiny.img'): void {
 
 export async function startLocalCluster(options: ClusterOptions = {}): Promise<LocalCluster> {
   const parent = mkdtempSync(join(tmpdir(), 'cf-e2e-'));
+  // QEMU is a user of its own, who has to get to the disks below: where he cannot, a pretended host runs it as root.
+  chmodSync(parent, 0o711);
   const dir = join(parent, 'local');
   const kubeconfig = localPaths(dir).kubeconfig;
   const environment = { KUBECONFIG: kubeconfig };
