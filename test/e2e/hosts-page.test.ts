@@ -5,9 +5,8 @@
  * What the page takes as given is made before: a Mesos master and a control plane, at 10.0.0.1 on the wire that the host is joined to; the
  * host's own address; a program called mesos-agent. What the computer cannot do as it stands is stood in for, by programs of the same name
  * in `stand-ins/`, which say how: `systemctl` (no systemd runs), `mesos-agent` (Debian has none: it is the local agent behind the flags of
- * the real one) and `scp` (there is no sshd). apt-get and what
- * the desk fetches or copies use the computer's network; all else has the wire alone. The reader looks until the
- * host is there before waiting for it.
+ * the real one) and `scp` (there is no sshd). apt-get and what the desk fetches or copies use the computer's network; all else has the wire
+ * alone. The reader looks until the host is there before waiting for it.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -28,6 +27,8 @@ import { must, root as project, run } from './local-cluster.ts';
 
 const steps = stepsOf(readFileSync(join(project, 'docs/hosts.md'), 'utf8'));
 const stepMs = 240_000;
+/** The first time a Debian is fetched. */
+const setUpMs = 900_000;
 const standIns = join(import.meta.dirname, 'stand-ins');
 const archive = join(project, '.factory/host.tar.gz');
 /** For the guest's image. */
@@ -158,7 +159,7 @@ describe.skipIf(reason !== undefined)(`docs/hosts.md ${reason ?? ''}`, () => {
     await atDesk(`bin/factoryctl apply -f ${file}`);
     // It reads its Cluster once; the keeper starts it again.
     process.kill(recordedProcess(cluster, 'cluster-server')!.pid, 'SIGKILL');
-  }, stepMs);
+  }, setUpMs);
 
   afterAll(() => undo.disposeAsync(), stepMs);
 
