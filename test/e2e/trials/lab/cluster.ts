@@ -69,7 +69,7 @@ async function endOwnKeeper(dir: string): Promise<void> {
 
 /** Not the images, which are a mount, nor disks. */
 function copy(dir: string, folder: string): void {
-  const hosts = readdirNames(dir);
+  const hosts = hostNames(dir);
   const parts = [
     'logs',
     'mesos',
@@ -79,6 +79,6 @@ function copy(dir: string, folder: string): void {
     cpSync(join(dir, part), join(folder, part), { recursive: true, filter: (file) => !lstatSync(file).isSocket() });
 }
 
-function readdirNames(dir: string): readonly string[] {
-  return readSettings(dir)!.hosts.map(({ name }) => name);
+function hostNames(dir: string): readonly string[] {
+  return readSettings(dir)?.hosts.map(({ name }) => name) ?? [];
 }
