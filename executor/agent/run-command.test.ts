@@ -1,16 +1,22 @@
-import { expect, test } from 'vitest';
+import { spawnSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
 import { type AgentCommand, MachineError } from '../hypervisor.ts';
 import { outputBytesMax, runCommand } from './run-command.ts';
 
 /** An agent that says these things to guest-exec-status, one after the other, the last for ever. */
 function scripted(...statuses: readonly unknown[]) {
+  return scriptedOn({ id: 'mswindows' }, ...statuses);
+}
+
+function scriptedOn(os: unknown, ...statuses: readonly unknown[]) {
   const asked: AgentCommand[] = [];
   let at = 0;
   return {
     asked,
     agent: async (_uid: string, command: AgentCommand) => {
       asked.push(command);
+      if (command.execute === 'guest-get-osinfo') return os;
       return command.execute === 'guest-exec' ? { pid: 7 } : statuses[Math.min(at++, statuses.length - 1)];
     },
   };
@@ -38,9 +44,14 @@ test('words stay words, and it is waited for the end', async () => {
     stderr: base64('err'),
     truncated: false,
   });
-  expect(agent.asked.map(({ execute }) => execute)).toEqual(['guest-exec', 'guest-exec-status', 'guest-exec-status']);
-  expect(agent.asked[0]?.arguments).toEqual({ path: 'ls', arg: ['-l', '$HOME; x'], 'capture-output': true });
-  expect(agent.asked[1]?.arguments).toEqual({ pid: 7 });
+  const [, run1, look1, look2] = agent.asked;
+  expect([run1, look1, look2].map((each) => each?.execute)).toEqual([
+    'guest-exec',
+    'guest-exec-status',
+    'guest-exec-status',
+  ]);
+  expect(run1?.arguments).toEqual({ path: 'ls', arg: ['-l', '$HOME; x'], 'capture-output': true });
+  expect(look1?.arguments).toEqual({ pid: 7 });
 });
 
 test('killed is 128 and the signal; too much is cut and said to be', async () => {
@@ -71,3 +82,50 @@ test.each([[null], ['yes'], [[]], [{ exited: 'true' }], [{ exited: true, exitcod
     expect(Number.isInteger(ended.exitCode)).toBe(true);
   },
 );
+
+describe('where there is a shell', () => {
+  /** What the agent is told to run, run here. */
+  async function runHere(...command: string[]) {
+    const agent = scriptedOn({ id: 'debian' }, { exited: true, exitcode: 0 });
+    await runCommand({ hypervisor: agent, clock: systemClock, signal: new AbortController().signal }, 'u', {
+      command,
+      timeoutSeconds: 5,
+    });
+    const { path, arg } = agent.asked[1]!.arguments as { path: string; arg: string[] };
+    const { status, stdout, stderr } = spawnSync(path, arg, {
+      maxBuffer: 2 ** 24,
+      encoding: 'latin1',
+      timeout: 10_000,
+    });
+    return { status, stdout, stderr };
+  }
+
+  test.each([
+    [
+      'words stay words',
+      ['printf', '%s|', 'a  b', '$(id)', '', "it's"],
+      { status: 0, stdout: "a  b|$(id)||it's|", stderr: '' },
+    ],
+    [
+      'both streams and the code',
+      ['sh', '-c', 'echo out; echo err >&2; exit 5'],
+      { status: 5, stdout: 'out\n', stderr: 'err\n' },
+    ],
+    ['killed', ['sh', '-c', 'kill -9 $$'], { status: 137, stdout: '' }],
+    ['no such program', ['there-is-no-such-program'], { status: 127, stdout: '' }],
+    ['nothing typed', ['cat'], { status: 0, stdout: '' }],
+  ])('%s', async (_, command, expected) => {
+    expect(await runHere(...command)).toMatchObject(expected);
+  });
+
+  test('what is printed is cut in the guest, each stream for itself', async () => {
+    const { status, stdout, stderr } = await runHere(
+      'sh',
+      '-c',
+      'echo err >&2; exec dd if=/dev/zero bs=1M count=9 2>/dev/null',
+    );
+    expect([stdout.length, stderr, status]).toEqual([outputBytesMax + 1, 'err\n', 141]);
+    const other = await runHere('sh', '-c', 'echo out; exec dd if=/dev/zero bs=1M count=9 >&2 2>/dev/null');
+    expect(other.stdout).toBe('out\n');
+  });
+});

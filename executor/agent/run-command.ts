@@ -1,6 +1,7 @@
 /**
- * Runs a command in a guest by its agent: no terminal, no shell, nothing typed. The agent keeps what the command prints until it has ended,
- * and hands it over as a whole: what is too much for it is lost.
+ * Runs a command in a guest by its agent: no terminal, nothing typed. The agent keeps what the command prints until it has ended, and hands it
+ * over as a whole; an answer that is too long for libvirt takes the agent away until it opens its channel anew. So what is printed is cut in
+ * the guest, by its own shell. Windows has none: there a command must not print more than a few megabytes.
  */
 import type { ExecRequest, ExecResult } from '#lib/api/exec.ts';
 import type { Clock } from '#lib/std/clock.ts';
@@ -9,6 +10,21 @@ import { type Hypervisor, MachineError } from '../hypervisor.ts';
 /** Of each of the two streams, what is given. */
 export const outputBytesMax = 2 ** 20;
 const stepMs = 10_000;
+
+/**
+ * $1: bytes of each stream; the rest is the command, word by word. Standard output goes through one `head`, standard error through another,
+ * and the exit code past both. Who prints more than that is ended by SIGPIPE.
+ */
+const script = `
+n=$1
+shift
+exec 3>&1 4>&2
+code=$(
+  exec 5>&1
+  { { "$@" 3>&- 4>&- 5>&-; echo "$?" >&5; } 2>&1 >&6 6>&- | head -c "$n" >&4; } 6>&1 | head -c "$n" >&3
+)
+exit "\${code:-1}"
+`;
 const firstLookMs = 50;
 const lookEveryMs = 500;
 
@@ -26,7 +42,7 @@ export async function runCommand(
   { command, timeoutSeconds }: ExecRequest,
 ): Promise<ExecResult> {
   const { hypervisor, clock, signal } = deps;
-  const [path, ...arg] = command;
+  const [path, ...arg] = await wordsFor(hypervisor, uid, command);
   const run = { execute: 'guest-exec', arguments: { path, arg, 'capture-output': true } };
   const pid = Number(fieldsOf(await hypervisor.agent(uid, run, stepMs)).pid);
   if (!Number.isSafeInteger(pid)) throw new MachineError('The guest agent does not tell which process it started');
@@ -40,6 +56,16 @@ export async function runCommand(
       );
     await clock.sleep(waitMs, signal);
   }
+}
+
+/** One byte more than is given tells that there was more. */
+async function wordsFor(
+  hypervisor: Pick<Hypervisor, 'agent'>,
+  uid: string,
+  command: readonly string[],
+): Promise<readonly string[]> {
+  const os = fieldsOf(await hypervisor.agent(uid, { execute: 'guest-get-osinfo' }, stepMs));
+  return os.id === 'mswindows' ? command : ['sh', '-c', script, 'sh', String(outputBytesMax + 1), ...command];
 }
 
 /** Whatever the agent of a guest may send. */

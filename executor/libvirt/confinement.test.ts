@@ -131,7 +131,8 @@ describe.skipIf(whyNoRealHost() !== undefined)('a running QEMU', { timeout: 120_
       });
     expect(sockets.length).toBeGreaterThan(0);
     // libvirt cuts the name of a domain in its own paths.
-    const own = (path: string) => path === spec.consoleSocket || path.includes(`cf-${spec.uid}`.slice(0, 20));
+    const own = (path: string) =>
+      path === spec.consoleSocket || path === spec.vncSocket || path.includes(`cf-${spec.uid}`.slice(0, 20));
     expect(sockets.filter((path) => !own(path))).toEqual([]);
   });
 

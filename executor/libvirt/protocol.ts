@@ -68,6 +68,7 @@ export const undefineEverything = 1 | 2 | 4 | 16;
 
 /** virErrorNumber, the ones that decisions are made on. */
 export const errorCode = {
+  internal: 1,
   noDomain: 42,
   operationInvalid: 55,
   argumentUnsupported: 74,

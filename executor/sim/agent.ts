@@ -1,4 +1,4 @@
-/** The agent of an imitated guest: it is there, knows its addresses, and runs three programs: echo, true and false. */
+/** The agent of an imitated guest: it is there, knows its addresses, and its shell runs three programs: echo, true and false. */
 import { type AgentCommand, MachineError } from '../hypervisor.ts';
 import type { SimNics } from './devices.ts';
 
@@ -38,19 +38,18 @@ export class SimAgent {
     }
   }
 
-  #run(path: string, args: readonly string[]): { readonly pid: number } {
+  /** `sh -c SCRIPT sh BYTES` is before every command (agent/run-command.ts). */
+  #run(shell: string, words: readonly string[]): { readonly pid: number } {
+    const [program = '', ...args] = words.slice(4);
     const programs: Readonly<Record<string, Ended>> = {
       echo: { exitCode: 0, output: `${args.join(' ')}\n` },
       true: { exitCode: 0, output: '' },
       false: { exitCode: 1, output: '' },
     };
-    const ended = Object.hasOwn(programs, path) ? programs[path] : undefined;
-    if (!ended)
-      throw new MachineError(
-        `The guest agent refuses: Failed to execute child process “${path}” (No such file or directory)`,
-      );
+    if (shell !== 'sh') throw new MachineError(`The guest agent refuses: Failed to execute child process “${shell}”`);
+    const ended = Object.hasOwn(programs, program) ? programs[program] : undefined;
     this.#pid += 1;
-    this.#ended.set(this.#pid, ended);
+    this.#ended.set(this.#pid, ended ?? { exitCode: 127, output: '' });
     if (this.#ended.size > endedMax) this.#ended.delete(this.#ended.keys().next().value!);
     return { pid: this.#pid };
   }

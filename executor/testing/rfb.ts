@@ -1,6 +1,6 @@
 /** A viewer of a screen, as far as tests need one: RFB 3.8 (RFC 6143) without a password, pixels as they come. */
-import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { systemClock } from '#lib/std/clock.ts';
 
 export interface Rfb extends AsyncDisposable {
   readonly width: number;
@@ -66,12 +66,26 @@ export async function openRfb(screen: Duplex): Promise<Rfb> {
 
 /** So many bytes, once they are there. */
 function reader(screen: Duplex): (bytes: number) => Promise<Buffer> {
+  let rest: Buffer = Buffer.alloc(0);
+  let [more, wake] = [Promise.resolve(), () => {}];
+  const wait = () => {
+    ({ promise: more, resolve: wake } = Promise.withResolvers<void>());
+  };
+  wait();
+  screen.on('data', (chunk: Buffer) => {
+    rest = Buffer.concat([rest, chunk]);
+    wake();
+    wait();
+  });
   return async (bytes) => {
-    const signal = AbortSignal.timeout(waitMs);
-    for (;;) {
-      const found = bytes === 0 ? Buffer.alloc(0) : (screen.read(bytes) as Buffer | null);
-      if (found) return found;
-      await once(screen, 'readable', { signal });
-    }
+    const late = Promise.withResolvers<never>();
+    using _ = systemClock.timeout(
+      () => late.reject(new Error(`${bytes} bytes did not come, ${rest.length} did`)),
+      waitMs,
+    );
+    while (rest.length < bytes) await Promise.race([more, late.promise]);
+    const found = rest.subarray(0, bytes);
+    rest = rest.subarray(bytes);
+    return found;
   };
 }
