@@ -248,6 +248,7 @@ describe('a Disk', () => {
 
   test('is not for one that is to stay off, nor kept by one that does not name it any more', async () => {
     const made = await disk();
+    await rest(made);
     await machine(made, 'off', { runPolicy: 'Halted' });
     await machine(made, 'a');
     await rest(made);
