@@ -62,10 +62,10 @@ async function tell(made: World, status: Partial<NonNullable<Volume['status']>>)
   await made.api.updateStatus(Volume, { ...found, status: { ...found.status, ...status } });
 }
 
-async function launch(made: World, name: string, host = 'h1', phase = 'Running'): Promise<void> {
+async function launch(made: World, name: string, host = 'h1'): Promise<void> {
   const found = await vm(made, name);
   const attempt = { number: 1, cluster: 'lab', host };
-  await made.api.updateStatus(VirtualMachine, { ...found, status: { ...found.status, phase, attempt } as never });
+  await made.api.updateStatus(VirtualMachine, { ...found, status: { ...found.status, phase: 'Running', attempt } });
 }
 
 async function end(made: World, name: string): Promise<void> {
@@ -237,10 +237,22 @@ describe('a Disk', () => {
     const made = await disk();
     for (const name of ['a', 'b']) await machine(made, name);
     await rest(made);
-    await launch(made, 'a', 'h7', 'Unreachable');
-    // Wakes the other: what it waits for tells of itself.
-    await tell(made, { backend: { state: 'Made' } });
+    await launch(made, 'a', 'h7');
     await rest(made);
+    expect(await ready(made, 'b')).toBe('False Waiting');
+    // As the cluster server says of one that is being deleted, too.
+    const { status, ...found } = await vm(made, 'a');
+    const away = {
+      type: 'Reachable',
+      status: 'False',
+      reason: 'ExecutorSilent',
+      message: '',
+      lastTransitionTime: 'x',
+    } as const;
+    const conditions = [...(status?.conditions ?? []), away];
+    await made.api.updateStatus(VirtualMachine, { ...found, status: { ...status, conditions } });
+    await rest(made);
+    expect((await vm(made, 'b')).status?.displayStatus).toBe('FencingRequired');
     expect(await ready(made, 'b')).toBe('False FencingRequired');
     const why = (await vm(made, 'b')).status?.conditions?.find(({ type }) => type === 'VolumesReady')?.message;
     expect(why).toMatch(/host h7.*confirmed-dead/);
@@ -248,6 +260,7 @@ describe('a Disk', () => {
 
   test('is not for one that is to stay off, nor kept by one that does not name it any more', async () => {
     const made = await disk();
+    await rest(made);
     await machine(made, 'off', { runPolicy: 'Halted' });
     await machine(made, 'a');
     await rest(made);

@@ -198,6 +198,13 @@ describe('what of volumes is not built is refused with a sentence', () => {
     });
   });
 
+  test('one Volume twice in one machine', async () => {
+    const volumes = ['a', 'b'].map((name) => ({ name, volume: 'v' }));
+    expect(await post('VirtualMachine', 'twice', machine({ volumes }))).toMatchObject({
+      ...{ status: 422, message: expect.stringContaining('each Volume once') },
+    });
+  });
+
   test('what is built is taken', async () => {
     const shared = { ...volume, accessMode: 'RWX', guestAccess: 'Virtiofs' };
     expect(await post('Volume', 'shared', shared)).toMatchObject({ status: 201 });

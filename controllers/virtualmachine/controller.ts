@@ -81,7 +81,6 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       subnetOf,
       secretOf: (name) => secrets.get(`${vm.metadata.namespace}/${name}`),
       volumeOf: (name) => volumes.get(`${vm.metadata.namespace}/${name}`),
-      machineOf: (name) => machines.get(`${vm.metadata.namespace}/${name}`),
       leases: [...leases.by('holder', vm.metadata.uid), ...leases.by('static', keyOf(vm))],
       resolved: {},
       met: new Set(),
@@ -148,6 +147,7 @@ function volumesDiffer(old: KubeObject, now: KubeObject): boolean {
     metadata.deletionTimestamp,
     spec,
     status?.writer?.uid,
+    status?.writer?.unreachable,
     status?.backend,
   ];
   return !isDeepStrictEqual(taken(old as Volume), taken(now as Volume));

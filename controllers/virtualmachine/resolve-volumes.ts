@@ -52,12 +52,11 @@ function whyNotMounted({ vm, image }: Scope, type: Volume['spec']['type']): stri
     : `What reads a seed of the format ${format} mounts nothing`;
 }
 
-function notGiven({ vm, machineOf }: Scope, { metadata, status }: Volume): Outcome | undefined {
+function notGiven({ vm }: Scope, { metadata, status }: Volume): Outcome | undefined {
   const writer = status?.writer;
   if (writer?.uid === vm.metadata.uid) return undefined;
   if (!writer) return wait('Waiting', `Disk "${metadata.name}" is about to be given to a machine`);
-  const holder = machineOf(writer.name);
-  if (holder?.metadata.uid === writer.uid && holder.status?.phase === 'Unreachable')
+  if (writer.unreachable)
     return wait(
       'FencingRequired',
       `Disk "${metadata.name}" is held by machine "${writer.name}", whose host ${writer.host ?? 'unknown'} is not reached: it may still write. It is free ` +

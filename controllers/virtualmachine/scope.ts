@@ -20,7 +20,6 @@ export interface Scope {
   readonly subnetOf: (name: string) => Subnet | undefined;
   /** Of the machine's own namespace. */
   readonly volumeOf: (name: string) => Volume | undefined;
-  readonly machineOf: (name: string) => VirtualMachine | undefined;
   readonly secretOf: (name: string) => Secret | undefined;
   /** Leases of this machine, by uid or, made by a user before, by name. */
   readonly leases: readonly IPLease[];

@@ -144,6 +144,7 @@ function displayStatus(scope: Scope, phase: PhaseName, ending: Ending, nowMs: nu
   if (decision.want !== 'Run') return decision.want;
   if ('error' in ending) return messageOf(ending.error);
   const blocked = order.find((type) => !scope.met.has(type));
+  if (!ending.done && ending.reason === 'FencingRequired') return ending.reason;
   if (!ending.done && blocked && ending.reason !== 'Waiting') return errorWord[blocked];
   if (phase === 'Scheduling' && vm.status?.phase === 'Scheduling' && isRefused(vm)) return 'NoCapacity';
   if (decision.notBeforeMs > nowMs) return (judgement.restarts?.consecutiveFailures ?? 0) > 3 ? 'CrashLoop' : 'BackOff';

@@ -5,6 +5,7 @@
  */
 import { type Controller, done, type Phase, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
+import { conditionOf } from '#lib/api/conditions.ts';
 import { VirtualMachine, Volume } from '#lib/api/generated/index.ts';
 import { type KubeObject, keyOf } from '#lib/api/meta.ts';
 import { finalizers } from '#lib/api/names.ts';
@@ -13,7 +14,6 @@ import { summarize } from './status.ts';
 
 export function volumeController(deps: Deps): Controller<Volume, Scope> {
   const machines = deps.cache(VirtualMachine, { volume: volumeKeys });
-  deps.cache(Volume);
 
   return {
     name: 'volume',
@@ -36,8 +36,9 @@ function volumeKeys(object: KubeObject): readonly string[] {
 
 /** In what a volume tells of its machines. */
 function differ(old: KubeObject, now: KubeObject): boolean {
-  const said = ({ metadata, spec, status }: VirtualMachine) =>
-    JSON.stringify([
+  const said = (vm: VirtualMachine) => {
+    const { metadata, spec, status } = vm;
+    return JSON.stringify([
       metadata.deletionTimestamp,
       spec.volumes,
       spec.placement?.cluster,
@@ -46,7 +47,9 @@ function differ(old: KubeObject, now: KubeObject): boolean {
       status?.phase,
       status?.attempt?.number,
       status?.attempt?.host,
+      conditionOf(vm, 'Reachable')?.status,
     ]);
+  };
   return said(old as VirtualMachine) !== said(now as VirtualMachine);
 }
 

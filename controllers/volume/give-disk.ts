@@ -2,6 +2,7 @@
  * Which machine may write to a Disk. It stays that machine's for as long as its object is there and has anything to do with the disk: a
  * machine goes only when its last attempt is proven gone, so whoever comes next finds nobody. Pure.
  */
+import { conditionOf } from '#lib/api/conditions.ts';
 import type { VirtualMachine, Volume } from '#lib/api/generated/index.ts';
 import { has, names, type Scope } from './scope.ts';
 
@@ -31,7 +32,8 @@ function wants(vm: VirtualMachine, volume: Volume): boolean {
   return isToRun && names(vm, volume) && vm.spec.placement?.cluster === volume.spec.cluster;
 }
 
-function writer({ metadata, status }: VirtualMachine, grant: number): Writer {
+function writer(vm: VirtualMachine, grant: number): Writer {
+  const { metadata, status } = vm;
   const { number, host } = status?.attempt ?? {};
   return {
     uid: metadata.uid,
@@ -39,6 +41,7 @@ function writer({ metadata, status }: VirtualMachine, grant: number): Writer {
     grant,
     ...(number !== undefined && { attempt: number }),
     ...(host !== undefined && { host }),
+    ...(conditionOf(vm, 'Reachable')?.status === 'False' && { unreachable: true }),
   };
 }
 

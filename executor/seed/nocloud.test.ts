@@ -75,3 +75,26 @@ test('whatever name, keys and user data hold, cloud-init reads just that, or the
   );
   expect(accepted).toBeGreaterThan(500);
 });
+
+test.each(['CloudInit', 'ConfigDrive'] as const)(
+  '%s mounts the directories that have a place, beside the password',
+  (seedFormat) => {
+    const volume = { uid, glusterVolume: 'vm', bytes: 1 } as const;
+    const volumes = [
+      { ...volume, name: 'scenes', type: 'SharedFilesystem', mountPath: '/mnt/scenes' },
+      { ...volume, name: 'other', type: 'SharedFilesystem' },
+      { ...volume, name: 'disk', type: 'Disk', grant: 1 },
+    ] as const;
+    const vendorData = (launch: MachineLaunch, secrets = {}) => {
+      const { files } = seedOf(launch, secrets);
+      const drive = files['openstack/latest/vendor_data.json'];
+      return files['vendor-data'] ?? (drive && (JSON.parse(drive)['cloud-init'] as string));
+    };
+    const mounts = [['scenes', '/mnt/scenes', 'virtiofs', 'defaults,nofail', '0', '0']];
+    expect(parse(vendorData(machineLaunch(uid, { seedFormat, volumes }))!)).toEqual({ mounts });
+    const both = vendorData(machineLaunch(uid, { seedFormat, volumes }), { adminPassword: 'x' });
+    expect(parse(both!)).toEqual({ password: 'x', chpasswd: { expire: false }, mounts });
+    expect(both).toMatch(/^#cloud-config\n/);
+    expect(vendorData(machineLaunch(uid, { seedFormat, volumes: volumes.slice(1) }))).toBeUndefined();
+  },
+);

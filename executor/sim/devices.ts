@@ -1,11 +1,11 @@
 /** Disks and networks of the imitation: small files with the right names, so that what is left behind can be counted. */
 import { access, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { MachineNetwork } from '#lib/api/launch.ts';
+import type { MachineNetwork, MachineVolume } from '#lib/api/launch.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, HostVolumes, MachineDisks, MachineNics } from '../hypervisor.ts';
 import type { Seed } from '../seed/seed.ts';
-import type { JsonDirectory } from './files.ts';
+import { JsonDirectory } from './files.ts';
 
 const seedName = 'seed.iso';
 
@@ -20,6 +20,7 @@ export function simDevices(
   glusterVolumes: readonly string[] = [],
 ): HostDevices {
   const directoryOf = (uid: string): string => join(root, 'vms', uid);
+  const volumes = simVolumes(root, glusterVolumes);
   return {
     makeDisks: async (machine) => await makeDisks(directoryOf(machine.uid), machine),
     makeSeed: async (uid, seed) => void (await writeSeed(directoryOf(uid), seed)),
@@ -39,25 +40,33 @@ export function simDevices(
     },
     // Nothing runs in an imitated guest that could reach another.
     setPeers: async () => undefined,
-    volumes: simVolumes(root, glusterVolumes),
+    volumes,
     async owners() {
       const withDisks = await readdir(join(root, 'vms')).catch(() => []);
-      return [...new Set([...withDisks, ...[...nics.entries()].map(([uid]) => uid)])];
+      return [...new Set([...withDisks, ...[...nics.entries()].map(([uid]) => uid), ...(await volumes.owners())])];
     },
   };
 }
 
-/** Whatever is asked for is there, and well: imitated guests write nothing. */
+/** Whatever is asked for is there, and well: imitated guests write nothing. What is kept is who has what. */
 function simVolumes(root: string, names: readonly string[]): HostVolumes {
+  const attached = new JsonDirectory<readonly MachineVolume[]>(join(root, 'sim', 'volumes'));
   return {
     names,
     make: async () => undefined,
     remove: async () => undefined,
-    attach: async ({ volumes }) =>
-      volumes.map(({ name, type, uid }) => ({ name, type, path: join(root, 'sim', 'volumes', uid) })),
-    detach: async () => undefined,
-    owners: async () => [],
-    look: async () => [],
+    async attach({ uid, volumes }) {
+      if (volumes.length > 0) attached.set(uid, volumes);
+      return volumes.map(({ name, type, uid: volume }) => ({ name, type, path: join(root, 'sim', 'disks', volume) }));
+    },
+    detach: async (uid) => attached.delete(uid),
+    owners: async () => [...attached.entries()].map(([uid]) => uid),
+    async look() {
+      const held = new Set(
+        [...attached.entries()].flatMap(([, volumes]) => volumes.map((volume) => volume.glusterVolume)),
+      );
+      return [...held].map((name) => ({ name, usable: true, reason: 'Healthy', message: '' }));
+    },
   };
 }
 

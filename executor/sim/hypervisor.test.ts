@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -78,4 +79,19 @@ test('the console answers on the machine socket', async () => {
     5000,
   );
   expect(heard).toBe('hello');
+});
+
+test('machines with volumes are taken', async () => {
+  await using world = await openWorld();
+  const uid = randomUUID();
+  const volume = { uid: randomUUID(), name: 'd', type: 'Disk', glusterVolume: 'vm', bytes: 1, grant: 1 } as const;
+  const volumes = await world.devices.volumes.attach({ uid, installation: 'i', attempt: 1, volumes: [volume] });
+  expect(volumes).toEqual([{ name: 'd', type: 'Disk', path: expect.stringContaining(volume.uid) }]);
+  expect(await world.devices.owners()).toEqual([uid]);
+  expect(await world.devices.volumes.look()).toMatchObject([{ name: 'vm', usable: true }]);
+  await world.devices.volumes.detach(uid);
+  expect([await world.devices.owners(), await world.devices.volumes.look()]).toEqual([[], []]);
+  await world.hypervisor.define({ ...(await world.spec(uid)), volumes });
+  await world.hypervisor.start(uid);
+  expect(await world.hypervisor.get(uid)).toMatchObject({ power: 'On' });
 });

@@ -54,8 +54,8 @@ function openHost(n: number, answerMs = 20_000) {
     async [Symbol.asyncDispose]() {
       for (const uid of await volumes.owners()) await volumes.detach(uid);
       expect(lookAtMount(place)).toEqual({ clients: [] });
-      // The log of the client alone stays.
-      rmSync(onHost.log(root, name), { force: true });
+      // The logs of clients alone stay.
+      for (const each of names) rmSync(onHost.log(root, each), { force: true });
       expect(readdirSync(root, { recursive: true }).filter((each) => each !== 'volumes')).toEqual([]);
       rmSync(root, { recursive: true });
     },
@@ -325,7 +325,6 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await expect(host.volumes.make(volume, 'i')).rejects.toMatchObject({ reason: 'UnsafeReplication' });
     await host.volumes.make({ ...volume, allowUnsafe: true }, 'i');
     await host.volumes.remove(volume);
-    rmSync(onHost.log(host.root, 'single'));
   });
 
   test('what waits to be healed is counted, and gone when it is', async () => {
@@ -364,11 +363,10 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await writeFile(join(paths[1], 'scene'), 'there');
     await gluster.join(2, true);
     await vi.waitFor(async () => expect((await healOf(gluster.command, 'split'))?.splitBrain).toBe(1), patiently);
-    await gluster.resolve('split', `/cf/${volume.uid}/data/scene`);
+    await gluster.resolve('split', `/cf/${volume.uid}/data/scene`, 2);
     await vi.waitFor(async () => expect((await healOf(gluster.command, 'split'))?.splitBrain).toBe(0), patiently);
     for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
     await one.volumes.remove(volume);
-    for (const { root } of [one, two]) rmSync(onHost.log(root, 'split'), { force: true });
   });
 
   test('a volume that no server has is said so, and leaves nothing', async () => {
@@ -381,7 +379,7 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
       reason: 'MountFailed',
     });
     for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
-    rmSync(onHost.log(host.root, 'nowhere'));
+    rmSync(onHost.log(host.root, 'nowhere'), { force: true });
     writeFileSync(join(host.root, 'volumes', '.keep'), '');
     expect(await host.volumes.look()).toEqual([]);
     rmSync(join(host.root, 'volumes', '.keep'));

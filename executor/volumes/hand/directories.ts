@@ -1,6 +1,6 @@
 /** The directory of a Volume. Every step is safe to repeat after a kill anywhere between two; the marker is written last. */
 import { randomUUID } from 'node:crypto';
-import { access, link, mkdir, open, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, type FileHandle, link, mkdir, open, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createDisk } from '../../images/qemu-img.ts';
 import { VolumeError } from '../errors.ts';
@@ -18,7 +18,8 @@ export async function makeDisk(root: string, spec: VolumeSpec): Promise<void> {
   const { uid, installation, type, bytes } = spec;
   if (type === 'Disk') await makeImage(join(root, onVolume.disk(uid)), bytes);
   else await requireQuota(join(root, onVolume.directory(uid)), bytes);
-  await writeWhole(join(root, onVolume.marker(uid)), JSON.stringify({ uid, installation, type } satisfies Marker));
+  const marker = JSON.stringify({ uid, installation, type } satisfies Marker);
+  await makeOnce(join(root, onVolume.marker(uid)), async (file) => await file.writeFile(marker));
 }
 
 /** Throws VolumeError unless this is the Volume's own directory, complete. */
@@ -83,13 +84,20 @@ async function requireQuota(directory: string, bytes: number): Promise<void> {
     throw new VolumeError('QuotaFailed', `Gluster enforces ${blocks * bsize} bytes on the volume, not ${bytes}`);
 }
 
-/** Two hosts may be at it: each makes a file of its own, and the first to give it the name has made the disk. */
 async function makeImage(path: string, bytes: number): Promise<void> {
+  await makeOnce(path, async (file) => await createDisk(file, bytes));
+}
+
+/**
+ * Two hosts may be at it: each makes a file of its own, and the first to give it the name has made it. What is there is never replaced: who
+ * has it open on another host would lose it.
+ */
+async function makeOnce(path: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
   if (await isThere(path)) return;
   const draft = `${path}.${randomUUID()}`;
   try {
     await using file = await open(draft, 'wx', 0o600);
-    await createDisk(file, bytes);
+    await fill(file);
     await file.sync();
     await link(draft, path);
   } catch (error) {
@@ -107,12 +115,4 @@ async function isThere(path: string): Promise<boolean> {
       throw error;
     },
   );
-}
-
-async function writeWhole(path: string, content: string): Promise<void> {
-  const draft = `${path}.${randomUUID()}`;
-  await using file = await open(draft, 'wx', 0o600);
-  await file.writeFile(content);
-  await file.sync();
-  await rename(draft, path);
 }

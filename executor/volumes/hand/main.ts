@@ -6,6 +6,7 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { text } from 'node:stream/consumers';
+import { systemClock } from '#lib/std/clock.ts';
 import { VolumeError } from '../errors.ts';
 import { parseMountinfo } from '../mountinfo.ts';
 import { makeDirectory, makeDisk, removeVolume, requireVolume } from './directories.ts';
@@ -22,6 +23,8 @@ export interface MountRef {
   readonly mountId: number;
   readonly source: string;
 }
+
+const staleMs = 400;
 
 export interface HandRequest extends MountRef {
   readonly deed: keyof Deeds;
@@ -52,12 +55,16 @@ async function requireMount(root: FileHandle, { point, mountId, source }: MountR
     );
 }
 
-/** ESTALE: another host has changed at the same moment what Gluster's client had looked up. Every deed may be done again. */
-async function insist(request: HandRequest, triesLeft = 3): Promise<unknown> {
+/**
+ * ESTALE: another host has removed at the same moment what Gluster's client had looked up, and which the kernel remembers for a second. Every
+ * deed may be done again.
+ */
+async function insist(request: HandRequest, triesLeft = 5): Promise<unknown> {
   try {
     return await obey(request);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).errno !== -constants.errno.ESTALE || triesLeft === 0) throw error;
+    await systemClock.sleep(staleMs);
     return await insist(request, triesLeft - 1);
   }
 }

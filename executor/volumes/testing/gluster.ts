@@ -28,8 +28,8 @@ export interface Gluster extends AsyncDisposable {
   killBrick(name: string, n: number): Promise<void>;
   startBricks(name: string): Promise<void>;
   set(name: string, option: string, value: string): Promise<void>;
-  /** Which copy of a file is right. */
-  resolve(name: string, file: string): Promise<void>;
+  /** Of a file that is split the copy of this server is right. */
+  resolve(name: string, file: string, n: number): Promise<void>;
   /** Cuts the server off from the others, or joins it to them again. */
   join(n: number, isJoined: boolean): Promise<void>;
 }
@@ -76,7 +76,10 @@ export async function openGluster(count: number): Promise<Gluster> {
     },
     startBricks: async (volume) => await gluster('volume', 'start', volume, 'force'),
     set: async (volume, option, value) => await gluster('volume', 'set', volume, option, value),
-    resolve: async (volume, file) => await gluster('volume', 'heal', volume, 'split-brain', 'latest-mtime', file),
+    async resolve(volume, file, n) {
+      const brick = `${addressOf(n)}:${join(directory, String(n), volume)}`;
+      await gluster('volume', 'heal', volume, 'split-brain', 'source-brick', brick, file);
+    },
     async join(n, isJoined) {
       await run('ip', ['-n', wire, 'link', 'set', `s${n}`, isJoined ? 'up' : 'down']);
     },

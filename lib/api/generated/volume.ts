@@ -62,6 +62,8 @@ export interface VolumeStatus {
     readonly attempt?: number;
     /** Where that is. */
     readonly host?: string;
+    /** That host is not reached, so nobody knows whether the machine still writes. */
+    readonly unreachable?: boolean;
   };
   /** Nobody uses it any more, and its data is to go. */
   readonly removal?: 'Wanted';
