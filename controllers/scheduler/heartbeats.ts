@@ -21,7 +21,8 @@ export interface HeartbeatOptions {
   readonly onUnknownAgent: () => void;
 }
 
-function differs(a: MachineReport | undefined, b: MachineReport | undefined): boolean {
+/** Whether a machine has to be looked at again. */
+export function differs(a: MachineReport | undefined, b: MachineReport | undefined): boolean {
   return (
     (['phase', 'power', 'restarts', 'attempt', 'pausedReason'] as const).some((field) => a?.[field] !== b?.[field]) ||
     a?.lastEnd?.time !== b?.lastEnd?.time ||
