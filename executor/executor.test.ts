@@ -70,6 +70,16 @@ test('a machine is made once for its first start, and again for a start that com
   times(3);
 });
 
+test('heartbeats tell what the agent of a guest says, and whether its probe succeeds', async () => {
+  await using world = await openWorld({ agents: true });
+  await world.start();
+  const readiness = { initialDelayMs: 0, periodMs: 100, timeoutMs: 1000, successThreshold: 1, failureThreshold: 1 };
+  const { uid } = await running(world, machineLaunch(randomUUID(), { readiness }));
+  const told = () => world.agent.heartbeats.at(-1)?.machines.find((each) => each.uid === uid);
+  await until(() => expect(told()?.agent).toMatchObject({ connected: true, os: 'Imitated guest' }));
+  await until(() => expect(told()?.readiness).toMatchObject({ ready: true }));
+});
+
 test('a launch said twice makes one machine and no second answer', async () => {
   await using world = await openWorld();
   await world.start();

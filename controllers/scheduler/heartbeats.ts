@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ExecutorMessage, Heartbeat, MachineReport } from '#lib/api/messages.ts';
 import { messageOf } from '#lib/std/errors.ts';
+import { sameJson } from '#lib/std/same-json.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import type { SchedulerEvent } from '#mesos/types.ts';
 import { type ExecutorFact, isAlive } from './executor-book.ts';
@@ -23,10 +24,13 @@ export interface HeartbeatOptions {
   readonly onUnknownAgent: () => void;
 }
 
-function differs(a: MachineReport | undefined, b: MachineReport | undefined): boolean {
+/** Whether a machine has to be looked at again. */
+export function differs(a: MachineReport | undefined, b: MachineReport | undefined): boolean {
   return (
     (['phase', 'power', 'restarts', 'attempt', 'pausedReason'] as const).some((field) => a?.[field] !== b?.[field]) ||
-    a?.lastEnd?.time !== b?.lastEnd?.time
+    a?.lastEnd?.time !== b?.lastEnd?.time ||
+    !sameJson(a?.agent, b?.agent) ||
+    !sameJson(a?.readiness, b?.readiness)
   );
 }
 

@@ -38,6 +38,26 @@ describe('placing and running', () => {
     expect(lab.mesos.starts.get(vm.metadata.uid)).toEqual(['h1']);
   });
 
+  test('what an executor hears of a guest is in the status of its machine with the next heartbeat', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 8, 16_384, {});
+    await lab.want('a', 2, {});
+    lab.serve();
+    // Said with the first report: from then on it takes a change in one to have the machine looked at.
+    await until(async () => expect(conditionOf(await lab.machine('a'), 'Emulated')).toBeDefined());
+    for (let beat = 0; beat < 3; beat++) lab.mesos.heartbeat(host);
+    await lab.want('b', 2, {});
+    await running(lab, 'b');
+    const { uid } = (await lab.machine('a')).metadata;
+    host.guests.set(uid, { agent: { connected: true, version: '7.2', os: 'Debian 12', addresses: [] } });
+    lab.mesos.heartbeat(host);
+    await until(async () => {
+      const vm = await lab.machine('a');
+      expect(conditionOf(vm, 'GuestAgentConnected')).toMatchObject({ status: 'True', reason: 'AgentPing' });
+      expect(vm.status).toMatchObject({ guestAgent: { version: '7.2' }, osInfo: { name: 'Debian 12' } });
+    });
+  });
+
   test('a host without KVM and the machines on it say so, and heartbeats that say it again are not written', async () => {
     const lab = await story();
     const host = lab.mesos.addHost('h1', 8, 16_384, { rack: 'r1' });

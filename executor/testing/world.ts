@@ -21,7 +21,7 @@ export interface World extends AsyncDisposable {
   start(incarnation?: string): Promise<RunningExecutor>;
 }
 
-export async function openWorld(): Promise<World> {
+export async function openWorld({ agents = false } = {}): Promise<World> {
   await using stack = new AsyncDisposableStack();
   const { path: root } = stack.use(await mkdtempDisposable(join(tmpdir(), 'cf-')));
   const agent = stack.use(await ScriptedAgent.listen());
@@ -34,13 +34,13 @@ export async function openWorld(): Promise<World> {
     allowPrivateSources: ['127.0.0.0/8'],
     bootIdFile,
   };
-  const config = parseConfig({ ...value, sim: { bootMs: 10 } });
+  const config = parseConfig({ ...value, sim: { bootMs: 10, agents } });
   const configFile = join(root, 'executor.json');
   await mkdir(config.imageStore);
   await mkdir(config.importDir);
   await writeFile(join(config.imageStore, digest), 'an image');
   await writeFile(bootIdFile, 'boot-1\n');
-  await writeFile(configFile, JSON.stringify({ ...value, sim: { bootMs: 10 } }));
+  await writeFile(configFile, JSON.stringify({ ...value, sim: { bootMs: 10, agents } }));
   const running = new Set<RunningExecutor>();
   stack.defer(
     async () => void (await Promise.all([...running].map(async (each) => await each[Symbol.asyncDispose]()))),

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Launch, Termination } from '#lib/api/launch.ts';
-import type { Heartbeat, PeersOrder, SchedulerMessage, VolumesReport } from '#lib/api/messages.ts';
+import type { Heartbeat, MachineReport, PeersOrder, SchedulerMessage, VolumesReport } from '#lib/api/messages.ts';
 import { decodeData, encodeData, encodeUuid } from '#mesos/bytes.ts';
 import { encodeRecord } from '#mesos/recordio.ts';
 import { sumMilli } from '#mesos/resources.ts';
@@ -46,6 +46,8 @@ export interface FakeHost {
   /** What libvirt runs: uid -> attempt. Outlives the executor. */
   readonly domains: Map<string, number>;
   readonly tasks: Map<string, FakeTask>;
+  /** What its executor tells of guests, beside what it tells of every machine: by uid. */
+  readonly guests: Map<string, Pick<MachineReport, 'agent' | 'readiness'>>;
   offer: { readonly id: string; readonly resources: readonly Resource[] } | undefined;
   maintenance: Unavailability | undefined;
   /** Where other hosts reach it, and who of them it was told of. */
@@ -99,7 +101,14 @@ export class FakeMesos implements AsyncDisposable {
   addHost(hostname: string, cpus: number, mem: number, attributes: Record<string, string> = {}): FakeHost {
     const host: FakeHost = {
       ...{ agentId: `S${this.#agents++}`, hostname, cpus, mem, attributes, bootId: randomUUID(), registered: true },
-      ...{ executor: undefined, missingExecutor: undefined, domains: new Map(), tasks: new Map(), offer: undefined },
+      ...{
+        executor: undefined,
+        missingExecutor: undefined,
+        domains: new Map(),
+        tasks: new Map(),
+        guests: new Map(),
+        offer: undefined,
+      },
       ...{ maintenance: undefined, tunnelAddress: undefined, peers: undefined, deactivated: undefined },
       disconnected: false,
     };
@@ -234,6 +243,7 @@ export class FakeMesos implements AsyncDisposable {
                 phase: 'Running',
                 power: 'On',
                 restarts: 0,
+                ...host.guests.get(launch.uid),
               },
             ],
       ),

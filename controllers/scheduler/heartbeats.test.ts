@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import type { MachineReport } from '#lib/api/messages.ts';
+import { differs } from './heartbeats.ts';
+
+const report: MachineReport = {
+  ...{ uid: 'u', attempt: 1, taskId: 't', phase: 'Running', power: 'On', restarts: 0 },
+  agent: { connected: true, version: '7.2', addresses: [{ mac: 'm', ips: ['10.0.0.5'] }] },
+  readiness: { ready: true, message: '' },
+};
+
+test('the same again has nobody look, however it is written', () => {
+  expect(differs(report, structuredClone(report))).toBe(false);
+  expect(differs(undefined, undefined)).toBe(false);
+});
+
+test.each([
+  [undefined],
+  [{ ...report, phase: 'Paused' }],
+  [{ ...report, agent: { connected: false } }],
+  [{ ...report, agent: { ...report.agent!, addresses: [{ mac: 'm', ips: ['10.0.0.6'] }] } }],
+  [{ ...report, readiness: { ready: false, message: '' } }],
+] as const)('%j has', (now) => {
+  expect(differs(report, now as MachineReport | undefined)).toBe(true);
+});
