@@ -65,6 +65,13 @@ describe.skipIf(why !== undefined)('volumes on three hosts', { timeout: 400_000 
     return await machine(name);
   }
 
+  /** Without the third brick, and what other clusters of this computer have mounted meanwhile. */
+  const own = ({ processes, mounts, ...rest }: Holdings) => ({
+    ...rest,
+    mounts: mounts.filter((mount) => mount.includes(cluster.dir)),
+    processes: processes.filter((each) => !each.includes('gluster')),
+  });
+
   test('machines on two hosts see one directory, and one of two has the disk', async () => {
     await apply(
       volume('scenes', {}),
@@ -88,7 +95,7 @@ describe.skipIf(why !== undefined)('volumes on three hosts', { timeout: 400_000 
     expect(await cluster.shell(await isReady(other), 'head -c 4 /dev/vdc')).toContain('kept');
   });
 
-  test('a brick that is lost, and one that is back, are seen in the condition', async () => {
+  test('a brick that is lost is seen in the condition, and why says so', async () => {
     await expect.poll(async () => await healthOf('scenes'), patiently).toMatchObject({ reason: 'Healthy' });
     const [, , third] = cluster.hosts;
     const pids = (await third!.exec('', 'sh', '-c', 'ip netns pids "$(ip netns identify $$)"'))
@@ -109,7 +116,6 @@ describe.skipIf(why !== undefined)('volumes on three hosts', { timeout: 400_000 
     // The third brick was not there to hear of it.
     for (const { machineDir } of cluster.hosts.slice(0, 2))
       await vi.waitFor(() => expect(readdirSync(join(machineDir, 'volumes-brick/cf'))).toEqual(['hosts']), patiently);
-    const { processes: _, ...rest } = before;
-    expect(await cluster.holdings()).toMatchObject(rest);
+    expect(own(await cluster.holdings())).toEqual(own(before));
   });
 });
