@@ -13,6 +13,13 @@ test('parseConfig() fills in defaults', () => {
   });
 });
 
+test('a host that names Gluster volumes is a server of them itself, unless told', () => {
+  const volumes = ['vm'];
+  expect(parseConfig({ ...good, gluster: { volumes } }).gluster).toEqual({ volumes, servers: ['localhost'] });
+  const told = { volumes, servers: ['192.0.2.1'], command: ['sh', 'gluster.sh'] };
+  expect(parseConfig({ ...good, gluster: told }).gluster).toEqual(told);
+});
+
 test.each([
   [{ ...good, hypervisor: 'xen' }, 'hypervisor'],
   [{ ...good, root: 'relative' }, 'root'],
@@ -22,6 +29,10 @@ test.each([
   [{ ...good, allowPrivateSources: '10.0.0.0/8' }, 'allowPrivateSources'],
   [{ ...good, allowPrivateSources: ['10.0.0.0/99'] }, 'allowPrivateSources: "10.0.0.0/99"'],
   [{ ...good, sim: { bootMs: 'soon' } }, 'bootMs'],
+  [{ ...good, gluster: {} }, 'gluster must be'],
+  [{ ...good, gluster: { volumes: ['vm'], server: ['a'] } }, 'gluster must be'],
+  [{ ...good, gluster: { volumes: ['../vm'] } }, 'name of a Gluster volume'],
+  [{ ...good, gluster: { volumes: ['vm'], servers: ['-x'] } }, 'Gluster servers'],
   [{ ...good, hypervizor: 'sim' }, 'hypervizor'],
   [[], 'object'],
 ])('parseConfig() of %j names %s', (value, name) => {
