@@ -14,6 +14,13 @@ test('parseConfig() fills in defaults', () => {
   });
 });
 
+test('a host that names Gluster volumes is a server of them itself, unless told', () => {
+  const volumes = ['vm'];
+  expect(parseConfig({ ...good, gluster: { volumes } }).gluster).toEqual({ volumes, servers: ['localhost'] });
+  const told = { volumes, servers: ['192.0.2.1'], command: ['sh', 'gluster.sh'] };
+  expect(parseConfig({ ...good, gluster: told }).gluster).toEqual(told);
+});
+
 test.each([
   [{ ...good, hypervisor: 'xen' }, 'hypervisor'],
   [{ ...good, root: 'relative' }, 'root'],
@@ -26,6 +33,10 @@ test.each([
   [{ ...good, allowPrivateEgress: ['fd00::/8'] }, 'allowPrivateEgress: "fd00::/8" is not a range of IPv4'],
   [{ ...good, sim: { bootMs: 'soon' } }, 'bootMs'],
   [{ ...good, sim: { agents: 'all' } }, 'agents'],
+  [{ ...good, gluster: {} }, 'gluster must be'],
+  [{ ...good, gluster: { volumes: ['vm'], server: ['a'] } }, 'gluster must be'],
+  [{ ...good, gluster: { volumes: ['../vm'] } }, 'name of a Gluster volume'],
+  [{ ...good, gluster: { volumes: ['vm'], servers: ['-x'] } }, 'Gluster servers'],
   [{ ...good, hypervizor: 'sim' }, 'hypervizor'],
   [[], 'object'],
 ])('parseConfig() of %j names %s', (value, name) => {

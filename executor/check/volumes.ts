@@ -30,7 +30,7 @@ export const volumes: Check = {
     return [
       server === undefined
         ? failed(
-            `No virtiofsd for directories in guests: libvirt finds none in ${vhostUser}. On Debian: apt-get install qemu-system-common`,
+            `No virtiofsd for directories in guests: libvirt finds none in ${vhostUser}. On Debian: apt-get install qemu-system-common, from 13 on virtiofsd`,
           )
         : ok(server),
       ...asked,

@@ -4,6 +4,7 @@
  * again by its environment. Mount and process are looked at separately: a mount whose client is gone says the same as one whose bricks are.
  */
 import { accessSync, constants, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { systemClock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import { type ProcessIdentity, processesMarked, signalProcess } from '#lib/std/process-identity.ts';
 import { runCommand } from '../libvirt/command.ts';
@@ -21,6 +22,8 @@ export interface MountPlace {
 const marker = 'CF_VOLUME_MOUNT';
 const mountMs = 20_000;
 const unmountMs = 5_000;
+const endMs = 2_000;
+const pollMs = 20;
 const fuse = 'fuse.glusterfs';
 
 /** Leaves the groups named before the dash, says which it could not, and becomes the rest. */
@@ -46,7 +49,7 @@ export async function mountVolume(place: MountPlace): Promise<readonly string[]>
   const { root, gluster, netns } = place;
   const point = onHost.point(root, gluster.name);
   // One that was killed while it started may yet mount.
-  endClients(place);
+  await endClients(place);
   mkdirSync(point, { recursive: true, mode: 0o755 });
   if (readdirSync(point).length > 0)
     throw new VolumeError(
@@ -71,7 +74,7 @@ export async function mountVolume(place: MountPlace): Promise<readonly string[]>
     requireOurs(mountAt(point), place);
     return kept.split('\n').filter(Boolean);
   } catch (cause) {
-    endClients(place);
+    await endClients(place);
     if (cause instanceof VolumeError) throw cause;
     const from = gluster.servers.join(', ');
     throw new VolumeError(
@@ -103,13 +106,22 @@ export async function unmountVolume(place: MountPlace, { force = false } = {}): 
     const ended = await startAbandonable('umount', args, { deadlineMs: unmountMs }).ended;
     if (ended?.status !== 0) return false;
   }
-  endClients(place);
+  await endClients(place);
   return true;
 }
 
-/** A client ends by itself with its mount; one that does not must not stay. */
-function endClients(place: MountPlace): void {
-  for (const { pid } of lookAtMount(place).clients) signalProcess(pid, 'SIGKILL');
+/**
+ * A client ends by itself with its mount; one that does not must not stay. It is waited for, or it would be taken for that of the next mount;
+ * not for long, since one that waits in the kernel may never end.
+ */
+async function endClients(place: MountPlace): Promise<void> {
+  const deadline = systemClock.monotonic() + endMs;
+  for (;;) {
+    const { clients } = lookAtMount(place);
+    for (const { pid } of clients) signalProcess(pid, 'SIGKILL');
+    if (clients.length === 0 || systemClock.monotonic() > deadline) return;
+    await systemClock.sleep(pollMs);
+  }
 }
 
 /** Files to write to in order to leave every control group that is not the root of its hierarchy. */
