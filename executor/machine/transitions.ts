@@ -120,16 +120,15 @@ function seeded({ message: _, last: __, ...state }: MachineState): Step {
 
 /**
  * A machine that was here before has a disk that the end of its attempt would take: what it cannot start with, such as a store of images
- * that is out of reach, may come back within the time that a start has. One that runs already is not ended for what it lacks.
+ * that is out of reach, may come back within the time that a start has.
  */
 function mayComeBack({ announced, launch, phase }: MachineState, now: number): boolean {
-  if (!announced && !launch.adopt) return false;
-  return phase.name === 'Running' || (phase.name === 'Starting' && now < phase.deadline);
+  return phase.name === 'Starting' && (announced || launch.adopt) && now < phase.deadline;
 }
 
 /**
- * A step that fails before the guest is on its networks is tried again, because libvirt may just have been restarted, and then ends the attempt; one on
- * the way out is tried until it works. With an address that somebody else has the same machine is not tried again.
+ * A step that fails before the guest runs is tried again, because libvirt may just have been restarted, and then ends the attempt; one of a
+ * guest that runs, or on the way out, is tried until it works. With an address that somebody else has the same machine is not tried again.
  */
 function failed(state: MachineState, event: MachineEvent & { type: 'failed' }, now: number): Step {
   const { effect, message: reason, conflict } = event;
@@ -137,9 +136,7 @@ function failed(state: MachineState, event: MachineEvent & { type: 'failed' }, n
   switch (effect) {
     case 'seed':
     case 'provision':
-    case 'start':
-    case 'plug': {
-      if (conflict) return flatten(failTask(withMessage, 'AddressConflict', reason, now, conflict));
+    case 'start': {
       if ((state.last?.tries ?? 0) < maxTries || mayComeBack(state, now)) return keep(withMessage);
       return flatten(failTask(withMessage, effect === 'start' ? 'StartFailed' : 'ProvisioningFailed', reason, now));
     }
@@ -147,6 +144,9 @@ function failed(state: MachineState, event: MachineEvent & { type: 'failed' }, n
     case 'suspend':
     case 'resume':
       return settleFirst(state, 'Failed', `${effect} failed: ${reason}`);
+    case 'plug':
+      if (conflict) return flatten(failTask(withMessage, 'AddressConflict', reason, now, conflict));
+      return keep(withMessage);
     case 'shutdown':
     case 'destroy':
     case 'remove':
