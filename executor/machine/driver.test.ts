@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
+import type { MachineLaunch, MachineNetwork } from '#lib/api/launch.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import type { Domain } from '../hypervisor.ts';
@@ -18,6 +19,7 @@ function openMachine(
     look?: () => void;
     commit?: () => void;
     clock?: Clock;
+    launch?: Partial<MachineLaunch>;
   } = {},
 ) {
   const uid = randomUUID();
@@ -29,7 +31,7 @@ function openMachine(
     destroy: 'Off',
     shutdown: 'Off',
   };
-  const driver = new MachineDriver(accepted(machineLaunch(uid)), {
+  const driver = new MachineDriver(accepted(machineLaunch(uid, changes.launch)), {
     async look() {
       changes.look?.();
       return domain;
@@ -139,10 +141,11 @@ test('a step that cannot be stored is not done, and ends the driver with the err
 test('with an address that somebody else has the machine is not tried a second time', async () => {
   const conflict = { subnet: 'net', ip: '10.0.0.2', mac: '02:00:00:00:00:07' };
   const { driver, told } = openMachine({
+    launch: { networks: [{ probe: true } as MachineNetwork] },
     perform: (effect) => {
-      if (effect === 'provision') throw new AddressConflictError(conflict);
+      if (effect === 'plug') throw new AddressConflictError(conflict);
     },
   });
   await driver.finished;
-  expect(told).toEqual(['provision', 'remove', 'Gone:TASK_FAILED']);
+  expect(told).toEqual(['provision', 'start', 'plug', 'destroy', 'remove', 'Gone:TASK_FAILED']);
 });

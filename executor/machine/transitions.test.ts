@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import type { MachineLaunch } from '#lib/api/launch.ts';
+import type { MachineLaunch, MachineNetwork } from '#lib/api/launch.ts';
 import type { OperationOrder } from '#lib/api/messages.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { fc } from '#test/properties.ts';
@@ -368,8 +368,7 @@ test('whatever happened before, a killed machine is gone in the end and says so 
 });
 
 describe('a machine whose address was not used before', () => {
-  const [network] = machineLaunch(uid).networks;
-  const launch = { networks: [{ ...network!, probe: true }] };
+  const launch = { networks: [{ probe: true } as MachineNetwork] };
   const first = (phase: Phase, changes: Partial<MachineState> = {}, more: Partial<MachineLaunch> = {}) =>
     machine(phase, { announced: false, ...changes }, { ...launch, ...more });
   const seen: MachineEvent = { type: 'looked', domain: on };
