@@ -65,10 +65,14 @@ export async function openGluster(count: number): Promise<Gluster> {
     async makeVolume(volume, ...servers) {
       const bricks = servers.map((n) => `${addressOf(n)}:${join(directory, String(n), volume)}`);
       const replicas = bricks.length > 1 ? ['replica', String(bricks.length)] : [];
-      await vi.waitFor(
-        async () => await gluster('volume', 'create', volume, ...replicas, ...bricks, 'force'),
-        patiently,
-      );
+      await vi.waitFor(async () => {
+        try {
+          await gluster('volume', 'create', volume, ...replicas, ...bricks, 'force');
+        } catch {
+          // On a slow machine it may be there although the command was given up.
+          await gluster('volume', 'info', volume);
+        }
+      }, patiently);
       await gluster('volume', 'start', volume);
     },
     async killBrick(volume, n) {
