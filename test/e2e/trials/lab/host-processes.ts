@@ -28,14 +28,39 @@ export function processesIn(netns: string): readonly HostProcess[] {
     });
 }
 
-/** Every guest that runs, stopped or not. */
+/**
+ * Every guest that runs, stopped or not: a QEMU that has virtual processors. One that cannot open its disk ends before it has any; one that
+ * was killed loses them at once, even where it hangs in the kernel.
+ */
 export function qemusIn(dir: string, hosts: readonly string[]): readonly Qemu[] {
   return commandsIn(dir).flatMap(({ pid, command }) => {
     const uid = /guest=cf-([0-9a-f-]{36})/.exec(command)?.[1];
     const host = hosts.find((name) => command.includes(`${localPaths(dir).host(name)}/`));
-    const identity = uid && host ? identifyProcess(pid) : undefined;
+    const identity = uid && host && hasProcessors(pid) ? identifyProcess(pid) : undefined;
     return uid && host && identity ? [{ uid, host, identity }] : [];
   });
+}
+
+/** libvirt has QEMU name its threads: `CPU 0/TCG`, `CPU 0/KVM`, or `ALL CPUs/TCG`. */
+function hasProcessors(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  return namesIn(tasks).some((task) => /^(CPU \d|ALL CPUs)/.test(read(join(tasks, task, 'comm'))));
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // it ended between the list and the look
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return ''; // likewise
+  }
 }
 
 /** Process 1 of the host; undefined while it has no power. */

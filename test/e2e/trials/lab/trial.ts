@@ -124,6 +124,8 @@ async function beFaulty(
     settled: () => {
       ledger.settle();
       keptAtFirst ??= keptOf(wishes);
+      say(`so far doubled ${ledger.doubled.length}, restarted without a reason ${ledger.restarted.length}`);
+      for (const broken of [...ledger.doubled, ...ledger.restarted]) say(broken);
     },
   });
   const keptNow = keptOf(wishes);
