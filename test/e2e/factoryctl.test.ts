@@ -54,6 +54,7 @@ const base = () => [
   { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
   object('Subnet', 'net', { cidr: '10.9.0.0/24', releaseCooldown: '0s' }),
   object('Image', 'tiny', { source: { file: { path: 'tiny.img' } } }),
+  object('Volume', 'scenes', { cluster: 'local', size: '1Gi', backend: { gluster: { volume: 'volumes' } } }),
   { apiVersion, kind: 'InstanceType', metadata: { name: 'small' }, spec: { cores: 1, memory: '128Mi' } },
   factory('fine', 2, 1),
 ];
@@ -75,11 +76,11 @@ describe('factoryctl', { timeout: 60_000 }, () => {
         .trim()
         .split('\n')
         .map((line) => line.split(' ')[1]);
-    expect(await verdicts()).toEqual(Array(5).fill('created'));
-    expect(await verdicts()).toEqual(Array(5).fill('unchanged'));
+    expect(await verdicts()).toEqual(Array(base().length).fill('created'));
+    expect(await verdicts()).toEqual(Array(base().length).fill('unchanged'));
     const changed = file('changed.yaml', factory('fine', 3, 1));
     expect(await done('apply', '-f', changed, '--dry-run')).toContain('fine configured (server dry run)');
-    expect(await verdicts()).toEqual(Array(5).fill('unchanged'));
+    expect(await verdicts()).toEqual(Array(base().length).fill('unchanged'));
     expect(await done('apply', '-f', changed)).toContain('fine configured');
   });
 
