@@ -242,10 +242,12 @@ async function takeDown({ cluster, keeper }: Lab): Promise<readonly string[]> {
 /** Runtime folders of guests on the disk of a host: libvirt finds them there after a power cut, and never looks at them again. */
 const ofLibvirtItself = /^\S+ lib\/qemu\/(channel\/target\/)?domain-/;
 
-/** Of mounts those of the cluster: a host that boots sees what others have mounted on the computer by then. */
+/** Of mounts those of the cluster: a host that boots sees what others, also other hosts of it, have mounted on the computer by then. */
 function differences(dir: string, before: Holdings, now: Holdings): readonly string[] {
   const isAsked = (what: keyof Holdings, each: string) =>
-    what === 'mounts' ? each.includes(dir) : !(what === 'libvirtFiles' && ofLibvirtItself.test(each));
+    what === 'mounts'
+      ? each.includes(dir) && !isOfAnother(each)
+      : !(what === 'libvirtFiles' && ofLibvirtItself.test(each));
   return (Object.keys(before) as (keyof Holdings)[]).flatMap((what) => {
     const [was, is] = [before, now].map((all) => all[what].filter((each) => isAsked(what, each)));
     const more = without(is!, was!).map((each) => `${what}: ${each}`);
@@ -262,4 +264,10 @@ function without(list: readonly string[], others: readonly string[]): readonly s
     if (at >= 0) left.splice(at, 1);
     return at < 0;
   });
+}
+
+/** Seen by one host in the directory of another. */
+function isOfAnother(mount: string): boolean {
+  const [, seer, owner] = /^(\S+) .*\/hosts\/([^/ ]+)\/\S*$/.exec(mount) ?? [];
+  return owner !== undefined && owner !== seer;
 }
