@@ -106,6 +106,19 @@ function openConsole(started: TestServer, token = started.token, what = 'console
   return new WebSocket(url, { ca: started.authority.certificate, headers: { authorization: `Bearer ${token}` } });
 }
 
+/** Gives vera a role in the namespace; what comes back takes it away. */
+async function bindVera(started: TestServer, role: 'view' | 'edit'): Promise<() => Promise<unknown>> {
+  const bindings = '/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings';
+  await expectOk(started, bindings, 'POST', {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: 'vera' },
+    subjects: [{ kind: 'User', name: 'vera' }],
+    roleRef: { kind: 'ClusterRole', name: role },
+  });
+  return async () => await started.request(`${bindings}/vera`, { method: 'DELETE' });
+}
+
 /** A log that goes on, as far as it has come. */
 async function follow(started: TestServer, token: string) {
   const outgoing = request(`${started.server.url}${machine}/log?follow=true`, {
@@ -292,14 +305,7 @@ test('a followed log has no deadline, holds no seat, and ends with the right to 
   });
   await createMachine(started);
   await runMachine(started, host);
-  const bindings = '/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings';
-  await expectOk(started, bindings, 'POST', {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'RoleBinding',
-    metadata: { name: 'vera' },
-    subjects: [{ kind: 'User', name: 'vera' }],
-    roleRef: { kind: 'ClusterRole', name: 'view' },
-  });
+  const revoke = await bindVera(started, 'view');
   const following = await vi.waitFor(async () => {
     const reply = await follow(started, 'token-of-vera');
     expect(reply.status).toBe(200);
@@ -307,7 +313,7 @@ test('a followed log has no deadline, holds no seat, and ends with the right to 
   }, 5_000);
   await vi.waitFor(() => expect(following.text).toBe('one\n'), 5_000);
   expect((await started.request(machine, { token: 'token-of-vera' })).status).toBe(200);
-  await started.request(`${bindings}/vera`, { method: 'DELETE' });
+  await revoke();
   await vi.waitFor(() => expect(following.ended).toBe(true), 5_000);
   await vi.waitFor(() => expect(host.requests.at(-1)).toBe('closed'), 5_000);
 });
@@ -317,14 +323,7 @@ test('a right that is taken away ends the console that it opened', async () => {
   await using started = await startTestServer({ tokens: 'token-of-vera,vera,,\n' });
   await createMachine(started);
   await runMachine(started, host);
-  const bindings = '/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings';
-  await expectOk(started, bindings, 'POST', {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'RoleBinding',
-    metadata: { name: 'vera' },
-    subjects: [{ kind: 'User', name: 'vera' }],
-    roleRef: { kind: 'ClusterRole', name: 'edit' },
-  });
+  const revoke = await bindVera(started, 'edit');
   const console = await vi.waitFor(async () => {
     const opening = openConsole(started, 'token-of-vera');
     await once(opening, 'open');
@@ -332,6 +331,6 @@ test('a right that is taken away ends the console that it opened', async () => {
   }, 5_000);
   // Listened for from before: it may end while the answer to the deletion is on its way.
   const closed = once(console, 'close', { signal: AbortSignal.timeout(5_000) });
-  await started.request(`${bindings}/vera`, { method: 'DELETE' });
+  await revoke();
   await closed;
 });

@@ -1,13 +1,13 @@
 /** Whole machines on a pretended host: what makes, connects and removes them, all real. */
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor, MachineNics } from '../hypervisor.ts';
+import { shell } from '../testing/guest-shell.ts';
 import { libvirtDevices } from './devices.ts';
 import { libvirtHypervisor } from './driver.ts';
 
@@ -173,22 +173,3 @@ describe.skipIf(whyNoRealHost() !== undefined)('machines', { timeout: 180_000 },
     };
   }
 });
-
-let commands = 0;
-
-/** Types a command on the guest's serial console and returns what it printed. */
-async function shell({ consoleSocket }: DomainSpec, command: string): Promise<string> {
-  commands += 1;
-  // The echo of the typed line must not look like the end of the command.
-  const end = `END-${commands}`;
-  const socket = connect(consoleSocket);
-  let output = '';
-  socket.setEncoding('latin1').on('data', (text: string) => (output += text));
-  socket.write(`${command}; echo END"-"${commands}\n`);
-  try {
-    await vi.waitFor(() => expect(output).toContain(end), 30_000);
-    return output;
-  } finally {
-    socket.destroy();
-  }
-}

@@ -31,10 +31,6 @@ export class SubnetFiles {
     writeFileAtomic(join(directory, `${attachment.uid}.json`), JSON.stringify(attachment));
   }
 
-  get(vni: number, uid: string): Attachment | undefined {
-    return this.attachments(vni).find((attachment) => attachment.uid === uid);
-  }
-
   remove(vni: number, uid: string): void {
     rmSync(join(this.directory(vni), 'machines', `${uid}.json`), { force: true });
   }

@@ -1,7 +1,6 @@
 /** Volumes in real guests: three Gluster servers, two hosts with libvirt of their own, each mounting as a host of the first and second server. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { MachineVolume } from '#lib/api/launch.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -13,6 +12,7 @@ import { libvirtDevices } from '../libvirt/devices.ts';
 import { libvirtHypervisor } from '../libvirt/driver.ts';
 import { removeMachine } from '../machine/host.ts';
 import { noCloud } from '../seed/nocloud.ts';
+import { shell } from '../testing/guest-shell.ts';
 import { machineLaunch } from '../testing/world.ts';
 import { lookAtMount } from './client.ts';
 import { type Gluster, openGluster, whyNoGluster } from './testing/gluster.ts';
@@ -186,22 +186,3 @@ describe.skipIf(why !== undefined)('volumes in guests', { timeout: 300_000 }, ()
     await host.devices.volumes.remove(volume);
   });
 });
-
-let commands = 0;
-
-/** Types a command on the guest's serial console and returns what it printed. */
-async function shell({ consoleSocket }: DomainSpec, command: string, timeout = 60_000): Promise<string> {
-  commands += 1;
-  // The echo of the typed line must not look like the end of the command.
-  const end = `END-${commands}`;
-  const socket = connect(consoleSocket);
-  let output = '';
-  socket.setEncoding('latin1').on('data', (text: string) => (output += text));
-  socket.write(`${command}; echo END"-"${commands}\n`);
-  try {
-    await vi.waitFor(() => expect(output).toContain(end), timeout);
-    return output;
-  } finally {
-    socket.destroy();
-  }
-}
