@@ -38,7 +38,10 @@ fetch() { # PATTERN PACKAGE
   [ -n "$(kept "$1")" ] && return
   # apt says much that matters only if it fails.
   (cd "$work" && apt-get -q download "$2" >download.log 2>&1) || fail "apt-get download $2: $(tail -n 1 "$work/download.log")"
-  mv "$work"/$1 "$out/"
+  # Under its name only when it is whole: another build may be looking for it at this moment.
+  local file
+  file=$(basename "$work"/$1)
+  cp "$work/$file" "$out/.$file.$$" && mv "$out/.$file.$$" "$out/$file"
 }
 if [ -z "$(kept 'linux-image-*.deb')" ]; then
   name=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
@@ -127,6 +130,6 @@ dd if="$work/agent-disk" of="$disk" bs=1M seek=$((1 + boot_mib + data_mib)) conv
 
 qemu-img convert -f raw -O qcow2 -c "$disk" "$work/image"
 chmod 644 "$work/image"
-# Under its name only when it is whole: another build may be looking for it at this moment.
+# As above.
 cp "$work/image" "$image.$$" && mv "$image.$$" "$image"
 echo "$image"

@@ -73,7 +73,8 @@ export async function openGluster(count: number): Promise<Gluster> {
           await gluster('volume', 'info', volume);
         }
       }, patiently);
-      await gluster('volume', 'start', volume);
+      // Refused while another server still has the lock of the command before; with "force" also one that is started starts well.
+      await vi.waitFor(async () => await gluster('volume', 'start', volume, 'force'), patiently);
     },
     async killBrick(volume, n) {
       process.kill(await pidOf(netns(n), new RegExp(`glusterfsd .*--volfile-id ${volume}\\.`)), 'SIGKILL');
