@@ -17,6 +17,8 @@ export interface Progress {
   /** The server's strong validator for them; without it nothing can be added to them. */
   readonly etag?: string;
   readonly total?: number;
+  /** Where they came from after all redirects, without what may be a secret. */
+  readonly url?: string;
   /** So often the whole source had another checksum than the image's. */
   readonly mismatches: number;
 }
