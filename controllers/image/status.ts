@@ -24,8 +24,10 @@ export function summarize(scope: Scope, ending: Ending, run: Run): Image['status
   };
 }
 
-function knownBytes({ digest, format, size, virtualSize }: NonNullable<Image['status']>) {
+function knownBytes({ digest, format, size, virtualSize, etag, resolvedURL }: NonNullable<Image['status']>) {
   return {
+    ...(etag && { etag }),
+    ...(resolvedURL && { resolvedURL }),
     ...(digest && { digest }),
     ...(format && { format }),
     ...(size !== undefined && { size }),

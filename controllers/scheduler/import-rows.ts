@@ -14,6 +14,7 @@ export type ImportRow = NonNullable<NonNullable<Image['status']>['clusters']>[nu
 
 const retry = { firstMs: 10_000, maxMs: 300_000 } as const;
 const retryLimit = 5;
+const reasonLengthMax = 64;
 /** Less news of a download is not worth a write. */
 const percentStep = 10;
 
@@ -48,16 +49,18 @@ export function ended(
   random: Random,
 ): ImportRow | undefined {
   if (task === undefined || !isDead(task.state)) return undefined;
-  const { taskID: _t, agentID: _a, host: _h, progress: _p, failures: before = 0, ...rest } = row;
+  const { taskID: _t, agentID: _a, host: _h, progress: _p, reason: _r, failures: before = 0, ...rest } = row;
   const result = task.state === 'TASK_FINISHED' ? resultOf(task) : undefined;
   if (result) return { ...rest, ...result, phase: 'Ready', progress: 100, message: 'Imported' };
   const why = task.termination?.message || task.message || `The import task ended as ${task.state}`;
-  const failures = before + 1;
+  const reason = (task.termination?.reason ?? '').slice(0, reasonLengthMax);
+  const failed = { ...rest, failures: before + 1, ...(reason && { reason }) };
+  const { failures } = failed;
   if (task.termination?.terminal || failures >= retryLimit)
-    return { ...rest, failures, phase: 'Failed', terminal: true, message: why };
+    return { ...failed, phase: 'Failed', terminal: true, message: why };
   const delayMs = backoffMs(failures, retry, random);
   const message = `${why}. Tried ${failures} of ${retryLimit} times; again in ${Math.round(delayMs / 1000)} s`;
-  return { ...rest, failures, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };
+  return { ...failed, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };
 }
 
 /** The row after what a running import has told of itself; undefined if that is no news. */

@@ -150,8 +150,13 @@ export class Imports {
   }
 
   async #store(image: Image, row: ImportRow): Promise<void> {
-    const current = this.#world.images.get(keyOf(image)) ?? image;
-    const status = withRow(current, row);
-    this.#world.images.wrote(await this.#world.client.updateStatus(Image, { ...current, status }));
+    await storeRow(this.#world, image, row);
   }
+}
+
+/** Writes one row into the newest state of the image that is known. */
+export async function storeRow(world: World, image: Image, row: ImportRow): Promise<void> {
+  const current = world.images.get(keyOf(image)) ?? image;
+  const status = withRow(current, row);
+  world.images.wrote(await world.client.updateStatus(Image, { ...current, status }));
 }

@@ -81,8 +81,9 @@ async function takeOver(parked: string, own: string): Promise<boolean> {
   }
 }
 
-async function removeForgotten(incoming: string, nowMs: number): Promise<void> {
-  for (const name of await readdir(incoming)) {
+/** Removes what nobody has touched for a day. */
+export async function removeForgotten(incoming: string, nowMs: number): Promise<void> {
+  for (const name of await readdir(incoming).catch(() => [])) {
     const path = join(incoming, name);
     const files = await readdir(path).catch(() => []);
     const times = await Promise.all([path, ...files.map((file) => join(path, file))].map(touchedMs));

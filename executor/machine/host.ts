@@ -1,4 +1,6 @@
 /** Does to the host what the transitions decided: thin, every step safe to repeat. */
+import { access } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { MachineLaunch, SeedSecrets } from '#lib/api/launch.ts';
 import { type ConsolePaths, consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
@@ -57,8 +59,8 @@ function secretsOf(event: MachineEvent): SeedSecrets {
 
 async function define(tools: HostTools, state: Owned): Promise<void> {
   const { launch } = state;
-  const { devices, hypervisor, root, images } = tools;
-  const path = await images.find(launch.image.digest);
+  const { devices, hypervisor, root } = tools;
+  const path = await imageOf(tools, launch);
   const { uid, installation, attempt, rootDiskBytes, networks, hostname } = launch;
   const image = { path, format: launch.image.format };
   const seed = launch.secretSeed ? {} : { seed: seedOf(launch) };
@@ -69,6 +71,26 @@ async function define(tools: HostTools, state: Owned): Promise<void> {
   const volumes = await devices.volumes.attach({ uid, installation, attempt, volumes: launch.volumes ?? [] });
   const seedRemovable = isRemovable(launch);
   await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, volumes, ...consolePaths(root, uid) });
+}
+
+/**
+ * Where a new disk is to stand. One that was made stands where it was made: if that is there nothing else is asked, since the store may be
+ * away; if it is not, the image is brought back to where it was.
+ */
+async function imageOf({ devices, images }: HostTools, { uid, image }: MachineLaunch): Promise<string> {
+  const standing = (await devices.backings(uid)).find((path) => basename(path) === image.digest);
+  if (standing === undefined) return await images.find(image.digest);
+  if (await isThere(standing)) return standing;
+  await Promise.allSettled([images.restore(image.digest), images.find(image.digest)]);
+  if (await isThere(standing)) return standing;
+  throw new Error(`The disk of machine ${uid} stands on ${standing}, which is gone and cannot be brought back`);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 type Identity = Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | 'volumes' | keyof ConsolePaths>;

@@ -123,6 +123,8 @@ export interface ImageStatus {
     readonly progress?: number;
     /** Why. */
     readonly message?: string;
+    /** Of a failure, in one word. */
+    readonly reason?: string;
     /** Not retried without a change. */
     readonly terminal?: boolean;
     /** Mesos task of the import. */
