@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { cachedDigits, storeId } from '#lib/api/image-digests.ts';
 import { sha256 } from './testing/image-store.ts';
-import { digest as stored, machineLaunch, openWorld, type World } from './testing/world.ts';
+import { machineLaunch, openWorld, digest as stored, type World } from './testing/world.ts';
 
 const until = async (check: () => unknown): Promise<void> =>
   void (await vi.waitFor(check, { timeout: 10_000, interval: 10 }));

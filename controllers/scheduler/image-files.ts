@@ -142,8 +142,7 @@ export class ImageFiles {
     for (const { hostname, heartbeat } of alive) {
       const cached = new Set(heartbeat.images?.cached ?? []);
       const digests = ripe.filter((digest) => cached.has(digest.slice(0, cachedDigits)));
-      if (digests.length > 0)
-        await this.#world.tell(hostname, { type: 'collect', version: 1, digests, store: false });
+      if (digests.length > 0) await this.#world.tell(hostname, { type: 'collect', version: 1, digests, store: false });
     }
   }
 
@@ -166,7 +165,10 @@ export class ImageFiles {
   async #unproven(sinceMs: number): Promise<readonly string[]> {
     const { hosts, executors, clock } = this.#world;
     const known = hosts.list().filter(({ status }) => status?.bootID !== undefined);
-    const names = new Set([...known.map(({ spec }) => spec.hostname), ...executors.all().map(({ hostname }) => hostname)]);
+    const names = new Set([
+      ...known.map(({ spec }) => spec.hostname),
+      ...executors.all().map(({ hostname }) => hostname),
+    ]);
     const unproven: string[] = [];
     for (const hostname of names) {
       const executor = executors.get(hostname);

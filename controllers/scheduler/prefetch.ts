@@ -145,7 +145,11 @@ export function countsOf(
   return { ...(hosts.length > 0 && { warmHosts }), ...(wanted && { prefetch: prefetchOf(digest, hosts, wanted) }) };
 }
 
-function prefetchOf(digest: string, hosts: readonly CacheHost[], wanted: readonly CacheHost[]): NonNullable<ImportRow['prefetch']> {
+function prefetchOf(
+  digest: string,
+  hosts: readonly CacheHost[],
+  wanted: readonly CacheHost[],
+): NonNullable<ImportRow['prefetch']> {
   const open = wanted.filter((host) => !has(host, digest));
   const failed = open.flatMap(({ hostname, images }) => {
     const failure = images.failed?.find((one) => one.digest === digest);

@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,7 +62,8 @@ async function open() {
       writeFileSync(join(store, digest), content);
       return digest;
     },
-    open: async (changes: Partial<ImageCacheOptions> = {}) => kept.use(await ImageCache.open({ ...options, ...changes })),
+    open: async (changes: Partial<ImageCacheOptions> = {}) =>
+      kept.use(await ImageCache.open({ ...options, ...changes })),
     names: () => readdirSync(cached).filter((name) => name !== 'owner'),
     [Symbol.asyncDispose]: async () => await kept.disposeAsync(),
   };

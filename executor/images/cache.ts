@@ -166,7 +166,7 @@ export class ImageCache implements AsyncDisposable {
   /** One at a time, whoever asks. */
   #copy(digest: string): Promise<string> {
     const running = this.#copying.get(digest);
-    if (running) return running;
+    if (running !== undefined) return running;
     const copying = this.#copyOnce(digest).finally(() => this.#copying.delete(digest));
     copying.catch(() => undefined);
     this.#copying.set(digest, copying);
