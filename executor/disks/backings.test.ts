@@ -27,12 +27,13 @@ describe.skipIf(whyNot(['qemu-img']) !== undefined)('backingsOf()', () => {
   test('follows every chain to its image, which need not be there', async () => {
     await using world = await open();
     const image = `/nowhere/${digest}`;
-    world.create('first.qcow2', '-u', '-b', image, '-F', 'qcow2');
-    world.create('root.qcow2', '-u', '-b', join(world.own, 'first.qcow2'), '-F', 'qcow2');
+    // In a directory that is not looked through.
+    world.create('../../first', '-u', '-b', image, '-F', 'qcow2');
+    world.create('root.qcow2', '-u', '-b', join(world.root, 'first'), '-F', 'qcow2');
     world.create('alone', '-u', '-b', '/elsewhere/raw', '-F', 'raw');
     writeFileSync(join(world.own, 'seed.iso'), 'a seed');
     const found = await backingsOf(world.root, [world.uid]);
-    expect(found.toSorted()).toEqual([image, join(world.own, 'first.qcow2'), '/elsewhere/raw'].toSorted());
+    expect(found.toSorted()).toEqual([image, join(world.root, 'first'), '/elsewhere/raw'].toSorted());
   });
 
   test('of a machine without disks there are none; nor is a disk that is being made looked at', async () => {
