@@ -88,8 +88,8 @@ function sourceOf({ etag = '', url = '' }: Progress): Pick<ImportResult, 'etag' 
 /** Machines were made of the first bytes, and are told apart by no other word than the image's name. */
 function otherBytes(first: string, digest: string): ImportError {
   const message =
-    `The source gives other bytes (${digest}) than when it was imported first (${first}): it has changed since. ` +
-    'Copies that exist stay as they are; make a new Image of the new bytes';
+    `The source gives other bytes (${digest}) than when it was imported first (${first}): it has changed since, or was stored in ` +
+    'another form by an older version. Copies that exist stay as they are; make a new Image of the new bytes';
   return ImportError.refused('SourceChanged', message);
 }
 
