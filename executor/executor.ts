@@ -231,11 +231,12 @@ class Executor {
     return { ...report, ...(agent ? { agent } : {}), ...(readiness ? { readiness } : {}) };
   }
 
-  /** Asked of the disks, and of the journal for those that are to be made. */
+  /** Asked of the disks, of the store for what is in it by itself, and of the journal for disks that are to be made. */
   async #digestsInUse(): Promise<readonly string[]> {
-    const files = await this.#options.host.devices.backings();
+    const { devices, images } = this.#options.host;
+    const [files, kept] = await Promise.all([devices.backings(), images.kept()]);
     const digests = files.map((path) => basename(path)).filter((name) => digestPattern.test(name));
-    return [...new Set([...digests, ...this.#machines.digests()])];
+    return [...new Set([...digests, ...kept, ...this.#machines.digests()])];
   }
 
   #finish(end: End): void {

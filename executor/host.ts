@@ -39,7 +39,12 @@ async function openImages(config: ExecutorConfig, devices: HostDevices, clock: C
   try {
     const [source, backings] = [store.find, () => devices.backings()];
     const cache = await ImageCache.open({ ...imageCache, owner: root, source, backings, clock, log });
-    return { ...store, find: (digest) => cache.find(digest), cache };
+    return {
+      ...store,
+      find: (digest) => cache.find(digest),
+      places: (digest) => [cache.pathOf(digest), ...store.places(digest)],
+      cache,
+    };
   } catch (error) {
     log.error('The cache of images is not used', { reason: messageOf(error) });
     return store;

@@ -1,6 +1,6 @@
 /** A host's images through its executor: what it does by order of the cluster server, and what it tells. */
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -89,20 +89,27 @@ test('what is ordered to be here is brought, and what cannot be is told', async 
 test('collected is what no machine here stands on or waits for', async () => {
   await using world = await openWorld();
   await world.start();
-  const [used, unused] = [addImage(world, 'used'), addImage(world, 'unused')];
+  const [used, unused, snapshot] = ['used', 'unused', 'snapshot'].map((text) => addImage(world, text)) as [
+    string,
+    string,
+    string,
+  ];
   await run(world, used);
   const { config, agent } = world;
+  mkdirSync(join(config.imageStore, 'snapshots'));
+  writeFileSync(join(config.imageStore, 'snapshots', randomUUID()), snapshot);
   // An hour passes.
   const now = vi.spyOn(Date, 'now').mockImplementation(() => performance.timeOrigin + performance.now() + 3_600_000);
   try {
     await until(() => expect(existsSync(join(config.imageStore, 'clusters'))).toBe(true));
-    agent.message({ type: 'collect', version: 1, digests: [used, unused], store: true });
+    agent.message({ type: 'collect', version: 1, digests: [used, snapshot, unused], store: true });
     await until(() => expect(existsSync(join(config.imageStore, unused))).toBe(false));
-    expect(existsSync(join(config.imageStore, used))).toBe(true);
+    for (const digest of [used, snapshot]) expect(existsSync(join(config.imageStore, digest))).toBe(true);
     agent.message({ type: 'inventory', version: 1 });
     await until(() => {
       const { backings, images } = agent.heartbeats.at(-1)?.inventory ?? {};
-      expect({ backings, images: images?.toSorted() }).toEqual({ backings: [used], images: [stored, used].toSorted() });
+      expect(backings?.toSorted()).toEqual([used, snapshot].toSorted());
+      expect(images?.toSorted()).toEqual([stored, used, snapshot].toSorted());
     });
     // And it comes back for who needs it after all.
     await run(world, unused);

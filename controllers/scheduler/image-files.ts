@@ -27,6 +27,8 @@ export const defaultImageFilesOptions: ImageFilesOptions = {
   ...{ periodMs: 60_000, graceMs: 3_600_000, lostMs: 180_000 },
 };
 
+const askAgainMs = 600_000;
+
 const ids = new WeakMap<Inventory, string>();
 
 /** Stands for what an inventory found in the store. */
@@ -43,7 +45,7 @@ export class ImageFiles {
   readonly #unnamedMs = new Map<string, number>();
   /** uid of an Image -> (monotonic) since when its file is missed. */
   readonly #missedMs = new Map<string, number>();
-  #blocked = '';
+  #blocked = { by: '', rounds: 0 };
 
   constructor(world: World, options: ImageFilesOptions = defaultImageFilesOptions) {
     this.#world = world;
@@ -98,7 +100,8 @@ export class ImageFiles {
       missed.add(uid);
       const sinceMs = this.#missedMs.get(uid) ?? clock.monotonic();
       this.#missedMs.set(uid, sinceMs);
-      if (clock.monotonic() - sinceMs >= this.#options.lostMs) await this.#store(image, lost(row, clock.now()));
+      if (clock.monotonic() - sinceMs >= this.#options.lostMs)
+        await this.#store(image, lost(row, image.spec.source, clock.now()));
     }
     for (const uid of this.#missedMs.keys()) if (!missed.has(uid)) this.#missedMs.delete(uid);
   }
@@ -176,17 +179,23 @@ export class ImageFiles {
       const inventory = isThere ? executor.inventory : undefined;
       if (inventory?.content.backings && inventory.heardMs > sinceMs) continue;
       unproven.push(hostname);
-      if (isThere) await this.#ask(hostname);
+      // Who has just told, and not of this, is an older one, or has a disk that does not tell.
+      const toldMs = inventory?.heardMs ?? Number.NEGATIVE_INFINITY;
+      const isDue = toldMs <= sinceMs || clock.monotonic() - toldMs >= askAgainMs;
+      if (isThere && isDue) await this.#ask(hostname);
     }
     return unproven;
   }
 
-  /** Once for each reason. */
+  /** Once for each set of hosts, when they have had the time to answer. */
   #tellBlocked(unproven: readonly string[], files: number): void {
-    const { log, executors, clock } = this.#world;
-    const away = unproven.filter((hostname) => !isAlive(executors.get(hostname), clock.monotonic())).sort();
-    if (away.join() !== this.#blocked && away.length > 0)
-      log.warn('Images that nothing names stay: hosts that are away may have disks on them', { hosts: away, files });
-    this.#blocked = away.join();
+    const hosts = unproven.toSorted();
+    const rounds = hosts.join() === this.#blocked.by ? this.#blocked.rounds + 1 : 1;
+    this.#blocked = { by: hosts.join(), rounds };
+    if (hosts.length > 0 && rounds === 2)
+      this.#world.log.warn('Images that nothing names stay: hosts do not tell what their disks stand on', {
+        hosts,
+        files,
+      });
   }
 }

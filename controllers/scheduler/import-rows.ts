@@ -78,14 +78,23 @@ const phases = ['Downloading', 'Verifying', 'Converting'] as const satisfies Imp
 
 const foundAgainMs = 30_000;
 
-/** The row of an image whose file was seen to be gone: it is imported again, if it does not come back by itself in a moment. */
-export function lost(row: ImportRow, nowMs: number): ImportRow {
-  const message = 'Its file is gone from the store of the cluster: it is imported again';
-  return { ...row, phase: 'Lost', message, retryAfter: timestamp(nowMs + foundAgainMs) };
+/**
+ * The row of an image whose file was seen to be gone: it is imported again, if it does not come back by itself in a moment. One that was not
+ * imported can only come back.
+ */
+export function lost(row: ImportRow, { http, file }: Image['spec']['source'], nowMs: number): ImportRow {
+  const gone = 'Its file is gone from the store of the cluster';
+  if (!http && !file) return { ...row, phase: 'Lost', terminal: true, message: `${gone}, and can be had from nowhere` };
+  return {
+    ...row,
+    phase: 'Lost',
+    message: `${gone}: it is imported again`,
+    retryAfter: timestamp(nowMs + foundAgainMs),
+  };
 }
 
 /** A mount that was away for a moment. */
-export function foundAgain({ retryAfter: _, ...row }: ImportRow): ImportRow {
+export function foundAgain({ retryAfter: _r, terminal: _t, ...row }: ImportRow): ImportRow {
   return { ...row, phase: 'Ready', message: 'Imported' };
 }
 

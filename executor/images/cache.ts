@@ -108,10 +108,10 @@ export class ImageCache implements AsyncDisposable {
   /** A path to make a disk on. Throws Error if the image is nowhere, or its bytes are not those of its digest. */
   async find(digest: string): Promise<string> {
     this.#handed.set(digest, this.#options.clock.monotonic());
-    if (await this.#touch(digest)) return this.#pathOf(digest);
+    if (await this.#touch(digest)) return this.pathOf(digest);
     const source = await this.#options.source(digest);
     const why = await this.#copyInTime(digest);
-    if (why === undefined) return this.#pathOf(digest);
+    if (why === undefined) return this.pathOf(digest);
     this.#options.log.warn('A disk is made on the file in the store, not on a copy of this host', { digest, why });
     return source;
   }
@@ -132,7 +132,7 @@ export class ImageCache implements AsyncDisposable {
 
   /** Removes a copy that nothing stands on. */
   async drop(digest: string): Promise<void> {
-    if (await this.#mayGo(digest, await this.#inUse())) await rm(this.#pathOf(digest), { force: true });
+    if (await this.#mayGo(digest, await this.#inUse())) await rm(this.pathOf(digest), { force: true });
     await this.#recount();
   }
 
@@ -188,7 +188,7 @@ export class ImageCache implements AsyncDisposable {
     } finally {
       await this.#recount();
     }
-    return this.#pathOf(digest);
+    return this.pathOf(digest);
   }
 
   async #bring(digest: string): Promise<number> {
@@ -196,7 +196,7 @@ export class ImageCache implements AsyncDisposable {
     const from = await source(digest);
     const { size } = await stat(from);
     await this.#makeRoom(size);
-    const path = this.#pathOf(digest);
+    const path = this.pathOf(digest);
     const part = `${path}.${randomUUID()}.part`;
     try {
       const found = await copyVerified(from, part, { pace: this.#pace, signal: this.#stop.signal });
@@ -256,7 +256,7 @@ export class ImageCache implements AsyncDisposable {
   /** False if it is not here. */
   async #touch(digest: string): Promise<boolean> {
     const seconds = this.#options.clock.now() / 1000;
-    return await utimes(this.#pathOf(digest), seconds, seconds).then(
+    return await utimes(this.pathOf(digest), seconds, seconds).then(
       () => true,
       () => false,
     );
@@ -266,7 +266,7 @@ export class ImageCache implements AsyncDisposable {
     const names = (await readdir(this.#options.directory)).filter((name) => digestPattern.test(name));
     const looked = await Promise.all(
       names.map(async (digest) => {
-        const path = this.#pathOf(digest);
+        const path = this.pathOf(digest);
         const found = await stat(path).catch(() => undefined);
         return found ? [{ digest, path, size: found.size, wantedMs: found.mtimeMs }] : [];
       }),
@@ -281,7 +281,8 @@ export class ImageCache implements AsyncDisposable {
     if (held.join() !== before) this.changed();
   }
 
-  #pathOf(digest: string): string {
+  /** Of a copy, whether or not it is here. */
+  pathOf(digest: string): string {
     return join(this.#options.directory, digest);
   }
 }

@@ -86,3 +86,14 @@ test('what imports left behind goes after a day without another import', async (
 test('a store that cannot be read has no list, which is another thing than an empty one', async () => {
   expect(await imageStore('/nowhere/images', systemClock).digests()).toBeUndefined();
 });
+
+test('what the store keeps for something else than an Image is told by marks in it', async () => {
+  await using world = await open();
+  expect(await world.store.kept()).toEqual([]);
+  mkdirSync(join(world.directory, 'snapshots'));
+  writeFileSync(join(world.directory, 'snapshots', 'a-snapshot'), digest);
+  writeFileSync(join(world.directory, 'snapshots', 'half-written'), 'xyz');
+  expect(await world.store.kept()).toEqual([digest]);
+  writeFileSync(join(world.directory, 'no-directory'), '');
+  await expect(imageStore(join(world.directory, 'no-directory'), systemClock).kept()).rejects.toThrow('ENOTDIR');
+});

@@ -2,10 +2,11 @@
  * The images that the hosts of a cluster share, each a file named by its digest. Imports put them there (import.ts). What is to go is first
  * put aside into `removed/`, for a day: whoever needs it after all puts it back, so that nothing is lost by a word that came late.
  */
-import { access, mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestPattern } from '#lib/api/image-digests.ts';
 import type { Clock } from '#lib/std/clock.ts';
+import { isThere } from '#lib/std/files.ts';
 import type { ImageCache } from './cache.ts';
 import { removeForgotten } from './staging.ts';
 
@@ -14,6 +15,10 @@ export interface ImageStore {
   find(digest: string): Promise<string>;
   /** Puts it back if it was put aside. Throws Error if it is not in the store itself then. */
   restore(digest: string): Promise<void>;
+  /** Where the image is if it is anywhere: in the store, and in the host's own cache. */
+  places(digest: string): readonly string[];
+  /** Digests that are in the store for something else than an Image: the files in its `snapshots/` name one each. Rejects if that cannot be read. */
+  kept(): Promise<readonly string[]>;
   /** Undefined if the store cannot be read. */
   digests(): Promise<readonly string[] | undefined>;
   /** Says in the store that the hosts of this cluster use it. Repeatable. */
@@ -45,6 +50,8 @@ export function imageStore(directory: string, clock: Clock): ImageStore {
   return {
     find,
     restore: async (digest) => void (await find(digest)),
+    places: (digest) => [join(directory, digest)],
+    kept: async () => await namesIn(join(directory, 'snapshots')),
     async digests() {
       const files = await readdir(directory).catch(() => undefined);
       return files?.filter((name) => digestPattern.test(name));
@@ -73,11 +80,15 @@ export function imageStore(directory: string, clock: Clock): ImageStore {
   };
 }
 
-async function isThere(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
+/** What the files of a directory say that is a digest; nothing if there is none. */
+async function namesIn(directory: string): Promise<readonly string[]> {
+  const unlessGone = (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  };
+  const files = (await readdir(directory).catch(unlessGone)) ?? [];
+  const texts = await Promise.all(files.map((name) => readFile(join(directory, name), 'utf8').catch(unlessGone)));
+  return texts.flatMap((text) => (text !== undefined && digestPattern.test(text.trim()) ? [text.trim()] : []));
 }
 
 /** Another host may do the same meanwhile. */

@@ -1,7 +1,6 @@
 /** Does to the host what the transitions decided: thin, every step safe to repeat. */
-import { access } from 'node:fs/promises';
-import { basename } from 'node:path';
 import type { MachineLaunch, SeedSecrets } from '#lib/api/launch.ts';
+import { isThere } from '#lib/std/files.ts';
 import { type ConsolePaths, consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
@@ -74,23 +73,21 @@ async function define(tools: HostTools, state: Owned): Promise<void> {
 }
 
 /**
- * Where a new disk is to stand. One that was made stands where it was made: if that is there nothing else is asked, since the store may be
- * away; if it is not, the image is brought back to where it was.
+ * The image that a machine's disk stands on, or is to stand on. One that was made stands where it was made: if that is there nothing else is
+ * asked, since the store may be away; if it is not, the image is brought back to where it was. What a disk says of itself counts only if it
+ * is a place of that image: a guest may have written it.
  */
-async function imageOf({ devices, images }: HostTools, { uid, image }: MachineLaunch): Promise<string> {
-  const standing = (await devices.backings(uid)).find((path) => basename(path) === image.digest);
+export async function imageOf(
+  { devices, images }: Pick<HostTools, 'devices' | 'images'>,
+  { uid, image }: Pick<MachineLaunch, 'uid' | 'image'>,
+): Promise<string> {
+  const places = images.places(image.digest);
+  const standing = (await devices.backings(uid)).find((path) => places.includes(path));
   if (standing === undefined) return await images.find(image.digest);
   if (await isThere(standing)) return standing;
   await Promise.allSettled([images.restore(image.digest), images.find(image.digest)]);
   if (await isThere(standing)) return standing;
   throw new Error(`The disk of machine ${uid} stands on ${standing}, which is gone and cannot be brought back`);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 type Identity = Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | 'volumes' | keyof ConsolePaths>;

@@ -108,7 +108,7 @@ export class RealHost {
       devices: this.#devices(life),
       images: {
         ...{ find: async (digest) => `/images/${digest}`, digests: async () => [imageDigest] },
-        restore: async () => undefined,
+        ...{ restore: async () => undefined, kept: async () => [], places: (digest) => [`/images/${digest}`] },
         ...{ claim: async () => undefined, discard: async () => undefined, tidy: async () => undefined },
       },
       bootId: async () => this.bootId,

@@ -58,7 +58,8 @@ export function imageWorld() {
     ...{ world, clock, machines, told, clusterLabels },
     writes: () => writes,
     /** An Image with a row of this cluster. */
-    image(name: string, row: Partial<ImportRow>, spec: Partial<Image['spec']> = {}): void {
+    image(name: string, row: Partial<ImportRow>, more: Partial<Image['spec']> = {}): void {
+      const spec = { source: { file: { path: name } }, ...more };
       const metadata = { name, namespace: 'default', uid: name };
       const { digest } = row;
       const status = { ...(digest && { digest }), clusters: [{ name: 'lab', phase: 'Ready' as const, ...row }] };
