@@ -122,6 +122,40 @@ describe('imageController', () => {
     });
   });
 
+  test('says of prefetching that was asked for how far it is, and of none otherwise', async () => {
+    const made = await world(['a']);
+    await rest(made);
+    expect(await holds(made, 'Prefetched')).toBe('undefined undefined');
+    await made.api.patch(Image, at, { spec: { prefetch: { copies: 2 } } });
+    await rest(made);
+    expect(await holds(made, 'Prefetched')).toBe('False Waiting');
+    const steps = [
+      [{ wanted: 0, done: 0, failed: 0 }, 'False NoHosts'],
+      [{ wanted: 2, done: 1, failed: 0 }, 'False Copying'],
+      [{ wanted: 2, done: 1, failed: 1 }, 'False Failed'],
+      [{ wanted: 2, done: 2, failed: 0 }, 'True Copied'],
+    ] as const;
+    for (const [prefetch, expected] of steps) {
+      await setRow(made, 'a', { phase: 'Ready', digest, prefetch });
+      await rest(made);
+      expect(await holds(made, 'Prefetched')).toBe(expected);
+    }
+    expect(await holds(made, 'Ready')).toBe('True Imported');
+    await made.api.patch(Image, at, { spec: { prefetch: null } });
+    await rest(made);
+    expect(await holds(made, 'Prefetched')).toBe('True NotAsked');
+  });
+
+  test('a cluster that has lost it is no loss while another has it', async () => {
+    const made = await world(['a', 'b']);
+    await rest(made);
+    await setRow(made, 'a', { phase: 'Ready', digest });
+    await setRow(made, 'b', { phase: 'Lost', digest, message: 'Gone' });
+    await rest(made);
+    expect((await image(made)).status?.phase).toBe('Pending');
+    expect((await image(made)).status?.conditions?.find(({ type }) => type === 'Ready')?.message).toContain('b: Gone');
+  });
+
   test('restarted-at tries a failed import again, once', async () => {
     const made = await world(['a']);
     await rest(made);

@@ -1,7 +1,7 @@
 /**
  * Sees to it that an Image has a row for every Cluster, and sums the rows up. The import itself is each cluster server's, which owns its
- * row. Holds the Image while machines use it. Conditions: Ready, Reconciling, Stalled, DeletionBlocked, RetryHandled (whose message is
- * the value of the annotation restarted-at that was acted on last).
+ * row. Holds the Image while machines use it. Conditions: Ready, Reconciling, Stalled, DeletionBlocked, Prefetched, RetryHandled (whose message
+ * is the value of the annotation restarted-at that was acted on last).
  */
 import { type Controller, done, type Phase, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';

@@ -80,8 +80,11 @@ function warmth(rows: readonly Row[]): Pick<Sum, 'warmHosts' | 'prefetch'> {
 function phaseOf(rows: readonly Row[]): Phase {
   const has = (phase: Phase) => rows.some((row) => (row.phase ?? 'Pending') === phase);
   if (rows.length > 0 && rows.every((row) => row.phase === 'Ready')) return 'Ready';
-  const under = (['Downloading', 'Verifying', 'Converting', 'Lost', 'Failed'] as const).find(has);
-  return under ?? 'Pending';
+  const under = (['Downloading', 'Verifying', 'Converting'] as const).find(has);
+  if (under) return under;
+  // Another cluster has it still.
+  if (has('Lost')) return has('Ready') ? 'Pending' : 'Lost';
+  return has('Failed') ? 'Failed' : 'Pending';
 }
 
 function progressOf(rows: readonly Row[], ready: number): string {

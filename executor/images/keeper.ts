@@ -112,9 +112,9 @@ export class ImageKeeper implements AsyncDisposable {
   async #look(): Promise<void> {
     const { images, cluster, clock, log } = this.#deps;
     try {
-      await this.#readStore();
+      const isThere = await this.#readStore();
       this.#fill();
-      if (clock.monotonic() < this.#tidyMs + tidyMs) return;
+      if (!isThere || clock.monotonic() < this.#tidyMs + tidyMs) return;
       this.#tidyMs = clock.monotonic();
       await images.claim(cluster);
       await images.tidy();
@@ -124,12 +124,14 @@ export class ImageKeeper implements AsyncDisposable {
     }
   }
 
-  async #readStore(): Promise<void> {
+  /** False if there is none. */
+  async #readStore(): Promise<boolean> {
     const { images, clock, changed } = this.#deps;
     const digests = await images.digests();
     const before = this.#store?.id;
     if (digests) this.#store = { id: storeId(digests), heardMs: clock.monotonic() };
     if (this.#store?.id !== before) changed();
+    return digests !== undefined;
   }
 
   #fill(): void {
