@@ -21,6 +21,14 @@ test('a host that names Gluster volumes is a server of them itself, unless told'
   expect(parseConfig({ ...good, gluster: told }).gluster).toEqual(told);
 });
 
+test('a cache of images has a size, and a pace unless told', () => {
+  const imageCache = { directory: '/c', sizeGiB: 0.5 };
+  const read = { directory: '/c', bytes: 2 ** 29 };
+  expect(parseConfig({ ...good, imageCache }).imageCache).toEqual({ ...read, bytesPerSecond: 200 * 2 ** 20 });
+  const slow = parseConfig({ ...good, imageCache: { ...imageCache, mibPerSecond: 1 } });
+  expect(slow.imageCache).toEqual({ ...read, bytesPerSecond: 2 ** 20 });
+});
+
 test.each([
   [{ ...good, hypervisor: 'xen' }, 'hypervisor'],
   [{ ...good, root: 'relative' }, 'root'],
@@ -37,6 +45,11 @@ test.each([
   [{ ...good, gluster: { volumes: ['vm'], server: ['a'] } }, 'gluster must be'],
   [{ ...good, gluster: { volumes: ['../vm'] } }, 'name of a Gluster volume'],
   [{ ...good, gluster: { volumes: ['vm'], servers: ['-x'] } }, 'Gluster servers'],
+  [{ ...good, imageCache: { directory: 'cache', sizeGiB: 1 } }, 'imageCache must be'],
+  [{ ...good, imageCache: { directory: '/c' } }, 'imageCache must be'],
+  [{ ...good, imageCache: { directory: '/c', sizeGiB: 0 } }, 'imageCache must be'],
+  [{ ...good, imageCache: { directory: '/c', sizeGiB: 1, mibPerSecond: -1 } }, 'imageCache must be'],
+  [{ ...good, imageCache: { directory: '/c', sizeGiB: 1, size: 1 } }, 'imageCache must be'],
   [{ ...good, hypervizor: 'sim' }, 'hypervizor'],
   [[], 'object'],
 ])('parseConfig() of %j names %s', (value, name) => {

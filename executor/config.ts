@@ -33,8 +33,19 @@ export interface ExecutorConfig {
   readonly consoleListen?: string;
   /** GlusterFS for volumes; without it there are none here. */
   readonly gluster?: GlusterConfig;
+  /** Copies of images on this host; without it guests read from the store. */
+  readonly imageCache?: ImageCacheConfig;
   /** `agents`: whether imitated guests have an agent. */
   readonly sim: { readonly bootMs: number; readonly agents: boolean };
+}
+
+export interface ImageCacheConfig {
+  /** On a disk of the host, and of this executor alone. */
+  readonly directory: string;
+  /** All copies together, at most. */
+  readonly bytes: number;
+  /** So fast images are copied. */
+  readonly bytesPerSecond: number;
 }
 
 export interface GlusterConfig {
@@ -66,6 +77,7 @@ export const known = [
   'tunnelAddress',
   'consoleListen',
   'gluster',
+  'imageCache',
   'sim',
 ];
 
@@ -109,6 +121,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
   if (tunnelAddress !== undefined && !isIPv4(tunnelAddress))
     throw new Error(`tunnelAddress must be an IPv4 address, not "${tunnelAddress}"`);
   const gluster = glusterConfig(value.gluster);
+  const imageCache = imageCacheConfig(value.imageCache);
   return Object.freeze({
     hypervisor,
     root: absolute(value, 'root'),
@@ -124,6 +137,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
     ...(consoleListen === undefined ? {} : { consoleListen }),
     ...(gluster === undefined ? {} : { gluster }),
+    ...(imageCache === undefined ? {} : { imageCache }),
     sim: sim(value.sim),
   });
 }
@@ -161,6 +175,26 @@ function glusterConfig(value: unknown): GlusterConfig | undefined {
     throw new Error(`gluster: ${messageOf(cause)}`, { cause });
   }
   return { volumes, servers, ...(command === undefined ? {} : { command }) };
+}
+
+const gib = 2 ** 30;
+const mib = 2 ** 20;
+const defaultMiBPerSecond = 200;
+
+function imageCacheConfig(value: unknown): ImageCacheConfig | undefined {
+  if (value === undefined) return undefined;
+  const form = 'imageCache must be {"directory": "/DIR", "sizeGiB": NUMBER, "mibPerSecond": NUMBER}';
+  if (!isRecord(value) || Object.keys(value).some((name) => !['directory', 'sizeGiB', 'mibPerSecond'].includes(name)))
+    throw new Error(form);
+  const { directory, sizeGiB, mibPerSecond = defaultMiBPerSecond } = value;
+  const isRight = typeof directory === 'string' && isAbsolute(directory) && isMore(sizeGiB) && isMore(mibPerSecond);
+  if (!isRight) throw new Error(form);
+  return { directory, bytes: Math.floor(sizeGiB * gib), bytesPerSecond: mibPerSecond * mib };
+}
+
+/** A number above nothing. */
+function isMore(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0;
 }
 
 function isTexts(value: unknown): value is readonly string[] {

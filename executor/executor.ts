@@ -3,7 +3,8 @@
  * then the domains go on, because Mesos does not say whether an upgrade or the end is meant. What nobody wants any more is killed task
  * by task or cleaned up by order.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { digestPattern } from '#lib/api/image-digests.ts';
 import type { HostFacts, MachineReport, SchedulerMessage } from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
@@ -23,6 +24,7 @@ import { startConsole } from './console/server.ts';
 import { Heartbeats } from './heartbeat.ts';
 import type { Host } from './host.ts';
 import type { importImage } from './images/import.ts';
+import { ImageKeeper } from './images/keeper.ts';
 import { ImageTasks } from './images/tasks.ts';
 import { takeInventory } from './inventory.ts';
 import { Journal, JournalBusyError } from './journal/journal.ts';
@@ -95,6 +97,7 @@ class Executor {
   readonly #reporter: Reporter;
   readonly #machines: Machines;
   readonly #images: ImageTasks;
+  readonly #imageKeeper: ImageKeeper;
   readonly #agents: GuestAgents | undefined;
   readonly #probes: Probes | undefined;
   readonly #heartbeats: Heartbeats;
@@ -153,6 +156,11 @@ class Executor {
     this.#volumes = stack.use(
       new VolumeOrders({ volumes: devices.volumes, changed: () => this.#heartbeats.changed(), clock, log }),
     );
+    const inUse = async () => await this.#digestsInUse();
+    const changed = () => this.#heartbeats.changed();
+    this.#imageKeeper = stack.use(
+      new ImageKeeper({ images, cluster: environment.frameworkId, inUse, changed, clock, log }),
+    );
     const opener = options.opener ?? createOpener();
     const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images };
     const fatal = (error: unknown) => this.#fail(error);
@@ -167,9 +175,10 @@ class Executor {
         machines,
         imports: () => this.#images.taskIds(),
         volumes: () => this.#volumes.report(),
+        images: () => this.#imageKeeper.report(),
         peers: () => this.#peers.inForce,
         operations: () => journal.operations(),
-        inventory: async () => await takeInventory({ bootId, hypervisor, devices, images, machines }),
+        inventory: async () => await takeInventory({ bootId, hypervisor, devices, images, machines, backings: inUse }),
         console: () => parts.console,
         send: async (data) => await this.#connection.message(data),
         clock,
@@ -220,6 +229,14 @@ class Executor {
   #withGuest(report: MachineReport): MachineReport {
     const [agent, readiness] = [this.#agents?.reportOf(report.uid), this.#probes?.reportOf(report.uid)];
     return { ...report, ...(agent ? { agent } : {}), ...(readiness ? { readiness } : {}) };
+  }
+
+  /** Asked of the disks, of the store for what is in it by itself, and of the journal for disks that are to be made. */
+  async #digestsInUse(): Promise<readonly string[]> {
+    const { devices, images } = this.#options.host;
+    const [files, kept] = await Promise.all([devices.backings(), images.kept()]);
+    const digests = files.map((path) => basename(path)).filter((name) => digestPattern.test(name));
+    return [...new Set([...digests, ...kept, ...this.#machines.digests()])];
   }
 
   #finish(end: End): void {
@@ -357,6 +374,12 @@ class Executor {
         return;
       case 'peers':
         this.#peers.order(message);
+        return;
+      case 'images':
+        this.#imageKeeper.order(message);
+        return;
+      case 'collect':
+        this.#imageKeeper.collect(message);
         return;
       case 'policy':
         this.#machines.follow(message);

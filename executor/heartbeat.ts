@@ -6,6 +6,7 @@ import type {
   Heartbeat,
   HeartbeatAck,
   HostFacts,
+  ImagesReport,
   Inventory,
   MachineReport,
   OperationReport,
@@ -18,7 +19,7 @@ import type { Random } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
 
 /** Grows when an executor learns something that a cluster server may want to know of. */
-const executorVersion = '0.5.0';
+const executorVersion = '0.6.0';
 /** Changes that come together go together. */
 const coalesceMs = 75;
 
@@ -33,6 +34,7 @@ export interface HeartbeatDeps {
   /** Task ids. */
   imports(): readonly string[];
   volumes(): VolumesReport;
+  images(): ImagesReport;
   /** Id of the peers order in force. */
   peers(): string | undefined;
   operations(): readonly OperationReport[];
@@ -133,6 +135,7 @@ export class Heartbeats implements AsyncDisposable {
       machines: this.#deps.machines(),
       imports: this.#deps.imports(),
       volumes: this.#deps.volumes(),
+      images: this.#deps.images(),
       ...(peers === undefined ? {} : { peers }),
       operations: this.#deps.operations(),
       ...parts,

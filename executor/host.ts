@@ -7,6 +7,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { ExecutorConfig } from './config.ts';
 import type { HostDevices, Hypervisor } from './hypervisor.ts';
+import { ImageCache } from './images/cache.ts';
 import { type ImageStore, imageStore } from './images/store.ts';
 
 export interface Host {
@@ -22,12 +23,32 @@ export interface Host {
  * disposes of the hypervisor.
  */
 export async function openHost(config: ExecutorConfig, clock: Clock, log: Log): Promise<Host> {
-  const images = imageStore(config.imageStore);
+  const opened = await openHypervisor(config, clock, log);
   return {
-    ...(await openHypervisor(config, clock, log)),
-    images,
+    ...opened,
+    images: await openImages(config, opened.devices, clock, log),
     bootId: async () => await readBootId(config.bootIdFile),
   };
+}
+
+/** A cache that cannot be used is gone without: machines start from the store. */
+async function openImages(config: ExecutorConfig, devices: HostDevices, clock: Clock, log: Log): Promise<ImageStore> {
+  const { imageCache, root } = config;
+  const store = imageStore(config.imageStore, clock);
+  if (!imageCache) return store;
+  try {
+    const [source, backings] = [store.find, () => devices.backings()];
+    const cache = await ImageCache.open({ ...imageCache, owner: root, source, backings, clock, log });
+    return {
+      ...store,
+      find: (digest) => cache.find(digest),
+      places: (digest) => [cache.pathOf(digest), ...store.places(digest)],
+      cache,
+    };
+  } catch (error) {
+    log.error('The cache of images is not used', { reason: messageOf(error) });
+    return store;
+  }
 }
 
 async function readBootId(bootIdFile: string): Promise<string> {

@@ -120,6 +120,11 @@ export interface HostDevices {
   /** The seed alone, before the other disks. Repeatable: the last one counts. */
   makeSeed(uid: string, seed: Seed): Promise<void>;
   removeDisks(uid: string): Promise<void>;
+  /**
+   * All files that the disks of this machine, or of all, stand on, read from the disks themselves; also those that are not there. Throws if
+   * one disk does not tell.
+   */
+  backings(uid?: string): Promise<readonly string[]>;
   /** Bridge and DHCP of the subnet if they are not there, this machine's entry in both. Repeatable. */
   attachNetworks(machine: MachineNics): Promise<DomainSpec['nics']>;
   /**

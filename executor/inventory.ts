@@ -9,6 +9,8 @@ export interface InventoryDeps {
   readonly devices: HostDevices;
   readonly images: ImageStore;
   machines(): readonly MachineReport[];
+  /** Digests of images in use. Rejects if that cannot be found out. */
+  backings(): Promise<readonly string[]>;
 }
 
 /**
@@ -18,8 +20,13 @@ export interface InventoryDeps {
 export async function takeInventory(deps: InventoryDeps): Promise<Inventory> {
   const { bootId, hypervisor, devices } = deps;
   const { ours, foreign } = await hypervisor.list();
-  const [disks, images] = await Promise.all([devices.owners(), deps.images.digests()]);
+  const [disks, images, backings] = await Promise.all([
+    devices.owners(),
+    deps.images.digests(),
+    deps.backings().catch(() => undefined),
+  ]);
   const domains = new Map(ours.map(({ uid, attempt, power }) => [uid, { uid, attempt, power }]));
   for (const { uid, attempt, power } of deps.machines()) domains.set(uid, { uid, attempt, power });
-  return { bootId, domains: [...domains.values()], foreign, images, disks };
+  const found = { bootId, domains: [...domains.values()], foreign, images: images ?? [], disks };
+  return { ...found, ...(backings && { backings }) };
 }

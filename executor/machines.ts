@@ -140,6 +140,11 @@ export class Machines implements AsyncDisposable {
     return this.#byUid.has(uid);
   }
 
+  /** Of images that machines here were made of, or are to be. */
+  digests(): readonly string[] {
+    return [...this.#byUid.values()].map(({ state }) => state.launch.image.digest);
+  }
+
   reports(): MachineReport[] {
     return [...this.#byUid.values()].map(({ state }) => reportOf(state));
   }

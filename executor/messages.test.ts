@@ -51,6 +51,10 @@ test.each<object>([
   { type: 'operation', version: 1, id: 'o', uid, operation: 'Explode', timeoutMs: 1 },
   { type: 'operation', version: 1, id: 'o', uid, operation: 'Stop' },
   { type: 'cleanup', version: 1, uids: ['..'] },
+  { type: 'images', version: 1, id: 'i', digests: ['../../etc/passwd'] },
+  { type: 'images', version: 1, digests: [] },
+  { type: 'collect', version: 1, store: true, digests: ['..'] },
+  { type: 'collect', version: 1, digests: [] },
   { type: 'peers', version: 1, subnets: [] },
   { type: 'peers', version: 1, id: 'p', subnets: [{ vni: '1', peers: [] }] },
   { type: 'peers', version: 1, id: 'p', subnets: [{ vni: 1, peers: ['192.0.2.1; drop'] }] },
@@ -72,6 +76,8 @@ test.each<object>([
 test.each<object>([
   { type: 'seed', version: 1, uid, attempt: 1, sealed: 'AAAA' },
   { type: 'cleanup', version: 1, uids: [uid] },
+  { type: 'images', version: 1, id: 'i', digests: ['a'.repeat(64)] },
+  { type: 'collect', version: 1, store: false, digests: ['a'.repeat(64)] },
   { type: 'peers', version: 1, id: 'p', subnets: [{ vni: 4097, peers: ['192.0.2.1'] }] },
 ])('parseMessage() reads %j', (order) => {
   expect(parseMessage(encodeData(order))).toEqual(order);

@@ -4,6 +4,7 @@
  */
 import { isIPv4 } from 'node:net';
 import { readExecRequest } from '#lib/api/exec.ts';
+import { digestPattern } from '#lib/api/image-digests.ts';
 import type { Launch, LaunchProbe, MachineVolume, SeedFormat, SeedSecrets, VolumeOnHost } from '#lib/api/launch.ts';
 import type {
   OperationOrder,
@@ -19,7 +20,6 @@ import { decodeData } from '#mesos/bytes.ts';
 import type { TaskInfo } from '#mesos/types.ts';
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const digest = /^[0-9a-f]{64}$/;
 
 /** Throws Error saying what is wrong: such a launch can never work, whoever repeats it. */
 export function parseLaunch(task: TaskInfo): Launch {
@@ -36,7 +36,8 @@ export function parseLaunch(task: TaskInfo): Launch {
 }
 
 function checkMachine(launch: Launch & { type: 'machine' }): void {
-  if (!digest.test(launch.image?.digest)) throw new Error(`"${launch.image?.digest}" is not a digest of an image`);
+  if (!digestPattern.test(launch.image?.digest))
+    throw new Error(`"${launch.image?.digest}" is not a digest of an image`);
   const { format } = launch.image;
   if (format !== 'qcow2' && format !== 'raw') throw new Error(`"${format}" is not the format of an image`);
   const sizes = { cores: launch.cores, memoryMiB: launch.memoryMiB, rootDiskBytes: launch.rootDiskBytes };
@@ -107,6 +108,11 @@ function isPeersOrder(message: Partial<PeersOrder>): message is PeersOrder {
   return typeof id === 'string' && Array.isArray(subnets) && subnets.every(isSubnet);
 }
 
+/** They become names of files. */
+function areDigests(digests: readonly unknown[] | undefined): boolean {
+  return Array.isArray(digests) && digests.every((each) => typeof each === 'string' && digestPattern.test(each));
+}
+
 const onShutdown: readonly unknown[] = ['Restart', 'Stop', 'Finish'] satisfies PolicyOrder['onGuestShutdown'][];
 const onCrash: readonly unknown[] = ['Restart', 'Stop', 'Fail'] satisfies PolicyOrder['onGuestCrash'][];
 
@@ -162,6 +168,12 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
       return message as SchedulerMessage;
     case 'peers':
       return isPeersOrder(message) ? message : undefined;
+    case 'images':
+      return typeof message.id === 'string' && areDigests(message.digests) ? (message as SchedulerMessage) : undefined;
+    case 'collect':
+      return typeof message.store === 'boolean' && areDigests(message.digests)
+        ? (message as SchedulerMessage)
+        : undefined;
     case 'policy':
       return isPolicyOrder(message) ? message : undefined;
     case 'seed':

@@ -75,6 +75,85 @@ describe('imageController', () => {
     await rest(made);
     expect((await image(made)).status?.digest).toBe(digest);
     expect(await holds(made, 'Stalled')).toBe('True ImportFailed');
+    expect(made.events.map(({ reason }) => reason)).toEqual(['SourceChanged']);
+  });
+
+  test('other bytes at a second import are told by an event, once, and the first stay', async () => {
+    const made = await world(['a', 'b']);
+    await rest(made);
+    await setRow(made, 'a', { phase: 'Ready', digest, etag: '"1"', resolvedURL: 'https://x/v1' });
+    await setRow(made, 'b', { phase: 'Failed', terminal: true, reason: 'SourceChanged', message: 'Other bytes' });
+    await rest(made);
+    await setRow(made, 'b', { attempts: 7 });
+    await rest(made);
+    const { status } = await image(made);
+    expect(status).toMatchObject({ phase: 'Failed', digest, etag: '"1"', resolvedURL: 'https://x/v1' });
+    expect(made.events).toEqual([
+      expect.objectContaining({ type: 'Warning', reason: 'SourceChanged', message: 'b: Other bytes' }),
+    ]);
+  });
+
+  test('a file that is gone from a store makes it Lost until it is imported again, with the digest known', async () => {
+    const made = await world(['a']);
+    await rest(made);
+    await setRow(made, 'a', { phase: 'Ready', digest });
+    await rest(made);
+    await setRow(made, 'a', { phase: 'Lost', message: 'Gone' });
+    await rest(made);
+    expect((await image(made)).status).toMatchObject({ phase: 'Lost', digest });
+    expect(await holds(made, 'Ready')).toBe('False Lost');
+    expect(await holds(made, 'Stalled')).toBe('False Progressing');
+    expect(made.events.map(({ reason }) => reason)).toEqual(['ImageLost']);
+    await setRow(made, 'a', { phase: 'Converting' });
+    await rest(made);
+    expect((await image(made)).status?.phase).toBe('Converting');
+  });
+
+  test('sums up on how many hosts it is, and what became of prefetching', async () => {
+    const made = await world(['a', 'b', 'c']);
+    await rest(made);
+    expect((await image(made)).status).not.toHaveProperty('warmHosts');
+    await setRow(made, 'a', { warmHosts: 3, prefetch: { wanted: 4, done: 3, failed: 1, examples: ['h9: Full'] } });
+    await setRow(made, 'b', { warmHosts: 2, prefetch: { wanted: 2, done: 2, failed: 0 } });
+    await rest(made);
+    expect((await image(made)).status).toMatchObject({
+      warmHosts: 5,
+      prefetch: { wanted: 6, done: 5, failed: 1, examples: ['h9: Full'] },
+    });
+  });
+
+  test('says of prefetching that was asked for how far it is, and of none otherwise', async () => {
+    const made = await world(['a']);
+    await rest(made);
+    expect(await holds(made, 'Prefetched')).toBe('undefined undefined');
+    await made.api.patch(Image, at, { spec: { prefetch: { copies: 2 } } });
+    await rest(made);
+    expect(await holds(made, 'Prefetched')).toBe('False Waiting');
+    const steps = [
+      [{ wanted: 0, done: 0, failed: 0 }, 'False NoHosts'],
+      [{ wanted: 2, done: 1, failed: 0 }, 'False Copying'],
+      [{ wanted: 2, done: 1, failed: 1 }, 'False Failed'],
+      [{ wanted: 2, done: 2, failed: 0 }, 'True Copied'],
+    ] as const;
+    for (const [prefetch, expected] of steps) {
+      await setRow(made, 'a', { phase: 'Ready', digest, prefetch });
+      await rest(made);
+      expect(await holds(made, 'Prefetched')).toBe(expected);
+    }
+    expect(await holds(made, 'Ready')).toBe('True Imported');
+    await made.api.patch(Image, at, { spec: { prefetch: null } });
+    await rest(made);
+    expect(await holds(made, 'Prefetched')).toBe('True NotAsked');
+  });
+
+  test('a cluster that has lost it is no loss while another has it', async () => {
+    const made = await world(['a', 'b']);
+    await rest(made);
+    await setRow(made, 'a', { phase: 'Ready', digest });
+    await setRow(made, 'b', { phase: 'Lost', digest, message: 'Gone' });
+    await rest(made);
+    expect((await image(made)).status?.phase).toBe('Pending');
+    expect((await image(made)).status?.conditions?.find(({ type }) => type === 'Ready')?.message).toContain('b: Gone');
   });
 
   test('restarted-at tries a failed import again, once', async () => {

@@ -1,7 +1,7 @@
 /**
  * Sees to it that an Image has a row for every Cluster, and sums the rows up. The import itself is each cluster server's, which owns its
- * row. Holds the Image while machines use it. Conditions: Ready, Reconciling, Stalled, DeletionBlocked, RetryHandled (whose message is
- * the value of the annotation restarted-at that was acted on last).
+ * row. Holds the Image while machines use it. Conditions: Ready, Reconciling, Stalled, DeletionBlocked, Prefetched, RetryHandled (whose message
+ * is the value of the annotation restarted-at that was acted on last).
  */
 import { type Controller, done, type Phase, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
@@ -12,12 +12,14 @@ import { keyOf } from '#lib/api/meta.ts';
 import { annotations, finalizers } from '#lib/api/names.ts';
 import type { Scope } from './scope.ts';
 import { summarize } from './status.ts';
+import { newsOf } from './tell-news.ts';
 
 export function imageController(deps: Deps): Controller<Image, Scope> {
   const images = deps.cache(Image);
   const clusters = deps.cache(Cluster);
   const machines = deps.cache(VirtualMachine, { usedImage: (vm) => [usedImage(vm)] });
   const pace = statusPace(5000);
+  const news = newsOf(deps);
 
   function load(image: Image): Scope {
     const restartedAt = image.metadata.annotations?.[annotations.restartedAt] ?? '';
@@ -57,8 +59,8 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
       { kind: VirtualMachine, map: (vm) => [usedImage(vm as VirtualMachine)] },
     ],
     load,
-    phases: [holdFinalizer(deps), paceUsers],
-    finalize: [awaitUnused, removeFinalizer(deps)],
+    phases: [holdFinalizer(deps), news.tell, paceUsers],
+    finalize: [news.forget, awaitUnused, removeFinalizer(deps)],
     summarize,
   };
 }

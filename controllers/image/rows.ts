@@ -32,6 +32,11 @@ export interface Sum {
   readonly format?: string;
   readonly size?: number;
   readonly virtualSize?: number;
+  readonly etag?: string;
+  readonly resolvedURL?: string;
+  /** Over all clusters that tell. */
+  readonly warmHosts?: number;
+  readonly prefetch?: NonNullable<Row['prefetch']>;
   readonly disagreeing?: Row;
 }
 
@@ -48,16 +53,37 @@ export function sumOf(rows: readonly Row[], digest: string | undefined): Sum {
     ...(leader?.format && { format: leader.format }),
     ...(leader?.size !== undefined && { size: leader.size }),
     ...(leader?.virtualSize !== undefined && { virtualSize: leader.virtualSize }),
+    ...(leader?.etag !== undefined && { etag: leader.etag }),
+    ...(leader?.resolvedURL !== undefined && { resolvedURL: leader.resolvedURL }),
+    ...warmth(rows),
     ...(disagreeing && { disagreeing }),
   };
+}
+
+const examplesMax = 8;
+
+function warmth(rows: readonly Row[]): Pick<Sum, 'warmHosts' | 'prefetch'> {
+  const warm = rows.flatMap(({ warmHosts }) => warmHosts ?? []);
+  const prefetches = rows.flatMap(({ prefetch }) => prefetch ?? []);
+  const sum = (numbers: readonly (number | undefined)[]) => numbers.reduce<number>((a, b) => a + (b ?? 0), 0);
+  const examples = prefetches.flatMap((one) => one.examples ?? []).slice(0, examplesMax);
+  const prefetch = {
+    wanted: sum(prefetches.map(({ wanted }) => wanted)),
+    done: sum(prefetches.map((one) => one.done)),
+    failed: sum(prefetches.map(({ failed }) => failed)),
+    ...(examples.length > 0 && { examples }),
+  };
+  return { ...(warm.length > 0 && { warmHosts: sum(warm) }), ...(prefetches.length > 0 && { prefetch }) };
 }
 
 /** What goes on comes before what is over, and what is wrong before what is merely to come. */
 function phaseOf(rows: readonly Row[]): Phase {
   const has = (phase: Phase) => rows.some((row) => (row.phase ?? 'Pending') === phase);
   if (rows.length > 0 && rows.every((row) => row.phase === 'Ready')) return 'Ready';
-  if (has('Downloading')) return 'Downloading';
-  if (has('Verifying')) return 'Verifying';
+  const under = (['Downloading', 'Verifying', 'Converting'] as const).find(has);
+  if (under) return under;
+  // Another cluster has it still.
+  if (has('Lost')) return has('Ready') ? 'Pending' : 'Lost';
   return has('Failed') ? 'Failed' : 'Pending';
 }
 

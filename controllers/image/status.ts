@@ -24,8 +24,10 @@ export function summarize(scope: Scope, ending: Ending, run: Run): Image['status
   };
 }
 
-function knownBytes({ digest, format, size, virtualSize }: NonNullable<Image['status']>) {
+function knownBytes({ digest, format, size, virtualSize, etag, resolvedURL }: NonNullable<Image['status']>) {
   return {
+    ...(etag && { etag }),
+    ...(resolvedURL && { resolvedURL }),
     ...(digest && { digest }),
     ...(format && { format }),
     ...(size !== undefined && { size }),
@@ -50,6 +52,7 @@ function conditionsOf(scope: Scope, rows: readonly Row[], sum: Sum, ending: Endi
       ? { type: 'Stalled', status: 'True', reason: 'ImportFailed', message }
       : { type: 'Stalled', status: 'False', reason: 'Progressing', message: '' },
     deletionCondition(scope),
+    ...prefetchCondition(scope.image, sum),
     { type: 'RetryHandled', status: 'True', reason: 'RestartedAt', message: scope.restartedAt },
   ];
 }
@@ -69,6 +72,19 @@ function waitMessage(rows: readonly Row[]): string {
   const why =
     first.message ?? (first.phase === 'Pending' || !first.phase ? 'waits for its cluster server' : first.phase);
   return `${rows.length - open.length} of ${rows.length} clusters have it; ${first.name}: ${why}`;
+}
+
+/** None for an image that nobody ever wanted to be prefetched. */
+function prefetchCondition({ spec, status }: Image, { prefetch }: Sum): readonly ConditionDraft[] {
+  const type = 'Prefetched';
+  const isKnown = status?.conditions?.some((condition) => condition.type === type);
+  if (!spec.prefetch) return isKnown ? [{ type, status: 'True', reason: 'NotAsked', message: '' }] : [];
+  if (!prefetch) return [{ type, status: 'False', reason: 'Waiting', message: 'No cluster has told of its hosts yet' }];
+  const { wanted = 0, done = 0, failed = 0, examples = [] } = prefetch;
+  if (wanted === 0) return [{ type, status: 'False', reason: 'NoHosts', message: examples.join('; ') }];
+  if (done === wanted) return [{ type, status: 'True', reason: 'Copied', message: '' }];
+  const message = [`${done} of ${wanted} hosts have a copy`, ...examples].join('; ');
+  return [{ type, status: 'False', reason: failed > 0 ? 'Failed' : 'Copying', message }];
 }
 
 function deletionCondition({ image, users, userNames }: Scope): ConditionDraft {

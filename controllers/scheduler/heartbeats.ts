@@ -7,6 +7,7 @@ import { decodeData } from '#mesos/bytes.ts';
 import type { SchedulerEvent } from '#mesos/types.ts';
 import { type ExecutorFact, isAlive } from './executor-book.ts';
 import type { Orders } from './orders.ts';
+import type { Prefetch } from './prefetch.ts';
 import type { Seeds } from './seeds.ts';
 import type { World } from './world.ts';
 
@@ -16,6 +17,7 @@ export interface HeartbeatOptions {
   readonly world: World;
   readonly orders: Orders;
   readonly seeds: Seeds;
+  readonly prefetch: Prefetch;
   /** Something about the host itself may have changed: readiness, foreign domains. */
   readonly onHost: (hostname: string) => void;
   readonly onMachine: (uid: string) => void;
@@ -59,7 +61,7 @@ export function heardMessage(options: HeartbeatOptions, message: MessageEvent): 
 }
 
 function hear(
-  { world, orders, seeds, onHost, onMachine, onVolumes }: HeartbeatOptions,
+  { world, orders, seeds, prefetch, onHost, onMachine, onVolumes }: HeartbeatOptions,
   from: { hostname: string; agentId: string; executorId: string },
   heartbeat: Heartbeat,
 ): void {
@@ -76,6 +78,8 @@ function hear(
   tellPeers(world, from.hostname, heartbeat);
   if (!isDeepStrictEqual(before?.heartbeat.volumes, heartbeat.volumes)) onVolumes();
   seeds.heard(from.hostname, heartbeat);
+  const images = prefetch.orderFor(from.hostname, heartbeat.images ?? {});
+  if (images) void world.tell(from.hostname, images);
   if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
   // Only these are said again until they are answered.
   if (heartbeat.inventory || heartbeat.operations.length > 0) void acknowledge(world, orders, from.hostname, heartbeat);

@@ -3,11 +3,12 @@ import { seededRandom } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
 import type { TaskStatus } from '#mesos/types.ts';
 import type { ExecutorFact } from './executor-book.ts';
-import { ended, type ImportRow, isDue, isForgotten, started } from './import-rows.ts';
+import { advanced, ended, foundAgain, type ImportRow, isDue, isForgotten, lost, started } from './import-rows.ts';
 import { nextFact } from './task-book.ts';
 
 const nowMs = Date.parse('2026-01-01T00:00:00Z');
 const pending: ImportRow = { name: 'lab', phase: 'Pending' };
+const imported = { file: { path: 'a' } };
 
 function fact(state: TaskStatus['state'], data?: object) {
   const more = data ? { data: encodeData(data), source: 'SOURCE_EXECUTOR' as const } : {};
@@ -22,6 +23,9 @@ test.each([
   ['one that waits', { ...pending, retryAfter: '2026-01-01T00:00:01Z' }, false],
   ['one that has waited', { ...pending, retryAfter: '2026-01-01T00:00:00Z' }, true],
   ['one that was given up', { ...pending, terminal: true }, false],
+  ['one that was lost a moment ago', lost({ ...pending, phase: 'Ready' }, imported, nowMs), false],
+  ['one that was lost a minute ago', lost({ ...pending, phase: 'Ready' }, imported, nowMs - 60_000), true],
+  ['one that was lost and was not imported', lost({ ...pending, phase: 'Ready' }, {}, nowMs - 60_000), false],
 ])('isDue: %s', (_, row, due) => {
   expect(isDue(row, nowMs)).toBe(due);
 });
@@ -60,8 +64,48 @@ describe('ended', () => {
       message: 'No such file',
     });
     const again = fact('TASK_FAILED', { ...failure, terminal: false });
-    expect(rowAfter(again, { ...row, attempts: 4 })).toMatchObject({ phase: 'Pending' });
-    expect(rowAfter(again, { ...row, attempts: 5 })).toMatchObject({ phase: 'Failed', terminal: true });
+    const fourth = rowAfter(again, { ...row, attempts: 9, failures: 3 })!;
+    expect(fourth).toMatchObject({ phase: 'Pending', failures: 4, reason: 'NotFound' });
+    expect(rowAfter(again, fourth)).toMatchObject({ phase: 'Failed', terminal: true, failures: 5 });
+  });
+
+  test('after a success the failures before it do not count any more', () => {
+    const done = {
+      digest: 'd'.repeat(64),
+      format: 'qcow2',
+      size: 5,
+      virtualSize: 9,
+      etag: '"1"',
+      resolvedURL: 'http://a/',
+    };
+    const next = rowAfter(fact('TASK_FINISHED', done), { ...row, failures: 4, reason: 'HTTP503' })!;
+    expect(next).toMatchObject({ phase: 'Ready', etag: '"1"', resolvedURL: 'http://a/' });
+    expect(next).not.toHaveProperty('failures');
+    expect(next).not.toHaveProperty('reason');
+    for (const source of [imported, {}]) expect(foundAgain(lost(next, source, nowMs))).toEqual(next);
+  });
+});
+
+describe('advanced', () => {
+  const row = started(pending, '0b0c', { host: 'h1', agentId: 'S1' });
+  const told = (data: object, of: ImportRow = row) => advanced(of, fact('TASK_RUNNING', data));
+
+  test('a download tells of every tenth percent, and of nothing between', () => {
+    expect(told({ phase: 'Downloading', percent: 9 })).toBeUndefined();
+    const next = told({ phase: 'Downloading', percent: 12 })!;
+    expect(next).toMatchObject({ phase: 'Downloading', progress: 12 });
+    expect(told({ phase: 'Downloading', percent: 21 }, next)).toBeUndefined();
+    // Executors before 0.6 name no phase.
+    expect(told({ percent: 50 }, next)).toMatchObject({ phase: 'Downloading', progress: 50 });
+  });
+
+  test('another phase is news, and has no percentage', () => {
+    const next = told({ phase: 'Converting' }, { ...row, progress: 90 })!;
+    expect(next).toMatchObject({ phase: 'Converting' });
+    expect(next).not.toHaveProperty('progress');
+    expect(told({ phase: 'Converting' }, next)).toBeUndefined();
+    expect(told({ phase: 'Dreaming' }, row)).toBeUndefined();
+    expect(advanced(row, undefined)).toBeUndefined();
   });
 });
 

@@ -1,6 +1,6 @@
 /** How an Image's row of one cluster goes from Pending to Ready or Failed. Pure. */
 import type { Image } from '#lib/api/generated/image.ts';
-import type { ImportResult } from '#lib/api/launch.ts';
+import type { ImportResult, ImportStep } from '#lib/api/launch.ts';
 import { imageTaskId } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { timestamp } from '#lib/std/clock.ts';
@@ -14,6 +14,9 @@ export type ImportRow = NonNullable<NonNullable<Image['status']>['clusters']>[nu
 
 const retry = { firstMs: 10_000, maxMs: 300_000 } as const;
 const retryLimit = 5;
+const reasonLengthMax = 64;
+/** Less news of a download is not worth a write. */
+const percentStep = 10;
 
 export function rowOf(image: Image, cluster: string): ImportRow | undefined {
   return image.status?.clusters?.find(({ name }) => name === cluster);
@@ -21,8 +24,8 @@ export function rowOf(image: Image, cluster: string): ImportRow | undefined {
 
 /** True if an import is to be started for this row now. */
 export function isDue(row: ImportRow | undefined, nowMs: number): row is ImportRow {
-  if (row === undefined || row.terminal || row.taskID !== undefined || (row.phase ?? 'Pending') !== 'Pending')
-    return false;
+  const isOpen = [undefined, 'Pending', 'Lost'].includes(row?.phase);
+  if (row === undefined || row.terminal || row.taskID !== undefined || !isOpen) return false;
   return row.retryAfter === undefined || Date.parse(row.retryAfter) <= nowMs;
 }
 
@@ -46,16 +49,53 @@ export function ended(
   random: Random,
 ): ImportRow | undefined {
   if (task === undefined || !isDead(task.state)) return undefined;
-  const { taskID: _t, agentID: _a, host: _h, progress: _p, ...rest } = row;
+  const { taskID: _t, agentID: _a, host: _h, progress: _p, reason: _r, failures: before = 0, ...rest } = row;
   const result = task.state === 'TASK_FINISHED' ? resultOf(task) : undefined;
   if (result) return { ...rest, ...result, phase: 'Ready', progress: 100, message: 'Imported' };
   const why = task.termination?.message || task.message || `The import task ended as ${task.state}`;
-  const attempts = row.attempts ?? 1;
-  if (task.termination?.terminal || attempts >= retryLimit)
-    return { ...rest, phase: 'Failed', terminal: true, message: why };
-  const delayMs = backoffMs(attempts, retry, random);
-  const message = `${why}. Tried ${attempts} of ${retryLimit} times; again in ${Math.round(delayMs / 1000)} s`;
-  return { ...rest, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };
+  const reason = (task.termination?.reason ?? '').slice(0, reasonLengthMax);
+  const failed = { ...rest, failures: before + 1, ...(reason && { reason }) };
+  const { failures } = failed;
+  if (task.termination?.terminal || failures >= retryLimit)
+    return { ...failed, phase: 'Failed', terminal: true, message: why };
+  const delayMs = backoffMs(failures, retry, random);
+  const message = `${why}. Tried ${failures} of ${retryLimit} times; again in ${Math.round(delayMs / 1000)} s`;
+  return { ...failed, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };
+}
+
+/** The row after what a running import has told of itself; undefined if that is no news. */
+export function advanced(row: ImportRow, task: TaskFact | undefined): ImportRow | undefined {
+  if (task?.state !== 'TASK_RUNNING' || task.data === undefined) return undefined;
+  const { phase: said, percent } = decodeData(task.data) as ImportStep;
+  const phase = said ?? row.phase ?? 'Downloading';
+  const isFar = percent !== undefined && percent >= (row.progress ?? 0) + percentStep;
+  if (!(phases as readonly string[]).includes(phase) || (phase === row.phase && !isFar)) return undefined;
+  const { progress: _, ...rest } = row;
+  return { ...rest, phase, ...(phase === 'Downloading' && percent !== undefined && { progress: percent }) };
+}
+
+const phases = ['Downloading', 'Verifying', 'Converting'] as const satisfies ImportStep['phase'][];
+
+const foundAgainMs = 30_000;
+
+/**
+ * The row of an image whose file was seen to be gone: it is imported again, if it does not come back by itself in a moment. One that was not
+ * imported can only come back.
+ */
+export function lost(row: ImportRow, { http, file }: Image['spec']['source'], nowMs: number): ImportRow {
+  const gone = 'Its file is gone from the store of the cluster';
+  if (!http && !file) return { ...row, phase: 'Lost', terminal: true, message: `${gone}, and can be had from nowhere` };
+  return {
+    ...row,
+    phase: 'Lost',
+    message: `${gone}: it is imported again`,
+    retryAfter: timestamp(nowMs + foundAgainMs),
+  };
+}
+
+/** A mount that was away for a moment. */
+export function foundAgain({ retryAfter: _r, terminal: _t, ...row }: ImportRow): ImportRow {
+  return { ...row, phase: 'Ready', message: 'Imported' };
 }
 
 /** An executor that was heard since it began the import does not name it any more: its journal was lost. */
@@ -72,8 +112,9 @@ export function isForgotten(
 
 function resultOf(task: TaskFact): ImportResult | undefined {
   if (task.data === undefined) return undefined;
-  const { digest, format, size, virtualSize } = decodeData(task.data) as ImportResult;
-  return { digest, format, size, virtualSize };
+  const { digest, format, size, virtualSize, etag, resolvedURL } = decodeData(task.data) as ImportResult;
+  const source = { ...(etag !== undefined && { etag }), ...(resolvedURL !== undefined && { resolvedURL }) };
+  return { digest, format, size, virtualSize, ...source };
 }
 
 export function withRow(image: Image, row: ImportRow): NonNullable<Image['status']> {

@@ -3,7 +3,7 @@ import { parseDuration } from '#lib/api/duration.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
-import { ended, type ImportRow, isDue, isForgotten, rowOf, started, withRow } from './import-rows.ts';
+import { advanced, ended, type ImportRow, isDue, isForgotten, rowOf, started, withRow } from './import-rows.ts';
 import { launchOn } from './launcher.ts';
 import type { KnownTask } from './reconciliation.ts';
 import { imageImport, importAsk } from './tasks.ts';
@@ -100,7 +100,8 @@ export class Imports {
     ledger.occupy(taskId, row.host ?? '', importAsk);
     const acks = tasks.pendingAcks(taskId);
     const next = ended(row, tasks.get(taskId), clock.now(), random);
-    if (next) await this.#store(image, next);
+    const news = next ?? advanced(row, tasks.get(taskId));
+    if (news) await this.#store(image, news);
     for (const { agentId, uuid } of acks) {
       const acknowledge = { agent_id: { value: agentId }, task_id: { value: taskId }, uuid };
       await this.#world.call({ type: 'ACKNOWLEDGE', acknowledge });
@@ -149,8 +150,13 @@ export class Imports {
   }
 
   async #store(image: Image, row: ImportRow): Promise<void> {
-    const current = this.#world.images.get(keyOf(image)) ?? image;
-    const status = withRow(current, row);
-    this.#world.images.wrote(await this.#world.client.updateStatus(Image, { ...current, status }));
+    await storeRow(this.#world, image, row);
   }
+}
+
+/** Writes one row into the newest state of the image that is known. */
+export async function storeRow(world: World, image: Image, row: ImportRow): Promise<void> {
+  const current = world.images.get(keyOf(image)) ?? image;
+  const status = withRow(current, row);
+  world.images.wrote(await world.client.updateStatus(Image, { ...current, status }));
 }

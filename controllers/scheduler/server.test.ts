@@ -527,6 +527,37 @@ describe('images', () => {
     expect(lab.mesos.calls('KILL')).toHaveLength(1);
   }, 20_000);
 
+  test('hosts are told what to copy, are counted when they have it, and remove what nothing names', async () => {
+    const lab = await story();
+    const [named, unnamed] = ['a'.repeat(64), 'b'.repeat(64)];
+    const hosts = ['h1', 'h2'].map((name) => lab.mesos.addHost(name, 16, 65_536));
+    for (const host of hosts) host.images = { store: [named, unnamed], cached: [], backings: [named] };
+    const image = await lab.api.create(Image, {
+      ...{ apiVersion: api, kind: 'Image', metadata: { name: 'debian', namespace: 'default' } },
+      spec: {
+        source: { file: { path: 'debian.qcow2' } },
+        osType: 'Linux',
+        limits: { maxVirtualSize: '2Ti', timeout: '2h' },
+        prefetch: { copies: 'All' },
+      },
+    });
+    const rows = [{ name: 'lab', phase: 'Ready' as const, digest: named }];
+    await lab.api.updateStatus(Image, { ...image, status: { digest: named, clusters: rows } });
+    // Executors come with machines, and by the books a machine's image is named.
+    for (const name of ['a', 'b']) await lab.want(name, 10);
+    lab.serve(undefined, {
+      imageFiles: { periodMs: 50, graceMs: 200, lostMs: 60_000 },
+      prefetch: { periodMs: 50, paceMs: 200, listenMs: 0 },
+    });
+    for (const name of ['a', 'b']) await running(lab, name);
+    await until(async () => {
+      for (const host of hosts) lab.mesos.heartbeat(host);
+      const { status } = await lab.api.get(Image, { name: 'debian', namespace: 'default' });
+      expect(status?.clusters?.[0]).toMatchObject({ warmHosts: 2, prefetch: { wanted: 2, done: 2, failed: 0 } });
+      expect(hosts.map(({ images }) => images!.store)).toContainEqual([named]);
+    });
+  }, 20_000);
+
   test('the end of an import is acknowledged again when the first acknowledgement was lost', async () => {
     const lab = await story();
     lab.mesos.addHost('h1', 16, 65_536);

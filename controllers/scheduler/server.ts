@@ -26,6 +26,7 @@ import { clusterStatus } from './cluster-status.ts';
 import { ExecutorBook } from './executor-book.ts';
 import { executorInfo, frameworkIdFor, frameworkInfo, type IdentifiedFramework, mastersOf } from './framework.ts';
 import { Hosts } from './hosts.ts';
+import { ImageFiles, type ImageFilesOptions } from './image-files.ts';
 import { Imports } from './imports.ts';
 import { type Latest, latest } from './latest.ts';
 import { Ledger } from './ledger.ts';
@@ -38,6 +39,7 @@ import { executorShare } from './overhead.ts';
 import { Overlays } from './overlays.ts';
 import { Placement } from './placement.ts';
 import { Placing } from './placing.ts';
+import { Prefetch, type PrefetchOptions } from './prefetch.ts';
 import { type KnownTask, type Reconciliation, reconciliation } from './reconciliation.ts';
 import { Seeds } from './seeds.ts';
 import { clusterNamed, hostsOf, machinesFor, operationsFor, volumesOf } from './selections.ts';
@@ -60,6 +62,8 @@ export interface ClusterServerOptions {
   /** uid of the namespace cf-system. */
   readonly installation: string;
   readonly orphans?: OrphanOptions;
+  readonly imageFiles?: ImageFilesOptions;
+  readonly prefetch?: PrefetchOptions;
   /** Credentials and certificates; without them everybody is let in, in clear text. */
   readonly mesos?: MesosAccess;
   /** How Mesos is reached, if not over the network. */
@@ -114,6 +118,8 @@ class ClusterServer {
   readonly #machines: Machines;
   readonly #placing: Placing;
   readonly #imports: Imports;
+  readonly #imageFiles: ImageFiles;
+  readonly #prefetch: Prefetch;
   readonly #volumes: Volumes;
   readonly #orders: Orders;
   readonly #seeds: Seeds;
@@ -166,6 +172,8 @@ class ClusterServer {
       },
     });
     this.#imports = new Imports(world, mayLaunch);
+    this.#imageFiles = new ImageFiles(world, options.imageFiles);
+    this.#prefetch = new Prefetch(world, options.prefetch);
     this.#volumes = new Volumes(world);
     this.#silences = new Silences(world);
     this.#hosts = new Hosts({
@@ -278,6 +286,8 @@ class ClusterServer {
         this.#ticker.run(() => this.#tick(running), running),
         this.#every(agentsMs, () => this.#hosts.refresh(), running),
         this.#every(this.#orphans.periodMs, () => this.#lookForOrphans(), running),
+        this.#every(this.#imageFiles.periodMs, () => this.#lookAfterImages(), running),
+        this.#every(this.#prefetch.periodMs, () => this.#prefetch.look(), running),
         this.#every(silentMs, () => this.#askForSilentLaunches(), running),
         this.#every(agentDrainsMs, () => this.#agentDrains.look(), running),
         this.#every(volumesMs, () => this.#volumes.look(), running),
@@ -314,6 +324,7 @@ class ClusterServer {
         world: this.#world,
         orders: this.#orders,
         seeds: this.#seeds,
+        prefetch: this.#prefetch,
         onHost: (hostname) => this.#updateHost(hostname),
         onMachine: (uid) => this.#machines.dueByUid(uid),
         onVolumes: () => this.#wakeVolumes(),
@@ -381,6 +392,10 @@ class ClusterServer {
 
   async #lookForOrphans(): Promise<void> {
     if (this.#reconciliation.done) await this.#orphans.look();
+  }
+
+  async #lookAfterImages(): Promise<void> {
+    if (this.#reconciliation.done) await this.#imageFiles.look();
   }
 
   #refreshAgents(): void {

@@ -156,7 +156,7 @@ function readinessOf({ probes }: VirtualMachine['spec']): { readonly readiness?:
 }
 
 export function imageImport(image: Image, attempt: number, installation: string): ImageImport {
-  const { metadata, spec } = image;
+  const { metadata, spec, status } = image;
   return {
     version: 1,
     type: 'image',
@@ -171,6 +171,7 @@ export function imageImport(image: Image, attempt: number, installation: string)
     ...(spec.format === undefined ? {} : { format: spec.format }),
     maxVirtualSize: parseBytes(spec.limits.maxVirtualSize),
     timeoutMs: parseDuration(spec.limits.timeout),
+    ...(status?.digest === undefined ? {} : { digest: status.digest }),
   };
 }
 

@@ -130,6 +130,20 @@ describe('virtualMachineController', () => {
     expect((await machine(made)).status?.phase).toBe('Scheduling');
   });
 
+  test('an image that is being deleted is kept by machines that have it, and given to no new one', async () => {
+    const made = await world();
+    await settles(made);
+    const at = { namespace, name: 'debian' };
+    await made.api.patch(Image, at, { metadata: { finalizers: [finalizers.imageInUse] } });
+    await made.api.delete(Image, at);
+    await createMachine(made, 'vm-1');
+    await settles(made);
+    expect((await machine(made)).status).toMatchObject({ phase: 'Scheduling', image: { digest: 'a'.repeat(64) } });
+    const late = await machine(made, 'vm-1');
+    expect([late.status?.phase, conditionText(late, 'ImageReady')]).toEqual(['Pending', 'False Failed']);
+    expect(late.status).not.toHaveProperty('image');
+  });
+
   test('a fixed address of another machine is a conflict that names the lease', async () => {
     const made = await world({ machines: 2, ip: '10.0.0.5' });
     await settles(made);

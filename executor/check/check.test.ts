@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../config.ts';
 import { type Check, ok, runChecks, warning } from './check.ts';
 import { checksOf } from './checks.ts';
+import { imageCache } from './image-cache.ts';
 import { missingPrograms, packageOf } from './programs.ts';
 
 const config = (root: string) =>
@@ -45,6 +46,27 @@ test('an imitated host needs its directories, which are made', async () => {
   expect(good).toBe(true);
   expect(lines).toHaveLength(3);
   expect(lines[1]).toContain('is a directory of this host alone');
+});
+
+test('a cache of images has a directory of its own on a disk of the host that is large enough', async () => {
+  await using directory = await mkdtempDisposable(join(tmpdir(), 'cf-check-'));
+  const cache = join(directory.path, 'cache');
+  const look = async (sizeGiB: number) => {
+    const value = {
+      ...config(directory.path),
+      imageCache: { directory: cache, bytes: sizeGiB * 2 ** 30, bytesPerSecond: 1 },
+    };
+    return await imageCache.look(value);
+  };
+  expect(await look(0.5)).toEqual([
+    { state: 'ok', text: expect.stringContaining(`${cache}, up to 0.5 GiB on a disk`) },
+  ]);
+  expect(await look(2 ** 30)).toEqual([{ state: 'warning', text: expect.stringContaining('not so large') }]);
+  writeFileSync(join(cache, 'owner'), '/another');
+  expect(await look(1)).toEqual([
+    { state: 'failed', text: expect.stringContaining('belongs to the executor of /another') },
+  ]);
+  expect(await imageCache.look(config(directory.path))).toEqual([]);
 });
 
 test('a directory that cannot be made is a failure that names it', async () => {

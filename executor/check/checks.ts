@@ -10,6 +10,7 @@ import { Libvirt } from '../libvirt/libvirt.ts';
 import { readLimits } from '../libvirt/limits.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 import { directory, isShared } from './directories.ts';
+import { imageCache } from './image-cache.ts';
 import { missingPrograms, packageOf } from './programs.ts';
 import { volumes } from './volumes.ts';
 
@@ -147,9 +148,22 @@ async function bootId({ bootIdFile }: ExecutorConfig): Promise<string> {
   return (await readFile(bootIdFile, 'utf8')).trim();
 }
 
-const realMachines = [programs, root, images, imports, libvirt, kvm, limits, walls, firewall, tunnel, volumes];
+const realMachines = [
+  programs,
+  root,
+  images,
+  imageCache,
+  imports,
+  libvirt,
+  kvm,
+  limits,
+  walls,
+  firewall,
+  tunnel,
+  volumes,
+];
 
 /** An imitated hypervisor needs nothing but its directories. */
 export function checksOf({ hypervisor }: ExecutorConfig): readonly Check[] {
-  return hypervisor === 'sim' ? [root, images, imports] : [user, ...realMachines];
+  return hypervisor === 'sim' ? [root, images, imageCache, imports] : [user, ...realMachines];
 }

@@ -63,9 +63,9 @@ async function fetchRest(url: string, agent: Dispatcher, file: FileHandle, fetch
   if (total !== undefined && received === total) return;
   const canResume = received > 0 && etag !== undefined;
   const headers = canResume ? { range: `bytes=${received}-`, 'if-range': etag } : {};
-  const answer = await ask(url, agent, headers, options.signal);
+  const { answer, from } = await ask(url, agent, headers, options.signal);
   using _ = { [Symbol.dispose]: () => void answer.body.destroy() };
-  const begin = answer.statusCode === 206 ? resumed(answer, kept) : begun(answer, kept);
+  const begin = answer.statusCode === 206 ? resumed(answer, kept) : begun(answer, kept, from);
   if (!begin) {
     staging.keep({ received: 0, mismatches: kept.mismatches });
     throw ImportError.retry('SourceBroken', `${shown(new URL(url))} does not give the rest of what it began`);
@@ -78,13 +78,13 @@ async function fetchRest(url: string, agent: Dispatcher, file: FileHandle, fetch
 }
 
 /** A whole file, perhaps another than the last time: nothing was made of that yet. */
-function begun({ headers }: Dispatcher.ResponseData, { mismatches }: Progress): Progress {
+function begun({ headers }: Dispatcher.ResponseData, { mismatches }: Progress, url: string): Progress {
   const { etag } = headers;
   const isStrong = typeof etag === 'string' && /^"[^"]*"$/.test(etag);
   const length = headers['content-length'];
   const total = typeof length === 'string' ? Number(length) : Number.NaN;
   return {
-    ...{ received: 0, mismatches },
+    ...{ received: 0, mismatches, url },
     ...(isStrong ? { etag } : {}),
     ...(Number.isSafeInteger(total) && total >= 0 ? { total } : {}),
   };
@@ -133,13 +133,13 @@ async function append(body: Readable, file: FileHandle, begin: Progress, fetchin
   staging.keep({ ...progress, total });
 }
 
-/** Follows redirects, each over a connection whose address is checked. */
+/** Follows redirects, each over a connection whose address is checked. `from`: where they led to. */
 async function ask(
   url: string,
   dispatcher: Dispatcher,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
-): Promise<Dispatcher.ResponseData> {
+): Promise<{ readonly answer: Dispatcher.ResponseData; readonly from: string }> {
   let next = url;
   for (let hop = 0; hop <= maxRedirects; hop++) {
     const target = checkedUrl(next);
@@ -150,9 +150,10 @@ async function ask(
       throw ImportError.retry('SourceUnreachable', `Cannot get ${shown(target)}: ${messageOf(cause)}`, { cause });
     });
     const { statusCode: status, headers: said, body } = answer;
-    if (status === 200 || (status === 206 && headers.range !== undefined)) return answer;
+    const from = shown(target);
+    if (status === 200 || (status === 206 && headers.range !== undefined)) return { answer, from };
     body.on('error', () => undefined).destroy();
-    if (status === 416 && headers.range !== undefined) return { ...answer, statusCode: 206 };
+    if (status === 416 && headers.range !== undefined) return { answer: { ...answer, statusCode: 206 }, from };
     if (![301, 302, 303, 307, 308].includes(status) || typeof said.location !== 'string')
       throw statusError(target, status);
     next = URL.parse(said.location, target.href)?.href ?? said.location;

@@ -192,6 +192,6 @@ describe.skipIf(whyNot(['unshare', 'mount'], { root: true }) !== undefined)('wit
         (error, stdout) => (error ? reject(error) : resolve(stdout)),
       ),
     );
-    expect(JSON.parse(said)).toEqual(expected);
+    expect(JSON.parse(said)).toMatchObject(expected);
   });
 });

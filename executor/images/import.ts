@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import type { LookupFunction } from 'node:net';
 import { join } from 'node:path';
-import type { ImageImport, ImportResult } from '#lib/api/launch.ts';
+import type { ImageImport, ImportResult, ImportStep } from '#lib/api/launch.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import type { ExecutorConfig } from '../config.ts';
@@ -16,7 +16,7 @@ import { fetchSource } from './fetch.ts';
 import { type DiskFormat, detect, readEnds } from './formats.ts';
 import { convertToQcow2, qemuImgSize } from './qemu-img.ts';
 import { roomFor } from './room.ts';
-import { openStaging, type Staging } from './staging.ts';
+import { openStaging, type Progress, type Staging } from './staging.ts';
 import { unpack } from './unpack.ts';
 
 export interface ImportOptions
@@ -29,6 +29,8 @@ export interface ImportOptions
   readonly signal: AbortSignal;
   /** Called for every piece that arrived; `total` if the source tells. */
   onProgress(received: number, total: number | undefined): void;
+  /** Called when what may take long begins. */
+  onPhase?(phase: NonNullable<ImportStep['phase']>): void;
 }
 
 /** Throws ImportError, or the signal's reason. */
@@ -53,21 +55,42 @@ async function importStaged(
   options: ImportOptions,
   staging: Staging,
 ): Promise<ImportResult> {
-  const { imageStore, signal } = options;
+  const { imageStore, signal, onPhase = () => undefined } = options;
   const { received } = await staging.progress();
   const room = await roomFor(imageStore, launch.maxVirtualSize, received);
   await fetchSource({ launch, options, staging, room });
+  onPhase('Verifying');
   if (checksum) await verify(checksum, staging, signal);
   const limits = { room: await roomFor(imageStore, launch.maxVirtualSize), deadlineMs: launch.timeoutMs, signal };
   const path = await unpack(staging.source, staging.unpacked, limits);
   const { format, virtualSize } = await inspect(launch, path, signal);
+  onPhase('Converting');
   const canonical = await convert({ path, format, virtualSize }, staging.canonical, { launch, options });
   await using file = await open(canonical.path, 'r');
   await file.sync();
   const digest = await hashOf('sha256', canonical.path, signal);
+  if (launch.digest !== undefined && launch.digest !== digest) throw otherBytes(launch.digest, digest);
   const { size } = await file.stat();
   await publish(canonical.path, imageStore, digest);
-  return { digest, format: canonical.format, size, virtualSize };
+  return { digest, format: canonical.format, size, virtualSize, ...sourceOf(await staging.progress()) };
+}
+
+const etagLengthMax = 512;
+const urlLengthMax = 2048;
+
+function sourceOf({ etag = '', url = '' }: Progress): Pick<ImportResult, 'etag' | 'resolvedURL'> {
+  return {
+    ...(etag !== '' && etag.length <= etagLengthMax && { etag }),
+    ...(url !== '' && url.length <= urlLengthMax && { resolvedURL: url }),
+  };
+}
+
+/** Machines were made of the first bytes, and are told apart by no other word than the image's name. */
+function otherBytes(first: string, digest: string): ImportError {
+  const message =
+    `The source gives other bytes (${digest}) than when it was imported first (${first}): it has changed since, or was stored in ` +
+    'another form by an older version. Copies that exist stay as they are; make a new Image of the new bytes';
+  return ImportError.refused('SourceChanged', message);
 }
 
 interface Checksum {

@@ -17,6 +17,8 @@ export interface Progress {
   /** The server's strong validator for them; without it nothing can be added to them. */
   readonly etag?: string;
   readonly total?: number;
+  /** Where they came from after all redirects, without what may be a secret. */
+  readonly url?: string;
   /** So often the whole source had another checksum than the image's. */
   readonly mismatches: number;
 }
@@ -79,8 +81,9 @@ async function takeOver(parked: string, own: string): Promise<boolean> {
   }
 }
 
-async function removeForgotten(incoming: string, nowMs: number): Promise<void> {
-  for (const name of await readdir(incoming)) {
+/** Removes what nobody has touched for a day. */
+export async function removeForgotten(incoming: string, nowMs: number): Promise<void> {
+  for (const name of await readdir(incoming).catch(() => [])) {
     const path = join(incoming, name);
     const files = await readdir(path).catch(() => []);
     const times = await Promise.all([path, ...files.map((file) => join(path, file))].map(touchedMs));

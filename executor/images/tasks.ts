@@ -1,5 +1,5 @@
 /** Import tasks: one per image and try, begun anew by the next worker if this one is killed. */
-import type { ImageImport, Termination } from '#lib/api/launch.ts';
+import type { ImageImport, ImportStep, Termination } from '#lib/api/launch.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
@@ -14,6 +14,8 @@ import { type ImportOptions, importImage } from './import.ts';
 
 /** Progress is a status update, which Mesos keeps on disk until it is acknowledged: seldom. */
 const progressEveryMs = 3000;
+/** A phase that is over sooner is not worth a word. */
+const phaseAfterMs = 3000;
 
 export interface ImageTasksDeps {
   readonly journal: Journal;
@@ -88,7 +90,9 @@ export class ImageTasks implements AsyncDisposable {
     reporter.step(taskId, { words: [{ state: 'TASK_RUNNING', message: 'Fetching' }] });
     try {
       const onProgress = this.#progress(taskId);
-      const data = await fetch(launch, { ...config, clock, random, signal: abort.signal, onProgress });
+      using phases = this.#phases(taskId);
+      const { onPhase } = phases;
+      const data = await fetch(launch, { ...config, clock, random, signal: abort.signal, onProgress, onPhase });
       reporter.step(taskId, { words: [{ state: 'TASK_FINISHED', message: `Stored as ${data.digest}`, data }] });
     } catch (error) {
       if (abort.signal.reason === leaving) return;
@@ -99,6 +103,26 @@ export class ImageTasks implements AsyncDisposable {
     }
   }
 
+  #phases(taskId: string): Disposable & { readonly onPhase: NonNullable<ImportOptions['onPhase']> } {
+    const { clock, reporter, fatal } = this.#deps;
+    let timer: Disposable | undefined;
+    const forget = () => timer?.[Symbol.dispose]();
+    return {
+      onPhase: (phase) => {
+        forget();
+        const data: ImportStep = { phase };
+        timer = clock.timeout(() => {
+          try {
+            reporter.step(taskId, { words: [{ state: 'TASK_RUNNING', message: wordsOf[phase], data }] });
+          } catch (error) {
+            fatal(error);
+          }
+        }, phaseAfterMs);
+      },
+      [Symbol.dispose]: forget,
+    };
+  }
+
   #progress(taskId: string): (received: number, total: number | undefined) => void {
     const { clock, reporter } = this.#deps;
     let last = clock.monotonic();
@@ -106,12 +130,15 @@ export class ImageTasks implements AsyncDisposable {
       if (clock.monotonic() - last < progressEveryMs) return;
       last = clock.monotonic();
       const percent = total ? Math.floor((100 * received) / total) : undefined;
-      const data = { received, ...(total === undefined ? {} : { total, percent }) };
+      const step: ImportStep = { phase: 'Downloading', ...(percent === undefined ? {} : { percent }) };
+      const data = { ...step, received, ...(total === undefined ? {} : { total }) };
       const message = percent === undefined ? `Fetching: ${received} bytes` : `Fetching: ${percent}%`;
       reporter.step(taskId, { words: [{ state: 'TASK_RUNNING', message, data }] });
     };
   }
 }
+
+const wordsOf = { Downloading: 'Fetching', Verifying: 'Verifying', Converting: 'Converting' } as const;
 
 /** An import has no domain, so its absence needs no look. */
 function terminationOf(launch: ImageImport, aborted: unknown, error: unknown): Termination {

@@ -1,5 +1,6 @@
 /** Disks and networks of a host of real machines. */
 import { type Clock, systemClock } from '#lib/std/clock.ts';
+import { backingsOf } from '../disks/backings.ts';
 import { diskOwners, makeDisks, makeSeed, removeDisks } from '../disks/disks.ts';
 import type { HostDevices, HostVolumes } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
@@ -32,6 +33,7 @@ export function libvirtDevices({
     makeDisks: (machine) => makeDisks(root, machine),
     makeSeed: (uid, seed) => makeSeed(root, uid, seed),
     removeDisks: (uid) => removeDisks(root, uid),
+    backings: async (uid) => await backingsOf(root, uid === undefined ? await diskOwners(root) : [uid]),
     attachNetworks: (machine) => networks.attach(machine),
     requireFree: (machine, connected) => networks.requireFree(machine, connected),
     detachNetworks: (uid) => networks.detach(uid),

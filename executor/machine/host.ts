@@ -1,5 +1,6 @@
 /** Does to the host what the transitions decided: thin, every step safe to repeat. */
 import type { MachineLaunch, SeedSecrets } from '#lib/api/launch.ts';
+import { isThere } from '#lib/std/files.ts';
 import { type ConsolePaths, consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
@@ -57,8 +58,8 @@ function secretsOf(event: MachineEvent): SeedSecrets {
 
 async function define(tools: HostTools, state: Owned): Promise<void> {
   const { launch } = state;
-  const { devices, hypervisor, root, images } = tools;
-  const path = await images.find(launch.image.digest);
+  const { devices, hypervisor, root } = tools;
+  const path = await imageOf(tools, launch);
   const { uid, installation, attempt, rootDiskBytes, networks, hostname } = launch;
   const image = { path, format: launch.image.format };
   const seed = launch.secretSeed ? {} : { seed: seedOf(launch) };
@@ -69,6 +70,24 @@ async function define(tools: HostTools, state: Owned): Promise<void> {
   const volumes = await devices.volumes.attach({ uid, installation, attempt, volumes: launch.volumes ?? [] });
   const seedRemovable = isRemovable(launch);
   await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, volumes, ...consolePaths(root, uid) });
+}
+
+/**
+ * The image that a machine's disk stands on, or is to stand on. One that was made stands where it was made: if that is there nothing else is
+ * asked, since the store may be away; if it is not, the image is brought back to where it was. What a disk says of itself counts only if it
+ * is a place of that image: a guest may have written it.
+ */
+export async function imageOf(
+  { devices, images }: Pick<HostTools, 'devices' | 'images'>,
+  { uid, image }: Pick<MachineLaunch, 'uid' | 'image'>,
+): Promise<string> {
+  const places = images.places(image.digest);
+  const standing = (await devices.backings(uid)).find((path) => places.includes(path));
+  if (standing === undefined) return await images.find(image.digest);
+  if (await isThere(standing)) return standing;
+  await Promise.allSettled([images.restore(image.digest), images.find(image.digest)]);
+  if (await isThere(standing)) return standing;
+  throw new Error(`The disk of machine ${uid} stands on ${standing}, which is gone and cannot be brought back`);
 }
 
 type Identity = Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | 'volumes' | keyof ConsolePaths>;

@@ -1,5 +1,5 @@
 /** Disks and networks of the imitation: small files with the right names, so that what is left behind can be counted. */
-import { access, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MachineNetwork, MachineVolume } from '#lib/api/launch.ts';
 import { consolePaths } from '../console/paths.ts';
@@ -28,6 +28,15 @@ export function simDevices(
       const { consoleSocket, vncSocket } = consolePaths(root, uid);
       for (const socket of [consoleSocket, vncSocket]) await rm(socket, { force: true });
       await rm(directoryOf(uid), { recursive: true, force: true });
+    },
+    async backings(uid) {
+      const uids = uid === undefined ? await readdir(join(root, 'vms')).catch(() => []) : [uid];
+      const disks = await Promise.all(
+        uids.map((each) => readFile(join(directoryOf(each), 'root.qcow2'), 'utf8').catch(() => undefined)),
+      );
+      return [
+        ...new Set(disks.flatMap((disk) => (disk === undefined ? [] : [JSON.parse(disk).backing.path as string]))),
+      ];
     },
     async attachNetworks(machine) {
       nics.set(machine.uid, { hostname: machine.hostname, networks: machine.networks });

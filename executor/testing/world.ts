@@ -18,10 +18,11 @@ export interface World extends AsyncDisposable {
   readonly config: ExecutorConfig;
   readonly configFile: string;
   /** Starts an executor in this process; ends with the world. */
-  start(incarnation?: string): Promise<RunningExecutor>;
+  start(incarnation?: string, changes?: Partial<ExecutorConfig>): Promise<RunningExecutor>;
 }
 
-export async function openWorld({ agents = false } = {}): Promise<World> {
+/** `cache`: the host keeps copies of images in `cache` under its root. */
+export async function openWorld({ agents = false, cache = false } = {}): Promise<World> {
   await using stack = new AsyncDisposableStack();
   const { path: root } = stack.use(await mkdtempDisposable(join(tmpdir(), 'cf-')));
   const agent = stack.use(await ScriptedAgent.listen());
@@ -33,6 +34,7 @@ export async function openWorld({ agents = false } = {}): Promise<World> {
     importDir: join(root, 'import'),
     allowPrivateSources: ['127.0.0.0/8'],
     bootIdFile,
+    ...(cache && { imageCache: { directory: join(root, 'cache'), sizeGiB: 1 } }),
   };
   const config = parseConfig({ ...value, sim: { bootMs: 10, agents } });
   const configFile = join(root, 'executor.json');
@@ -50,11 +52,11 @@ export async function openWorld({ agents = false } = {}): Promise<World> {
     agent,
     config,
     configFile,
-    async start(incarnation = 'life-1') {
+    async start(incarnation = 'life-1', changes = {}) {
       const environment = agent.environment(root);
       const common = { clock: systemClock, random: systemRandom, log: silentLog };
       const executor = await startExecutor({
-        config,
+        config: { ...config, ...changes },
         environment,
         incarnation,
         ...common,

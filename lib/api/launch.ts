@@ -130,6 +130,8 @@ export interface ImageImport {
   readonly format?: 'qcow2' | 'raw' | 'vmdk' | 'vhd' | 'vhdx';
   readonly maxVirtualSize: number;
   readonly timeoutMs: number;
+  /** What the first import of this Image gave, if there was one: other bytes are not taken. Executors before 0.6 take them. */
+  readonly digest?: string;
 }
 
 export type Launch = MachineLaunch | ImageImport;
@@ -142,6 +144,16 @@ export interface ImportResult {
   readonly format: 'qcow2' | 'raw';
   readonly size: number;
   readonly virtualSize: number;
+  /** Of what was fetched over http(s): the server's strong ETag, and the URL after redirects without its query. */
+  readonly etag?: string;
+  readonly resolvedURL?: string;
+}
+
+/** What an import task puts, as JSON, into TaskStatus.data while it works. Executors before 0.6 name no phase. */
+export interface ImportStep {
+  readonly phase?: 'Downloading' | 'Verifying' | 'Converting';
+  /** Of the download. */
+  readonly percent?: number;
 }
 
 /** What any task puts, as JSON, into TaskStatus.data with a state that says it did not go well or ended. */

@@ -85,6 +85,11 @@ export interface Inventory {
   readonly images: readonly string[];
   /** uids that have an overlay, a seed or a tap here. */
   readonly disks: readonly string[];
+  /**
+   * Digests of images that disks here stand on, read from the disks themselves, and of those that machines here are to be made of. Absent:
+   * it could not be found out. Executors before 0.6 do not tell.
+   */
+  readonly backings?: readonly string[];
 }
 
 /** Every 10 s and at once on change. */
@@ -108,12 +113,25 @@ export interface Heartbeat {
   readonly imports?: readonly string[];
   /** Where volumes are built in. Executors before 0.5 do not tell. */
   readonly volumes?: VolumesReport;
+  /** Executors before 0.6 do not tell. */
+  readonly images?: ImagesReport;
   /** Id of the peers order that is in force here; none yet, or an executor before 0.3: absent. */
   readonly peers?: string;
   /** With the first heartbeat of a worker and whenever asked for. */
   readonly inventory?: Inventory;
   /** Every operation since its order until the acknowledgement came. */
   readonly operations: readonly OperationReport[];
+}
+
+export interface ImagesReport {
+  /** Stands for what is in the store (storeId). Absent while it cannot be read. */
+  readonly store?: string;
+  /** The first digits (cachedDigits) of the digests that the host has a copy of. Absent: it has no cache. */
+  readonly cached?: readonly string[];
+  /** Id of the images order that is in force here. */
+  readonly order?: string;
+  /** Of those that it is to have: what stands against it. A few. */
+  readonly failed?: readonly { readonly digest: string; readonly message: string }[];
 }
 
 export interface VolumesReport {
@@ -216,6 +234,23 @@ export interface PeersOrder {
   readonly subnets: readonly { readonly vni: number; readonly peers: readonly string[] }[];
 }
 
+/** Of these images the host is to have a copy of its own, all anew. Repeated until a heartbeat names its id. */
+export interface ImagesOrder {
+  readonly type: 'images';
+  readonly version: 1;
+  /** The same for the same content. */
+  readonly id: string;
+  readonly digests: readonly string[];
+}
+
+/** No Image names these any more: copies go. With `store` also the files in the store: no disk of any host of the cluster stands on them. */
+export interface CollectOrder {
+  readonly type: 'collect';
+  readonly version: 1;
+  readonly digests: readonly string[];
+  readonly store: boolean;
+}
+
 /** The secret parts of a machine's seed. Repeated with each heartbeat that says that it waits for them. */
 export interface SeedOrder {
   readonly type: 'seed';
@@ -247,6 +282,8 @@ export type SchedulerMessage =
   | HeartbeatAck
   | InventoryRequest
   | CleanupOrder
+  | CollectOrder
+  | ImagesOrder
   | PeersOrder
   | PolicyOrder
   | SeedOrder

@@ -1,4 +1,5 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** Writes a file so that a crash leaves the old content or the new, never a part. Makes missing directories. */
@@ -17,4 +18,12 @@ export function writeFileAtomic(file: string, content: string, mode = 0o644): vo
   const folder = openSync(directory, 'r');
   fsyncSync(folder);
   closeSync(folder);
+}
+
+/** False also if it cannot be reached. */
+export async function isThere(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -106,7 +106,11 @@ export class RealHost {
     return {
       hypervisor: this.#hypervisor(life),
       devices: this.#devices(life),
-      images: { find: async (digest) => `/images/${digest}`, digests: async () => [imageDigest] },
+      images: {
+        ...{ find: async (digest) => `/images/${digest}`, digests: async () => [imageDigest] },
+        ...{ restore: async () => undefined, kept: async () => [], places: (digest) => [`/images/${digest}`] },
+        ...{ claim: async () => undefined, discard: async () => undefined, tidy: async () => undefined },
+      },
       bootId: async () => this.bootId,
     };
   }
@@ -189,6 +193,8 @@ export class RealHost {
           return { rootDisk: `/vms/${uid}/root.qcow2`, seedDisk: `/vms/${uid}/seed.iso` };
         }),
       makeSeed: (uid) => call(() => void this.disks.add(uid)),
+      // Of the images of this world nothing is ever removed.
+      backings: async () => [],
       removeDisks: (uid) =>
         call(() => {
           this.#witness.erased(this, uid);

@@ -5,8 +5,16 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
+import { cachedDigits, storeId } from '#lib/api/image-digests.ts';
 import type { Launch, Termination } from '#lib/api/launch.ts';
-import type { Heartbeat, MachineReport, PeersOrder, SchedulerMessage, VolumesReport } from '#lib/api/messages.ts';
+import type {
+  Heartbeat,
+  ImagesReport,
+  MachineReport,
+  PeersOrder,
+  SchedulerMessage,
+  VolumesReport,
+} from '#lib/api/messages.ts';
 import { decodeData, encodeData, encodeUuid } from '#mesos/bytes.ts';
 import { encodeRecord } from '#mesos/recordio.ts';
 import { sumMilli } from '#mesos/resources.ts';
@@ -55,10 +63,17 @@ export interface FakeHost {
   peers: PeersOrder | undefined;
   /** What its executor tells of volumes. */
   volumes?: VolumesReport;
+  /** Digests of its store, of its cache, and of what its disks stand on; it does as it is told about them. */
+  images?: { store: readonly string[]; cached: readonly string[]; backings: readonly string[]; order?: string };
   /** By an operator: no offers, and drained of its tasks or not. */
   deactivated: 'Drained' | 'Deactivated' | undefined;
   /** Registered, and not connected at the moment. */
   disconnected: boolean;
+}
+
+function imagesReport({ store, cached, order }: NonNullable<FakeHost['images']>): ImagesReport {
+  const short = cached.map((digest) => digest.slice(0, cachedDigits));
+  return { store: storeId(store), cached: short, ...(order && { order }) };
 }
 
 const masterInfo = { id: 'm', ip: 0, port: 1, version: '1.12.0' };
@@ -232,6 +247,7 @@ export class FakeMesos implements AsyncDisposable {
       },
       ...(host.peers ? { peers: host.peers.id } : {}),
       ...(host.volumes ? { volumes: host.volumes } : {}),
+      ...(host.images ? { images: imagesReport(host.images) } : {}),
       machines: [...host.tasks.values()].flatMap(({ launch }) =>
         launch.type !== 'machine' || !host.domains.has(launch.uid)
           ? []
@@ -259,7 +275,9 @@ export class FakeMesos implements AsyncDisposable {
 
   #inventory(host: FakeHost): NonNullable<Heartbeat['inventory']> {
     const domains = [...host.domains].map(([uid, attempt]) => ({ uid, attempt, power: 'On' as const }));
-    return { bootId: host.bootId, domains, foreign: { count: 0, cores: 0, memoryMiB: 0 }, images: [], disks: [] };
+    const { store: images = [], backings } = host.images ?? {};
+    const found = { bootId: host.bootId, domains, foreign: { count: 0, cores: 0, memoryMiB: 0 }, images, disks: [] };
+    return { ...found, ...(backings && { backings }) };
   }
 
   #answer({ call, response }: ReceivedCall): void {
@@ -513,6 +531,10 @@ export class FakeMesos implements AsyncDisposable {
     const host = this.hosts.find((candidate) => candidate.agentId === agentId);
     if (!host?.executor) return;
     if (message.type === 'peers') host.peers = message;
+    if (message.type === 'images' && host.images)
+      host.images = { ...host.images, order: message.id, cached: message.digests };
+    if (message.type === 'collect' && message.store && host.images)
+      host.images = { ...host.images, store: host.images.store.filter((each) => !message.digests.includes(each)) };
     if (message.type === 'cleanup') for (const uid of message.uids) host.domains.delete(uid);
     if (message.type === 'inventory') this.heartbeat(host, true);
   }

@@ -8,7 +8,7 @@ import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import type { OrphanOptions } from '../orphans.ts';
-import { runClusterServer } from '../server.ts';
+import { type ClusterServerOptions, runClusterServer } from '../server.ts';
 import { FakeMesos } from './fake-mesos.ts';
 
 /** Disposed of after each test, the last one first. */
@@ -24,8 +24,10 @@ export interface Story {
   /** Creates a machine that the virtualmachine controller has made ready to be placed. */
   want(name: string, cores: number, hostSelector?: Record<string, string>): Promise<VirtualMachine>;
   /** Starts the cluster server; dispose of it to stop it. */
-  serve(orphans?: OrphanOptions): AsyncDisposable;
+  serve(orphans?: OrphanOptions, images?: ImageOptions): AsyncDisposable;
 }
+
+type ImageOptions = Pick<ClusterServerOptions, 'imageFiles' | 'prefetch'>;
 
 export const api = 'computefactory.io/v1alpha1';
 
@@ -45,8 +47,8 @@ export async function story(): Promise<Story> {
     mesos,
     machine: (name) => client.get(VirtualMachine, { name, namespace: 'default' }),
     want: (name, cores, hostSelector) => want(client, name, cores, hostSelector),
-    serve(orphans) {
-      const server = serve(client, orphans);
+    serve(orphans, images) {
+      const server = serve(client, orphans, 'lab', images);
       open.push(server);
       return server;
     },
@@ -70,9 +72,15 @@ async function want(client: MemoryApi, name: string, cores: number, hostSelector
   });
 }
 
-export function serve(client: MemoryApi, orphans?: OrphanOptions, cluster = 'lab'): AsyncDisposable {
+export function serve(
+  client: MemoryApi,
+  orphans?: OrphanOptions,
+  cluster = 'lab',
+  images: ImageOptions = {},
+): AsyncDisposable {
   const abort = new AbortController();
-  const options = { client, clock: systemClock, random: systemRandom, log: silentLog, ...(orphans ? { orphans } : {}) };
+  const common = { client, clock: systemClock, random: systemRandom, log: silentLog };
+  const options = { ...common, ...(orphans ? { orphans } : {}), ...images };
   const running = runClusterServer({ ...options, cluster, installation: 'installation-1' }, abort.signal);
   running.catch((error: unknown) => expect.fail(`The cluster server ended: ${String(error)}`));
   return {

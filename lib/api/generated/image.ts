@@ -27,6 +27,39 @@ export interface ImageSpec {
   readonly format?: 'qcow2' | 'raw' | 'vmdk' | 'vhd' | 'vhdx';
   /** Kind of guest. Default: "Linux". */
   readonly osType: 'Linux' | 'Windows' | 'Other';
+  /** Hosts that are to have a copy of their own before a machine asks for it. Those without an imageCache in their configuration take no part. */
+  readonly prefetch?: {
+    /** Labels that the Cluster must carry; all Clusters if empty. */
+    readonly clusterSelector?: {
+      /** Exact matches. */
+      readonly matchLabels?: Readonly<Record<string, string>>;
+      /** Set requirements. */
+      readonly matchExpressions?: readonly {
+        /** Label key. */
+        readonly key: string;
+        /** How values are compared. */
+        readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+        /** Values for In and NotIn. */
+        readonly values?: readonly string[];
+      }[];
+    };
+    /** Labels that the host must carry; Mesos attributes are host labels. */
+    readonly hostSelector?: {
+      /** Exact matches. */
+      readonly matchLabels?: Readonly<Record<string, string>>;
+      /** Set requirements. */
+      readonly matchExpressions?: readonly {
+        /** Label key. */
+        readonly key: string;
+        /** How values are compared. */
+        readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+        /** Values for In and NotIn. */
+        readonly values?: readonly string[];
+      }[];
+    };
+    /** On so many hosts of each Cluster: a number, or All. Default: "All". */
+    readonly copies: number | string;
+  };
   /** Protection. */
   readonly limits: {
     /** Largest disk a guest may see. Default: "2Ti". */
@@ -42,7 +75,7 @@ export interface ImageStatus {
   /** What holds of this object and why, one entry per type. */
   readonly conditions?: readonly Condition[];
   /** Where it is. */
-  readonly phase?: 'Pending' | 'Downloading' | 'Verifying' | 'Ready' | 'Failed' | 'Terminating';
+  readonly phase?: 'Pending' | 'Downloading' | 'Verifying' | 'Converting' | 'Ready' | 'Failed' | 'Lost' | 'Terminating';
   /** sha256 of the canonical file. */
   readonly digest?: string;
   /** Format of the canonical file. */
@@ -55,12 +88,29 @@ export interface ImageStatus {
   readonly progress?: string;
   /** Machines that use it. */
   readonly users?: number;
+  /** Where the bytes came from in the end, after redirects; without query. */
+  readonly resolvedURL?: string;
+  /** What the server called the version that was fetched, if it is a strong ETag. */
+  readonly etag?: string;
+  /** Hosts that have a copy of their own. */
+  readonly warmHosts?: number;
+  /** Of spec.prefetch, by hosts. */
+  readonly prefetch?: {
+    /** Hosts that are to have a copy. */
+    readonly wanted?: number;
+    /** Those that have it. */
+    readonly done?: number;
+    /** Those that cannot take it now. */
+    readonly failed?: number;
+    /** Some of them, and why. */
+    readonly examples?: readonly string[];
+  };
   /** One row per cluster. */
   readonly clusters?: readonly {
     /** Cluster. */
     readonly name: string;
     /** Where it is. */
-    readonly phase?: 'Pending' | 'Downloading' | 'Verifying' | 'Ready' | 'Failed';
+    readonly phase?: 'Pending' | 'Downloading' | 'Verifying' | 'Converting' | 'Ready' | 'Failed' | 'Lost';
     /** sha256 of the canonical file. */
     readonly digest?: string;
     /** Format. */
@@ -73,6 +123,8 @@ export interface ImageStatus {
     readonly progress?: number;
     /** Why. */
     readonly message?: string;
+    /** Of a failure, in one word. */
+    readonly reason?: string;
     /** Not retried without a change. */
     readonly terminal?: boolean;
     /** Mesos task of the import. */
@@ -83,6 +135,25 @@ export interface ImageStatus {
     readonly host?: string;
     /** Imports tried. */
     readonly attempts?: number;
+    /** Of these in a row without success. */
+    readonly failures?: number;
+    /** Where the bytes came from in the end, after redirects; without query. */
+    readonly resolvedURL?: string;
+    /** What the server called the version that was fetched, if it is a strong ETag. */
+    readonly etag?: string;
+    /** Hosts of the cluster that have a copy of their own. */
+    readonly warmHosts?: number;
+    /** Of spec.prefetch, by hosts. */
+    readonly prefetch?: {
+      /** Hosts that are to have a copy. */
+      readonly wanted?: number;
+      /** Those that have it. */
+      readonly done?: number;
+      /** Those that cannot take it now. */
+      readonly failed?: number;
+      /** Some of them, and why. */
+      readonly examples?: readonly string[];
+    };
     /** Not before. */
     readonly retryAfter?: string;
   }[];
