@@ -27,8 +27,20 @@ test.each([
     'spec.disconnect.lostAfter',
   ],
   ['virtualmachines', 'VirtualMachine', { ...machine, disconnect: { onReconnect: 'KeepBoth' } }, 'KeepReplacement'],
+  [
+    'virtualmachines',
+    'VirtualMachine',
+    { ...machine, probes: { startup: { http: { port: 80, path: '/ HTTP/1.1' } } } },
+    'spec.probes.startup.http.path',
+  ],
 ])('%s: a %s of %j', async (plural, kind, spec, words) => {
   const reply = await create(plural, kind, spec);
+  expect([reply.status, reply.json().message]).toEqual([422, expect.stringContaining(words)]);
+});
+
+test.each([{}, { guestAgent: false }, { guestAgent: true, tcp: { port: 22 } }])('a probe of %j', async (liveness) => {
+  const reply = await create('virtualmachines', 'VirtualMachine', { ...machine, probes: { liveness } });
+  const words = 'Give one of guestAgent: true, exec, tcp and http';
   expect([reply.status, reply.json().message]).toEqual([422, expect.stringContaining(words)]);
 });
 
@@ -36,6 +48,11 @@ test.each([
   ['subnets', 'Subnet', { cidr: '10.0.0.0/24', gateway: 'none' }],
   ['subnets', 'Subnet', { cidr: '10.0.0.0/24', egress: 'NAT' }],
   ['virtualmachines', 'VirtualMachine', { ...machine, disconnect: { lostAfter: '1h', replace: false } }],
+  [
+    'virtualmachines',
+    'VirtualMachine',
+    { ...machine, probes: { readiness: { http: { port: 80 } }, liveness: { tcp: { port: 22 } } } },
+  ],
 ])('%s: no objection to a %s of %j', async (plural, kind, spec) => {
   expect((await create(plural, kind, spec)).status).toBe(201);
 });

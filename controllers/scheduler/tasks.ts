@@ -3,14 +3,7 @@ import { parseDuration } from '#lib/api/duration.ts';
 import type { Image } from '#lib/api/generated/image.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { Volume } from '#lib/api/generated/volume.ts';
-import type {
-  ImageImport,
-  LaunchProbe,
-  MachineLaunch,
-  MachineNetwork,
-  MachineVolume,
-  VolumeOnHost,
-} from '#lib/api/launch.ts';
+import type { ImageImport, MachineLaunch, MachineNetwork, MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
 import type { GuestPolicy } from '#lib/api/messages.ts';
 import { imageTaskId } from '#lib/api/names.ts';
 import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
@@ -20,6 +13,7 @@ import { reservationsOf, sumMilli, takeScalar } from '#mesos/resources.ts';
 import type { ExecutorInfo, Resource, TaskInfo } from '#mesos/types.ts';
 import { installationLabels } from './framework.ts';
 import { askFor, type GuestSize } from './overhead.ts';
+import { isTried, launchProbes, needsProber } from './probes.ts';
 import type { Room } from './room.ts';
 
 /** Size of an import: qemu-img convert is single-threaded and streams. */
@@ -83,9 +77,6 @@ export function volumeOnHost({ metadata, spec }: Volume): VolumeOnHost {
   };
 }
 
-/** What a command in a guest may take at most. */
-const probeMsMax = 50_000;
-
 export const guestPolicies = {
   Always: { onGuestShutdown: 'Restart', onGuestCrash: 'Restart' },
   RerunOnFailure: { onGuestShutdown: 'Finish', onGuestCrash: 'Restart' },
@@ -112,7 +103,7 @@ export function machineLaunch(
   const isClosed = (status?.networks ?? []).every(({ egress }) => egress === undefined);
   const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
-    version: volumes.length > 0 ? 3 : isOld ? 1 : 2,
+    version: needsProber(spec) ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
     type: 'machine',
     installation,
     uid: metadata.uid,
@@ -125,7 +116,9 @@ export function machineLaunch(
     memoryMiB,
     image: { digest: image?.digest ?? '', format: image?.format === 'raw' ? 'raw' : 'qcow2', virtualSize },
     rootDiskBytes: Math.max(virtualSize, rootSize === undefined ? 10 * 2 ** 30 : parseBytes(rootSize)),
-    networks: (status!.networks ?? []).map(networkOf),
+    networks: (status!.networks ?? []).map((network, index) =>
+      index === 0 && isTried(spec) ? { ...networkOf(network), tried: true } : networkOf(network),
+    ),
     ...(volumes.length > 0 ? { volumes } : {}),
     hostname: status!.hostname ?? metadata.name,
     ...(isOld ? {} : { seedFormat }),
@@ -137,21 +130,7 @@ export function machineLaunch(
     power: off ? 'Off' : 'On',
     ...guestPolicies[spec.runPolicy],
     terminationGraceMs: parseDuration(spec.terminationGracePeriod),
-    ...readinessOf(spec),
-  };
-}
-
-function readinessOf({ probes }: VirtualMachine['spec']): { readonly readiness?: LaunchProbe } {
-  if (!probes?.readiness) return {};
-  const { exec, initialDelay, period, timeout, successThreshold, failureThreshold } = probes.readiness;
-  return {
-    readiness: {
-      ...(exec ? { command: exec.command } : {}),
-      initialDelayMs: parseDuration(initialDelay),
-      periodMs: parseDuration(period),
-      timeoutMs: Math.min(parseDuration(timeout), probeMsMax),
-      ...{ successThreshold, failureThreshold },
-    },
+    ...launchProbes(spec),
   };
 }
 

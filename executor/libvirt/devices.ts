@@ -1,8 +1,9 @@
 /** Disks and networks of a host of real machines. */
 import { type Clock, systemClock } from '#lib/std/clock.ts';
-import { diskOwners, makeDisks, makeSeed, removeDisks } from '../disks/disks.ts';
+import { diskOwners, makeDisks, makeSeed, removeDisks, requireDisk } from '../disks/disks.ts';
 import type { HostDevices, HostVolumes } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
+import { dial, knock } from '../network/reach.ts';
 import { noVolumes } from '../volumes/none.ts';
 
 export interface LibvirtDevicesOptions {
@@ -35,6 +36,12 @@ export function libvirtDevices({
     attachNetworks: (machine) => networks.attach(machine),
     requireFree: (machine, connected) => networks.requireFree(machine, connected),
     detachNetworks: (uid) => networks.detach(uid),
+    knock: (network, port, signal) => knock(network, port, signal, netns),
+    dial: (network, port, signal) => dial(network, port, signal, netns),
+    async requireWhole(machine) {
+      await networks.requireWhole(machine);
+      await requireDisk(root, machine.uid);
+    },
     setPeers: (vni, peers) => networks.setPeers(vni, peers),
     volumes,
     async owners() {

@@ -3,13 +3,14 @@
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { DomainSpec, MachineNics } from '../hypervisor.ts';
-import { makeBridge, removeBridge } from './bridge.ts';
+import { makeBridge, removeBridge, requirePorts } from './bridge.ts';
 import { type DhcpServer, serveDhcp, stopDhcp } from './dhcp.ts';
 import { egressMax, makeEgress, removeEgress } from './egress.ts';
 import { guardBridges, guardTap, unguardTap } from './guard.ts';
 import { bridgeName, tapName } from './names.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { requireNobodyAt } from './probe.ts';
+import { isWhole, makeRouter, type Router, removeRouter } from './router.ts';
 import { requirePeers, requireSafe } from './safe.ts';
 import { SubnetFiles } from './subnet-files.ts';
 import { makeTunnel, removeTunnel, removeTunnels } from './tunnel.ts';
@@ -31,6 +32,8 @@ export interface Networks {
   /** As HostDevices has it. */
   requireFree(machine: MachineNics, connected?: (vni: number) => Promise<void>): Promise<void>;
   detach(uid: string): Promise<void>;
+  /** As HostDevices has it. */
+  requireWhole(machine: MachineNics): Promise<void>;
   /** Of the other hosts that carry the subnet. Nothing if no machine of it is here. Throws TypeError if they cannot be such. */
   setPeers(vni: number, peers: readonly string[]): Promise<void>;
   owners(): readonly string[];
@@ -51,6 +54,7 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
     await guardTap({ tap, mac, ip }, netns);
     await connect(network);
     if (network.egress === 'NAT') await letOut(network);
+    else if (network.tried) await letIn(network);
     await serveDhcp(dhcp(vni), files.attachments(vni));
     return { tap, bridge: bridgeName(vni), mac, mtu };
   }
@@ -60,6 +64,19 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
     if (index >= egressMax)
       throw new Error(`Cannot give subnet ${subnet} a way out: this host has ${egressMax} already`);
     await makeEgress({ vni, subnet, gateway, prefix, mtu, index }, allowPrivateEgress, netns);
+  }
+
+  /** Probes. A subnet that lets guests out has a router, which does for both. */
+  async function letIn(network: MachineNetwork): Promise<void> {
+    if (files.hasEgress(network.vni)) return await letOut(network);
+    if (network.gateway === '') return;
+    files.putRouter(network.vni);
+    await makeRouter(routerOf(network), netns);
+  }
+
+  function routerOf({ vni, gateway, prefix, mtu }: MachineNetwork): Router {
+    const router = { vni, gateway, prefix, mtu };
+    return files.hasEgress(vni) ? { ...router, index: files.egressIndex(vni) } : router;
   }
 
   /** Not in turn: nobody is to wait for it, and the subnet stays while the machine is on it. */
@@ -111,6 +128,7 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
     else {
       await stopDhcp(dhcp(vni));
       if (files.hasEgress(vni)) await removeEgress(vni, !files.othersWithEgress(vni), netns);
+      else if (files.hasRouter(vni)) await removeRouter(vni, netns);
       await removeBridge(vni, netns);
     }
     files.remove(vni, uid);
@@ -136,6 +154,16 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
           if (attachments.some((attachment) => attachment.uid === uid)) await leave(uid, vni);
         }
       }),
+    async requireWhole({ uid, networks }) {
+      if (networks.length === 0) return;
+      await requirePorts(
+        networks.map(({ vni }) => ({ bridge: bridgeName(vni), port: tapName(uid, vni) })),
+        netns,
+      );
+      for (const network of networks)
+        if (network.tried && network.gateway !== '' && !(await isWhole(routerOf(network), netns)))
+          throw new Error(`The router of subnet ${network.subnet} is not as it should be`);
+    },
     setPeers: (vni, peers) =>
       inTurn(async () => {
         const [first] = files.attachments(vni);
