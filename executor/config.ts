@@ -5,6 +5,7 @@ import { isAbsolute } from 'node:path';
 import { messageOf } from '#lib/std/errors.ts';
 import { UsageError } from '#lib/std/main.ts';
 import { addressRule } from './images/addresses.ts';
+import type { AllowedSegments } from './network/segment.ts';
 import { requireSafeName, requireSafeServers } from './volumes/layout.ts';
 
 export interface ExecutorConfig {
@@ -19,6 +20,8 @@ export interface ExecutorConfig {
   readonly allowPrivateSources: readonly string[];
   /** Ranges (CIDR) that guests of subnets with egress may reach although they are not the Internet's: the site's own services. */
   readonly allowPrivateEgress: readonly string[];
+  /** Networks of the site that guests may be put on (Subnets of type VLAN and Bridge): bridges, and interfaces whose VLANs may be. */
+  readonly segments?: AllowedSegments;
   readonly bootIdFile: string;
   /** uid of the namespace cf-system. Domains of another installation on the same host are then foreign. */
   readonly installation?: string;
@@ -58,6 +61,7 @@ export const known = [
   'importDir',
   'allowPrivateSources',
   'allowPrivateEgress',
+  'segments',
   'bootIdFile',
   'installation',
   'libvirtSocket',
@@ -109,6 +113,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
   if (tunnelAddress !== undefined && !isIPv4(tunnelAddress))
     throw new Error(`tunnelAddress must be an IPv4 address, not "${tunnelAddress}"`);
   const gluster = glusterConfig(value.gluster);
+  const segments = segmentsConfig(value.segments);
   return Object.freeze({
     hypervisor,
     root: absolute(value, 'root'),
@@ -124,6 +129,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
     ...(consoleListen === undefined ? {} : { consoleListen }),
     ...(gluster === undefined ? {} : { gluster }),
+    ...(segments === undefined ? {} : { segments }),
     sim: sim(value.sim),
   });
 }
@@ -161,6 +167,17 @@ function glusterConfig(value: unknown): GlusterConfig | undefined {
     throw new Error(`gluster: ${messageOf(cause)}`, { cause });
   }
   return { volumes, servers, ...(command === undefined ? {} : { command }) };
+}
+
+function segmentsConfig(value: unknown): AllowedSegments | undefined {
+  if (value === undefined) return undefined;
+  const form = 'segments must be {"bridges": ["NAME", …], "nics": ["NAME", …]}';
+  if (!isRecord(value) || Object.keys(value).some((name) => !['bridges', 'nics'].includes(name))) throw new Error(form);
+  const { bridges = [], nics = [] } = value;
+  const isNames = (list: unknown): list is readonly string[] =>
+    isTexts(list) || (Array.isArray(list) && list.length === 0);
+  if (!isNames(bridges) || !isNames(nics)) throw new Error(form);
+  return { bridges, nics };
 }
 
 function isTexts(value: unknown): value is readonly string[] {

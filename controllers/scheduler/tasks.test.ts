@@ -54,6 +54,22 @@ test('a launch with other probes than of readiness by the agent is of version 4,
   expect(tried.networks[1]).not.toHaveProperty('tried');
 });
 
+test('a launch on a network of the site is of version 4, and names it as the hosts of its Cluster do', () => {
+  const segment = { bridge: 'lan', clusters: [{ cluster: 'lab-b', parentNIC: 'eth1', vlan: 5 }] };
+  const launched = (cluster: string) =>
+    machineLaunch(
+      {
+        metadata: { namespace: 'n', name: 'm', uid: 'u' },
+        spec: { runPolicy: 'Always', resources: { cores: 1, memory: '1Gi' }, terminationGracePeriod: '0s' },
+        status: { attempt: { number: 1, taskID: 't', cluster }, networks: [{ subnet: 's', segment }] },
+      } as unknown as VirtualMachine,
+      'Linux',
+      'i',
+    );
+  expect(launched('lab-a')).toMatchObject({ version: 4, networks: [{ segment: { bridge: 'lan' } }] });
+  expect(launched('lab-b')).toMatchObject({ networks: [{ segment: { nic: 'eth1', vlan: 5 } }] });
+});
+
 test('a launch with a way out is of version 2, which an executor refuses that would leave it out', () => {
   const launched = (egress: object) =>
     machineLaunch(

@@ -15,6 +15,7 @@ import { installationLabels } from './framework.ts';
 import { askFor, type GuestSize } from './overhead.ts';
 import { isTried, launchProbes, needsProber } from './probes.ts';
 import type { Room } from './room.ts';
+import { segmentOf } from './segments.ts';
 
 /** Size of an import: qemu-img convert is single-threaded and streams. */
 export const importAsk: Room = { cpu: 500, mem: 512_000 };
@@ -33,7 +34,7 @@ export function askOf(vm: VirtualMachine): Room {
 
 type StatusNetwork = NonNullable<NonNullable<VirtualMachine['status']>['networks']>[number];
 
-function networkOf(network: StatusNetwork): MachineNetwork {
+function networkOf(network: StatusNetwork, cluster: string | undefined): MachineNetwork {
   return {
     subnet: network.subnet ?? '',
     subnetUID: network.subnetUID ?? '',
@@ -47,6 +48,7 @@ function networkOf(network: StatusNetwork): MachineNetwork {
     domain: network.domain ?? '',
     leaseSeconds: network.leaseSeconds ?? 43_200,
     ...(network.egress === 'NAT' ? { egress: 'NAT' as const } : {}),
+    ...(network.segment ? { segment: segmentOf(network.segment, cluster) } : {}),
     ...(network.used ? {} : { probe: true }),
   };
 }
@@ -100,10 +102,12 @@ export function machineLaunch(
   const seedFormat = seedFormatOf(spec, osType);
   const isSecret = secretNames(spec).length > 0;
   const volumes = machineVolumes(vm);
-  const isClosed = (status?.networks ?? []).every(({ egress }) => egress === undefined);
+  const { networks = [] } = status!;
+  const isClosed = networks.every(({ egress }) => egress === undefined);
+  const isNew = needsProber(spec) || networks.some(({ segment }) => segment);
   const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
-    version: needsProber(spec) ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
+    version: isNew ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
     type: 'machine',
     installation,
     uid: metadata.uid,
@@ -116,9 +120,10 @@ export function machineLaunch(
     memoryMiB,
     image: { digest: image?.digest ?? '', format: image?.format === 'raw' ? 'raw' : 'qcow2', virtualSize },
     rootDiskBytes: Math.max(virtualSize, rootSize === undefined ? 10 * 2 ** 30 : parseBytes(rootSize)),
-    networks: (status!.networks ?? []).map((network, index) =>
-      index === 0 && isTried(spec) ? { ...networkOf(network), tried: true } : networkOf(network),
-    ),
+    networks: networks.map((network, index) => ({
+      ...networkOf(network, attempt!.cluster),
+      ...(index === 0 && isTried(spec) ? { tried: true as const } : {}),
+    })),
     ...(volumes.length > 0 ? { volumes } : {}),
     hostname: status!.hostname ?? metadata.name,
     ...(isOld ? {} : { seedFormat }),

@@ -4,6 +4,7 @@ import { diskOwners, makeDisks, makeSeed, removeDisks, requireDisk } from '../di
 import type { HostDevices, HostVolumes } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
 import { dial, knock } from '../network/reach.ts';
+import type { AllowedSegments } from '../network/segment.ts';
 import { noVolumes } from '../volumes/none.ts';
 
 export interface LibvirtDevicesOptions {
@@ -15,6 +16,8 @@ export interface LibvirtDevicesOptions {
   readonly tunnelAddress?: string;
   /** Networks (CIDR) that guests with egress may reach although they are not the Internet's. */
   readonly allowPrivateEgress?: readonly string[];
+  /** Networks of the site that guests may be put on; none unless given. */
+  readonly segments?: AllowedSegments | undefined;
   /** None unless given. */
   readonly volumes?: HostVolumes | undefined;
   readonly clock?: Clock;
@@ -25,10 +28,11 @@ export function libvirtDevices({
   netns,
   tunnelAddress,
   allowPrivateEgress = [],
+  segments,
   volumes = noVolumes,
   clock = systemClock,
 }: LibvirtDevicesOptions): HostDevices {
-  const networks = hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress, clock });
+  const networks = hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress, segments, clock });
   return {
     makeDisks: (machine) => makeDisks(root, machine),
     makeSeed: (uid, seed) => makeSeed(root, uid, seed),

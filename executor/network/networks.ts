@@ -12,6 +12,7 @@ import { oneAtATime } from './one-at-a-time.ts';
 import { requireNobodyAt } from './probe.ts';
 import { isWhole, makeRouter, type Router, removeRouter } from './router.ts';
 import { requirePeers, requireSafe } from './safe.ts';
+import { type AllowedSegments, makeSegmentPort, removeSegmentPort } from './segment.ts';
 import { SubnetFiles } from './subnet-files.ts';
 import { makeTunnel, removeTunnel, removeTunnels } from './tunnel.ts';
 import { guardTunnels } from './tunnel-guard.ts';
@@ -24,8 +25,13 @@ export interface NetworkOptions {
   readonly tunnelAddress?: string | undefined;
   /** Networks (CIDR) that guests with egress may reach although they are not the Internet's. */
   readonly allowPrivateEgress?: readonly string[];
+  /** Networks of the site that guests may be put on; none unless given. */
+  readonly segments?: AllowedSegments | undefined;
   readonly clock: Clock;
 }
+
+/** Its probes come from the gateway's address, which on a network of the site is the site's. */
+const hasRouter = ({ tried, gateway, segment }: MachineNetwork) => tried === true && gateway !== '' && !segment;
 
 export interface Networks {
   attach(machine: MachineNics): Promise<DomainSpec['nics']>;
@@ -39,7 +45,8 @@ export interface Networks {
   owners(): readonly string[];
 }
 
-export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = [], clock }: NetworkOptions): Networks {
+export function hostNetworks(options: NetworkOptions): Networks {
+  const { root, netns, tunnelAddress, allowPrivateEgress = [], segments = { bridges: [], nics: [] }, clock } = options;
   const files = new SubnetFiles(root);
   // Who is last on a subnet is decided by looking: two that leave at once must not both find the other still there.
   const inTurn = oneAtATime();
@@ -54,7 +61,7 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
     await guardTap({ tap, mac, ip }, netns);
     await connect(network);
     if (network.egress === 'NAT') await letOut(network);
-    else if (network.tried) await letIn(network);
+    else if (hasRouter(network)) await letIn(network);
     await serveDhcp(dhcp(vni), files.attachments(vni));
     return { tap, bridge: bridgeName(vni), mac, mtu };
   }
@@ -69,7 +76,6 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
   /** Probes. A subnet that lets guests out has a router, which does for both. */
   async function letIn(network: MachineNetwork): Promise<void> {
     if (files.hasEgress(network.vni)) return await letOut(network);
-    if (network.gateway === '') return;
     files.putRouter(network.vni);
     await makeRouter(routerOf(network), netns);
   }
@@ -82,7 +88,8 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
   /** Not in turn: nobody is to wait for it, and the subnet stays while the machine is on it. */
   async function probe(network: MachineNetwork, connected: (vni: number) => Promise<void>): Promise<void> {
     if (!network.probe) return;
-    await connected(network.vni);
+    // On a network of the site there are no other hosts to be told of.
+    if (!network.segment) await connected(network.vni);
     await requireNobodyAt(network, netns, clock);
   }
 
@@ -90,7 +97,11 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
    * Who may come in first, then the way. The host may have booted, or been given its address, since the last machine joined: what the way
    * stands on is made too.
    */
-  async function connect({ vni, subnet, mtu }: MachineNetwork): Promise<void> {
+  async function connect({ vni, subnet, mtu, segment }: MachineNetwork): Promise<void> {
+    if (segment) {
+      await guardBridges(netns);
+      return await makeSegmentPort({ vni, subnet, mtu, segment }, segments, netns);
+    }
     if (tunnelAddress === undefined) return await disconnect(vni);
     await makeBridge(vni, mtu, netns);
     await guardBridges(netns);
@@ -99,6 +110,7 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
   }
 
   async function disconnect(vni: number): Promise<void> {
+    if (isOfSite(vni)) return await removeSegmentPort(vni, netns);
     if (tunnelAddress === undefined) return await disconnectAll();
     await removeTunnel(vni, netns);
     await guardAll(files.subnets().filter((other) => other !== vni));
@@ -114,8 +126,11 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
     disconnected = true;
   }
 
+  const isOfSite = (vni: number) => files.attachments(vni).some(({ network }) => network.segment);
+
   async function guardAll(vnis: readonly number[]): Promise<void> {
-    const subnets = vnis.map((vni) => ({ vni, peers: files.peers(vni) }));
+    const overlays = vnis.filter((vni) => !isOfSite(vni));
+    const subnets = overlays.map((vni) => ({ vni, peers: files.peers(vni) }));
     await guardTunnels(subnets, netns);
   }
 
@@ -161,13 +176,13 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
         netns,
       );
       for (const network of networks)
-        if (network.tried && network.gateway !== '' && !(await isWhole(routerOf(network), netns)))
+        if (hasRouter(network) && !(await isWhole(routerOf(network), netns)))
           throw new Error(`The router of subnet ${network.subnet} is not as it should be`);
     },
     setPeers: (vni, peers) =>
       inTurn(async () => {
         const [first] = files.attachments(vni);
-        if (!first) return;
+        if (!first || first.network.segment) return;
         requirePeers(first.network.subnet, peers);
         files.putPeers(vni, peers);
         await connect(first.network);

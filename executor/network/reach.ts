@@ -60,7 +60,11 @@ function connecting(
   more: readonly string[],
   pipe: 'pipe' | 'ignore',
 ) {
-  const { vni, subnet, gateway, ip } = network;
+  const { vni, subnet, gateway, segment, ip } = network;
+  if (segment)
+    throw new NoWayError(
+      `Subnet ${subnet} is a network of the site, where the gateway's address is not the host's to probe from: probe by guestAgent or exec`,
+    );
   if (gateway === '')
     throw new NoWayError(
       `Subnet ${subnet} has no gateway, whose address probes by tcp and http come from: give it one, or probe by guestAgent or exec`,

@@ -15,6 +15,8 @@ export interface MachineNetwork {
   readonly dns: readonly string[];
   readonly domain: string;
   readonly leaseSeconds: number;
+  /** The network of the site that it is a part of. Without it: an overlay. */
+  readonly segment?: NetworkSegment;
   /** The host is the gateway, and hides the guest behind its own address. */
   readonly egress?: 'NAT';
   /** No machine has run with the address since it was leased: the host asks on the wire first whether somebody else has it. */
@@ -22,6 +24,9 @@ export interface MachineNetwork {
   /** Its host tries the guest at this address (`tcp` and `http` of a probe), which takes a way of its own into the subnet. */
   readonly tried?: true;
 }
+
+/** A bridge that the host has, or a VLAN on one of its interfaces. */
+export type NetworkSegment = { readonly bridge: string } | { readonly nic: string; readonly vlan: number };
 
 /** An address of a machine at which somebody answers who is not this machine. */
 export interface AddressConflict {
@@ -68,7 +73,7 @@ export interface MachineVolume extends VolumeOnHost {
 
 export interface MachineLaunch {
   /**
-   * 2, 3 (volumes) or 4 (probes other than of readiness by the agent) if there is in it what an executor that knows less would leave out
+   * 2, 3 (volumes) or 4 (networks of the site, probes other than of readiness by the agent) if there is in it what an executor that knows less would leave out
    * without a word: it refuses what it does not know.
    */
   readonly version: 1 | 2 | 3 | 4;

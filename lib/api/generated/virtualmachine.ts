@@ -458,6 +458,26 @@ export interface VirtualMachineStatus {
     readonly domain?: string;
     /** DHCP lease time. */
     readonly leaseSeconds?: number;
+    /** Of the Subnet, if it has one. */
+    readonly segment?: {
+      /** Name of a bridge that the hosts have. */
+      readonly bridge?: string;
+      /** Name of an interface of the hosts, on which the VLAN is. */
+      readonly parentNIC?: string;
+      /** Number of the VLAN. */
+      readonly vlan?: number;
+      /** Where it has other names. */
+      readonly clusters?: readonly {
+        /** Name of the Cluster. */
+        readonly cluster: string;
+        /** Name of a bridge that the hosts have. */
+        readonly bridge?: string;
+        /** Name of an interface of the hosts, on which the VLAN is. */
+        readonly parentNIC?: string;
+        /** Number of the VLAN. */
+        readonly vlan?: number;
+      }[];
+    };
     /** The host is the gateway to the Internet. */
     readonly egress?: 'NAT';
     /** IPLease. */
