@@ -1,8 +1,8 @@
 /** A last look at what goes into files and input of other programs: their separators are commas, spaces and line ends. */
 import { isIPv4 } from 'node:net';
 import type { MachineNetwork, NetworkSegment } from '#lib/api/launch.ts';
+import { peersMax } from '#lib/api/messages.ts';
 import { isOurs } from './names.ts';
-import { peersMax } from './tunnel.ts';
 
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 const labelPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;

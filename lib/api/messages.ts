@@ -206,6 +206,9 @@ export interface PolicyOrder extends GuestPolicy {
   readonly attempt: number;
 }
 
+/** Of one subnet. Each frame for everybody is sent to each of them: beyond that a subnet is too wide to be one. */
+export const peersMax = 1024;
+
 /** Of every subnet that the host carries the other hosts that carry it, all anew. Repeated until a heartbeat names its id. */
 export interface PeersOrder {
   readonly type: 'peers';
