@@ -46,12 +46,17 @@ export async function makeSegmentPort(
     if (before.has(name)) await runCommand('ip', ['link', 'del', name], { netns });
     if ('bridge' in segment)
       await batch(netns, [
-        `link add ${name} mtu ${mtu} type veth peer name ${plugName(vni)} mtu ${mtu}`,
+        `link add ${name} mtu ${mtu} type veth peer name ${plugName(vni)} address ${plugMac(vni)} mtu ${mtu}`,
         `link set ${plugName(vni)} addrgenmode none master ${segment.bridge} up`,
       ]);
     else await addVlan(port, segment, netns);
   }
   await batch(netns, [`link set ${name} addrgenmode none mtu ${mtu} master ${bridgeName(vni)} up`]);
+}
+
+/** High: a bridge may have the lowest address of its ports for its own, and the site's is to keep what it has. */
+function plugMac(vni: number): string {
+  return ['fe:cf:00', ...vni.toString(16).padStart(6, '0').match(/../g)!].join(':');
 }
 
 /** Nothing if it is not there. Its other end goes with it. */

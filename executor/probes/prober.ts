@@ -1,7 +1,7 @@
 /**
  * The probes of one run of one guest. Until startup has succeeded the others wait. Readiness is told. Liveness counts once the guest has come
- * up: by its first success, or by startup's. One that has failed often enough is given up only if its host is well, which is looked at anew
- * each time. What the host could not find out breaks the row.
+ * up: by its first success, or by startup's. A failure counts only if its host is found well after it, and was so after the one before: a
+ * try may have begun while something was broken. What does not count breaks the row.
  */
 import type { LaunchProbe } from '#lib/api/launch.ts';
 import type { ProbeReport } from '#lib/api/messages.ts';
@@ -34,6 +34,8 @@ export class Prober implements AsyncDisposable {
   #seenUp = false;
   /** It was up, but may have booted anew until then. */
   #doubtedSince: number | undefined;
+  /** After the last failure. */
+  #hostWasWell = true;
 
   constructor(machine: ProbedMachine, deps: ProbesDeps) {
     this.machine = machine;
@@ -104,10 +106,9 @@ export class Prober implements AsyncDisposable {
         return true;
       }
       this.#tell({ ready: false, message: `The guest has not started yet: ${message}` });
-      // A guest may be slow to start because its host is: what could not be found out is no try.
-      if (outcome === 'Failed') failures += 1;
+      if (outcome === 'Failed' && (await this.#isOfGuest())) failures += 1;
       if (failures >= failureThreshold)
-        await this.#giveUp('StartupTimeout', `The guest has not started after ${failures} tries: ${message}`);
+        this.#giveUp('StartupTimeout', `The guest has not started after ${failures} tries: ${message}`);
       return false;
     };
   }
@@ -115,10 +116,10 @@ export class Prober implements AsyncDisposable {
   #liveness({ failureThreshold }: LaunchProbe): Judge {
     let failures = 0;
     return async ({ outcome, message }) => {
-      failures = outcome === 'Failed' ? failures + 1 : 0;
+      failures = outcome === 'Failed' && (await this.#isOfGuest()) ? failures + 1 : 0;
       if (outcome === 'Succeeded' && !this.#seenUp) this.#cameUp();
       if (failures >= failureThreshold && this.#counts())
-        await this.#giveUp('LivenessFailed', `The guest has failed its probe ${failures} times in a row: ${message}`);
+        this.#giveUp('LivenessFailed', `The guest has failed its probe ${failures} times in a row: ${message}`);
       return false;
     };
   }
@@ -134,13 +135,21 @@ export class Prober implements AsyncDisposable {
     return this.#doubtedSince !== undefined && this.#deps.clock.monotonic() - this.#doubtedSince >= doubtMs;
   }
 
-  async #giveUp(reason: Unhealthy['reason'], message: string): Promise<void> {
+  /** Whether a failure can have no other reason. */
+  async #isOfGuest(): Promise<boolean> {
+    const wasWell = this.#hostWasWell;
     try {
       await this.#deps.requireHost(this.machine);
+      this.#hostWasWell = true;
+      return wasWell;
     } catch (error) {
+      this.#hostWasWell = false;
       this.#warn('A guest fails its probe, but its host is not well', messageOf(error));
-      return;
+      return false;
     }
+  }
+
+  #giveUp(reason: Unhealthy['reason'], message: string): void {
     if (!this.#stop.signal.aborted) this.#deps.unhealthy(this.machine, { reason, message });
   }
 
