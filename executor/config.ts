@@ -5,6 +5,7 @@ import { isAbsolute } from 'node:path';
 import { messageOf } from '#lib/std/errors.ts';
 import { UsageError } from '#lib/std/main.ts';
 import { addressRule } from './images/addresses.ts';
+import type { AllowedSegments } from './network/segment.ts';
 import { requireSafeName, requireSafeServers } from './volumes/layout.ts';
 
 export interface ExecutorConfig {
@@ -19,6 +20,8 @@ export interface ExecutorConfig {
   readonly allowPrivateSources: readonly string[];
   /** Ranges (CIDR) that guests of subnets with egress may reach although they are not the Internet's: the site's own services. */
   readonly allowPrivateEgress: readonly string[];
+  /** Networks of the site that guests may be put on (Subnets of type VLAN and Bridge): bridges, and interfaces whose VLANs may be. */
+  readonly segments?: AllowedSegments;
   readonly bootIdFile: string;
   /** uid of the namespace cf-system. Domains of another installation on the same host are then foreign. */
   readonly installation?: string;
@@ -69,6 +72,7 @@ export const known = [
   'importDir',
   'allowPrivateSources',
   'allowPrivateEgress',
+  'segments',
   'bootIdFile',
   'installation',
   'libvirtSocket',
@@ -122,6 +126,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     throw new Error(`tunnelAddress must be an IPv4 address, not "${tunnelAddress}"`);
   const gluster = glusterConfig(value.gluster);
   const imageCache = imageCacheConfig(value.imageCache);
+  const segments = segmentsConfig(value.segments);
   return Object.freeze({
     hypervisor,
     root: absolute(value, 'root'),
@@ -138,6 +143,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     ...(consoleListen === undefined ? {} : { consoleListen }),
     ...(gluster === undefined ? {} : { gluster }),
     ...(imageCache === undefined ? {} : { imageCache }),
+    ...(segments === undefined ? {} : { segments }),
     sim: sim(value.sim),
   });
 }
@@ -195,6 +201,17 @@ function imageCacheConfig(value: unknown): ImageCacheConfig | undefined {
 /** A number above nothing. */
 function isMore(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0;
+}
+
+function segmentsConfig(value: unknown): AllowedSegments | undefined {
+  if (value === undefined) return undefined;
+  const form = 'segments must be {"bridges": ["NAME", …], "nics": ["NAME", …]}';
+  if (!isRecord(value) || Object.keys(value).some((name) => !['bridges', 'nics'].includes(name))) throw new Error(form);
+  const { bridges = [], nics = [] } = value;
+  const isNames = (list: unknown): list is readonly string[] =>
+    isTexts(list) || (Array.isArray(list) && list.length === 0);
+  if (!isNames(bridges) || !isNames(nics)) throw new Error(form);
+  return { bridges, nics };
 }
 
 function isTexts(value: unknown): value is readonly string[] {

@@ -80,6 +80,39 @@ test('heartbeats tell what the agent of a guest says, and whether its probe succ
   await until(() => expect(told()?.readiness).toMatchObject({ ready: true }));
 });
 
+test('a guest that hangs is restarted in place, and it is said why', async () => {
+  await using world = await openWorld({ agents: true });
+  const { host } = await world.start();
+  const hypervisor = host.hypervisor as SimHypervisor;
+  const probe = { initialDelayMs: 0, periodMs: 100, timeoutMs: 200, successThreshold: 1, failureThreshold: 2 };
+  const network = {
+    ...{
+      subnet: 's',
+      subnetUID: 'u',
+      vni: 5,
+      ip: '10.0.0.2',
+      prefix: 24,
+      gateway: '10.0.0.1',
+      mac: '52:54:00:00:00:01',
+    },
+    ...{ mtu: 1450, dns: [], domain: '', leaseSeconds: 600, tried: true as const },
+  };
+  const http = { port: 80, path: '/', scheme: 'HTTP' as const, headers: [] };
+  const { uid, taskId } = await running(
+    world,
+    machineLaunch(randomUUID(), {
+      ...{ version: 4, networks: [network], terminationGraceMs: 100 },
+      ...{ liveness: { ...probe, http }, readiness: { ...probe, tcp: { port: 22 } }, startup: probe },
+    }),
+  );
+  const told = () => world.agent.heartbeats.at(-1)?.machines.find((each) => each.uid === uid);
+  await until(() => expect(told()?.readiness).toMatchObject({ ready: true }));
+  hypervisor.inject(uid, 'hang');
+  await until(() => expect(told()).toMatchObject({ restarts: 1, lastEnd: { reason: 'LivenessFailed' } }));
+  await until(() => expect(told()).toMatchObject({ phase: 'Running', readiness: { ready: true } }));
+  expect(world.agent.states(taskId)).toEqual(['TASK_STARTING', 'TASK_RUNNING']);
+}, 60_000);
+
 test('a launch said twice makes one machine and no second answer', async () => {
   await using world = await openWorld();
   await world.start();

@@ -15,7 +15,6 @@ import { ExecutorConnection, RecoveryTimeoutError } from '#mesos/executor.ts';
 import type { ExecutorEnvironment } from '#mesos/executor-environment.ts';
 import type { Connect } from '#mesos/http.ts';
 import type { ExecutorEvent, TaskInfo } from '#mesos/types.ts';
-import { Probes } from './agent/probes.ts';
 import { GuestAgents } from './agent/watch-agents.ts';
 import { type Claims, fileClaims } from './claim.ts';
 import { cleanUp } from './cleanup.ts';
@@ -32,6 +31,8 @@ import { Machines } from './machines.ts';
 import { parseLaunch, parseMessage } from './messages.ts';
 import { watchDomains } from './observer.ts';
 import { Peers } from './peers.ts';
+import type { Probes } from './probes/probes.ts';
+import { watchHealth } from './probes/start.ts';
 import { Reporter } from './reporter.ts';
 import { VolumeOrders } from './volumes/orders.ts';
 
@@ -189,11 +190,12 @@ class Executor {
     this.#machines = stack.use(
       new Machines({ journal, reporter, tools, opener, clock, log, fatal, cleaned: () => this.#cleaning }),
     );
+    const everyMs = options.lookMs ?? 10_000;
     if (config.hypervisor === 'libvirt' || config.sim.agents) {
       const common = { hypervisor, changed: () => this.#heartbeats.changed(), clock, log };
-      const everyMs = options.lookMs ?? 10_000;
       this.#agents = stack.use(new GuestAgents({ ...common, running: () => this.#machines.running(), everyMs }));
-      this.#probes = stack.use(new Probes({ ...common, machines: () => this.#machines.probed() }));
+      const mounts = () => this.#volumes.report().mounts;
+      this.#probes = stack.use(watchHealth({ ...common, devices, machines: () => this.#machines, mounts }));
     }
     this.#images = stack.use(
       new ImageTasks({
@@ -207,7 +209,8 @@ class Executor {
       this.#finish('Replaced');
     };
     stack.use(parts.claims.watch(options.incarnation, replaced));
-    stack.use(watchDomains({ hypervisor, machines: this.#machines, everyMs: options.lookMs ?? 10_000, clock, log }));
+    const lost = () => this.#probes?.doubt();
+    stack.use(watchDomains({ hypervisor, machines: this.#machines, lost, everyMs, clock, log }));
   }
 
   async run(signal: AbortSignal): Promise<End> {

@@ -89,6 +89,7 @@ async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Prom
       ...(netns === undefined ? {} : { netns }),
       ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
       allowPrivateEgress: config.allowPrivateEgress,
+      segments: config.segments,
     }),
   };
 }

@@ -3,7 +3,7 @@
  * executor/hypervisor.suite.ts. Drivers are stupid: every decision is made above. Each method is safe to repeat.
  */
 import type { Duplex } from 'node:stream';
-import type { MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
+import type { MachineNetwork, MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
 import type { HostFacts, MountReport, PowerState } from '#lib/api/messages.ts';
 import type { Seed } from './seed/seed.ts';
 
@@ -47,6 +47,14 @@ export class MachineError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'MachineError';
+  }
+}
+
+/** A machine cannot be reached by its host as it is made. The message is for its user. */
+export class NoWayError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'NoWayError';
   }
 }
 
@@ -114,6 +122,13 @@ export interface Hypervisor extends AsyncDisposable {
 }
 
 /** The host's side of disks and networks that a machine needs. Real and imitated as the hypervisor is. */
+/** Dispose to end it, however the guest holds on to it. */
+export interface GuestConnection extends Disposable {
+  readonly stream: Duplex;
+  /** Ends it, and says why it was not there: MachineError if for the guest. Undefined if it was. */
+  problem(): Promise<Error | undefined>;
+}
+
 export interface HostDevices {
   /** Overlay on the image (explicit backing format) and seed disk, under the machine's own directory. Repeatable. */
   makeDisks(machine: MachineDisks): Promise<{ readonly rootDisk: string; readonly seedDisk: string }>;
@@ -134,6 +149,15 @@ export interface HostDevices {
   requireFree(machine: MachineNics, connected?: (vni: number) => Promise<void>): Promise<void>;
   /** Takes the machine's entries away, and what the last machine of a subnet leaves behind. */
   detachNetworks(uid: string): Promise<void>;
+  /**
+   * Whether the guest takes connections at the port of its address there; the network is one that is `tried`. MachineError if it refuses,
+   * or is silent until `signal`; any other error is the host's.
+   */
+  knock(network: MachineNetwork, port: number, signal: AbortSignal): Promise<void>;
+  /** A connection to it. Throws if the host cannot make any. */
+  dial(network: MachineNetwork, port: number, signal: AbortSignal): GuestConnection;
+  /** Throws if what the host does for the machine, which runs, is not whole: its disk answers, its interfaces are in their bridges. */
+  requireWhole(machine: MachineNics): Promise<void>;
   /**
    * IPv4 tunnel addresses of all other hosts that carry the subnet. Nothing if no machine of it is here. Repeatable; holds until the last
    * machine leaves.
@@ -179,6 +203,6 @@ export interface MachineDisks {
 
 export interface MachineNics {
   readonly uid: string;
-  readonly networks: readonly import('#lib/api/launch.ts').MachineNetwork[];
+  readonly networks: readonly MachineNetwork[];
   readonly hostname: string;
 }

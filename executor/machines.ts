@@ -12,13 +12,21 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Opener } from '#lib/std/sealed-box.ts';
 import type { TaskInfo } from '#mesos/types.ts';
-import type { ProbedMachine } from './agent/probes.ts';
 import type { Domain } from './hypervisor.ts';
 import type { Journal } from './journal/journal.ts';
 import { MachineDriver } from './machine/driver.ts';
 import { type HostTools, perform } from './machine/host.ts';
-import { accepted, awaitsSecrets, type Effect, type MachineState, type Outcome, reportOf } from './machine/state.ts';
+import {
+  accepted,
+  awaitsSecrets,
+  type Effect,
+  type MachineState,
+  type Outcome,
+  reportOf,
+  type Unhealthy,
+} from './machine/state.ts';
 import { parseSecrets } from './messages.ts';
+import type { ProbedMachine } from './probes/probes.ts';
 import type { Reporter, StatusWords } from './reporter.ts';
 
 export interface MachinesDeps {
@@ -157,11 +165,27 @@ export class Machines implements AsyncDisposable {
 
   /** Those of them that were launched with a probe. */
   probed(): readonly ProbedMachine[] {
-    return [...this.#byUid].flatMap(([uid, { state }]) => {
+    return [...this.#byUid.values()].flatMap(({ state }) => {
       const { launch, phase, power } = state;
-      if (phase.name !== 'Running' || power !== 'On' || !launch.readiness) return [];
-      return [{ uid, probe: launch.readiness, since: phase.since }];
+      if (phase.name !== 'Running' || power !== 'On') return [];
+      if (!launch.readiness && !launch.liveness && !launch.startup) return [];
+      return [{ launch, since: phase.since, up: phase.up === true }];
     });
+  }
+
+  /** Its probes found so, in the run that began then. What finds no place in the queue is found again. */
+  cameUp(uid: string, since: number): void {
+    this.#byUid.get(uid)?.push({ type: 'up', since });
+  }
+
+  failed(uid: string, since: number, why: Unhealthy): void {
+    this.#byUid.get(uid)?.push({ type: 'unhealthy', since, ...why });
+  }
+
+  /** The guest boots anew. */
+  rebooted(uid: string): void {
+    const driver = this.#byUid.get(uid);
+    if (driver?.state.launch.liveness) driver.push({ type: 'rebooted' });
   }
 
   /** Has the drivers look whose machine is not as they saw it last. `domains` may be older than what they have done since. */

@@ -5,7 +5,15 @@
 import { isIPv4 } from 'node:net';
 import { readExecRequest } from '#lib/api/exec.ts';
 import { digestPattern } from '#lib/api/image-digests.ts';
-import type { Launch, LaunchProbe, MachineVolume, SeedFormat, SeedSecrets, VolumeOnHost } from '#lib/api/launch.ts';
+import type {
+  HttpProbe,
+  Launch,
+  LaunchProbe,
+  MachineVolume,
+  SeedFormat,
+  SeedSecrets,
+  VolumeOnHost,
+} from '#lib/api/launch.ts';
 import type {
   OperationOrder,
   OperationType,
@@ -25,7 +33,7 @@ const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export function parseLaunch(task: TaskInfo): Launch {
   if (task.data === undefined) throw new Error('The task carries no data');
   const launch = decodeData(task.data) as Launch;
-  if (![1, 2, 3].includes(launch?.version))
+  if (![1, 2, 3, 4].includes(launch?.version))
     throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
   const id = parseTaskId(task.task_id.value);
   if (launch.taskId !== task.task_id.value || id?.uid !== launch.uid || id.type !== launch.type)
@@ -48,7 +56,7 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
     throw new Error(`"${launch.seedFormat}" is not the format of a seed`);
   if (!Array.isArray(launch.networks) || !Array.isArray(launch.sshKeys))
     throw new Error('networks or sshKeys is missing');
-  if (launch.readiness !== undefined) checkProbe(launch.readiness);
+  for (const probe of [launch.readiness, launch.liveness, launch.startup]) if (probe !== undefined) checkProbe(probe);
   const { volumes = [] } = launch;
   if (!Array.isArray(volumes)) throw new Error('volumes is not a list');
   for (const volume of volumes as readonly Partial<MachineVolume>[]) {
@@ -73,12 +81,30 @@ function isVolumeOrder({ id, order, installation, volume }: Partial<VolumeOrder>
   );
 }
 
-function checkProbe({ command, ...times }: LaunchProbe): void {
+function checkProbe({ command, tcp, http, ...times }: LaunchProbe): void {
   const { initialDelayMs, periodMs, timeoutMs, successThreshold, failureThreshold } = times;
   const numbers = { initialDelayMs, periodMs, timeoutMs, successThreshold, failureThreshold };
   for (const [name, value] of Object.entries(numbers))
     if (!Number.isFinite(value) || value < 0) throw new Error(`${name} of the probe is ${value}, not a number`);
   if (command !== undefined) readExecRequest({ command });
+  if (tcp !== undefined) checkPort(tcp.port);
+  if (http !== undefined) checkHttp(http);
+}
+
+function checkPort(port: unknown): void {
+  if (!Number.isInteger(port) || Number(port) < 1 || Number(port) > 65_535)
+    throw new Error(`Port ${port} of the probe is none`);
+}
+
+/** It becomes the head of a request, whose separators are spaces and line ends. */
+function checkHttp({ port, path, scheme, headers }: Partial<HttpProbe>): void {
+  checkPort(port);
+  if (!/^\/[!-~]*$/.test(path ?? '')) throw new Error(`Path ${JSON.stringify(path)} of the probe is none`);
+  if (scheme !== 'HTTP' && scheme !== 'HTTPS') throw new Error(`Scheme ${scheme} of the probe is not known`);
+  if (!Array.isArray(headers)) throw new Error('headers of the probe is not a list');
+  for (const { name, value } of headers)
+    if (!/^[-A-Za-z0-9]+$/.test(name) || !/^[ -~]*$/.test(value))
+      throw new Error(`Header ${JSON.stringify(name)} of the probe is none`);
 }
 
 const seedFormats: readonly unknown[] = ['CloudInit', 'ConfigDrive', 'CloudbaseInit', 'Sysprep'] satisfies SeedFormat[];

@@ -6,14 +6,20 @@ import type { Domain, Hypervisor } from './hypervisor.ts';
 
 export interface ObserverDeps {
   readonly hypervisor: Pick<Hypervisor, 'list' | 'watch'>;
-  readonly machines: { compare(domains: readonly Domain[]): void; hint(uid: string): void };
+  readonly machines: {
+    compare(domains: readonly Domain[]): void;
+    hint(uid: string): void;
+    rebooted(uid: string): void;
+  };
+  /** Events were missed. */
+  lost(): void;
   readonly everyMs: number;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** Watches until disposed. */
-export function watchDomains({ hypervisor, machines, everyMs, clock, log }: ObserverDeps): AsyncDisposable {
+export function watchDomains({ hypervisor, machines, lost, everyMs, clock, log }: ObserverDeps): AsyncDisposable {
   const stop = new AbortController();
   const look = async (): Promise<void> => {
     try {
@@ -23,8 +29,13 @@ export function watchDomains({ hypervisor, machines, everyMs, clock, log }: Obse
     }
   };
   const events = hypervisor.watch((event) => {
-    if (event !== 'lost') machines.hint(event.uid);
-    else if (!stop.signal.aborted) pending = pending.then(look);
+    if (event !== 'lost') {
+      if (event.rebooted) machines.rebooted(event.uid);
+      machines.hint(event.uid);
+      return;
+    }
+    lost();
+    if (!stop.signal.aborted) pending = pending.then(look);
   });
   let pending = Promise.resolve();
   const loop = (async () => {

@@ -21,21 +21,66 @@ test.each([
   ['subnets', 'Subnet', { cidr: '10.0.0.0/24', gateway: 'none', egress: 'NAT' }, 'egress: NAT needs a gateway'],
   ['subnets', 'Subnet', { cidr: '10.0.0.0/24', egress: 'Nat' }, 'spec.egress'],
   [
+    'subnets',
+    'Subnet',
+    { cidr: '10.0.0.0/24', isolation: 'Tenant' },
+    'put machines that are to reach each other into one',
+  ],
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', segment: { bridge: 'b' } }, 'segment is for type VLAN and Bridge'],
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', type: 'Bridge' }, 'type: Bridge needs segment.bridge'],
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', type: 'VLAN', segment: { bridge: 'b' } }, 'type: VLAN needs'],
+  [
+    'subnets',
+    'Subnet',
+    { cidr: '10.0.0.0/24', type: 'Bridge', segment: { bridge: 'b', vlan: 5 } },
+    'segment has either',
+  ],
+  [
+    'subnets',
+    'Subnet',
+    { cidr: '10.0.0.0/24', type: 'Bridge', segment: { bridge: 'b', clusters: [{ cluster: 'c', vlan: 5 }] } },
+    'segment.clusters: each has what the type needs',
+  ],
+  [
+    'subnets',
+    'Subnet',
+    { cidr: '10.0.0.0/24', type: 'Bridge', segment: { bridge: 'b' }, egress: 'NAT' },
+    'its own router is the way out',
+  ],
+  [
     'virtualmachines',
     'VirtualMachine',
     { ...machine, disconnect: { lostAfter: '5 minutes' } },
     'spec.disconnect.lostAfter',
   ],
   ['virtualmachines', 'VirtualMachine', { ...machine, disconnect: { onReconnect: 'KeepBoth' } }, 'KeepReplacement'],
+  [
+    'virtualmachines',
+    'VirtualMachine',
+    { ...machine, probes: { startup: { http: { port: 80, path: '/ HTTP/1.1' } } } },
+    'spec.probes.startup.http.path',
+  ],
 ])('%s: a %s of %j', async (plural, kind, spec, words) => {
   const reply = await create(plural, kind, spec);
   expect([reply.status, reply.json().message]).toEqual([422, expect.stringContaining(words)]);
 });
 
+test.each([{}, { guestAgent: false }, { guestAgent: true, tcp: { port: 22 } }])('a probe of %j', async (liveness) => {
+  const reply = await create('virtualmachines', 'VirtualMachine', { ...machine, probes: { liveness } });
+  const words = 'Give one of guestAgent: true, exec, tcp and http';
+  expect([reply.status, reply.json().message]).toEqual([422, expect.stringContaining(words)]);
+});
+
 test.each([
   ['subnets', 'Subnet', { cidr: '10.0.0.0/24', gateway: 'none' }],
-  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', egress: 'NAT' }],
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', egress: 'NAT', isolation: 'Full' }],
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', type: 'VLAN', segment: { parentNIC: 'eth1', vlan: 5 } }],
   ['virtualmachines', 'VirtualMachine', { ...machine, disconnect: { lostAfter: '1h', replace: false } }],
+  [
+    'virtualmachines',
+    'VirtualMachine',
+    { ...machine, probes: { readiness: { http: { port: 80 } }, liveness: { tcp: { port: 22 } } } },
+  ],
 ])('%s: no objection to a %s of %j', async (plural, kind, spec) => {
   expect((await create(plural, kind, spec)).status).toBe(201);
 });

@@ -17,6 +17,7 @@ import { sameJson } from '#lib/std/same-json.ts';
 import { unchanged } from './immutable.ts';
 import { lookUp, lookUpAll, ours } from './look-up.ts';
 import type { AdmissionRequest, Rules } from './rules.ts';
+import { admitSegment } from './segments.ts';
 
 const newSubnet = 'create a new Subnet, move the machines there, then delete this one';
 /** Leases are named after the subnet and the longest address. */
@@ -75,9 +76,12 @@ function gatewayOf(object: ApiObject) {
 export const subnetRules: Rules = {
   check: (object, old) => [
     ...checkSubnet(object as unknown as Subnet),
-    ...unchanged(object, old, ['spec.cidr', 'spec.type'], newSubnet),
+    ...unchanged(object, old, ['spec.cidr', 'spec.type', 'spec.segment'], newSubnet),
   ],
-  admit: keepGateway,
+  async admit(object, old, request) {
+    await keepGateway(object, old, request);
+    await admitSegment(object, old, request);
+  },
 };
 
 export const ipLeaseRules: Rules = {

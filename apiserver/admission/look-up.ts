@@ -32,11 +32,11 @@ export async function lookUpRecent(
   return context.caches.peek(place, namespace, name) ?? (await lookUp(context, place, namespace, name));
 }
 
-/** All of a namespace: for rules that are asked seldom. */
+/** All of a namespace, or of all of them: for rules that are asked seldom. */
 export async function lookUpAll<T extends ApiObject = ApiObject>(
   { store }: ServerContext,
   place: Place,
-  namespace: string,
+  namespace: string | undefined,
 ): Promise<T[]> {
   const { kvs } = await store.list(prefixOf(place, namespace));
   return kvs.map((kv) => read<T>(kv));

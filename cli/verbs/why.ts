@@ -71,6 +71,7 @@ function conditionOf(object: Explained, type: string): Condition | undefined {
 /** These are bad news when they are True; all other conditions when they are not. */
 const badWhenTrue = [
   'Stalled',
+  'Conflict',
   'Reconciling',
   'DeletionBlocked',
   'ScaleInBlocked',

@@ -50,10 +50,15 @@ export function agentCondition(
   return [{ type, status: 'False', reason: 'Booting', message: 'The guest agent does not answer' }];
 }
 
-/** GuestReady of a machine that runs and declares a probe. */
+/** Whether GuestReady is what a probe says. Until a guest has started it is not ready either. */
+export function isProbed({ probes }: VirtualMachine['spec']): boolean {
+  return probes?.readiness !== undefined || probes?.startup !== undefined;
+}
+
+/** GuestReady of a machine that runs and is probed. */
 export function probeCondition(vm: VirtualMachine, found: ProbeReport | undefined): ConditionDraft {
   const type = 'GuestReady';
-  const succeeded = vm.spec.probes?.readiness?.exec ? 'ProbeSucceeded' : 'AgentPing';
+  const succeeded = vm.spec.probes?.readiness?.guestAgent ? 'AgentPing' : 'ProbeSucceeded';
   if (found?.ready) return { type, status: 'True', reason: succeeded, message: found.message };
   if (found) return { type, status: 'False', reason: 'ProbeFailed', message: found.message };
   // Another worker on the host has nothing to tell until it has tried.

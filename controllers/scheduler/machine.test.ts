@@ -531,4 +531,16 @@ describe('what is heard of the guest', () => {
     expect(conditionOf(failed, 'GuestReady')?.message).toBe('no database');
     expect(says(hears(failed, { phase: 'Stopped', power: 'Off' }), 'GuestReady')).toBe('False Booting');
   });
+
+  test('a machine with a probe of startup is not ready before it has started; why it was restarted is its last end', () => {
+    const startup = { tcp: { port: 22 }, ...probe };
+    const vm = launched(machine({ probes: { startup } }));
+    const ready = hears(vm, { readiness: { ready: true, message: 'The guest has started' } });
+    expect([says(hears(vm, {}), 'GuestReady'), says(ready, 'GuestReady')]).toEqual([
+      'False Booting',
+      'True ProbeSucceeded',
+    ]);
+    const lastEnd = { reason: 'StartupTimeout', message: 'no answer', time: '2026-01-01T00:00:00Z' } as const;
+    expect(hears(ready, { lastEnd }).status?.lastTermination).toEqual({ class: 'Guest', ...lastEnd });
+  });
 });

@@ -20,7 +20,7 @@ import {
 } from './attempt.ts';
 import type { Eviction } from './drain.ts';
 import { isAlive, isSilent } from './executor-book.ts';
-import { agentCondition, probeCondition, withGuest, withoutAgent } from './guest.ts';
+import { agentCondition, isProbed, probeCondition, withGuest, withoutAgent } from './guest.ts';
 import { emulated } from './kvm.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd, tellingOf } from './proof.ts';
 import { isAgentDraining, type TaskFact } from './task-book.ts';
@@ -273,7 +273,7 @@ function conditionsNow(
   const { spec } = vm;
   const why = phase === 'Paused' && status.pausedReason ? pausedMessages[status.pausedReason] : undefined;
   const drafts = launchConditions(phase, offAsDeclared(spec.runPolicy, status), why);
-  if (phase !== 'Running' || !spec.probes?.readiness) return drafts;
+  if (phase !== 'Running' || !isProbed(spec)) return drafts;
   return drafts.map((draft) => (draft.type === 'GuestReady' ? probeCondition(vm, report?.readiness) : draft));
 }
 

@@ -30,6 +30,16 @@ test('each host is to know the others that carry its subnets, and no more', () =
   expect(made.orderFor('h2')?.subnets).toEqual([]);
 });
 
+test('of a network of the site hosts are told nothing', () => {
+  const made = overlays();
+  const onSite = (host: string) => {
+    const networks = [{ vni: 10, segment: { bridge: 'lan' } }, { vni: 20 }];
+    return { status: { attempt: { cluster: 'lab', host }, networks } } as unknown as VirtualMachine;
+  };
+  for (const host of ['h1', 'h2']) made.machineChanged(host, onSite(host));
+  expect(made.orderFor('h1')?.subnets).toEqual([{ vni: 20, peers: ['192.0.2.2'] }]);
+});
+
 test('a second machine on a host changes nothing, a moved tunnel does; a host without one is told nothing', () => {
   const made = overlays();
   made.machineChanged('a', machine('h1', [10]));

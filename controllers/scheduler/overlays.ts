@@ -75,7 +75,8 @@ export class Overlays {
   #seatOf({ status }: VirtualMachine): Seat | undefined {
     const { attempt, networks } = status ?? {};
     if (attempt?.cluster !== this.#cluster || attempt.host === undefined) return undefined;
-    const vnis = new Set((networks ?? []).flatMap(({ vni }) => vni ?? []));
+    // On a network of the site hosts need not know each other.
+    const vnis = new Set((networks ?? []).flatMap(({ vni, segment }) => (segment ? [] : (vni ?? []))));
     return { hostname: attempt.host, vnis: [...vnis] };
   }
 

@@ -27,6 +27,49 @@ test('what is reserved is left to the machines: the share of an executor is not'
   expect(withoutShare(host.slice(1), executor)).toBeUndefined();
 });
 
+test('a launch with other probes than of readiness by the agent is of version 4, and says at which network it is tried', () => {
+  const times = { initialDelay: '0s', period: '10s', timeout: '2m', failureThreshold: 3 };
+  const launched = (probes: object) =>
+    machineLaunch(
+      {
+        metadata: { namespace: 'n', name: 'm', uid: 'u' },
+        spec: { runPolicy: 'Always', resources: { cores: 1, memory: '1Gi' }, terminationGracePeriod: '0s', probes },
+        status: { attempt: { number: 1, taskID: 't' }, networks: [{ subnet: 's' }, { subnet: 'other' }] },
+      } as unknown as VirtualMachine,
+      'Linux',
+      'i',
+    );
+  const agent = { ...times, guestAgent: true };
+  const old = launched({ readiness: { ...agent, successThreshold: 2 } });
+  expect(old).toMatchObject({ version: 1, readiness: { successThreshold: 2, timeoutMs: 50_000 } });
+  expect(old.networks.some((network) => 'tried' in network)).toBe(false);
+  expect(launched({ liveness: agent })).toMatchObject({ version: 4, liveness: { successThreshold: 1 } });
+  const http = { port: 80, path: '/', scheme: 'HTTP' };
+  const tried = launched({ startup: { ...times, http } });
+  expect(tried).toMatchObject({
+    version: 4,
+    startup: { http: { ...http, headers: [] } },
+    networks: [{ tried: true }, {}],
+  });
+  expect(tried.networks[1]).not.toHaveProperty('tried');
+});
+
+test('a launch on a network of the site is of version 4, and names it as the hosts of its Cluster do', () => {
+  const segment = { bridge: 'lan', clusters: [{ cluster: 'lab-b', parentNIC: 'eth1', vlan: 5 }] };
+  const launched = (cluster: string) =>
+    machineLaunch(
+      {
+        metadata: { namespace: 'n', name: 'm', uid: 'u' },
+        spec: { runPolicy: 'Always', resources: { cores: 1, memory: '1Gi' }, terminationGracePeriod: '0s' },
+        status: { attempt: { number: 1, taskID: 't', cluster }, networks: [{ subnet: 's', segment }] },
+      } as unknown as VirtualMachine,
+      'Linux',
+      'i',
+    );
+  expect(launched('lab-a')).toMatchObject({ version: 4, networks: [{ segment: { bridge: 'lan' } }] });
+  expect(launched('lab-b')).toMatchObject({ networks: [{ segment: { nic: 'eth1', vlan: 5 } }] });
+});
+
 test('a launch with a way out is of version 2, which an executor refuses that would leave it out', () => {
   const launched = (egress: object) =>
     machineLaunch(

@@ -3,14 +3,7 @@ import { parseDuration } from '#lib/api/duration.ts';
 import type { Image } from '#lib/api/generated/image.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { Volume } from '#lib/api/generated/volume.ts';
-import type {
-  ImageImport,
-  LaunchProbe,
-  MachineLaunch,
-  MachineNetwork,
-  MachineVolume,
-  VolumeOnHost,
-} from '#lib/api/launch.ts';
+import type { ImageImport, MachineLaunch, MachineNetwork, MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
 import type { GuestPolicy } from '#lib/api/messages.ts';
 import { imageTaskId } from '#lib/api/names.ts';
 import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
@@ -20,7 +13,9 @@ import { reservationsOf, sumMilli, takeScalar } from '#mesos/resources.ts';
 import type { ExecutorInfo, Resource, TaskInfo } from '#mesos/types.ts';
 import { installationLabels } from './framework.ts';
 import { askFor, type GuestSize } from './overhead.ts';
+import { isTried, launchProbes, needsProber } from './probes.ts';
 import type { Room } from './room.ts';
+import { segmentOf } from './segments.ts';
 
 /** Size of an import: qemu-img convert is single-threaded and streams. */
 export const importAsk: Room = { cpu: 500, mem: 512_000 };
@@ -39,7 +34,7 @@ export function askOf(vm: VirtualMachine): Room {
 
 type StatusNetwork = NonNullable<NonNullable<VirtualMachine['status']>['networks']>[number];
 
-function networkOf(network: StatusNetwork): MachineNetwork {
+function networkOf(network: StatusNetwork, cluster: string | undefined): MachineNetwork {
   return {
     subnet: network.subnet ?? '',
     subnetUID: network.subnetUID ?? '',
@@ -53,6 +48,7 @@ function networkOf(network: StatusNetwork): MachineNetwork {
     domain: network.domain ?? '',
     leaseSeconds: network.leaseSeconds ?? 43_200,
     ...(network.egress === 'NAT' ? { egress: 'NAT' as const } : {}),
+    ...(network.segment ? { segment: segmentOf(network.segment, cluster) } : {}),
     ...(network.used ? {} : { probe: true }),
   };
 }
@@ -83,9 +79,6 @@ export function volumeOnHost({ metadata, spec }: Volume): VolumeOnHost {
   };
 }
 
-/** What a command in a guest may take at most. */
-const probeMsMax = 50_000;
-
 export const guestPolicies = {
   Always: { onGuestShutdown: 'Restart', onGuestCrash: 'Restart' },
   RerunOnFailure: { onGuestShutdown: 'Finish', onGuestCrash: 'Restart' },
@@ -109,10 +102,12 @@ export function machineLaunch(
   const seedFormat = seedFormatOf(spec, osType);
   const isSecret = secretNames(spec).length > 0;
   const volumes = machineVolumes(vm);
-  const isClosed = (status?.networks ?? []).every(({ egress }) => egress === undefined);
+  const { networks = [] } = status!;
+  const isClosed = networks.every(({ egress }) => egress === undefined);
+  const isNew = needsProber(spec) || networks.some(({ segment }) => segment);
   const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
-    version: volumes.length > 0 ? 3 : isOld ? 1 : 2,
+    version: isNew ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
     type: 'machine',
     installation,
     uid: metadata.uid,
@@ -125,7 +120,10 @@ export function machineLaunch(
     memoryMiB,
     image: { digest: image?.digest ?? '', format: image?.format === 'raw' ? 'raw' : 'qcow2', virtualSize },
     rootDiskBytes: Math.max(virtualSize, rootSize === undefined ? 10 * 2 ** 30 : parseBytes(rootSize)),
-    networks: (status!.networks ?? []).map(networkOf),
+    networks: networks.map((network, index) => ({
+      ...networkOf(network, attempt!.cluster),
+      ...(index === 0 && isTried(spec) ? { tried: true as const } : {}),
+    })),
     ...(volumes.length > 0 ? { volumes } : {}),
     hostname: status!.hostname ?? metadata.name,
     ...(isOld ? {} : { seedFormat }),
@@ -137,21 +135,7 @@ export function machineLaunch(
     power: off ? 'Off' : 'On',
     ...guestPolicies[spec.runPolicy],
     terminationGraceMs: parseDuration(spec.terminationGracePeriod),
-    ...readinessOf(spec),
-  };
-}
-
-function readinessOf({ probes }: VirtualMachine['spec']): { readonly readiness?: LaunchProbe } {
-  if (!probes?.readiness) return {};
-  const { exec, initialDelay, period, timeout, successThreshold, failureThreshold } = probes.readiness;
-  return {
-    readiness: {
-      ...(exec ? { command: exec.command } : {}),
-      initialDelayMs: parseDuration(initialDelay),
-      periodMs: parseDuration(period),
-      timeoutMs: Math.min(parseDuration(timeout), probeMsMax),
-      ...{ successThreshold, failureThreshold },
-    },
+    ...launchProbes(spec),
   };
 }
 

@@ -8,6 +8,7 @@ import { statusPace } from '#controllers/runtime/status-pace.ts';
 import { type AddressPlan, addressPlan } from '#lib/api/addresses.ts';
 import { ConfigMap } from '#lib/api/core.ts';
 import { IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import { peersMax } from '#lib/api/messages.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { finalizers, systemNamespace } from '#lib/api/names.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
@@ -15,14 +16,24 @@ import { allocateVni, freeVni } from './allocate-vni.ts';
 import type { Scope } from './scope.ts';
 import { summarize } from './status.ts';
 import { sweepLeases } from './sweep-leases.ts';
+import { widthOf } from './width.ts';
+
+const wideLookMs = 60_000;
 
 export function subnetController(deps: Deps): Controller<Subnet, Scope> {
   const leases = deps.cache(IPLease, { subnet: ({ metadata, spec }) => [`${metadata.namespace}/${spec.subnet}`] });
-  const machines = deps.cache(VirtualMachine);
+  const machines = deps.cache(VirtualMachine, {
+    onSubnet: ({ status }) => (status?.networks ?? []).flatMap(({ subnetUID }) => subnetUID ?? []),
+  });
   const maps = deps.cache(ConfigMap, {
     vniOf: ({ metadata, data }) => (metadata.namespace === systemNamespace && data?.subnetUID ? [data.subnetUID] : []),
   });
   const pace = statusPace(2000);
+
+  /** Leases come before hosts, so that they alone would not tell when it has become too wide. */
+  const isWide = (subnet: Subnet) => !subnet.spec.segment && leases.by('subnet', keyOf(subnet)).length > peersMax;
+  const lookAgain: Phase<Scope> = ({ subnet }) =>
+    isWide(subnet) ? wait('Wide', 'Counts the hosts that carry it now and then', wideLookMs) : done;
 
   /** Whatever the phase before ended with, the figures of the status come no faster than the pace. */
   const paced =
@@ -31,7 +42,7 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
       const ending = await phase(scope, run);
       const held = pace.outcome(scope.subnet, summarize(scope, ending, run), run.nowMs);
       scope.holdStatus = !held.done;
-      return soonest(ending, held);
+      return soonest(soonest(ending, held), await lookAgain(scope, run));
     };
 
   return {
@@ -46,6 +57,7 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
       leases: leases.by('subnet', keyOf(subnet)),
       vniMaps: maps.by('vniOf', subnet.metadata.uid),
       ...validated(subnet),
+      width: isWide(subnet) ? widthOf(machines.by('onSubnet', subnet.metadata.uid)) : undefined,
       vni: undefined,
       holdStatus: false,
     }),

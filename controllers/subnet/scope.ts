@@ -1,6 +1,7 @@
 import type { AddressPlan } from '#lib/api/addresses.ts';
 import type { ConfigMap } from '#lib/api/core.ts';
 import type { IPLease, Subnet } from '#lib/api/generated/index.ts';
+import type { Width } from './width.ts';
 
 /** The world of one subnet, read once. */
 export interface Scope {
@@ -11,6 +12,8 @@ export interface Scope {
   /** undefined with `invalid` saying why. */
   readonly plan: AddressPlan | undefined;
   readonly invalid: string | undefined;
+  /** undefined: it has so few addresses in use that it cannot be too wide. */
+  readonly width: Width | undefined;
   vni: number | undefined;
   holdStatus: boolean;
 }

@@ -6,6 +6,7 @@ import type { IPLease, Subnet } from '#lib/api/generated/index.ts';
 import { formatIPv4, parseIPv4 } from '#lib/api/ipv4.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Scope } from './scope.ts';
+import { widthCondition } from './width.ts';
 
 type Capacity = NonNullable<NonNullable<Subnet['status']>['capacity']>;
 
@@ -61,6 +62,7 @@ function conditionsOf(scope: Scope, ending: Ending, capacity: Capacity | undefin
     exhaustedCondition(subnet, capacity),
     conflictCondition(scope),
     deletionCondition(scope),
+    ...widthCondition(subnet, scope.width),
   ];
 }
 

@@ -105,6 +105,20 @@ describe('virtualMachineController', () => {
     expect((await machine(made)).status!.networks![0]).not.toHaveProperty('egress');
   });
 
+  test('tells the host which network of the site the subnet is', async () => {
+    const made = await world();
+    const segment = { bridge: 'lan' };
+    const spec = { cidr: '10.1.0.0/29', type: 'Bridge' as const, segment };
+    await made.api.create(Subnet, { apiVersion, kind: 'Subnet', metadata: { namespace, name: 'lan' }, spec });
+    await made.api.patchStatus(Subnet, { namespace, name: 'lan' }, { status: { vni: 5001, gateway: '10.1.0.1' } });
+    await made.api.create(VirtualMachine, {
+      ...{ apiVersion, kind: 'VirtualMachine', metadata: { namespace, name: 'on-site' } },
+      spec: { image: { name: 'debian' }, resources: { cores: 1, memory: '1Gi' }, networks: [{ subnet: 'lan' }] },
+    });
+    await settles(made);
+    expect((await machine(made, 'on-site')).status!.networks).toMatchObject([{ ip: '10.1.0.2', segment }]);
+  });
+
   test('gives every machine its own address until there is none, and goes on when one is freed', async () => {
     const made = await world({ machines: 6, releaseCooldown: '0s' });
     await settles(made);

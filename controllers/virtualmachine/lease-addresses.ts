@@ -200,6 +200,7 @@ function resolvedNetwork(
     leaseSeconds: Math.floor(parseDuration(spec.dhcp.leaseTime) / 1000),
     lease: leaseName(metadata.name, ip),
     ...(spec.egress === 'NAT' && { egress: 'NAT' as const }),
+    ...(spec.segment && { segment: spec.segment }),
     ...(used && { used }),
   };
 }

@@ -144,6 +144,18 @@ const tunnel: Check = {
   },
 };
 
+const segments: Check = {
+  name: 'segments',
+  async look({ segments: { bridges, nics } = { bridges: [], nics: [] }, netns }) {
+    if (bridges.length + nics.length === 0) return [ok('guests are put on no network of the site')];
+    const shown = await runCommand('ip', ['-json', 'link', 'show'], { netns });
+    const there = new Set((JSON.parse(shown) as readonly { ifname: string }[]).map(({ ifname }) => ifname));
+    const missing = [...bridges, ...nics].filter((name) => !there.has(name));
+    if (missing.length > 0) return [failed(`This host has no ${missing.join(', ')}: make it, or take it off the list`)];
+    return [ok([...bridges, ...nics].join(', '))];
+  },
+};
+
 async function bootId({ bootIdFile }: ExecutorConfig): Promise<string> {
   return (await readFile(bootIdFile, 'utf8')).trim();
 }
@@ -160,6 +172,7 @@ const realMachines = [
   walls,
   firewall,
   tunnel,
+  segments,
   volumes,
 ];
 

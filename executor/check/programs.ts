@@ -10,6 +10,7 @@ export const packageOf: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   nft: 'nftables',
   prlimit: 'util-linux',
+  nsenter: 'util-linux',
   genisoimage: 'genisoimage',
   busybox: 'busybox-static',
   xz: 'xz-utils',

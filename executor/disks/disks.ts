@@ -8,10 +8,13 @@ import { dirname, join } from 'node:path';
 import { consolePaths } from '../console/paths.ts';
 import type { MachineDisks } from '../hypervisor.ts';
 import { createOverlay } from '../images/qemu-img.ts';
+import { readBackingFile } from '../libvirt/backing-file.ts';
+import { runCommand } from '../libvirt/command.ts';
 import { makeIso } from '../seed/iso.ts';
 import type { Seed } from '../seed/seed.ts';
 
 const seedName = 'seed.iso';
+const diskMs = 5_000;
 const uidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Throws a TypeError for what is no UUID: it becomes the name of a directory. */
@@ -52,6 +55,16 @@ async function openDirectory(root: string, uid: string): Promise<string> {
   await mkdir(directory, { recursive: true, mode: 0o755 });
   await removeUnfinished(directory);
   return directory;
+}
+
+/** Throws if the machine's disk, or the image below it, cannot be looked at: what it stands on does not answer. */
+export async function requireDisk(root: string, uid: string): Promise<void> {
+  const disk = join(machineDirectory(root, uid), 'root.qcow2');
+  // By a program, which can be given up.
+  const look = async (file: string) => await runCommand('stat', ['--cached=never', file], { deadlineMs: diskMs });
+  await look(disk);
+  const image = await readBackingFile(disk);
+  if (image) await look(image.path);
 }
 
 /** Removes everything of the machine, its console's log and socket included. Nothing if there is nothing. */

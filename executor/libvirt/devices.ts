@@ -1,9 +1,11 @@
 /** Disks and networks of a host of real machines. */
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { backingsOf } from '../disks/backings.ts';
-import { diskOwners, makeDisks, makeSeed, removeDisks } from '../disks/disks.ts';
+import { diskOwners, makeDisks, makeSeed, removeDisks, requireDisk } from '../disks/disks.ts';
 import type { HostDevices, HostVolumes } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
+import { dial, knock } from '../network/reach.ts';
+import type { AllowedSegments } from '../network/segment.ts';
 import { noVolumes } from '../volumes/none.ts';
 
 export interface LibvirtDevicesOptions {
@@ -15,6 +17,8 @@ export interface LibvirtDevicesOptions {
   readonly tunnelAddress?: string;
   /** Networks (CIDR) that guests with egress may reach although they are not the Internet's. */
   readonly allowPrivateEgress?: readonly string[];
+  /** Networks of the site that guests may be put on; none unless given. */
+  readonly segments?: AllowedSegments | undefined;
   /** None unless given. */
   readonly volumes?: HostVolumes | undefined;
   readonly clock?: Clock;
@@ -25,10 +29,11 @@ export function libvirtDevices({
   netns,
   tunnelAddress,
   allowPrivateEgress = [],
+  segments,
   volumes = noVolumes,
   clock = systemClock,
 }: LibvirtDevicesOptions): HostDevices {
-  const networks = hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress, clock });
+  const networks = hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress, segments, clock });
   return {
     makeDisks: (machine) => makeDisks(root, machine),
     makeSeed: (uid, seed) => makeSeed(root, uid, seed),
@@ -37,6 +42,12 @@ export function libvirtDevices({
     attachNetworks: (machine) => networks.attach(machine),
     requireFree: (machine, connected) => networks.requireFree(machine, connected),
     detachNetworks: (uid) => networks.detach(uid),
+    knock: (network, port, signal) => knock(network, port, signal, netns),
+    dial: (network, port, signal) => dial(network, port, signal, netns),
+    async requireWhole(machine) {
+      await networks.requireWhole(machine);
+      await requireDisk(root, machine.uid);
+    },
     setPeers: (vni, peers) => networks.setPeers(vni, peers),
     volumes,
     async owners() {

@@ -62,7 +62,9 @@ export class MachineDriver implements AsyncDisposable {
   }
 
   /** False if the queue is full: whoever orders repeats it. A kill always finds a place, once. */
-  push(event: MachineEvent & { type: 'kill' | 'order' | 'policy' | 'secrets' }): boolean {
+  push(
+    event: MachineEvent & { type: 'kill' | 'order' | 'policy' | 'secrets' | 'up' | 'unhealthy' | 'rebooted' },
+  ): boolean {
     const isKill = event.type === 'kill';
     if (isKill ? this.#queue.some(({ type }) => type === 'kill') : this.#queue.length >= maxQueued) return isKill;
     this.#queue.push(event);

@@ -1,6 +1,6 @@
 /** What to do after looking at a machine's domain, phase by phase. Pure. */
 import type { Domain } from '../hypervisor.ts';
-import { enter, failTask, guestWentOff, hostWentOff, stay, type Verdict } from './moves.ts';
+import { enter, failTask, guestFailed, guestWentOff, hostWentOff, stay, type Verdict } from './moves.ts';
 import { operate } from './operate.ts';
 import { messageOfReason } from './reasons.ts';
 import { awaitsPlug, awaitsSecrets, type MachineState, type Phase } from './state.ts';
@@ -35,7 +35,7 @@ export function looked(state: MachineState, domain: Domain | undefined, now: num
       if (now < phase.until) return stay(state);
       return enter({ ...state, restarts: state.restarts + 1 }, 'Starting', now, state.message);
     case 'Stopping':
-      return stopping({ ...state, phase }, power, now);
+      return stopping({ ...state, phase }, domain, now);
     case 'Stopped':
       return !domain || power === 'Off' ? operate(state, now) : up(state, domain, now);
     case 'Removing':
@@ -117,9 +117,14 @@ function refuseSecondLife(state: MachineState, domain: Domain): Verdict {
   };
 }
 
-function stopping(state: In<'Stopping'>, power: 'On' | 'Off' | 'Paused', now: number): Verdict {
+function stopping(state: In<'Stopping'>, domain: Domain | undefined, now: number): Verdict {
   const { phase } = state;
-  if (power !== 'Off') return off(state, power, phase.deadline, now);
+  if (domain && domain.power !== 'Off') {
+    // A guest that its host has stopped cannot answer a probe, and has not failed it.
+    if (phase.because && domain.power === 'Paused') return up(state, domain, now);
+    return off(state, domain.power, phase.deadline, now);
+  }
+  if (phase.because) return guestFailed(state, phase.because.reason, phase.because.message, now);
   if (phase.next === 'Stop') return enter(state, 'Stopped', now);
   return enter({ ...state, restarts: state.restarts + 1 }, 'Starting', now);
 }

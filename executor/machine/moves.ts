@@ -3,7 +3,7 @@ import type { AddressConflict } from '#lib/api/launch.ts';
 import type { MachineEnd } from '#lib/api/messages.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { messageOfReason } from './reasons.ts';
-import { awaitsPlug, type Effect, type HostEffect, type MachineState, type Outcome } from './state.ts';
+import { awaitsPlug, type Effect, type HostEffect, type MachineState, type Outcome, type Unhealthy } from './state.ts';
 
 /** A state, what to report, and at most one thing to do to the host. */
 export interface Verdict {
@@ -105,22 +105,40 @@ function guestShutDown(state: MachineState, now: number): Verdict {
     case 'Stop':
       return enter(ended(state, 'GuestShutdown', message, now), 'Stopped', now, message);
     case 'Finish':
-      return remove(state, now, guestOutcome('TASK_FINISHED', 'GuestShutdown'));
+      return remove(state, now, guestOutcome('TASK_FINISHED', 'GuestShutdown', message));
   }
 }
 
-function guestCrashed(state: MachineState, reason: string | undefined, now: number): Verdict {
+function guestCrashed(state: MachineState, offReason: string | undefined, now: number): Verdict {
+  const message = offReason === 'Destroyed' ? messageOfReason.PowerCut : messageOfReason.GuestCrashed;
+  return guestFailed(state, 'GuestCrashed', message, now);
+}
+
+/** The guest is off because it crashed, or because it failed its probes. */
+export function guestFailed(
+  state: MachineState,
+  reason: 'GuestCrashed' | Unhealthy['reason'],
+  message: string,
+  now: number,
+): Verdict {
   const crashes = [...state.crashes.filter((time) => now - time < quietMs), now];
-  const message = reason === 'Destroyed' ? messageOfReason.PowerCut : messageOfReason.GuestCrashed;
   switch (state.launch.onGuestCrash) {
     case 'Restart':
-      if (crashes.length >= maxCrashes) return remove(state, now, guestOutcome('TASK_FAILED', 'CrashLoop'));
-      return restartLater(ended({ ...state, crashes }, 'GuestCrashed', message, now), now, message);
+      if (crashes.length >= maxCrashes)
+        return remove(state, now, guestOutcome('TASK_FAILED', 'CrashLoop', messageOfReason.CrashLoop));
+      return restartLater(ended({ ...state, crashes }, reason, message, now), now, message);
     case 'Stop':
-      return enter(ended({ ...state, crashes }, 'GuestCrashed', message, now), 'Stopped', now, message);
+      return enter(ended({ ...state, crashes }, reason, message, now), 'Stopped', now, message);
     case 'Fail':
-      return remove(state, now, guestOutcome('TASK_FAILED', 'GuestCrashed'));
+      return remove(state, now, guestOutcome('TASK_FAILED', reason, message));
   }
+}
+
+/** Asks it to shut down first: a guest may be well although what it is for is not. */
+export function giveUp(state: MachineState, because: Unhealthy, now: number): Verdict {
+  const { last: _, ...rest } = state;
+  const deadline = now + state.launch.terminationGraceMs;
+  return stay({ ...rest, phase: { name: 'Stopping', deadline, next: 'Start', because }, message: because.message });
 }
 
 /** Found off, and nobody switched it off: its host lost its power. Who runs once must not run again, nor who is started by hand. */
@@ -136,8 +154,8 @@ export function hostWentOff(state: MachineState, now: number): Verdict {
   }
 }
 
-function guestOutcome(state: Outcome['state'], reason: 'GuestShutdown' | 'GuestCrashed' | 'CrashLoop'): Outcome {
-  return { state, termination: { class: 'Guest', reason, message: messageOfReason[reason], terminal: false } };
+function guestOutcome(state: Outcome['state'], reason: MachineEnd['reason'] | 'CrashLoop', message: string): Outcome {
+  return { state, termination: { class: 'Guest', reason, message, terminal: false } };
 }
 
 /** 1 s, then twice as long each time, to five minutes: a guest that turns itself off at once must not keep the host busy. */

@@ -2,7 +2,7 @@
 export const messageOfReason = {
   GuestShutdown: 'The guest turned itself off',
   GuestCrashed: 'The guest or its QEMU process crashed',
-  CrashLoop: 'The guest crashed three times within ten minutes',
+  CrashLoop: 'The guest crashed, or failed its probes, three times within ten minutes',
   HostLost: 'The host was rebooted or lost its power',
   PowerCut: 'The domain was powered off or removed from outside',
   SecretsAwaited: 'Waits for the secrets of its seed, which the cluster server sends once it has read them',

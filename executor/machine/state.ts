@@ -31,7 +31,12 @@ export type Phase =
   /** `deadline`: for the secrets of the seed, once they were looked for. */
   | { readonly name: 'Provisioning'; readonly deadline?: number }
   | { readonly name: 'Starting'; readonly deadline: number }
-  | { readonly name: 'Running'; readonly since: number }
+  | {
+      readonly name: 'Running';
+      readonly since: number;
+      /** Its guest has come up since: what its probe of liveness says counts. */
+      readonly up?: true;
+    }
   | {
       readonly name: 'Paused';
       /** Paused by an error of its disk, and to be resumed then. */
@@ -40,10 +45,22 @@ export type Phase =
       readonly held?: true;
     }
   | { readonly name: 'Waiting'; readonly until: number }
-  | { readonly name: 'Stopping'; readonly deadline: number; readonly next: 'Start' | 'Stop' }
+  | {
+      readonly name: 'Stopping';
+      readonly deadline: number;
+      readonly next: 'Start' | 'Stop';
+      /** It failed a probe: once it is off, what is done with one that has crashed is done with it. */
+      readonly because?: Unhealthy;
+    }
   | { readonly name: 'Stopped' }
   | { readonly name: 'Removing'; readonly deadline: number; readonly cleaned: boolean; readonly outcome: Outcome }
   | { readonly name: 'Gone' };
+
+/** What a probe has found so often that it is sure. */
+export interface Unhealthy {
+  readonly reason: 'LivenessFailed' | 'StartupTimeout';
+  readonly message: string;
+}
 
 /** seed: with the secrets of the event. plug: asks for the machine's addresses first. */
 export type HostEffect =
@@ -98,6 +115,11 @@ export type MachineEvent =
   | { readonly type: 'order'; readonly order: OperationOrder }
   | { readonly type: 'policy'; readonly order: PolicyOrder }
   | { readonly type: 'secrets'; readonly secrets: SeedSecrets }
+  /** Of its probes, in the run that began at `since`. */
+  | { readonly type: 'up'; readonly since: number }
+  | ({ readonly type: 'unhealthy'; readonly since: number } & Unhealthy)
+  /** The guest boots anew; its power stays on. */
+  | { readonly type: 'rebooted' }
   | { readonly type: 'done'; readonly effect: HostEffect }
   | {
       readonly type: 'failed';

@@ -3,6 +3,7 @@
  * journals the state before it performs the effects, and answers each effect on the host with `done` or `failed` and a new look.
  */
 import type { OperationOrder, PolicyOrder } from '#lib/api/messages.ts';
+import { heard } from './health.ts';
 import { looked } from './looked.ts';
 import { enter, failTask, gate, quietMs, remove, stay, type Verdict } from './moves.ts';
 import {
@@ -32,6 +33,10 @@ export function transition(state: MachineState, event: MachineEvent, now: number
       return keep(withPolicy(state, event.order));
     case 'secrets':
       return awaitsSecrets(state) ? flatten(stay(state, 'seed')) : keep(state);
+    case 'up':
+    case 'unhealthy':
+    case 'rebooted':
+      return flatten(heard(state, event, now));
     case 'done':
       return done(tried(state, event.effect, now), event.effect, now);
     case 'failed':
@@ -110,7 +115,7 @@ function done(state: MachineState, effect: HostEffect, now: number): Step {
     return flatten(enter(state, state.launch.power === 'On' ? 'Starting' : 'Stopped', now));
   }
   if (effect === 'remove' && phase.name === 'Removing') return keep({ ...state, phase: { ...phase, cleaned: true } });
-  if (effect === 'reset') return settleFirst(state, 'Completed', 'Reset');
+  if (effect === 'reset') return settleFirst(heard(state, { type: 'rebooted' }, now).state, 'Completed', 'Reset');
   return keep(state);
 }
 

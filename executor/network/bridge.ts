@@ -33,6 +33,23 @@ export async function removeBridge(vni: number, netns: string | undefined): Prom
   }
 }
 
+/** Throws if one of these is not up, or not in its bridge. */
+export async function requirePorts(
+  wanted: readonly { readonly bridge: string; readonly port: string }[],
+  netns: string | undefined,
+): Promise<void> {
+  const links = JSON.parse(await runCommand('ip', ['-json', 'link', 'show'], { netns })) as readonly {
+    readonly ifname?: string;
+    readonly master?: string;
+    readonly flags?: readonly string[];
+  }[];
+  const isUp = (name: string) => links.some(({ ifname, flags }) => ifname === name && flags?.includes('UP'));
+  for (const { bridge, port } of wanted) {
+    const isThere = links.some(({ ifname, master }) => ifname === port && master === bridge);
+    if (!isThere || !isUp(port) || !isUp(bridge)) throw new Error(`${port} is not up, or not in ${bridge}`);
+  }
+}
+
 async function bridgeExists(vni: number, netns: string | undefined): Promise<boolean> {
   const links = JSON.parse(await runCommand('ip', ['-json', 'link', 'show', 'type', 'bridge'], { netns })) as readonly {
     readonly ifname?: string;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { whyNot } from '#test/requires.ts';
 import { addressOf, type Guest, openWorld, type PretendHost, run } from '../testing/subnet-hosts.ts';
-import { routerName } from './egress.ts';
+import { routerName } from './router.ts';
 
 const gateway = '10.66.0.1';
 const out = { gateway, egress: 'NAT' as const };

@@ -6,7 +6,7 @@
  * guests their addresses and their way out (egress.ts), and is itself no part of the subnet. One table per host, one chain per tap, all set in one transaction.
  */
 import { runCommand } from '../libvirt/command.ts';
-import { gatePrefix, tapPrefix, tunnelPrefix } from './names.ts';
+import { gatePrefix, plugPrefix, tapPrefix, tunnelPrefix } from './names.ts';
 
 const table = 'computefactory';
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
@@ -64,10 +64,12 @@ function base(): readonly string[] {
     `add rule bridge ${table} to-host iifname "${tapPrefix}*" drop`,
     `add rule bridge ${table} to-host iifname "${tunnelPrefix}*" drop`,
     `add rule bridge ${table} to-host iifname "${gatePrefix}*" drop`,
+    `add rule bridge ${table} to-host iifname "${plugPrefix}*" drop`,
     `add chain bridge ${table} from-host { type filter hook output priority 0; policy accept; }`,
     `flush chain bridge ${table} from-host`,
     `add rule bridge ${table} from-host arp operation request arp saddr ip 0.0.0.0 accept`,
     `add rule bridge ${table} from-host oifname "${tunnelPrefix}*" drop`,
+    `add rule bridge ${table} from-host oifname "${plugPrefix}*" drop`,
     `add chain bridge ${table} between { type filter hook forward priority 0; policy accept; }`,
     `flush chain bridge ${table} between`,
     `add rule bridge ${table} between iifname "${gatePrefix}*" oifname "${tunnelPrefix}*" drop`,

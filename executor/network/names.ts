@@ -19,6 +19,14 @@ export function tunnelName(vni: number): string {
   return `${tunnelPrefix}${hex(vni)}`;
 }
 
+/** All ends in bridges of the site begin with this. */
+export const plugPrefix = 'cfp';
+
+/** The end of the way to a bridge of the site that is in that bridge. Its other end is `tunnelName`: to the subnet it is one. */
+export function plugName(vni: number): string {
+  return `${plugPrefix}${hex(vni)}`;
+}
+
 /** All ports to routers begin with this. */
 export const gatePrefix = 'cfg';
 
@@ -43,6 +51,13 @@ function hex(vni: number): string {
 
 /** All our taps begin with this: rules for all guests at once match it. */
 export const tapPrefix = 'cft';
+
+/** What is named so we have made. */
+export function isOurs(name: string): boolean {
+  return [bridgePrefix, tunnelPrefix, plugPrefix, gatePrefix, uplinkPrefix, tapPrefix].some((each) =>
+    name.startsWith(each),
+  );
+}
 
 /** The tap of one network of a machine. Stable: the same after every restart and on every host. */
 export function tapName(uid: string, vni: number): string {

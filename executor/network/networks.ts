@@ -3,14 +3,16 @@
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { DomainSpec, MachineNics } from '../hypervisor.ts';
-import { makeBridge, removeBridge } from './bridge.ts';
+import { makeBridge, removeBridge, requirePorts } from './bridge.ts';
 import { type DhcpServer, serveDhcp, stopDhcp } from './dhcp.ts';
 import { egressMax, makeEgress, removeEgress } from './egress.ts';
 import { guardBridges, guardTap, unguardTap } from './guard.ts';
 import { bridgeName, tapName } from './names.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { requireNobodyAt } from './probe.ts';
+import { isWhole, makeRouter, type Router, removeRouter } from './router.ts';
 import { requirePeers, requireSafe } from './safe.ts';
+import { type AllowedSegments, makeSegmentPort, removeSegmentPort } from './segment.ts';
 import { SubnetFiles } from './subnet-files.ts';
 import { makeTunnel, removeTunnel, removeTunnels } from './tunnel.ts';
 import { guardTunnels } from './tunnel-guard.ts';
@@ -23,20 +25,28 @@ export interface NetworkOptions {
   readonly tunnelAddress?: string | undefined;
   /** Networks (CIDR) that guests with egress may reach although they are not the Internet's. */
   readonly allowPrivateEgress?: readonly string[];
+  /** Networks of the site that guests may be put on; none unless given. */
+  readonly segments?: AllowedSegments | undefined;
   readonly clock: Clock;
 }
+
+/** Its probes come from the gateway's address, which on a network of the site is the site's. */
+const hasRouter = ({ tried, gateway, segment }: MachineNetwork) => tried === true && gateway !== '' && !segment;
 
 export interface Networks {
   attach(machine: MachineNics): Promise<DomainSpec['nics']>;
   /** As HostDevices has it. */
   requireFree(machine: MachineNics, connected?: (vni: number) => Promise<void>): Promise<void>;
   detach(uid: string): Promise<void>;
+  /** As HostDevices has it. */
+  requireWhole(machine: MachineNics): Promise<void>;
   /** Of the other hosts that carry the subnet. Nothing if no machine of it is here. Throws TypeError if they cannot be such. */
   setPeers(vni: number, peers: readonly string[]): Promise<void>;
   owners(): readonly string[];
 }
 
-export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = [], clock }: NetworkOptions): Networks {
+export function hostNetworks(options: NetworkOptions): Networks {
+  const { root, netns, tunnelAddress, allowPrivateEgress = [], segments = { bridges: [], nics: [] }, clock } = options;
   const files = new SubnetFiles(root);
   // Who is last on a subnet is decided by looking: two that leave at once must not both find the other still there.
   const inTurn = oneAtATime();
@@ -51,6 +61,7 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
     await guardTap({ tap, mac, ip }, netns);
     await connect(network);
     if (network.egress === 'NAT') await letOut(network);
+    else if (hasRouter(network)) await letIn(network);
     await serveDhcp(dhcp(vni), files.attachments(vni));
     return { tap, bridge: bridgeName(vni), mac, mtu };
   }
@@ -62,10 +73,23 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
     await makeEgress({ vni, subnet, gateway, prefix, mtu, index }, allowPrivateEgress, netns);
   }
 
+  /** Probes. A subnet that lets guests out has a router, which does for both. */
+  async function letIn(network: MachineNetwork): Promise<void> {
+    if (files.hasEgress(network.vni)) return await letOut(network);
+    files.putRouter(network.vni);
+    await makeRouter(routerOf(network), netns);
+  }
+
+  function routerOf({ vni, gateway, prefix, mtu }: MachineNetwork): Router {
+    const router = { vni, gateway, prefix, mtu };
+    return files.hasEgress(vni) ? { ...router, index: files.egressIndex(vni) } : router;
+  }
+
   /** Not in turn: nobody is to wait for it, and the subnet stays while the machine is on it. */
   async function probe(network: MachineNetwork, connected: (vni: number) => Promise<void>): Promise<void> {
     if (!network.probe) return;
-    await connected(network.vni);
+    // On a network of the site there are no other hosts to be told of.
+    if (!network.segment) await connected(network.vni);
     await requireNobodyAt(network, netns, clock);
   }
 
@@ -73,7 +97,11 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
    * Who may come in first, then the way. The host may have booted, or been given its address, since the last machine joined: what the way
    * stands on is made too.
    */
-  async function connect({ vni, subnet, mtu }: MachineNetwork): Promise<void> {
+  async function connect({ vni, subnet, mtu, segment }: MachineNetwork): Promise<void> {
+    if (segment) {
+      await guardBridges(netns);
+      return await makeSegmentPort({ vni, subnet, mtu, segment }, segments, netns);
+    }
     if (tunnelAddress === undefined) return await disconnect(vni);
     await makeBridge(vni, mtu, netns);
     await guardBridges(netns);
@@ -82,6 +110,7 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
   }
 
   async function disconnect(vni: number): Promise<void> {
+    if (isOfSite(vni)) return await removeSegmentPort(vni, netns);
     if (tunnelAddress === undefined) return await disconnectAll();
     await removeTunnel(vni, netns);
     await guardAll(files.subnets().filter((other) => other !== vni));
@@ -97,8 +126,11 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
     disconnected = true;
   }
 
+  const isOfSite = (vni: number) => files.attachments(vni).some(({ network }) => network.segment);
+
   async function guardAll(vnis: readonly number[]): Promise<void> {
-    const subnets = vnis.map((vni) => ({ vni, peers: files.peers(vni) }));
+    const overlays = vnis.filter((vni) => !isOfSite(vni));
+    const subnets = overlays.map((vni) => ({ vni, peers: files.peers(vni) }));
     await guardTunnels(subnets, netns);
   }
 
@@ -111,6 +143,7 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
     else {
       await stopDhcp(dhcp(vni));
       if (files.hasEgress(vni)) await removeEgress(vni, !files.othersWithEgress(vni), netns);
+      else if (files.hasRouter(vni)) await removeRouter(vni, netns);
       await removeBridge(vni, netns);
     }
     files.remove(vni, uid);
@@ -136,10 +169,20 @@ export function hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress = 
           if (attachments.some((attachment) => attachment.uid === uid)) await leave(uid, vni);
         }
       }),
+    async requireWhole({ uid, networks }) {
+      if (networks.length === 0) return;
+      await requirePorts(
+        networks.map(({ vni }) => ({ bridge: bridgeName(vni), port: tapName(uid, vni) })),
+        netns,
+      );
+      for (const network of networks)
+        if (hasRouter(network) && !(await isWhole(routerOf(network), netns)))
+          throw new Error(`The router of subnet ${network.subnet} is not as it should be`);
+    },
     setPeers: (vni, peers) =>
       inTurn(async () => {
         const [first] = files.attachments(vni);
-        if (!first) return;
+        if (!first || first.network.segment) return;
         requirePeers(first.network.subnet, peers);
         files.putPeers(vni, peers);
         await connect(first.network);

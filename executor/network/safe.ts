@@ -1,7 +1,8 @@
 /** A last look at what goes into files and input of other programs: their separators are commas, spaces and line ends. */
 import { isIPv4 } from 'node:net';
-import type { MachineNetwork } from '#lib/api/launch.ts';
-import { peersMax } from './tunnel.ts';
+import type { MachineNetwork, NetworkSegment } from '#lib/api/launch.ts';
+import { peersMax } from '#lib/api/messages.ts';
+import { isOurs } from './names.ts';
 
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 const labelPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
@@ -9,7 +10,7 @@ const domainPattern = /^$|^[a-z0-9-]+(\.[a-z0-9-]+)*$/i;
 
 /** Throws a TypeError that names the value. The API refuses such values long before; this host does not depend on it. */
 export function requireSafe(hostname: string, network: MachineNetwork): void {
-  const { ip, prefix, gateway, egress, mac, mtu, dns, domain, leaseSeconds } = network;
+  const { ip, prefix, gateway, egress, segment, mac, mtu, dns, domain, leaseSeconds } = network;
   const checks: readonly (readonly [string, unknown, boolean])[] = [
     ['hostname', hostname, labelPattern.test(hostname)],
     ['ip', ip, isIPv4(ip)],
@@ -20,6 +21,7 @@ export function requireSafe(hostname: string, network: MachineNetwork): void {
     ['mtu', mtu, isBetween(mtu, 576, 9216)],
     ['dns', dns, dns.every((server) => isIPv4(server))],
     ['domain', domain, domainPattern.test(domain)],
+    ['segment', segment, segment === undefined || isSegment(segment)],
     // dnsmasq's own least is two minutes.
     ['leaseSeconds', leaseSeconds, isBetween(leaseSeconds, 120, 0x7fffffff)],
   ];
@@ -36,6 +38,13 @@ export function requirePeers(subnet: string, peers: readonly string[]): void {
     throw new TypeError(`Cannot use ${JSON.stringify(wrong)} as another host of subnet ${subnet}`);
   if (peers.length > peersMax)
     throw new TypeError(`Cannot connect subnet ${subnet} to ${peers.length} other hosts: ${peersMax} at most`);
+}
+
+/** A name as the kernel takes it, and none of ours. */
+function isSegment(segment: NetworkSegment): boolean {
+  const name = 'bridge' in segment ? segment.bridge : segment.nic;
+  const isName = typeof name === 'string' && /^[a-z0-9_][a-z0-9_.-]{0,14}$/i.test(name) && !isOurs(name);
+  return isName && ('bridge' in segment || isBetween(segment.vlan, 1, 4094));
 }
 
 function isBetween(value: number, least: number, most: number): boolean {

@@ -3,7 +3,7 @@
  * written before anything is made in the kernel and removed after it is gone, so that what they say is never less than what there is; who
  * counts them knows who is last.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
@@ -86,6 +86,15 @@ export class SubnetFiles {
   /** Others than this one that have a way out. */
   othersWithEgress(vni: number): boolean {
     return this.subnets().some((each) => each !== vni && this.#egress(each).length > 0);
+  }
+
+  /** It has a router without a way out. */
+  hasRouter(vni: number): boolean {
+    return existsSync(join(this.directory(vni), 'router'));
+  }
+
+  putRouter(vni: number): void {
+    writeFileAtomic(join(this.directory(vni), 'router'), '');
   }
 
   subnets(): readonly number[] {

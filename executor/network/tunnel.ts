@@ -10,8 +10,6 @@ import { bridgeName, tunnelName, tunnelPrefix } from './names.ts';
 export const tunnelPort = 4789;
 /** Outer IPv4, UDP and VXLAN headers, and the guest's own Ethernet header. */
 const headerBytes = 50;
-/** Each frame for everybody is sent to each of them: beyond that a subnet is too wide to be one. */
-export const peersMax = 1024;
 const everybody = '00:00:00:00:00:00';
 
 export interface Tunnel {

@@ -6,6 +6,7 @@ import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, HostVolumes, MachineDisks, MachineNics } from '../hypervisor.ts';
 import type { Seed } from '../seed/seed.ts';
 import { JsonDirectory } from './files.ts';
+import { simPorts } from './ports.ts';
 
 const seedName = 'seed.iso';
 
@@ -18,6 +19,7 @@ export function simDevices(
   root: string,
   nics: JsonDirectory<SimNics>,
   glusterVolumes: readonly string[] = [],
+  isUp: (uid: string) => boolean = () => true,
 ): HostDevices {
   const directoryOf = (uid: string): string => join(root, 'vms', uid);
   const volumes = simVolumes(root, glusterVolumes);
@@ -42,6 +44,12 @@ export function simDevices(
       nics.set(machine.uid, { hostname: machine.hostname, networks: machine.networks });
       return machine.networks.map((network, index) => nicOf(machine, network, index));
     },
+    ...simPorts((vni, ip) =>
+      [...nics.entries()].some(
+        ([uid, { networks }]) => networks.some((n) => n.vni === vni && n.ip === ip) && isUp(uid),
+      ),
+    ),
+    requireWhole: async () => undefined,
     // Nor could anybody answer.
     requireFree: async () => undefined,
     async detachNetworks(uid) {

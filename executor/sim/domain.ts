@@ -9,6 +9,8 @@ export interface SimDomain extends DomainPower {
   readonly offAt?: number;
   /** Its interfaces have no carrier. */
   readonly unplugged?: true;
+  /** The guest answers nobody, not even the power button, until it boots anew. */
+  readonly hung?: true;
   /** Its disk fails: it stops wherever it would go on. */
   readonly broken?: boolean;
 }
@@ -50,7 +52,7 @@ export function switchedOff(domain: SimDomain, offReason: 'Shutdown' | 'Crashed'
 
 /** A guest that is still booting turns itself off once it is up; shutting down takes it a quarter of its boot time. */
 export function powerButton(domain: SimDomain, bootMs: number, now: number): SimDomain {
-  if (domain.power !== 'On' || domain.offAt !== undefined) return domain;
+  if (domain.power !== 'On' || domain.offAt !== undefined || domain.hung) return domain;
   return { ...domain, offAt: Math.max(now, (domain.bootedAt ?? now) + bootMs) + bootMs / 4 };
 }
 

@@ -49,10 +49,10 @@ export interface SimOptions {
 }
 
 /**
- * What a guest can do by itself; `break` and `mend` are what its disk does. A file `<root>/sim/inject/<uid>.<word>` makes it happen within a
+ * What a guest can do by itself, `hang` among it; `break` and `mend` are what its disk does. A file `<root>/sim/inject/<uid>.<word>` makes it happen within a
  * second, from any process.
  */
-const injections = ['shutdown', 'crash', 'reboot', 'destroy', 'break', 'mend'] as const;
+const injections = ['shutdown', 'crash', 'reboot', 'destroy', 'hang', 'break', 'mend'] as const;
 export type Injection = (typeof injections)[number];
 
 const injectionsEveryMs = 1000;
@@ -65,8 +65,8 @@ export interface Sim {
 /** Opens the imitated host under `options.root`, with whatever has been running there. */
 export function openSim(options: SimOptions): Sim {
   const nics = new JsonDirectory<SimNics>(join(options.root, 'sim', 'nics'));
-  const devices = simDevices(options.root, nics, options.glusterVolumes);
-  return { hypervisor: new SimHypervisor(options, nics), devices };
+  const hypervisor = new SimHypervisor(options, nics);
+  return { hypervisor, devices: simDevices(options.root, nics, options.glusterVolumes, (uid) => hypervisor.isUp(uid)) };
 }
 
 export class SimHypervisor implements Hypervisor {
@@ -174,11 +174,16 @@ export class SimHypervisor implements Hypervisor {
   }
 
   async agent(uid: string, command: AgentCommand): Promise<unknown> {
-    const { bootMs, agents, clock } = this.#options;
-    const { power, bootedAt = 0 } = this.#needRunning(uid);
-    if (!agents || power !== 'On' || clock.now() < bootedAt + bootMs)
-      throw new MachineError('The guest agent is not connected');
+    this.#needRunning(uid);
+    if (!this.#options.agents || !this.isUp(uid)) throw new MachineError('The guest agent is not connected');
     return this.#agent.answer(command, this.#nics.get(uid));
+  }
+
+  /** It has booted, and does not hang. */
+  isUp(uid: string): boolean {
+    const { bootMs, clock } = this.#options;
+    const domain = this.#at(uid);
+    return domain?.power === 'On' && !domain.hung && clock.now() >= (domain.bootedAt ?? 0) + bootMs;
   }
 
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {
@@ -191,6 +196,7 @@ export class SimHypervisor implements Hypervisor {
     const domain = this.#need(uid);
     if (domain.power === 'Off') return;
     if (what === 'reboot') this.#boot(uid);
+    else if (what === 'hang') this.#put({ ...domain, hung: true });
     else if (what === 'break') this.#put({ ...paused(domain, 'IOError'), broken: true });
     else if (what === 'mend') this.#put({ ...domain, broken: false });
     else

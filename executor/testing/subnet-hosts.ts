@@ -30,14 +30,14 @@ export interface PretendHost {
   /** As another executor would see to them, with another address or none. */
   networksAt(tunnelAddress?: string, more?: Partial<NetworkOptions>): Networks;
   join(last: number, vni: number, more?: Partial<MachineNetwork>): Promise<Guest>;
-  /** Somebody on a port of the bridge that no rules watch over; the subnet is here. */
-  intrude(vni: number, mac: string, ip: string): Promise<string>;
+  /** Somebody on a port of a bridge, or of the subnet's, that no rules watch over; it is here. */
+  intrude(on: number | string, mac: string, ip: string): Promise<string>;
   leave(guest: Guest): Promise<void>;
   /** All that the kernel, nftables and the disk hold for subnets. */
   traces(): Promise<readonly string[]>;
 }
 
-export async function openWorld(hosts = 3, mtu = 1600) {
+export async function openWorld(hosts = 3, mtu = 1600, options: Partial<NetworkOptions> = {}) {
   const stack = new AsyncDisposableStack();
   const name = `cft-${randomBytes(3).toString('hex')}`;
   const ip = async (netns: string, ...args: string[]) => await run('ip', ['-n', netns, ...args]);
@@ -70,7 +70,7 @@ export async function openWorld(hosts = 3, mtu = 1600) {
     const { path: root } = stack.use(await mkdtempDisposable(join(tmpdir(), 'cf-')));
     await chmod(root, 0o755); // dnsmasq reads its files as a user of its own
     const networksAt = (tunnelAddress?: string, more = {}) =>
-      hostNetworks({ root, netns, tunnelAddress, clock: systemClock, ...more });
+      hostNetworks({ root, netns, tunnelAddress, clock: systemClock, ...options, ...more });
     const networks = networksAt(addressOf(n));
     let guests = 0;
     return {
@@ -91,10 +91,10 @@ export async function openWorld(hosts = 3, mtu = 1600) {
           );
         return { uid, netns: guest, ip: network.ip, network, reaches };
       },
-      async intrude(vni, mac, address) {
+      async intrude(on, mac, address) {
         const guest = await makeNetns(`${name}-i${n}-${guests++}`);
         await ip(netns, 'link', 'add', `in${guests}`, 'type', 'veth', 'peer', 'eth0', 'netns', guest);
-        await ip(netns, 'link', 'set', `in${guests}`, 'master', bridgeName(vni), 'up');
+        await ip(netns, 'link', 'set', `in${guests}`, 'master', typeof on === 'string' ? on : bridgeName(on), 'up');
         await ip(guest, 'link', 'set', 'eth0', 'address', mac, 'up');
         await ip(guest, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
         return guest;

@@ -15,11 +15,18 @@ export interface MachineNetwork {
   readonly dns: readonly string[];
   readonly domain: string;
   readonly leaseSeconds: number;
+  /** The network of the site that it is a part of. Without it: an overlay. */
+  readonly segment?: NetworkSegment;
   /** The host is the gateway, and hides the guest behind its own address. */
   readonly egress?: 'NAT';
   /** No machine has run with the address since it was leased: the host asks on the wire first whether somebody else has it. */
   readonly probe?: boolean;
+  /** Its host tries the guest at this address (`tcp` and `http` of a probe), which takes a way of its own into the subnet. */
+  readonly tried?: true;
 }
+
+/** A bridge that the host has, or a VLAN on one of its interfaces. */
+export type NetworkSegment = { readonly bridge: string } | { readonly nic: string; readonly vlan: number };
 
 /** An address of a machine at which somebody answers who is not this machine. */
 export interface AddressConflict {
@@ -65,8 +72,11 @@ export interface MachineVolume extends VolumeOnHost {
 }
 
 export interface MachineLaunch {
-  /** 2 or 3 (volumes) if there is in it what an executor that knows less would leave out without a word: it refuses what it does not know. */
-  readonly version: 1 | 2 | 3;
+  /**
+   * 2, 3 (volumes) or 4 (networks of the site, probes other than of readiness by the agent) if there is in it what an executor that knows less would leave out
+   * without a word: it refuses what it does not know.
+   */
+  readonly version: 1 | 2 | 3 | 4;
   readonly type: 'machine';
   /** uid of the namespace cf-system: what carries another one is not ours. */
   readonly installation: string;
@@ -102,17 +112,30 @@ export interface MachineLaunch {
   readonly terminationGraceMs: number;
   /** Running counts as ready if left out. Executors before 0.5 leave it out, and tell nothing of it. */
   readonly readiness?: LaunchProbe;
+  /** A guest that fails one of these is restarted in place, as one that has crashed. */
+  readonly liveness?: LaunchProbe;
+  readonly startup?: LaunchProbe;
 }
 
-/** A command that the agent of the guest runs, or the agent itself, asked again and again. */
+/** How a guest is tried again and again: by the agent's answer, if nothing else is said. */
 export interface LaunchProbe {
-  /** Whether the agent answers, if left out. */
+  /** What the agent of the guest is to run. */
   readonly command?: readonly string[];
+  /** At the guest's first address. */
+  readonly tcp?: { readonly port: number };
+  readonly http?: HttpProbe;
   readonly initialDelayMs: number;
   readonly periodMs: number;
   readonly timeoutMs: number;
   readonly successThreshold: number;
   readonly failureThreshold: number;
+}
+
+export interface HttpProbe {
+  readonly port: number;
+  readonly path: string;
+  readonly scheme: 'HTTP' | 'HTTPS';
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
 }
 
 export interface ImageImport {

@@ -27,7 +27,7 @@ export interface MachineReport {
   readonly awaits?: 'Secrets';
   /** Absent for a machine that does not run, or was not asked yet. Executors before 0.5 do not tell. */
   readonly agent?: AgentReport;
-  /** Of a machine that runs and was launched with a probe, once it was tried as often as it has to be. */
+  /** Of a machine that runs and was launched with a probe of readiness or startup, once it was tried as often as it has to be. */
   readonly readiness?: ProbeReport;
 }
 
@@ -58,7 +58,7 @@ export interface GuestAddresses {
 export type GuestPolicy = Pick<MachineLaunch, 'onGuestShutdown' | 'onGuestCrash'>;
 
 export interface MachineEnd {
-  readonly reason: 'GuestShutdown' | 'GuestCrashed' | 'HostLost';
+  readonly reason: 'GuestShutdown' | 'GuestCrashed' | 'HostLost' | 'LivenessFailed' | 'StartupTimeout';
   readonly message: string;
   /** RFC 3339, by the clock of the host. */
   readonly time: string;
@@ -223,6 +223,9 @@ export interface PolicyOrder extends GuestPolicy {
   readonly uid: string;
   readonly attempt: number;
 }
+
+/** Of one subnet. Each frame for everybody is sent to each of them: beyond that a subnet is too wide to be one. */
+export const peersMax = 1024;
 
 /** Of every subnet that the host carries the other hosts that carry it, all anew. Repeated until a heartbeat names its id. */
 export interface PeersOrder {

@@ -18,6 +18,7 @@ import {
   started,
   switchedOff,
 } from '#executor/sim/domain.ts';
+import { simPorts } from '#executor/sim/ports.ts';
 import { noVolumes } from '#executor/volumes/none.ts';
 import type { MachineNetwork } from '#lib/api/launch.ts';
 import type { Clock } from '#lib/std/clock.ts';
@@ -208,6 +209,8 @@ export class RealHost {
           }));
         }),
       requireFree: async () => undefined,
+      ...simPorts(() => true),
+      requireWhole: async () => undefined,
       detachNetworks: (uid) => call(() => void this.nics.delete(uid)),
       setPeers: async () => undefined,
       volumes: noVolumes,

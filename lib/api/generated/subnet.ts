@@ -14,8 +14,30 @@ export interface SubnetSpec {
   readonly gateway?: string;
   /** Addresses or a..b ranges never given out. */
   readonly excludeIPs?: readonly string[];
-  /** Overlay: VXLAN between the hosts of one cluster. Immutable. Default: "Overlay". */
-  readonly type: 'Overlay';
+  /** Overlay: VXLAN between the hosts of one cluster. VLAN and Bridge: a network of the site, which the hosts have in common, and which takes the right to use segments. Immutable. Default: "Overlay". */
+  readonly type: 'Overlay' | 'VLAN' | 'Bridge';
+  /** The site's network, of VLAN (parentNIC and vlan) and of Bridge (bridge). Immutable. */
+  readonly segment?: {
+    /** Name of a bridge that the hosts have. */
+    readonly bridge?: string;
+    /** Name of an interface of the hosts, on which the VLAN is. */
+    readonly parentNIC?: string;
+    /** Number of the VLAN. */
+    readonly vlan?: number;
+    /** Where it has other names. */
+    readonly clusters?: readonly {
+      /** Name of the Cluster. */
+      readonly cluster: string;
+      /** Name of a bridge that the hosts have. */
+      readonly bridge?: string;
+      /** Name of an interface of the hosts, on which the VLAN is. */
+      readonly parentNIC?: string;
+      /** Number of the VLAN. */
+      readonly vlan?: number;
+    }[];
+  };
+  /** Full, and so if left out: nothing but the subnet itself and, if asked for, its way out. Nothing else is built. */
+  readonly isolation?: 'Full' | 'Tenant' | 'None';
   /** What guests are told. */
   readonly dhcp: {
     /** Lease time. Default: "12h". */

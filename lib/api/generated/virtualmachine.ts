@@ -194,16 +194,37 @@ export interface VirtualMachineSpec {
     /** How long room is kept for a part of it, and how long it may run in part; then it is let go of for as long. Default: "10m". */
     readonly timeout: string;
   };
-  /** How its host finds out, by the agent in the guest, how the guest is. */
+  /** How its host finds out how the guest is. Each probe is made from the host of the machine. */
   readonly probes?: {
     /** What GuestReady says: whether the guest can do its work. Running counts as ready if left out. */
     readonly readiness?: {
-      /** Its agent answers. This or exec. */
+      /** Its agent answers. This, exec, tcp or http. */
       readonly guestAgent?: boolean;
-      /** A command that the agent runs ends with 0. This or guestAgent. */
+      /** A command that the agent runs ends with 0. */
       readonly exec?: {
         /** Program and arguments. No shell is between. */
         readonly command: readonly string[];
+      };
+      /** The guest takes a connection at its first address. It comes from the gateway's, which the Subnet has to have. */
+      readonly tcp?: {
+        /** Port. */
+        readonly port: number;
+      };
+      /** A GET to the guest's first address is answered with a status from 200 to 399. Redirects are not followed. It comes from the gateway's address, which the Subnet has to have. */
+      readonly http?: {
+        /** Port. */
+        readonly port: number;
+        /** Path and query. Default: "/". */
+        readonly path: string;
+        /** HTTPS: whatever certificate the guest has. Default: "HTTP". */
+        readonly scheme: 'HTTP' | 'HTTPS';
+        /** Headers to send. */
+        readonly headers?: readonly {
+          /** Name. */
+          readonly name: string;
+          /** Value. */
+          readonly value: string;
+        }[];
       };
       /** From the start of the guest to the first try. Default: "0s". */
       readonly initialDelay: string;
@@ -214,6 +235,84 @@ export interface VirtualMachineSpec {
       /** Tries in a row that have to go well. Default: 1. */
       readonly successThreshold: number;
       /** Tries in a row that may fail before it counts as not ready any more. Default: 3. */
+      readonly failureThreshold: number;
+    };
+    /** A guest that fails it is restarted in place, like one that has crashed: asked to shut down, and cut off after terminationGracePeriod. Holds from its first success after each boot on: whether a guest comes up at all is for startup. */
+    readonly liveness?: {
+      /** Its agent answers. This, exec, tcp or http. */
+      readonly guestAgent?: boolean;
+      /** A command that the agent runs ends with 0. */
+      readonly exec?: {
+        /** Program and arguments. No shell is between. */
+        readonly command: readonly string[];
+      };
+      /** The guest takes a connection at its first address. It comes from the gateway's, which the Subnet has to have. */
+      readonly tcp?: {
+        /** Port. */
+        readonly port: number;
+      };
+      /** A GET to the guest's first address is answered with a status from 200 to 399. Redirects are not followed. It comes from the gateway's address, which the Subnet has to have. */
+      readonly http?: {
+        /** Port. */
+        readonly port: number;
+        /** Path and query. Default: "/". */
+        readonly path: string;
+        /** HTTPS: whatever certificate the guest has. Default: "HTTP". */
+        readonly scheme: 'HTTP' | 'HTTPS';
+        /** Headers to send. */
+        readonly headers?: readonly {
+          /** Name. */
+          readonly name: string;
+          /** Value. */
+          readonly value: string;
+        }[];
+      };
+      /** From the start of the guest to the first try. Default: "0s". */
+      readonly initialDelay: string;
+      /** From one try to the next. Default: "10s". */
+      readonly period: string;
+      /** How long a try may take, 50s at most. Default: "5s". */
+      readonly timeout: string;
+      /** Tries in a row that may fail before the guest is restarted. Default: 3. */
+      readonly failureThreshold: number;
+    };
+    /** Until it succeeds once after the start of the guest the others wait. A guest that does not get so far is restarted as one that fails liveness is. */
+    readonly startup?: {
+      /** Its agent answers. This, exec, tcp or http. */
+      readonly guestAgent?: boolean;
+      /** A command that the agent runs ends with 0. */
+      readonly exec?: {
+        /** Program and arguments. No shell is between. */
+        readonly command: readonly string[];
+      };
+      /** The guest takes a connection at its first address. It comes from the gateway's, which the Subnet has to have. */
+      readonly tcp?: {
+        /** Port. */
+        readonly port: number;
+      };
+      /** A GET to the guest's first address is answered with a status from 200 to 399. Redirects are not followed. It comes from the gateway's address, which the Subnet has to have. */
+      readonly http?: {
+        /** Port. */
+        readonly port: number;
+        /** Path and query. Default: "/". */
+        readonly path: string;
+        /** HTTPS: whatever certificate the guest has. Default: "HTTP". */
+        readonly scheme: 'HTTP' | 'HTTPS';
+        /** Headers to send. */
+        readonly headers?: readonly {
+          /** Name. */
+          readonly name: string;
+          /** Value. */
+          readonly value: string;
+        }[];
+      };
+      /** From the start of the guest to the first try. Default: "0s". */
+      readonly initialDelay: string;
+      /** From one try to the next. Default: "10s". */
+      readonly period: string;
+      /** How long a try may take, 50s at most. Default: "5s". */
+      readonly timeout: string;
+      /** Tries in a row that may fail before the guest is restarted. Default: 60. */
       readonly failureThreshold: number;
     };
   };
@@ -359,6 +458,26 @@ export interface VirtualMachineStatus {
     readonly domain?: string;
     /** DHCP lease time. */
     readonly leaseSeconds?: number;
+    /** Of the Subnet, if it has one. */
+    readonly segment?: {
+      /** Name of a bridge that the hosts have. */
+      readonly bridge?: string;
+      /** Name of an interface of the hosts, on which the VLAN is. */
+      readonly parentNIC?: string;
+      /** Number of the VLAN. */
+      readonly vlan?: number;
+      /** Where it has other names. */
+      readonly clusters?: readonly {
+        /** Name of the Cluster. */
+        readonly cluster: string;
+        /** Name of a bridge that the hosts have. */
+        readonly bridge?: string;
+        /** Name of an interface of the hosts, on which the VLAN is. */
+        readonly parentNIC?: string;
+        /** Number of the VLAN. */
+        readonly vlan?: number;
+      }[];
+    };
     /** The host is the gateway to the Internet. */
     readonly egress?: 'NAT';
     /** IPLease. */

@@ -1,0 +1,43 @@
+/** The probes of a host's machines: who is probed, by which way, and what counts as a fault of the host's own. */
+import type { MountReport } from '#lib/api/messages.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import type { Log } from '#lib/std/log.ts';
+import type { HostDevices, Hypervisor } from '../hypervisor.ts';
+import type { Machines } from '../machines.ts';
+import { type ProbedMachine, Probes } from './probes.ts';
+import { tryProbe } from './try-probe.ts';
+
+export interface HealthDeps {
+  readonly hypervisor: Pick<Hypervisor, 'agent' | 'get'>;
+  readonly devices: Pick<HostDevices, 'knock' | 'dial' | 'requireWhole'>;
+  readonly machines: () => Pick<Machines, 'probed' | 'cameUp' | 'failed'>;
+  /** Gluster volumes as they were seen last. */
+  mounts(): readonly MountReport[];
+  changed(uid: string): void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export function watchHealth(deps: HealthDeps): Probes {
+  const { machines, changed, clock, log } = deps;
+  return new Probes({
+    machines: () => machines().probed(),
+    attempt: async ({ launch: { uid, networks } }, probe, signal) =>
+      await tryProbe(deps, { uid, network: networks[0] }, probe, signal),
+    requireHost: async (machine) => await requireHost(deps, machine),
+    changed,
+    up: ({ launch, since }) => machines().cameUp(launch.uid, since),
+    unhealthy: ({ launch, since }, why) => machines().failed(launch.uid, since, why),
+    clock,
+    log,
+  });
+}
+
+async function requireHost({ hypervisor, devices, mounts }: HealthDeps, { launch }: ProbedMachine): Promise<void> {
+  const { uid, networks, hostname, volumes = [] } = launch;
+  const domain = await hypervisor.get(uid);
+  if (domain?.power !== 'On') throw new Error(`The domain is ${domain?.power ?? 'not there'}`);
+  const broken = mounts().find(({ name, usable }) => !usable && volumes.some((each) => each.glusterVolume === name));
+  if (broken) throw new Error(`Gluster volume ${broken.name} cannot be used: ${broken.message}`);
+  await devices.requireWhole({ uid, networks, hostname });
+}
