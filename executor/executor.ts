@@ -20,6 +20,7 @@ import { type Claims, fileClaims } from './claim.ts';
 import { cleanUp } from './cleanup.ts';
 import type { ExecutorConfig } from './config.ts';
 import { startConsole } from './console/server.ts';
+import { Fences } from './fence/fences.ts';
 import { Heartbeats } from './heartbeat.ts';
 import type { Host } from './host.ts';
 import type { importImage } from './images/import.ts';
@@ -154,7 +155,16 @@ class Executor {
       new VolumeOrders({ volumes: devices.volumes, changed: () => this.#heartbeats.changed(), clock, log }),
     );
     const opener = options.opener ?? createOpener();
-    const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images };
+    const fences = stack.use(
+      new Fences({
+        guard: options.host.guard(bootId),
+        changed: () => this.#heartbeats.changed(),
+        over: (uid) => this.#machines.hint(uid),
+        ...{ clock, log },
+      }),
+    );
+    const requireTime = (uid: string) => fences.requireTime(uid);
+    const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images, requireTime };
     const fatal = (error: unknown) => this.#fail(error);
     const machines = () => this.#machines.reports().map((report) => this.#withGuest(report));
     this.#heartbeats = stack.use(
@@ -169,7 +179,12 @@ class Executor {
         volumes: () => this.#volumes.report(),
         peers: () => this.#peers.inForce,
         operations: () => journal.operations(),
-        inventory: async () => await takeInventory({ bootId, hypervisor, devices, images, machines }),
+        inventory: async () => {
+          const inventory = await takeInventory({ bootId, hypervisor, devices, images, machines });
+          fences.keep((uid) => this.#machines.has(uid) || inventory.domains.some((domain) => domain.uid === uid));
+          return inventory;
+        },
+        fences,
         console: () => parts.console,
         send: async (data) => await this.#connection.message(data),
         clock,
@@ -178,7 +193,7 @@ class Executor {
       }),
     );
     this.#machines = stack.use(
-      new Machines({ journal, reporter, tools, opener, clock, log, fatal, cleaned: () => this.#cleaning }),
+      new Machines({ journal, reporter, tools, opener, fences, clock, log, fatal, cleaned: () => this.#cleaning }),
     );
     if (config.hypervisor === 'libvirt' || config.sim.agents) {
       const common = { hypervisor, changed: () => this.#heartbeats.changed(), clock, log };

@@ -48,6 +48,9 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
   if (!Array.isArray(launch.networks) || !Array.isArray(launch.sshKeys))
     throw new Error('networks or sshKeys is missing');
   if (launch.readiness !== undefined) checkProbe(launch.readiness);
+  const { selfFenceMs } = launch;
+  if (selfFenceMs !== undefined && !(Number.isSafeInteger(selfFenceMs) && selfFenceMs > 0))
+    throw new Error(`selfFenceMs is ${selfFenceMs}, not a number of milliseconds`);
   const { volumes = [] } = launch;
   if (!Array.isArray(volumes)) throw new Error('volumes is not a list');
   for (const volume of volumes as readonly Partial<MachineVolume>[]) {

@@ -14,6 +14,7 @@ import type { MachineStatus } from './attempt.ts';
 import { begunEviction, evictionOf } from './drain.ts';
 import { drainOf } from './drains.ts';
 import { cameToNothing, cameUp, isStarting } from './launch-outcome.ts';
+import { fencedFromMs } from './fence.ts';
 import { type Decision, decide, type Moment, type Repair } from './machine.ts';
 import { memberOf } from './member.ts';
 import type { Attempt, Evidence } from './proof.ts';
@@ -163,16 +164,19 @@ export class Machines {
   }
 
   #evidence(vm: VirtualMachine, attempt: Attempt): Evidence {
-    const { agents, executors, hosts, tasks, cluster } = this.#world;
+    const { agents, clock, executors, hosts, tasks, cluster } = this.#world;
     const hostname = attempt.host ?? '';
     const agent = agents.get(hostname);
     const host = hosts.get(hostObjectName(cluster, hostname));
+    const fencedMs = fencedFromMs(vm.metadata.uid, attempt, executors.get(hostname), this.#world.startedMs);
     return {
       began: isTrue(vm, 'Launched'),
       neverSent: this.#neverSent.has(attempt.taskID ?? ''),
       sentAgain: this.#world.sentAgain.has(attempt.taskID ?? ''),
       task: tasks.get(attempt.taskID ?? ''),
       executor: executors.get(hostname),
+      isFenced: fencedMs !== undefined && clock.monotonic() >= fencedMs,
+      ...(fencedMs !== undefined && { fencedMs }),
       seedProblem: this.#world.seedProblems.get(vm.metadata.uid),
       hostAgentId: agent?.agentId,
       hostAgentSinceMs: agent?.sinceMs ?? 0,

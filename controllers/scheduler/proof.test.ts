@@ -64,6 +64,7 @@ function evidence(more: Partial<Evidence>): Evidence {
     began: true,
     neverSent: false,
     sentAgain: false,
+    isFenced: false,
     hostAgentId: 'S1',
     hostAgentSinceMs: 0,
     ...more,

@@ -60,6 +60,8 @@ export interface ClusterServerOptions {
   /** uid of the namespace cf-system. */
   readonly installation: string;
   readonly orphans?: OrphanOptions;
+  /** False once another one may lead, whatever has been heard of that. */
+  readonly isLeading?: () => boolean;
   /** Credentials and certificates; without them everybody is let in, in clear text. */
   readonly mesos?: MesosAccess;
   /** How Mesos is reached, if not over the network. */
@@ -198,7 +200,8 @@ class ClusterServer {
     );
   }
 
-  #makeWorld({ client, clock, random, log, installation }: ClusterServerOptions, cluster: Cluster): World {
+  #makeWorld(options: ClusterServerOptions, cluster: Cluster): World {
+    const { client, clock, random, log, installation, isLeading = () => true } = options;
     const executor = executorInfo(cluster);
     const share = executorShare(cluster.spec.executor);
     const ledger: Ledger = new Ledger(
@@ -221,6 +224,7 @@ class ClusterServer {
       executor,
       cluster: name,
       startedMs: clock.monotonic(),
+      isLeading,
       clusters: this.#follow(Cluster, [clusterNamed(name)], (_key, now, old) => this.#clusterChanged(now, old)),
       machines: this.#follow(VirtualMachine, machinesFor(name), (key, vm) => this.#machineChanged(key, vm), isOurs),
       hosts: this.#follow(Host, [hostsOf(name)], (_key, host, old) => this.#hostObjectChanged(host, old)),

@@ -138,7 +138,12 @@ export function machineLaunch(
     ...guestPolicies[spec.runPolicy],
     terminationGraceMs: parseDuration(spec.terminationGracePeriod),
     ...readinessOf(spec),
+    ...fenceOf(spec),
   };
+}
+
+function fenceOf({ disconnect }: VirtualMachine['spec']): { readonly selfFenceMs?: number } {
+  return disconnect?.selfFenceAfter === undefined ? {} : { selfFenceMs: parseDuration(disconnect.selfFenceAfter) };
 }
 
 function readinessOf({ probes }: VirtualMachine['spec']): { readonly readiness?: LaunchProbe } {

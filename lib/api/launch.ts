@@ -100,6 +100,8 @@ export interface MachineLaunch {
   readonly onGuestShutdown: 'Restart' | 'Stop' | 'Finish';
   readonly onGuestCrash: 'Restart' | 'Stop' | 'Fail';
   readonly terminationGraceMs: number;
+  /** Its host switches it off when it has not been acknowledged for so long. Executors before 0.6 leave it out, and do not say that they do it. */
+  readonly selfFenceMs?: number;
   /** Running counts as ready if left out. Executors before 0.5 leave it out, and tell nothing of it. */
   readonly readiness?: LaunchProbe;
 }

@@ -52,7 +52,7 @@ export class Faults {
     for (const each of world.hosts) {
       each.startAgent();
       each.startDelayMs = 0;
-      Object.assign(each.host, { failing: 0, slow: 0 });
+      Object.assign(each.host, { failing: 0, slow: 0, isGuardless: false });
     }
     for (const life of this.#lives()) {
       life.doom = undefined;
@@ -77,6 +77,29 @@ export class Faults {
     agentCrash: () => this.#agentDown((host) => host.killAgent()),
     /** For longer than machines are waited for: there will be others in their place when they are back. */
     agentAway: () => this.#agentDown(() => undefined, 1_500_000),
+    /** Likewise, and nobody is left there to look after machines: where it was asked for, their host switches them off. */
+    hostAlone: () => this.#agentDown((host) => host.killExecutors(), 1_500_000),
+    hostStopped: () => {
+      const host = this.#host();
+      host.killAgent();
+      for (const { worker } of host.supervisors) this.#pause(worker, 1_500_000);
+      this.#later(60_000, 1_500_000, () => host.startAgent());
+    },
+    guardianCrash: () => this.#host().host.killGuardian(),
+    /** The host had time to say that nothing switches its machines off. */
+    hostGuardless: () => {
+      const host = this.#host();
+      host.host.isGuardless = true;
+      host.host.killGuardian();
+      this.#later(60_000, 120_000, () => {
+        host.killAgent();
+        host.killExecutors();
+      });
+      this.#later(600_000, 1_500_000, () => {
+        host.host.isGuardless = false;
+        host.startAgent();
+      });
+    },
     /** What ends meanwhile is told by nobody but the executor, when the agent is back. */
     agentMissesEnds: () =>
       this.#agentDown(({ host }) => {

@@ -71,6 +71,12 @@ export class Observer implements Witness {
     this.#fail(`Machine ${uid} (${vm.metadata.name}) is wanted, and gets a ${how} on ${host.hostname}`);
   }
 
+  fenced(host: RealHost, uid: string): void {
+    const vm = this.machine(uid);
+    if (vm && vm.spec.disconnect?.selfFenceAfter === undefined)
+      this.#fail(`Machine ${uid} (${vm.metadata.name}) is switched off by ${host.hostname}, and nobody asked for that`);
+  }
+
   erased(host: RealHost, uid: string): void {
     if (host.live().includes(uid)) this.#fail(`The disk of machine ${uid} goes while it runs on ${host.hostname}`);
   }
