@@ -15,5 +15,11 @@ export function checkDisconnect({ disconnect }: Pick<VirtualMachine['spec'], 'di
   if (afterMs < minuteMs)
     return [invalid(at, selfFenceAfter, 'must be at least 1m: a host counts as silent only after that')];
   if (afterMs <= parseDuration(lostAfter) - minuteMs) return [];
-  return [invalid(at, selfFenceAfter, `must be at least 1m less than lostAfter, which is ${lostAfter}; raise that, or lower this`)];
+  return [
+    invalid(
+      at,
+      selfFenceAfter,
+      `must be at least 1m less than lostAfter, which is ${lostAfter}; raise that, or lower this`,
+    ),
+  ];
 }

@@ -18,6 +18,7 @@ test.each([
   [{ ...report, phase: 'Paused' }],
   [{ ...report, agent: { connected: false } }],
   [{ ...report, agent: { ...report.agent!, addresses: [{ mac: 'm', ips: ['10.0.0.6'] }] } }],
+  [{ ...report, fence: { afterMs: 120_000, armed: true } }],
   [{ ...report, readiness: { ready: false, message: '' } }],
 ] as const)('%j has', (now) => {
   expect(differs(report, now as MachineReport | undefined)).toBe(true);

@@ -3,6 +3,7 @@
  * happened before. Drivers carry it out (machines.ts).
  */
 import { type ConditionDraft, conditionOf } from '#lib/api/conditions.ts';
+import { forgetFrom } from '#lib/api/forgotten.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { MachineReport } from '#lib/api/messages.ts';
 import { annotations } from '#lib/api/names.ts';
@@ -19,8 +20,8 @@ import {
   reconciling,
 } from './attempt.ts';
 import type { Eviction } from './drain.ts';
-import { fenceOf } from './fence.ts';
 import { isAlive, isSilent } from './executor-book.ts';
+import { fenceOf } from './fence.ts';
 import { agentCondition, probeCondition, withGuest, withoutAgent } from './guest.ts';
 import { emulated } from './kvm.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd, tellingOf } from './proof.ts';
@@ -43,6 +44,8 @@ export interface Decision {
   /** With a KILL: from the power button to the power cut, if that is less than the machine's own. */
   readonly graceMs: number | undefined;
   readonly repair: Repair | undefined;
+  /** Nobody wants it, and nobody knows whether it runs: it is to be let go. */
+  readonly forget?: true;
   /** Look again after this, whatever happens; a host that falls silent is told of by itself (silences.ts). */
   readonly againMs: number | undefined;
 }
@@ -57,6 +60,8 @@ export interface Moment {
 
 /** A machine of which its executor does not tell is looked at again after this. */
 const missingLookMs = 4000;
+/** What cannot be let go now is tried again after this. */
+const forgetRetryMs = 30_000;
 
 /** `vm.status.attempt` must be there. `wanted` elsewhere: the machine is to leave its host. */
 export function decide(
@@ -77,7 +82,11 @@ export function decide(
   const eviction = deleting ? undefined : wanted;
   const { status, soft } = followed(vm, attempt, evidence, moment, deadMs !== undefined, eviction);
   const common = { status, soft, ended: false, graceMs: eviction?.graceMs };
-  const fencedInMs = fenceWaitMs(status, evidence, moment);
+  const forgetMs = forgetFrom({ ...vm, status });
+  if (forgetMs !== undefined && forgetMs <= moment.nowMs)
+    return { ...common, forget: true, kill: false, repair: undefined, againMs: forgetRetryMs };
+  const fencedInMs =
+    fenceWaitMs(status, evidence, moment) ?? (forgetMs === undefined ? undefined : forgetMs - moment.nowMs);
   if (deadMs === undefined) {
     const isUnwanted =
       deleting || eviction?.state === 'Evicting' || isStoppedForGood(vm, reportOf(vm, attempt, evidence));
@@ -142,7 +151,13 @@ function endingOf(vm: VirtualMachine, attempt: Attempt, task: TaskFact | undefin
   }
   if (isDeleted) return { outcome: 'Killed', class: 'User', reason: 'Deleted', message };
   const isFenced = proof === 'SelfFenced' || task?.termination?.reason === 'SelfFenced';
-  if (isFenced) return { outcome: 'Lost', class: 'Infrastructure', reason: 'SelfFenced', message: message || fencedMessage(attempt) };
+  if (isFenced)
+    return {
+      outcome: 'Lost',
+      class: 'Infrastructure',
+      reason: 'SelfFenced',
+      message: message || fencedMessage(attempt),
+    };
   return { outcome: 'Lost', class: 'Infrastructure', reason: 'HostLost', message };
 }
 

@@ -190,3 +190,9 @@ test.each([
 ])('somebody vouches for boot %s', (confirmedDead, proof) => {
   expect(proofOfEnd(uid, attempt, evidence({ confirmedDead }))).toBe(proof);
 });
+
+test('a host that must have switched it off by now proves its end, also while Mesos takes the task for living', () => {
+  expect(proofOfEnd(uid, attempt, evidence({ task: running }))).toBeUndefined();
+  expect(proofOfEnd(uid, attempt, evidence({ task: running, isFenced: true }))).toBe('SelfFenced');
+  expect(proofOfEnd(uid, attempt, evidence({ isFenced: true }))).toBe('SelfFenced');
+});

@@ -46,6 +46,7 @@ import { Silences } from './silences.ts';
 import { Suspects } from './suspects.ts';
 import { TaskBook } from './task-book.ts';
 import { Ticker } from './ticker.ts';
+import { Tombstones } from './tombstones.ts';
 import { Volumes } from './volumes.ts';
 import { Windows } from './windows.ts';
 import type { World } from './world.ts';
@@ -70,6 +71,7 @@ export interface ClusterServerOptions {
 
 const agentsMs = 15_000;
 const silentMs = 5_000;
+const tombstonesMs = 5_000;
 const agentDrainsMs = 2_000;
 const movesMs = 1_000;
 const volumesMs = 15_000;
@@ -122,6 +124,7 @@ class ClusterServer {
   readonly #hosts: Hosts;
   readonly #agentDrains: AgentDrains;
   readonly #orphans: Orphans;
+  readonly #tombstones: Tombstones;
   readonly #offers: OfferKeeper;
   readonly #reconciliation: Reconciliation;
   readonly #silences: Silences;
@@ -184,6 +187,7 @@ class ClusterServer {
       onRefusal: (hostname) => this.#hosts.touch(hostname),
     });
     this.#orphans = new Orphans(world, options.orphans ?? defaultOrphanOptions);
+    this.#tombstones = new Tombstones(world);
     this.#offers = offerKeeper({
       world,
       onOffers: () => {
@@ -283,6 +287,7 @@ class ClusterServer {
         this.#every(agentsMs, () => this.#hosts.refresh(), running),
         this.#every(this.#orphans.periodMs, () => this.#lookForOrphans(), running),
         this.#every(silentMs, () => this.#askForSilentLaunches(), running),
+        this.#every(tombstonesMs, () => this.#lookForTombstones(), running),
         this.#every(agentDrainsMs, () => this.#agentDrains.look(), running),
         this.#every(volumesMs, () => this.#volumes.look(), running),
         this.#every(movesMs, () => this.#settleMoves(), running),
@@ -385,6 +390,10 @@ class ClusterServer {
 
   async #lookForOrphans(): Promise<void> {
     if (this.#reconciliation.done) await this.#orphans.look();
+  }
+
+  async #lookForTombstones(): Promise<void> {
+    if (this.#reconciliation.done) await this.#tombstones.look();
   }
 
   #refreshAgents(): void {

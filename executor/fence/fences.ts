@@ -52,7 +52,8 @@ export class Fences implements AsyncDisposable {
     this.#deps = deps;
     const table = deps.guard.read();
     this.#number = table?.number ?? 0;
-    for (const watch of table?.watches ?? []) this.#entries.set(watch.uid, { ...watch, number: this.#number, isOurs: false });
+    for (const watch of table?.watches ?? [])
+      this.#entries.set(watch.uid, { ...watch, number: this.#number, isOurs: false });
     if (this.#entries.size > 0) this.#lookSoon(0);
   }
 
@@ -65,8 +66,8 @@ export class Fences implements AsyncDisposable {
 
   /** A machine was taken on, before anything of it is there, or taken over. */
   begin(uid: string, attempt: number, afterMs: number | undefined): void {
-    if (afterMs === undefined) return this.end(uid, attempt);
-    this.#set({ uid, attempt, afterMs, deadlineMs: this.#deps.guard.now() + afterMs });
+    if (afterMs === undefined) this.end(uid, attempt);
+    else this.#set({ uid, attempt, afterMs, deadlineMs: this.#deps.guard.now() + afterMs });
   }
 
   /** A machine of the journal. One of which the table knows nothing has lost its time: nobody knows whether it has passed. */
@@ -163,7 +164,7 @@ export class Fences implements AsyncDisposable {
   }
 
   #lookSoon(delayMs: number): void {
-    if (this.#closed || this.#looking) return;
+    if (this.#closed || this.#looking !== undefined) return;
     this.#timer?.[Symbol.dispose]();
     this.#timer = this.#deps.clock.timeout(() => {
       this.#looking = this.#look().finally(() => {

@@ -62,7 +62,8 @@ function afterLook(before: MachineState, event: MachineEvent & { type: 'looked' 
     power: event.domain?.power ?? 'Off',
     operations: before.operations.filter((operation) => operation.deadline > now),
   };
-  const verdict = event.fenced && before.phase.name !== 'Removing' ? fenced(seen, now) : looked(calmed(seen, now), event.domain, now);
+  const verdict =
+    event.fenced && before.phase.name !== 'Removing' ? fenced(seen, now) : looked(calmed(seen, now), event.domain, now);
   const step = flatten(gate(verdict, now));
   return { ...step, effects: [...effects, ...step.effects] };
 }

@@ -27,7 +27,8 @@ const pollMs = 20;
 const fuse = 'fuse.glusterfs';
 
 /** Leaves the groups named before the dash, says which it could not, and becomes the rest. */
-export const leaveGroups = 'while [ "$1" != - ]; do { echo 0 >"$1"; } 2>/dev/null || echo "$1"; shift; done; shift; exec "$@"';
+export const leaveGroups =
+  'while [ "$1" != - ]; do { echo 0 >"$1"; } 2>/dev/null || echo "$1"; shift; done; shift; exec "$@"';
 
 export interface MountSeen {
   readonly entry?: MountEntry;

@@ -203,9 +203,11 @@ export class Churn {
     return tenants[this.#number(tenants.length)]!;
   }
 
-  /** Half of them are switched off by a host that has lost us. */
+  /** Half of them are switched off by a host that has lost us, and half of them are let go when they are deleted. */
   #disconnect(): object {
-    return this.#random.next() < 0.5 ? { disconnect: { selfFenceAfter: '2m' } } : {};
+    const fence = this.#random.next() < 0.5 ? { selfFenceAfter: '2m' } : {};
+    const forget = this.#random.next() < 0.5 ? { forgetAfter: '4m' } : {};
+    return { disconnect: { ...fence, ...forget } };
   }
 
   #grace(): string {

@@ -299,7 +299,9 @@ export interface VirtualMachineStatus {
     readonly reason?: string;
     /** Host. */
     readonly host?: string;
-    /** What proved that it is gone. */
+    /** Of the host; told if it was let go without proof. */
+    readonly cluster?: string;
+    /** What proved that it is gone; Forgotten if nothing did. */
     readonly proof?: string;
     /** The address at which somebody else answered; the machine was not started. */
     readonly conflict?: {
