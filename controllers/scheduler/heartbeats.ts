@@ -85,7 +85,10 @@ function hear(
  * Inventories and operations are said again until they are answered. A machine with a fence goes on running on the answer; whoever leads after
  * us counts from its start, so only what was heard before that may be answered: asked now, after it was heard.
  */
-function isToBeAcknowledged({ isLeading }: World, { inventory, operations, machines }: Heartbeat): boolean {
+export function isToBeAcknowledged(
+  { isLeading }: Pick<World, 'isLeading'>,
+  { inventory, operations, machines }: Heartbeat,
+): boolean {
   if (!isLeading()) return false;
   return inventory !== undefined || operations.length > 0 || machines.some(({ fence }) => fence !== undefined);
 }
