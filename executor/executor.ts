@@ -313,6 +313,7 @@ class Executor {
     try {
       const launch = parseLaunch(task);
       if (launch.type === 'machine') this.#machines.launch(task, launch);
+      else if (launch.type === 'look') this.#reporter.accept(task, { state: 'TASK_FINISHED', message: 'Looked' });
       else this.#images.launch(task, launch);
     } catch (error) {
       if (this.#journal.has(task.task_id.value)) throw error;

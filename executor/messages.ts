@@ -28,7 +28,11 @@ export function parseLaunch(task: TaskInfo): Launch {
   if (![1, 2, 3].includes(launch?.version))
     throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
   const id = parseTaskId(task.task_id.value);
-  if (launch.taskId !== task.task_id.value || id?.uid !== launch.uid || id.type !== launch.type)
+  if (
+    launch.taskId !== task.task_id.value ||
+    id?.uid !== launch.uid ||
+    id.type !== (launch.type === 'look' ? 'image' : launch.type)
+  )
     throw new Error(`The launch is for task ${launch.taskId} of ${launch.type} ${launch.uid}, not for this one`);
   if (!uuid.test(launch.uid)) throw new Error(`"${launch.uid}" is not a uid`);
   if (launch.type === 'machine') checkMachine(launch);

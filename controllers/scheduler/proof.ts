@@ -71,8 +71,8 @@ export function proofOfEnd(uid: string, attempt: Attempt, evidence: Evidence): P
   const firstLaunch = !attempt.adopted && !evidence.sentAgain && !evidence.began;
   if (firstLaunch && evidence.task && neverRan(evidence.task)) return 'NeverRan';
   if (attempt.bootID !== undefined && evidence.confirmedDead === attempt.bootID) return 'ConfirmedDead';
-  const found = proofByInventory(uid, attempt, evidence);
-  return found ?? (evidence.isFenced ? 'SelfFenced' : undefined);
+  if (evidence.isFenced) return 'SelfFenced';
+  return proofByInventory(uid, attempt, evidence);
 }
 
 function neverRan(task: TaskFact): boolean {

@@ -355,7 +355,7 @@ class ClusterServer {
 
   #isBusy(): boolean {
     const { machines, clusters, cluster: name } = this.#world;
-    const works = [this.#placing, this.#imports, this.#volumes, this.#orders, this.#hosts];
+    const works = [this.#placing, this.#imports, this.#volumes, this.#orders, this.#hosts, this.#tombstones];
     if (works.some(({ hasWork }) => hasWork) || machines.isMoving || this.#reconciliation.isBusy) return true;
     const cluster = clusters.get(name);
     return !this.#offers.isQuiet || (cluster !== undefined && this.#clusterVersion(cluster) !== this.#clusterSeen);
@@ -364,7 +364,7 @@ class ClusterServer {
   async #look(): Promise<void> {
     for (const hostname of this.#silences.look()) this.#machines.dueOnHost(hostname);
     await this.#reconciliation.look();
-    await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork);
+    await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork || this.#tombstones.hasWork);
     if (this.#placing.hasWork) this.#placing.wake();
     await this.#imports.look();
     await this.#volumes.look();

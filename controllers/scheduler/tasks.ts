@@ -5,6 +5,7 @@ import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { Volume } from '#lib/api/generated/volume.ts';
 import type {
   ImageImport,
+  Launch,
   LaunchProbe,
   MachineLaunch,
   MachineNetwork,
@@ -181,7 +182,7 @@ export function imageImport(image: Image, attempt: number, installation: string)
 
 /** One task to be launched on a host. */
 export interface Work {
-  readonly launch: MachineLaunch | ImageImport;
+  readonly launch: Launch;
   readonly ask: Room;
 }
 

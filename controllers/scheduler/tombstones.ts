@@ -6,18 +6,22 @@
 import { forgottenProof, type Tombstone, tombstoneOf } from '#lib/api/forgotten.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import { annotations, hostObjectName, parseTaskId } from '#lib/api/names.ts';
+import type { LookLaunch } from '#lib/api/launch.ts';
+import { annotations, hostObjectName, imageTaskId, parseTaskId } from '#lib/api/names.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { closed, type MachineStatus } from './attempt.ts';
-import { isAlive } from './executor-book.ts';
+import { isAlive, silentAfterMs } from './executor-book.ts';
+import { launchOn } from './launcher.ts';
 import { type Attempt, settleMs } from './proof.ts';
+import type { Room } from './room.ts';
 import { isDead } from './task-book.ts';
 import type { World } from './world.ts';
 
 /** As the schema says. A machine beyond waits until there is room. */
 const tombstonesMax = 200;
 const killEveryMs = 10_000;
+const lookEveryMs = 60_000;
 
 /** Notes with its Host what may be left of a machine; false if that cannot be done now. */
 export async function bury(world: World, vm: VirtualMachine, attempt: Attempt): Promise<boolean> {
@@ -56,25 +60,52 @@ export function buried({ hosts }: World): ReadonlySet<string> {
   return new Set(hosts.list().flatMap(({ status }) => (status?.pendingCleanup ?? []).map(({ uid }) => uid)));
 }
 
+/** What a look at a host takes of it, for a moment. */
+const lookAsk: Room = { cpu: 10, mem: 32_000 };
+
 export class Tombstones {
   readonly #world: World;
   /** Monotonic: when this process saw the note first while the host answered. */
   readonly #seenMs = new Map<string, number>();
   readonly #killedMs = new Map<string, number>();
+  readonly #lookedMs = new Map<string, number>();
+  #wants = false;
 
   constructor(world: World) {
     this.#world = world;
   }
 
+  /** An offer of a host without an executor is wanted. */
+  get hasWork(): boolean {
+    return this.#wants;
+  }
+
   /** To be called every few seconds, when the session is reconciled. */
   async look(): Promise<void> {
+    let wants = false;
     for (const host of this.#world.hosts.list()) {
       const all = host.status?.pendingCleanup ?? [];
       if (all.length === 0) continue;
       const left: Tombstone[] = [];
       for (const each of all) if (!(await this.#isClean(host, each))) left.push(each);
       if (left.length < all.length) await this.#write(host, left);
+      else if (await this.#isBlind(host, left[0]!)) wants = true;
     }
+    this.#wants = wants;
+  }
+
+  /** Nobody there could look: Mesos starts an executor with a task, and no machine may ever be launched there. */
+  async #isBlind({ spec: { hostname } }: Host, { uid, namespace, name }: Tombstone): Promise<boolean> {
+    const { agents, clock, executors, installation, startedMs } = this.#world;
+    const nowMs = clock.monotonic();
+    if (!agents.get(hostname)?.active || nowMs < startedMs + silentAfterMs) return false;
+    if (isAlive(executors.get(hostname), nowMs)) return false;
+    if (nowMs < (this.#lookedMs.get(hostname) ?? Number.NEGATIVE_INFINITY) + lookEveryMs) return false;
+    const taskId = imageTaskId(uid, Math.floor(clock.now() / 1000));
+    const launch: LookLaunch = { version: 1, type: 'look', installation, uid, namespace, name, taskId };
+    if ((await launchOn(this.#world, hostname, [{ launch, ask: lookAsk }])) === 'NotSent') return true;
+    this.#lookedMs.set(hostname, nowMs);
+    return false;
   }
 
   async #write(host: Host, left: readonly Tombstone[]): Promise<void> {

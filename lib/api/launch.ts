@@ -134,7 +134,16 @@ export interface ImageImport {
   readonly timeoutMs: number;
 }
 
-export type Launch = MachineLaunch | ImageImport;
+/**
+ * Does nothing and ends at once: where no executor is, Mesos starts one for it, and that says what is there. Executors before 0.6 refuse it,
+ * and say so as well. Its task id is one of an image that there is not.
+ */
+export interface LookLaunch
+  extends Pick<ImageImport, 'version' | 'installation' | 'uid' | 'namespace' | 'name' | 'taskId'> {
+  readonly type: 'look';
+}
+
+export type Launch = MachineLaunch | ImageImport | LookLaunch;
 
 /** What an import task puts, as JSON, into TaskStatus.data with TASK_FINISHED. */
 export interface ImportResult {

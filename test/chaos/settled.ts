@@ -1,6 +1,5 @@
 /** What must be true once faults have stopped and time has passed: everything wanted runs, nothing else is left, and nobody writes. */
 import { Lease } from '#lib/api/core.ts';
-import { hostNotClean } from '#lib/api/forgotten.ts';
 import {
   Cluster,
   ComputeFactory,
@@ -31,7 +30,7 @@ export function unsettled(world: World, observer: Observer): readonly string[] {
     ...wrongPools(world, machines),
     ...wrongFactories(world, machines),
     ...held(world, Image),
-    ...held(world, Subnet).filter((what) => !holdsAddress(world, what)),
+    ...held(world, Subnet),
     ...unfinishedImages(world),
     ...orphans(world),
     ...observer.sessions.heldOffers().map((id) => `Offer ${id} is held for nobody`),
@@ -59,40 +58,31 @@ function leftovers(world: World, machines: readonly VirtualMachine[]): readonly 
   const hostOf = new Map(machines.map(({ metadata, status }) => [metadata.uid, status?.attempt?.host]));
   // After somebody vouched for a host nothing need be launched there, and without an executor nobody sees what is left.
   const seen = world.hosts.filter(({ isVouched, supervisors }) => !isVouched || supervisors.size > 0);
-  const waiting = waitingForExecutor(world);
   return seen.flatMap(({ host }) =>
     [...new Set([...host.domains.keys(), ...host.disks, ...host.nics.keys()])]
-      .filter((uid) => hostOf.get(uid) !== host.hostname && !waiting.has(uid))
+      .filter((uid) => hostOf.get(uid) !== host.hostname)
       .map((uid) => `Host ${host.hostname} still has something of machine ${uid}, whose host is ${hostOf.get(uid)}`),
   );
 }
 
 function heldLeases(world: World, machines: readonly VirtualMachine[]): readonly string[] {
   const uids = new Set(machines.map(({ metadata }) => metadata.uid));
-  const waiting = waitingForExecutor(world);
   const leases = world.api.store.list(kindId(IPLease)) as readonly IPLease[];
   return leases.flatMap(({ metadata: { name }, spec: { holderUID }, status }) => {
     if (status?.quarantinedUntil) return [`Lease ${name} rests until ${status.quarantinedUntil}`];
-    const isLeft = holderUID && !uids.has(holderUID) && !waiting.has(holderUID);
+    const isLeft = holderUID && !uids.has(holderUID);
     return isLeft ? [`Lease ${name} is left of machine ${holderUID}, which does not exist`] : [];
   });
 }
 
-/** Hosts answer again, and are clean, once an executor is there. */
+/** Hosts answer again, and are clean. */
 function tombstones(world: World): readonly string[] {
-  return buriedOn(world, true).map(({ name, uid }) => `Machine ${name} ${uid} was let go, and its host is not clean`);
-}
-
-/** What nobody can see to before a machine is launched on its host: there is no executor. */
-function waitingForExecutor(world: World): ReadonlySet<string> {
-  return new Set(buriedOn(world, false).map(({ uid }) => uid));
-}
-
-function buriedOn(world: World, withExecutor: boolean) {
   const hosts = world.api.store.list(kindId(Host)) as readonly Host[];
-  const those = world.hosts.filter(({ supervisors }) => supervisors.size > 0 === withExecutor);
-  const names = new Set(those.map(({ host }) => host.hostname));
-  return hosts.flatMap(({ spec, status }) => (names.has(spec.hostname) ? (status?.pendingCleanup ?? []) : []));
+  return hosts.flatMap(({ spec, status }) =>
+    (status?.pendingCleanup ?? []).map(
+      ({ name, uid }) => `Host ${spec.hostname} is not clean of machine ${name} ${uid}`,
+    ),
+  );
 }
 
 /** A superseded one is not carried out, because of what was asked for after it. */
@@ -103,15 +93,6 @@ function openOperations(world: World): readonly string[] {
   return operations
     .filter(({ status }) => !overPhases.includes(status?.phase ?? ''))
     .map((operation) => `Operation ${keyOf(operation)} is ${operation.status?.phase}: ${operation.status?.message}`);
-}
-
-/** A machine that was let go, on a host without an executor, may have one of its addresses. */
-function holdsAddress(world: World, what: string): boolean {
-  const leases = world.api.store.list(kindId(IPLease)) as readonly IPLease[];
-  return leases.some(
-    ({ metadata, spec, status }) =>
-      status?.reason === hostNotClean && what.includes(` ${metadata.namespace}/${spec.subnet} `),
-  );
 }
 
 /** Their owners are gone, so they are about to go. */

@@ -249,7 +249,7 @@ export class FakeMesos implements AsyncDisposable {
       ),
       imports: this.forgetImports
         ? []
-        : [...host.tasks].filter(([, { launch }]) => launch.type === 'image').map(([taskId]) => taskId),
+        : [...host.tasks].filter(([, { launch }]) => launch.type !== 'machine').map(([taskId]) => taskId),
       ...(inventory ? { inventory: this.#inventory(host) } : {}),
       operations: [],
     };
