@@ -15,6 +15,7 @@ export class Faults {
   readonly #random: Random;
   readonly messages: Messages;
   #world!: World;
+  #observer!: Observer;
   operator!: Operator;
   #active = true;
   /** How often each was made, by name. */
@@ -27,6 +28,7 @@ export class Faults {
 
   begin(world: World, observer: Observer): void {
     this.#world = world;
+    this.#observer = observer;
     this.operator = new Operator(world, observer, this.#random);
   }
 
@@ -85,13 +87,19 @@ export class Faults {
       for (const { worker } of host.supervisors) this.#pause(worker, 1_500_000);
       this.#later(60_000, 1_500_000, () => host.startAgent());
     },
-    guardianCrash: () => this.#host().host.killGuardian(),
-    /** The host had time to say that nothing switches its machines off. */
+    /** Not with the worker stopped: one of the two has to run (docs/operations.md). */
+    guardianCrash: () => {
+      const host = this.#host();
+      if (this.#isWorking(host)) host.host.killGuardian();
+    },
+    /** Nobody switches its machines off, and the host has said so. */
     hostGuardless: () => {
       const host = this.#host();
+      if (!this.#isWorking(host)) return;
       host.host.isGuardless = true;
       host.host.killGuardian();
-      this.#later(60_000, 120_000, () => {
+      this.#later(30_000, 90_000, () => {
+        if (this.#isArmed(host.host.hostname)) return;
         host.killAgent();
         host.killExecutors();
       });
@@ -219,6 +227,18 @@ export class Faults {
 
   #host(): HostProcesses {
     return this.#pick(this.#world.hosts)!;
+  }
+
+  #isWorking({ supervisors }: HostProcesses): boolean {
+    return supervisors.size > 0 && [...supervisors].every(({ worker }) => worker && !worker.dead && !worker.stopped);
+  }
+
+  /** So it is stored of a machine there. */
+  #isArmed(hostname: string): boolean {
+    return this.#observer.machines().some(({ status }) => {
+      const { host, fence } = status?.attempt ?? {};
+      return host === hostname && fence?.armed === true;
+    });
   }
 
   #lives(): Life[] {

@@ -423,7 +423,7 @@ export class FakeMesos implements AsyncDisposable {
     const executorId = info.executor!.executor_id.value;
     host.executor ??= { workerId: randomUUID(), executorId, sequence: 0 };
     if (first) this.heartbeat(host, true);
-    if (launch.type === 'image') {
+    if (launch.type !== 'machine') {
       if (this.forgetImports) this.#update(host, task, { state: 'TASK_RUNNING' });
       else this.#finishImport(host, task, launch.uid);
       return;
