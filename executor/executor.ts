@@ -20,6 +20,7 @@ import { type Claims, fileClaims } from './claim.ts';
 import { cleanUp } from './cleanup.ts';
 import type { ExecutorConfig } from './config.ts';
 import { startConsole } from './console/server.ts';
+import { Fences } from './fence/fences.ts';
 import { Heartbeats } from './heartbeat.ts';
 import type { Host } from './host.ts';
 import type { importImage } from './images/import.ts';
@@ -163,7 +164,16 @@ class Executor {
       new ImageKeeper({ images, cluster: environment.frameworkId, inUse, changed, clock, log }),
     );
     const opener = options.opener ?? createOpener();
-    const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images };
+    const fences = stack.use(
+      new Fences({
+        guard: options.host.guard(bootId),
+        changed: () => this.#heartbeats.changed(),
+        over: (uid) => this.#machines.hint(uid),
+        ...{ clock, log },
+      }),
+    );
+    const requireTime = (uid: string) => fences.requireTime(uid);
+    const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images, requireTime };
     const fatal = (error: unknown) => this.#fail(error);
     const machines = () => this.#machines.reports().map((report) => this.#withGuest(report));
     this.#heartbeats = stack.use(
@@ -179,7 +189,12 @@ class Executor {
         images: () => this.#imageKeeper.report(),
         peers: () => this.#peers.inForce,
         operations: () => journal.operations(),
-        inventory: async () => await takeInventory({ bootId, hypervisor, devices, images, machines, backings: inUse }),
+        inventory: async () => {
+          const inventory = await takeInventory({ bootId, hypervisor, devices, images, machines, backings: inUse });
+          fences.keep((uid) => this.#machines.has(uid) || inventory.domains.some((domain) => domain.uid === uid));
+          return inventory;
+        },
+        fences,
         console: () => parts.console,
         send: async (data) => await this.#connection.message(data),
         clock,
@@ -188,7 +203,7 @@ class Executor {
       }),
     );
     this.#machines = stack.use(
-      new Machines({ journal, reporter, tools, opener, clock, log, fatal, cleaned: () => this.#cleaning }),
+      new Machines({ journal, reporter, tools, opener, fences, clock, log, fatal, cleaned: () => this.#cleaning }),
     );
     const everyMs = options.lookMs ?? 10_000;
     if (config.hypervisor === 'libvirt' || config.sim.agents) {
@@ -318,6 +333,7 @@ class Executor {
     try {
       const launch = parseLaunch(task);
       if (launch.type === 'machine') this.#machines.launch(task, launch);
+      else if (launch.type === 'look') this.#reporter.accept(task, { state: 'TASK_FINISHED', message: 'Looked' });
       else this.#images.launch(task, launch);
     } catch (error) {
       if (this.#journal.has(task.task_id.value)) throw error;

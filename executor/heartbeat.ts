@@ -17,6 +17,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
+import type { Fences } from './fence/fences.ts';
 
 /** Grows when an executor learns something that a cluster server may want to know of. */
 const executorVersion = '0.6.0';
@@ -39,6 +40,7 @@ export interface HeartbeatDeps {
   peers(): string | undefined;
   operations(): readonly OperationReport[];
   inventory(): Promise<Inventory>;
+  readonly fences: Pick<Fences, 'now' | 'sending' | 'acknowledged'>;
   console(): Heartbeat['console'];
   /** Sends base64; false if it certainly did not go out. */
   send(data: string): Promise<boolean>;
@@ -85,6 +87,7 @@ export class Heartbeats implements AsyncDisposable {
 
   acknowledge(ack: HeartbeatAck): void {
     if (ack.workerId !== this.#workerId) return;
+    this.#deps.fences.acknowledged(ack.sequence);
     if (this.#inventorySince && ack.sequence >= this.#inventorySince) this.#inventorySince = undefined;
   }
 
@@ -113,9 +116,11 @@ export class Heartbeats implements AsyncDisposable {
   async #send(): Promise<void> {
     const hostname = this.#deps.hostname();
     if (hostname === undefined) return;
+    const sentMs = this.#deps.fences.now();
     const facts = await this.#deps.facts();
     const inventory = this.#inventorySince === undefined ? undefined : await this.#deps.inventory();
     const sequence = ++this.#sequence;
+    this.#deps.fences.sending(sequence, sentMs);
     const heartbeat = this.#heartbeat({ hostname, facts, sequence, ...(inventory ? { inventory } : {}) });
     const sent = await this.#deps.send(encodeData(heartbeat));
     if (sent && inventory && this.#inventorySince === 0) this.#inventorySince = sequence;

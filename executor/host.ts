@@ -6,6 +6,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { ExecutorConfig } from './config.ts';
+import type { Guard } from './fence/guard.ts';
 import type { HostDevices, Hypervisor } from './hypervisor.ts';
 import { ImageCache } from './images/cache.ts';
 import { type ImageStore, imageStore } from './images/store.ts';
@@ -14,6 +15,8 @@ export interface Host {
   readonly hypervisor: Hypervisor;
   readonly devices: HostDevices;
   readonly images: ImageStore;
+  /** What switches machines off that have lost us. `bootId` as `bootId()` tells it. */
+  guard(bootId: string): Guard;
   /** Another one after every boot. */
   bootId(): Promise<string>;
 }
@@ -55,22 +58,25 @@ async function readBootId(bootIdFile: string): Promise<string> {
   return (await readFile(bootIdFile, 'utf8')).trim();
 }
 
-type HypervisorAndDevices = Pick<Host, 'hypervisor' | 'devices'>;
+type HypervisorAndDevices = Pick<Host, 'hypervisor' | 'devices' | 'guard'>;
 
 async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
   const { hypervisor, root } = config;
   if (hypervisor === 'libvirt') return await openLibvirt(config, clock, log);
   const { openSim } = await import('./sim/hypervisor.ts');
   const glusterVolumes = config.gluster?.volumes ?? [];
-  return openSim({ root, ...config.sim, glusterVolumes, clock, log });
+  const { simGuard } = await import('./sim/guard.ts');
+  const sim = openSim({ root, ...config.sim, glusterVolumes, clock, log });
+  return { ...sim, guard: (bootId) => simGuard(root, bootId, sim.hypervisor) };
 }
 
 async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
   const { root, netns, tunnelAddress, libvirtSocket, installation } = config;
-  const [{ libvirtHypervisor }, { libvirtDevices }, { readLimits }] = await Promise.all([
+  const [{ libvirtHypervisor }, { libvirtDevices }, { readLimits }, { processGuard }] = await Promise.all([
     import('./libvirt/driver.ts'),
     import('./libvirt/devices.ts'),
     import('./libvirt/limits.ts'),
+    import('./fence/process-guard.ts'),
   ]);
   // A pretended host does not see the computer's control groups.
   const [mountinfo, status] = netns === undefined ? await Promise.all(['mountinfo', 'status'].map(readOwn)) : ['', ''];
@@ -91,6 +97,7 @@ async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Prom
       allowPrivateEgress: config.allowPrivateEgress,
       segments: config.segments,
     }),
+    guard: (bootId) => processGuard({ root, bootId, log }),
   };
 }
 

@@ -12,6 +12,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Opener } from '#lib/std/sealed-box.ts';
 import type { TaskInfo } from '#mesos/types.ts';
+import type { Fences } from './fence/fences.ts';
 import type { Domain } from './hypervisor.ts';
 import type { Journal } from './journal/journal.ts';
 import { MachineDriver } from './machine/driver.ts';
@@ -34,6 +35,7 @@ export interface MachinesDeps {
   readonly reporter: Reporter;
   readonly tools: HostTools;
   readonly opener: Opener;
+  readonly fences: Pick<Fences, 'begin' | 'resume' | 'end' | 'isOver' | 'reportOf'>;
   readonly clock: Clock;
   readonly log: Log;
   /** Settles when no clean-up is under way that could still touch a machine launched now. */
@@ -59,6 +61,8 @@ export class Machines implements AsyncDisposable {
     for (const { state, ended } of deps.journal.tasks()) {
       if (state === undefined || ended) continue;
       const machine = state as MachineState;
+      const { uid, attempt, selfFenceMs } = machine.launch;
+      deps.fences.resume(uid, attempt, selfFenceMs);
       for (const { id } of machine.operations) this.#orders.add(id);
       this.#drive(machine);
     }
@@ -83,6 +87,7 @@ export class Machines implements AsyncDisposable {
       const message = `Cannot ${operation}: another attempt has taken the machine over`;
       this.#deps.journal.finish({ id, uid: launch.uid, state: 'Failed', message });
     }
+    this.#deps.fences.begin(launch.uid, launch.attempt, launch.selfFenceMs);
     this.#drive(state, this.#released(old));
   }
 
@@ -154,7 +159,10 @@ export class Machines implements AsyncDisposable {
   }
 
   reports(): MachineReport[] {
-    return [...this.#byUid.values()].map(({ state }) => reportOf(state));
+    return [...this.#byUid.values()].map(({ state }) => {
+      const fence = this.#deps.fences.reportOf(state.launch.uid, state.launch.attempt);
+      return { ...reportOf(state), ...(fence && { fence }) };
+    });
   }
 
   /** uids of those whose guests run. */
@@ -200,11 +208,13 @@ export class Machines implements AsyncDisposable {
 
   #drive(state: MachineState, after?: Promise<void>): void {
     const { tools, clock, log } = this.#deps;
-    const { uid, taskId, name, namespace } = state.launch;
+    const { fences } = this.#deps;
+    const { uid, taskId, name, namespace, attempt } = state.launch;
     const driver = new MachineDriver(
       state,
       {
         look: async (each) => await tools.hypervisor.get(each),
+        isFenced: () => fences.isOver(uid, attempt),
         perform: async (state, effect, cause) => await perform(tools, state, effect, cause),
         commit: (next, reports) => this.#commit(next, reports),
         clock,
@@ -215,7 +225,9 @@ export class Machines implements AsyncDisposable {
     this.#byUid.set(uid, driver);
     driver.finished.then(
       () => {
-        if (this.#byUid.get(uid) === driver && driver.state.phase.name === 'Gone') this.#byUid.delete(uid);
+        if (driver.state.phase.name !== 'Gone') return;
+        fences.end(uid, attempt);
+        if (this.#byUid.get(uid) === driver) this.#byUid.delete(uid);
       },
       (error) => this.#deps.fatal(error),
     );

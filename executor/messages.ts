@@ -36,7 +36,11 @@ export function parseLaunch(task: TaskInfo): Launch {
   if (![1, 2, 3, 4].includes(launch?.version))
     throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
   const id = parseTaskId(task.task_id.value);
-  if (launch.taskId !== task.task_id.value || id?.uid !== launch.uid || id.type !== launch.type)
+  if (
+    launch.taskId !== task.task_id.value ||
+    id?.uid !== launch.uid ||
+    id.type !== (launch.type === 'look' ? 'image' : launch.type)
+  )
     throw new Error(`The launch is for task ${launch.taskId} of ${launch.type} ${launch.uid}, not for this one`);
   if (!uuid.test(launch.uid)) throw new Error(`"${launch.uid}" is not a uid`);
   if (launch.type === 'machine') checkMachine(launch);
@@ -57,6 +61,9 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
   if (!Array.isArray(launch.networks) || !Array.isArray(launch.sshKeys))
     throw new Error('networks or sshKeys is missing');
   for (const probe of [launch.readiness, launch.liveness, launch.startup]) if (probe !== undefined) checkProbe(probe);
+  const { selfFenceMs } = launch;
+  if (selfFenceMs !== undefined && !(Number.isSafeInteger(selfFenceMs) && selfFenceMs > 0))
+    throw new Error(`selfFenceMs is ${selfFenceMs}, not a number of milliseconds`);
   const { volumes = [] } = launch;
   if (!Array.isArray(volumes)) throw new Error('volumes is not a list');
   for (const volume of volumes as readonly Partial<MachineVolume>[]) {

@@ -4,7 +4,7 @@
  * they are real (test/e2e/lab-faults.test.ts, executor/libvirt/driver.test.ts).
  */
 import { expect, test } from 'vitest';
-import { Host, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
+import { Host, IPLease, Subnet, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import { hostObjectName, labels } from '#lib/api/names.ts';
 import { clusterName, tenants } from './chaos/world.ts';
 import { type Lab, openLab } from './quiet-lab.ts';
@@ -32,7 +32,8 @@ async function told({ world }: Lab): Promise<readonly string[]> {
   const { items } = await world.api.list(VirtualMachine, { namespace });
   return items
     .map(({ metadata, status }) => {
-      const real = world.hosts.map(({ host }) => host.at(metadata.uid)?.power).find((power) => power !== undefined);
+      const powers = world.hosts.flatMap(({ host }) => host.at(metadata.uid)?.power ?? []);
+      const real = powers.find((power) => power !== 'Off') ?? powers[0];
       return `${metadata.name} ${status?.phase} on ${status?.attempt?.host}, ${real?.toLowerCase()}`;
     })
     .toSorted();
@@ -78,4 +79,125 @@ test('replace: false: nobody stands in, however long it takes', async () => {
   answers(lab);
   await lab.world.clock.advance(5 * minute);
   expect(await told(lab)).toEqual(['web-0 Running on h1, on']);
+});
+
+/** A machine of no pool, with an address. */
+async function single(disconnect: VirtualMachine['spec']['disconnect']): Promise<Lab> {
+  const lab = await openLab();
+  const { api, clock } = lab.world;
+  await api.create(VirtualMachine, {
+    ...{ apiVersion: 'computefactory.io/v1alpha1', kind: 'VirtualMachine', metadata: { name: 'solo', namespace } },
+    spec: {
+      image: { name: 'debian' },
+      networks: [{ subnet: 'net' }],
+      resources: { cores: 1, memory: '256Mi' },
+      ...(disconnect && { disconnect }),
+    } as never,
+  });
+  await clock.advance(minute);
+  await api.patch(Host, { name: hostObjectName(clusterName, 'h2') }, { spec: { unschedulable: false } });
+  expect(await told(lab)).toEqual(['solo Running on h1, on']);
+  return lab;
+}
+
+const solo = ({ world }: Lab) => world.api.get(VirtualMachine, { name: 'solo', namespace });
+const h1 = ({ world }: Lab) => world.api.get(Host, { name: hostObjectName(clusterName, 'h1') });
+const killExecutors = ({ world }: Lab) => world.hosts[0]!.killExecutors();
+const stopWorkers = ({ world }: Lab) => world.hosts[0]!.supervisors.forEach(({ worker }) => void worker?.stop());
+
+test.each([
+  ['the worker', silent],
+  ['nobody: worker and supervisor are dead', (lab: Lab) => [silent(lab), killExecutors(lab)]],
+  ['nobody: the worker is stopped', (lab: Lab) => [silent(lab), stopWorkers(lab)]],
+])('selfFenceAfter: the host switches it off, and it runs elsewhere; on the host remains %s', async (_, away) => {
+  using lab = await single({ selfFenceAfter: '2m' });
+  const { world, cuts, starts } = lab;
+  const { uid } = (await solo(lab)).metadata;
+  expect((await solo(lab)).status?.attempt?.fence).toEqual({ after: '120s', armed: true });
+  away(lab);
+  await world.clock.advance(1.6 * minute);
+  expect(world.hosts[0]!.host.at(uid)?.power).toBe('On');
+  await world.clock.advance(0.5 * minute);
+  expect(world.hosts[0]!.host.at(uid)?.power ?? 'Off').toBe('Off');
+  expect(cuts.get(uid)?.[0]).toBe('fence');
+  await world.clock.advance(2 * minute);
+  expect(await told(lab)).toEqual(['solo Running on h2, on']);
+  expect((await solo(lab)).status?.attempts?.at(-1)).toMatchObject({ outcome: 'Lost', proof: 'SelfFenced' });
+  expect(starts.get(uid)).toBe(2);
+  answers(lab);
+  await world.clock.advance(10 * minute);
+  expect(await told(lab)).toEqual(['solo Running on h2, on']);
+  expect(starts.get(uid)).toBe(2);
+  expect(world.failures).toEqual([]);
+});
+
+test('selfFenceAfter: a host that is heard switches nothing off, and one that is away shortly neither', async () => {
+  using lab = await single({ selfFenceAfter: '2m' });
+  await lab.world.clock.advance(10 * minute);
+  silent(lab);
+  await lab.world.clock.advance(1.5 * minute);
+  answers(lab);
+  await lab.world.clock.advance(10 * minute);
+  expect(await told(lab)).toEqual(['solo Running on h1, on']);
+  expect(lab.cuts.size).toBe(0);
+});
+
+test('selfFenceAfter: who leads next counts from its own beginning', async () => {
+  using lab = await single({ selfFenceAfter: '2m' });
+  const { world } = lab;
+  silent(lab);
+  killExecutors(lab);
+  await world.clock.advance(2 * minute);
+  for (const server of world.servers) server?.kill();
+  await world.clock.advance(2 * minute);
+  expect((await solo(lab)).status?.attempt?.host).toBe('h1');
+  await world.clock.advance(2 * minute);
+  expect(await told(lab)).toEqual(['solo Running on h2, on']);
+});
+
+test('selfFenceAfter: what the host has not armed proves nothing', async () => {
+  using lab = await single({ selfFenceAfter: '2m' });
+  const { world } = lab;
+  const [{ host }] = world.hosts as [(typeof world.hosts)[number]];
+  host.isGuardless = true;
+  host.killGuardian();
+  await world.clock.advance(0.5 * minute);
+  expect((await solo(lab)).status?.attempt?.fence?.armed).toBe(false);
+  silent(lab);
+  killExecutors(lab);
+  await world.clock.advance(60 * minute);
+  expect(await told(lab)).toEqual(['solo Unreachable on h1, on']);
+});
+
+test('forgetAfter: deleted on a host that is away it is let go, its address waits for the host, which is clean when it is back', async () => {
+  using lab = await single({ forgetAfter: '10m' });
+  const { world } = lab;
+  const { uid } = (await solo(lab)).metadata;
+  silent(lab);
+  await world.clock.advance(5 * minute);
+  await world.api.delete(VirtualMachine, { name: 'solo', namespace });
+  await world.clock.advance(3 * minute);
+  expect(await told(lab)).toEqual(['solo Terminating on h1, on']);
+  await world.clock.advance(4 * minute);
+  expect(await told(lab)).toEqual([]);
+  expect((await h1(lab)).status?.pendingCleanup).toMatchObject([{ uid, name: 'solo', namespace, attempt: 1 }]);
+  await world.clock.advance(60 * minute);
+  const [lease] = (await world.api.list(IPLease, { namespace })).items;
+  expect(lease!.status).toMatchObject({ phase: 'Quarantined', reason: 'HostNotClean', host: 'lab-h1' });
+  // Neither goes while it may have the address.
+  await world.api.delete(IPLease, { name: lease!.metadata.name, namespace });
+  await world.api.delete(Subnet, { name: 'net', namespace });
+  await world.clock.advance(10 * minute);
+  expect((await world.api.get(Subnet, { name: 'net', namespace })).metadata.deletionTimestamp).toBeDefined();
+  expect(world.hosts[0]!.host.at(uid)?.power).toBe('On');
+  // Its executor has given its agent up long ago.
+  expect(world.hosts[0]!.supervisors.size).toBe(0);
+  answers(lab);
+  await world.clock.advance(5 * minute);
+  expect(world.hosts[0]!.host.domains.has(uid)).toBe(false);
+  expect(world.hosts[0]!.host.disks.has(uid)).toBe(false);
+  expect((await h1(lab)).status?.pendingCleanup).toBeUndefined();
+  expect((await world.api.list(IPLease, { namespace })).items).toEqual([]);
+  expect((await world.api.list(Subnet, { namespace })).items).toEqual([]);
+  expect(world.failures).toEqual([]);
 });

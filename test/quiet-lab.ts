@@ -24,6 +24,7 @@ export async function openLab(): Promise<Lab> {
     witness: {
       started: (_host, uid) => starts.set(uid, (starts.get(uid) ?? 0) + 1),
       cut: (_host, uid, how) => cuts.set(uid, [...(cuts.get(uid) ?? []), how]),
+      fenced: (_host, uid) => cuts.set(uid, [...(cuts.get(uid) ?? []), 'fence']),
       erased: ignore,
     },
   });

@@ -106,6 +106,25 @@ describe('machines', () => {
     expect(causes('VMPool', pool('west'), pool('east'))[0]).toMatch(/^spec.cluster/);
   });
 
+  test.each([
+    [{ selfFenceAfter: '4m' }, undefined],
+    [{ selfFenceAfter: '1m', lostAfter: '2m' }, undefined],
+    [{ selfFenceAfter: '4m1s' }, /selfFenceAfter: .*at least 1m less than lostAfter, which is 5m/],
+    [{ selfFenceAfter: '2m', lostAfter: '2m30s' }, /less than lostAfter, which is 2m30s/],
+    [{ selfFenceAfter: '59s' }, /at least 1m/],
+  ])('disconnect %j, of a machine and of a template', (disconnect, message) => {
+    const machine = { image, resources: size, disconnect };
+    const capacity = { target: 1 };
+    const shapes = [{ cores: 1, memory: '1Gi' }];
+    for (const said of [
+      causes('VirtualMachine', machine),
+      causes('VMPool', { template: { spec: machine } }),
+      causes('ComputeFactory', { capacity, shapes, template: { spec: { image, disconnect } } }),
+    ])
+      if (message === undefined) expect(said).toEqual([]);
+      else expect(said.join('; ')).toMatch(message);
+  });
+
   test('a protected machine is not deleted by name', () => {
     const protect = (deleteProtection: boolean) =>
       refuseDelete(
@@ -201,5 +220,23 @@ describe('Image and Cluster', () => {
     const spec = { masters: ['http://m:5050'] };
     expect(causes('Cluster', spec, undefined, 'east')).toEqual([]);
     expect(causes('Cluster', spec, undefined, 'east.one')).toHaveLength(1);
+  });
+});
+
+describe('Host', () => {
+  const host = (pendingCleanup: object[], dead?: string) => {
+    const stored = object('Host', { cluster: 'lab', hostname: 'h1' });
+    const annotations = dead === undefined ? {} : { 'computefactory.io/confirmed-dead': dead };
+    const status = { bootID: 'boot-1', pendingCleanup };
+    const whole = { ...stored, metadata: { ...stored.metadata, annotations }, status } as unknown as StoredObject;
+    return refuseDelete(whole, resourceOf('Host'));
+  };
+  const left = { uid: 'u', namespace: 'studio-a', name: 'solo', attempt: 1, bootID: 'boot-1', since: '' };
+
+  test('is not deleted while machines that were let go may run there, unless somebody vouches that they do not', () => {
+    expect(host([])).toBeUndefined();
+    expect(host([left])).toMatch(/1 deleted machines may run there \(studio-a\/solo\)/);
+    expect(host([left], 'boot-1')).toBeUndefined();
+    expect(host([{ ...left, bootID: 'boot-0' }], 'boot-1')).toBeDefined();
   });
 });

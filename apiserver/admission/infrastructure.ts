@@ -55,4 +55,13 @@ export const hostRules: Rules = {
     const field = `metadata.annotations[${annotations.confirmedDead}]`;
     return [invalid(field, declared, `must be the boot id in status.bootID; ${known}`)];
   },
+  /** With it would go what is known of machines that may run there. */
+  refuseDelete(object) {
+    const { metadata, status } = object as unknown as Host;
+    const dead = metadata.annotations?.[annotations.confirmedDead];
+    const left = (status?.pendingCleanup ?? []).filter(({ bootID }) => bootID === undefined || bootID !== dead);
+    if (left.length === 0) return undefined;
+    const [{ namespace, name }] = left as [(typeof left)[number]];
+    return `${left.length} deleted machines may run there (${namespace}/${name}); wait until the host answers, or vouch for its death with the annotation ${annotations.confirmedDead}`;
+  },
 };

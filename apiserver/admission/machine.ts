@@ -6,6 +6,7 @@ import type { VMPool } from '#lib/api/generated/vmpool.ts';
 import { parseIPv4 } from '#lib/api/ipv4.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { admitAddresses } from './addresses.ts';
+import { checkDisconnect } from './disconnect.ts';
 import { unchanged } from './immutable.ts';
 import { checkPlacement } from './placement.ts';
 import { checkImage, warnOfReferences } from './references.ts';
@@ -47,6 +48,7 @@ export const virtualMachineRules: Rules = {
       ...checkSize(machine.spec, 'spec'),
       ...checkAddresses(machine),
       ...checkPlacement(machine.spec, 'spec'),
+      ...checkDisconnect(machine.spec, 'spec'),
       ...checkImage(object, ['spec']),
     ];
   },
@@ -73,6 +75,7 @@ export const vmPoolRules: Rules = {
       ...(pool.metadata.name.length > maxPoolName ? [tooLong('metadata.name', maxPoolName)] : []),
       ...checkSize(pool.spec.template.spec, 'spec.template.spec'),
       ...checkPlacement(pool.spec.template.spec, 'spec.template.spec'),
+      ...checkDisconnect(pool.spec.template.spec, 'spec.template.spec'),
       ...checkImage(object, template),
       ...unchanged(object, old, ['spec.cluster'], 'create a new pool for another cluster, then scale this one down'),
     ];

@@ -84,6 +84,7 @@ const badWhenTrue = [
   'Emulated',
   'GCSuspended',
   'Suspect',
+  'CleanupPending',
 ];
 
 /** The conditions that say what is wrong, those that name a cause before Ready, which only sums up. */

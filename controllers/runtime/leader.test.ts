@@ -50,6 +50,26 @@ function cuttable(client: Client) {
 }
 
 describe('lead()', () => {
+  it('who could not renew knows at once that others may lead, also before it is told', async () => {
+    const { api, clock } = election();
+    const own = cuttable(api);
+    const options = { client: own.client, clock, random: seededRandom(1), log: silentLog, ...at, identity: 'a' };
+    const said: boolean[] = [];
+    const ended = lead(options, new AbortController().signal, async (signal, isLeading) => {
+      while (!signal.aborted) {
+        said.push(isLeading());
+        await clock.sleep(1000);
+      }
+      said.push(isLeading());
+    });
+    ended.catch(() => undefined);
+    await clock.advance(60_000);
+    expect(said).not.toContain(false);
+    own.cut();
+    await clock.advance(20_000);
+    expect(said.at(-1)).toBe(false);
+  });
+
   it('one leads and renews; the others wait; a lease given back is taken within a retry', async () => {
     const { api, clock, leading, candidate } = election();
     const first = candidate('a');

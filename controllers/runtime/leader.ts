@@ -56,14 +56,15 @@ interface Observation {
 }
 
 /**
- * Waits until this candidate leads, runs `work` with a signal that aborts when it no longer does, and gives the lease back. Rejects with
+ * Waits until this candidate leads, runs `work` with a signal that aborts when it no longer does, and gives the lease back. A process that
+ * was stopped may go on before that signal can reach it: `isLeading` tells at once, by the clock, whether nobody else can lead yet. Rejects with
  * LeadershipLost when the lease could not be renewed, at once, while `work` may still be ending: the caller must end the process, since
  * what it was doing may be going on elsewhere. Otherwise ends as `work` does. Returns without having run it if `signal` aborts first.
  */
 export async function lead(
   options: LeaderOptions,
   signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal, isLeading: () => boolean) => Promise<void>,
 ): Promise<void> {
   const candidate = new Candidate(options);
   if (!(await candidate.acquire(signal))) return;
@@ -75,7 +76,7 @@ export async function lead(
     over.abort(error);
     lost.reject(error);
   });
-  const worked = work(working).finally(() => over.abort(new Error('The work has ended')));
+  const worked = work(working, () => candidate.isLeading).finally(() => over.abort(new Error('The work has ended')));
   // Whoever has lost waits for nothing: only the end of the process ends for certain what it has under way.
   await Promise.race([Promise.allSettled([worked, renewing]), lost.promise]);
   // Both have ended: the lease is free for others.
@@ -87,10 +88,16 @@ class Candidate {
   readonly #options: LeaderOptions;
   readonly #times: LeaseTimes;
   #observed: Observation | undefined;
+  /** When the write began with which the lease was last taken or renewed. */
+  #renewedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeaderOptions) {
     this.#options = options;
     this.#times = options.times ?? defaultLeaseTimes;
+  }
+
+  get isLeading(): boolean {
+    return this.#options.clock.monotonic() - this.#renewedMs < this.#times.renewDeadlineMs;
   }
 
   /** True once the lease is ours; false if the signal aborted first. */
@@ -98,9 +105,13 @@ class Candidate {
     const { clock, random, log, name } = this.#options;
     const { renewDeadlineMs, retryMs } = this.#times;
     while (!signal.aborted) {
+      const startedMs = clock.monotonic();
       try {
         using late = deadline(clock, renewDeadlineMs, 'Taking the lease', signal);
-        if (await this.#tryOnce(late.signal)) return true;
+        if (await this.#tryOnce(late.signal)) {
+          this.#renewedMs = startedMs;
+          return true;
+        }
       } catch (error) {
         if (!signal.aborted) log.warn('Cannot read or write the lease', { lease: name, error: messageOf(error) });
       }
@@ -113,17 +124,16 @@ class Candidate {
   async renew(signal: AbortSignal): Promise<void> {
     const { clock, log, name } = this.#options;
     const { renewDeadlineMs, retryMs } = this.#times;
-    let renewedMs = clock.monotonic();
     while (!signal.aborted) {
       await clock.sleep(retryMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      const leftMs = renewDeadlineMs - (clock.monotonic() - renewedMs);
+      const leftMs = renewDeadlineMs - (clock.monotonic() - this.#renewedMs);
       // Also when the event loop was blocked for so long: others may lead by now.
       if (leftMs <= 0) throw new LeadershipLost(`Lease ${name} could not be renewed for ${renewDeadlineMs} ms`);
       const startedMs = clock.monotonic();
       try {
         using late = deadline(clock, leftMs, 'Renewing the lease', signal);
-        if (await this.#tryOnce(late.signal)) renewedMs = startedMs;
+        if (await this.#tryOnce(late.signal)) this.#renewedMs = startedMs;
         else if (!this.#isMine()) throw new LeadershipLost(`Lease ${name} was taken by another candidate`);
       } catch (error) {
         if (error instanceof LeadershipLost) throw error;
@@ -136,6 +146,7 @@ class Candidate {
   async release(): Promise<void> {
     const { client, clock, log, name } = this.#options;
     const lease = this.#observed?.lease;
+    this.#renewedMs = Number.NEGATIVE_INFINITY;
     if (!lease || !this.#isMine()) return;
     try {
       const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: this.#microTime() };

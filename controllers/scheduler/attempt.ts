@@ -1,5 +1,6 @@
 /** How a machine's status reads before, during and after an attempt. Pure: (status, what happened, now) gives the next status. */
 import { type ConditionDraft, conditionOf, withCondition } from '#lib/api/conditions.ts';
+import type { forgottenProof } from '#lib/api/forgotten.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { AddressConflict } from '#lib/api/launch.ts';
 import { machineTaskId } from '#lib/api/names.ts';
@@ -112,10 +113,15 @@ function rowOf(vm: VirtualMachine, ending: Ending, proof: string, nowMs: number)
 }
 
 /**
- * The attempt is proven gone. A launch that never ran goes straight back to Scheduling; after any other end the phase is left to the
+ * The attempt is proven gone, or let go with what may be left of it. A launch that never ran goes straight back to Scheduling; after any other end the phase is left to the
  * virtualmachine controller, which applies the run policy.
  */
-export function closed(vm: VirtualMachine, ending: Ending, proof: Proof, nowMs: number): MachineStatus {
+export function closed(
+  vm: VirtualMachine,
+  ending: Ending,
+  proof: Proof | typeof forgottenProof,
+  nowMs: number,
+): MachineStatus {
   const { attempt: _, pausedReason: __, ...rest } = withoutAgent(vm.status ?? {});
   const row = rowOf(vm, ending, proof, nowMs);
   const message = ending.message ?? '';

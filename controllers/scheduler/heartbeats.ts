@@ -32,7 +32,8 @@ export function differs(a: MachineReport | undefined, b: MachineReport | undefin
     (['phase', 'power', 'restarts', 'attempt', 'pausedReason'] as const).some((field) => a?.[field] !== b?.[field]) ||
     a?.lastEnd?.time !== b?.lastEnd?.time ||
     !sameJson(a?.agent, b?.agent) ||
-    !sameJson(a?.readiness, b?.readiness)
+    !sameJson(a?.readiness, b?.readiness) ||
+    !sameJson(a?.fence, b?.fence)
   );
 }
 
@@ -81,8 +82,19 @@ function hear(
   const images = prefetch.orderFor(from.hostname, heartbeat.images ?? {});
   if (images) void world.tell(from.hostname, images);
   if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
-  // Only these are said again until they are answered.
-  if (heartbeat.inventory || heartbeat.operations.length > 0) void acknowledge(world, orders, from.hostname, heartbeat);
+  if (isToBeAcknowledged(world, heartbeat)) void acknowledge(world, orders, from.hostname, heartbeat);
+}
+
+/**
+ * Inventories and operations are said again until they are answered. A machine with a fence goes on running on the answer; whoever leads after
+ * us counts from its start, so only what was heard before that may be answered: asked now, after it was heard.
+ */
+export function isToBeAcknowledged(
+  { isLeading }: Pick<World, 'isLeading'>,
+  { inventory, operations, machines }: Heartbeat,
+): boolean {
+  if (!isLeading()) return false;
+  return inventory !== undefined || operations.length > 0 || machines.some(({ fence }) => fence !== undefined);
 }
 
 function tellPeers({ overlays, tell }: World, hostname: string, { facts, peers }: Heartbeat): void {

@@ -1,5 +1,6 @@
 /** Why machines can start on a host or cannot, and how far it is emptied, as its Host says it. Pure. */
 import type { ConditionDraft } from '#lib/api/conditions.ts';
+import { annotations } from '#lib/api/names.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import type { Window } from './drain.ts';
 import { isAlive } from './executor-book.ts';
@@ -29,6 +30,7 @@ export function conditionsOf(input: HostInput): readonly ConditionDraft[] {
     kvmAvailable(input.executor?.heartbeat.facts ?? input.host.status?.facts),
     drainingCondition(input),
     suspectCondition(input),
+    ...cleanupCondition(input),
     word === 'Ready'
       ? { type: 'Ready', status: 'True', reason, message }
       : { type: 'Ready', status: 'False', reason, message: `Nothing new starts there: ${message}` },
@@ -81,6 +83,23 @@ function drainingCondition({ drain, left, noticeMs, refusal, window, nowMs }: Ho
 function planned({ startMs, endMs }: Window): string {
   const until = Number.isFinite(endMs) ? ` to ${timestamp(endMs)}` : '';
   return `Maintenance is planned from ${timestamp(startMs)}${until}`;
+}
+
+/** Only on hosts that ever had any. */
+function cleanupCondition({ host }: HostInput): readonly ConditionDraft[] {
+  const type = 'CleanupPending';
+  const all = host.status?.pendingCleanup ?? [];
+  if (all.length === 0) {
+    const had = host.status?.conditions?.some((condition) => condition.type === type);
+    return had ? [{ type, status: 'False', reason: 'Clean', message: '' }] : [];
+  }
+  const named = all.slice(0, namedMax).map(({ namespace, name }) => `${namespace}/${name}`);
+  const more = all.length > namedMax ? ` and ${all.length - namedMax} more` : '';
+  const boot = all[0]?.bootID ?? 'BOOT-ID';
+  const message =
+    `Deleted and let go while the host did not answer: ${named.join(', ')}${more}. They may run there, are removed when it answers, and keep ` +
+    `their addresses until then. If nothing of boot ${boot} runs any more, annotate this Host: ${annotations.confirmedDead}=${boot}`;
+  return [{ type, status: 'True', reason: 'MachinesForgotten', message }];
 }
 
 function suspectCondition({ suspect }: HostInput): ConditionDraft {

@@ -65,6 +65,7 @@ function evidence(more: Partial<Evidence> = {}): Evidence {
     began: false,
     neverSent: false,
     sentAgain: false,
+    isFenced: false,
     hostAgentId: 'S1',
     hostAgentSinceMs: 0,
     ...more,

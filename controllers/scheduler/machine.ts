@@ -3,6 +3,7 @@
  * happened before. Drivers carry it out (machines.ts).
  */
 import { type ConditionDraft, conditionOf } from '#lib/api/conditions.ts';
+import { forgetFrom } from '#lib/api/forgotten.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { MachineReport } from '#lib/api/messages.ts';
 import { annotations } from '#lib/api/names.ts';
@@ -20,6 +21,7 @@ import {
 } from './attempt.ts';
 import type { Eviction } from './drain.ts';
 import { isAlive, isSilent } from './executor-book.ts';
+import { fenceOf } from './fence.ts';
 import { agentCondition, isProbed, probeCondition, withGuest, withoutAgent } from './guest.ts';
 import { emulated } from './kvm.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd, tellingOf } from './proof.ts';
@@ -42,6 +44,8 @@ export interface Decision {
   /** With a KILL: from the power button to the power cut, if that is less than the machine's own. */
   readonly graceMs: number | undefined;
   readonly repair: Repair | undefined;
+  /** Nobody wants it, and nobody knows whether it runs: it is to be let go. */
+  readonly forget?: true;
   /** Look again after this, whatever happens; a host that falls silent is told of by itself (silences.ts). */
   readonly againMs: number | undefined;
 }
@@ -56,6 +60,8 @@ export interface Moment {
 
 /** A machine of which its executor does not tell is looked at again after this. */
 const missingLookMs = 4000;
+/** What cannot be let go now is tried again after this. */
+const forgetRetryMs = 30_000;
 
 /** `vm.status.attempt` must be there. `wanted` elsewhere: the machine is to leave its host. */
 export function decide(
@@ -76,13 +82,25 @@ export function decide(
   const eviction = deleting ? undefined : wanted;
   const { status, soft } = followed(vm, attempt, evidence, moment, deadMs !== undefined, eviction);
   const common = { status, soft, ended: false, graceMs: eviction?.graceMs };
+  const forgetMs = forgetFrom({ ...vm, status });
+  if (forgetMs !== undefined && forgetMs <= moment.nowMs)
+    return { ...common, forget: true, kill: false, repair: undefined, againMs: forgetRetryMs };
+  const fencedInMs =
+    fenceWaitMs(status, evidence, moment) ?? (forgetMs === undefined ? undefined : forgetMs - moment.nowMs);
   if (deadMs === undefined) {
     const isUnwanted =
       deleting || eviction?.state === 'Evicting' || isStoppedForGood(vm, reportOf(vm, attempt, evidence));
-    return { ...common, ...whileAlive(vm.metadata.uid, attempt, evidence, isUnwanted, eviction?.againMs) };
+    const alive = whileAlive(vm.metadata.uid, attempt, evidence, isUnwanted, eviction?.againMs);
+    return { ...common, ...alive, againMs: alive.againMs ?? fencedInMs };
   }
   const repair = repairFor(vm.metadata.uid, attempt, evidence, moment, deadMs);
   return { ...common, kill: false, repair, againMs: 2000 };
+}
+
+/** No event tells that its host must have switched it off. */
+function fenceWaitMs({ phase }: MachineStatus, { fencedMs }: Evidence, { monotonicMs }: Moment): number | undefined {
+  const isAway = phase === 'Unreachable' || phase === 'Terminating';
+  return isAway && fencedMs !== undefined ? Math.max(100, fencedMs - monotonicMs) : undefined;
 }
 
 function whileAlive(
@@ -126,13 +144,25 @@ function endingOf(vm: VirtualMachine, attempt: Attempt, task: TaskFact | undefin
     };
   }
   // What was to be adopted had gone with its task, or with the power of the host.
-  const wasLost = ['NothingToAdopt', 'HostLost'].includes(task?.termination?.reason ?? '');
+  const wasLost = ['NothingToAdopt', 'HostLost', 'SelfFenced'].includes(task?.termination?.reason ?? '');
   if (task?.termination && !wasLost) {
     const { class: by, reason, conflict } = task.termination;
     return { outcome, class: by, reason, message, ...(conflict && { conflict }) };
   }
   if (isDeleted) return { outcome: 'Killed', class: 'User', reason: 'Deleted', message };
+  const isFenced = proof === 'SelfFenced' || task?.termination?.reason === 'SelfFenced';
+  if (isFenced)
+    return {
+      outcome: 'Lost',
+      class: 'Infrastructure',
+      reason: 'SelfFenced',
+      message: message || fencedMessage(attempt),
+    };
   return { outcome: 'Lost', class: 'Infrastructure', reason: 'HostLost', message };
+}
+
+function fencedMessage({ host, fence }: Attempt): string {
+  return `Host ${host} has not been heard for longer than ${fence?.after}: it has switched the machine off by itself (selfFenceAfter)`;
 }
 
 /** The reason word if it was stopped for its room: on our word, or killed on nobody's that we know. */
@@ -171,7 +201,7 @@ function followed(
 ): { readonly status: MachineStatus; readonly soft: boolean } {
   const report = reportOf(vm, attempt, evidence);
   const before = withoutOldStop(vm);
-  const away = whyAway(attempt, evidence, moment, dead);
+  const away = withFence(whyAway(attempt, evidence, moment, dead), attempt, evidence);
   const phase = vm.metadata.deletionTimestamp
     ? 'Terminating'
     : away
@@ -181,7 +211,7 @@ function followed(
   const heard = report === undefined ? before : withReport(before, report);
   const known: MachineStatus = {
     ...heard,
-    attempt: { ...attemptNow(attempt, eviction), ...(bootID === undefined ? {} : { bootID }) },
+    attempt: { ...attemptNow(attempt, eviction, report), ...(bootID === undefined ? {} : { bootID }) },
     ...(phase === 'Running' && heard.networks ? { networks: heard.networks.map(used) } : {}),
   };
   const drafts = away ? awayConditions(away) : phase === 'Terminating' ? [] : conditionsNow(vm, known, phase, report);
@@ -214,7 +244,8 @@ function withoutOldStop({ spec, status }: VirtualMachine): MachineStatus {
   return spec.runPolicy === 'Always' && requestedPower === 'Off' ? rest : status!;
 }
 
-function attemptNow({ drain: _, ...attempt }: Attempt, eviction: Eviction | undefined): Attempt {
+function attemptNow({ drain: _, fence, ...rest }: Attempt, eviction?: Eviction, report?: MachineReport): Attempt {
+  const attempt = { ...rest, ...(report ? fenceOf(report) : fence && { fence }) };
   if (!eviction) return attempt;
   const { reason, state, deadlineMs } = eviction;
   return { ...attempt, drain: { reason, state, ...(deadlineMs !== undefined && { deadline: timestamp(deadlineMs) }) } };
@@ -353,6 +384,13 @@ function whyAway(
     };
   if (!isSilent(executor, monotonicMs, listeningSinceMs)) return undefined;
   return { reason: 'ExecutorSilent', message: `The executor of host ${host} has been silent for over a minute` };
+}
+
+/** Its host does by itself what makes it free to run elsewhere. */
+function withFence(away: Away | undefined, { fence }: Attempt, { fencedMs }: Evidence): Away | undefined {
+  if (!away || fencedMs === undefined) return away;
+  const message = `${away.message}. Its host switches it off by itself ${fence?.after} after it last heard of us (selfFenceAfter); then it may run elsewhere`;
+  return { ...away, message };
 }
 
 function awayConditions({ reason, message }: Away): readonly ConditionDraft[] {

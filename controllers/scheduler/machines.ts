@@ -13,12 +13,14 @@ import { isCode, messageOf } from '#lib/std/errors.ts';
 import type { MachineStatus } from './attempt.ts';
 import { begunEviction, evictionOf } from './drain.ts';
 import { drainOf } from './drains.ts';
+import { fencedFromMs } from './fence.ts';
 import { cameToNothing, cameUp, isStarting } from './launch-outcome.ts';
 import { type Decision, decide, type Moment, type Repair } from './machine.ts';
 import { memberOf } from './member.ts';
 import type { Attempt, Evidence } from './proof.ts';
 import type { PendingAck } from './task-book.ts';
 import { askOf } from './tasks.ts';
+import { bury, forgotten } from './tombstones.ts';
 import type { World } from './world.ts';
 
 const workers = 32;
@@ -134,11 +136,22 @@ export class Machines {
     await this.#acknowledge(acks);
     if (decision.status.phase === 'Running' && vm.status?.phase !== 'Running') cameUp(this.#world, vm, attempt);
     if (decision.ended) return this.#ended(key, vm, attempt, decision.status);
+    if (decision.forget && (await this.#forget(key, vm, attempt))) return;
     if (decision.againMs !== undefined) this.#queue.addAfter(key, decision.againMs);
     if (decision.kill) await this.#kill(key, attempt, decision.graceMs);
     if (decision.repair) return await this.#repair(vm, attempt, decision.repair);
     const lookMs = this.#options.onLive(vm);
     if (lookMs !== undefined) this.#queue.addAfter(key, lookMs);
+  }
+
+  /** First what is left is noted, then it is let go: never the other way round. False if that cannot be done now. */
+  async #forget(key: string, vm: VirtualMachine, attempt: Attempt): Promise<boolean> {
+    if (!(await bury(this.#world, vm, attempt))) return false;
+    const now = this.#world.machines.get(key) ?? vm;
+    const status = forgotten(now, attempt, this.#world.clock.now());
+    await this.#store(now, status);
+    this.#ended(key, now, attempt, status);
+    return true;
   }
 
   /** `closed` as it was stored: without an attempt the machine may have left our sight at once. */
@@ -163,16 +176,19 @@ export class Machines {
   }
 
   #evidence(vm: VirtualMachine, attempt: Attempt): Evidence {
-    const { agents, executors, hosts, tasks, cluster } = this.#world;
+    const { agents, clock, executors, hosts, tasks, cluster } = this.#world;
     const hostname = attempt.host ?? '';
     const agent = agents.get(hostname);
     const host = hosts.get(hostObjectName(cluster, hostname));
+    const fencedMs = fencedFromMs(vm.metadata.uid, attempt, executors.get(hostname), this.#world.startedMs);
     return {
       began: isTrue(vm, 'Launched'),
       neverSent: this.#neverSent.has(attempt.taskID ?? ''),
       sentAgain: this.#world.sentAgain.has(attempt.taskID ?? ''),
       task: tasks.get(attempt.taskID ?? ''),
       executor: executors.get(hostname),
+      isFenced: fencedMs !== undefined && clock.monotonic() >= fencedMs,
+      ...(fencedMs !== undefined && { fencedMs }),
       seedProblem: this.#world.seedProblems.get(vm.metadata.uid),
       hostAgentId: agent?.agentId,
       hostAgentSinceMs: agent?.sinceMs ?? 0,

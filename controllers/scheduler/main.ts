@@ -63,8 +63,8 @@ await runMain(log, async (stack, signal) => {
   const common = { client, clock: systemClock, random: systemRandom, log: log.child({ cluster }) };
   const name = clusterServerLease(cluster);
   const leader = { ...common, name, namespace: systemNamespace, identity, times };
-  await lead(leader, signal, async (leading) => {
+  await lead(leader, signal, async (leading, isLeading) => {
     const { metadata } = await client.get(Namespace, { name: systemNamespace }, { signal: leading });
-    await runClusterServer({ ...common, cluster, mesos, installation: metadata.uid }, leading);
+    await runClusterServer({ ...common, isLeading, cluster, mesos, installation: metadata.uid }, leading);
   });
 });

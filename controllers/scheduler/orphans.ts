@@ -9,6 +9,7 @@ import { rowOf } from './import-rows.ts';
 import type { Attempt } from './proof.ts';
 import { attemptsOf } from './selections.ts';
 import { isDead } from './task-book.ts';
+import { buried } from './tombstones.ts';
 import type { World } from './world.ts';
 
 export interface OrphanOptions {
@@ -107,11 +108,12 @@ export class Orphans {
 
   #strayTasks(): string[] {
     const strays: string[] = [];
+    const forgotten = buried(this.#world);
     for (const [taskId, fact] of this.#world.tasks.entries()) {
       const parsed = parseTaskId(taskId);
       if (parsed?.type !== 'machine') continue;
       const attempt = this.#world.machines.byUid(parsed.uid)?.status?.attempt;
-      if (attempt?.taskID === taskId) continue;
+      if (attempt?.taskID === taskId || forgotten.has(parsed.uid)) continue;
       if (isDead(fact.state)) this.#world.tasks.forget(taskId);
       // No order reaches it, so it must not count as one of many either. When its agent is back, it is heard of again.
       else if (fact.state === 'TASK_UNREACHABLE') continue;
@@ -136,12 +138,13 @@ export class Orphans {
 
   #strayDomains(): StrayDomain[] {
     const { executors, clock } = this.#world;
+    const forgotten = buried(this.#world);
     return executors.alive(clock.monotonic()).flatMap(({ hostname, inventory, machines }) =>
       [...(inventory?.uids.values() ?? [])]
         .filter(({ uid }) => {
           const attempt = this.#world.machines.byUid(uid)?.status?.attempt;
           const here = attempt?.cluster === this.#world.cluster && attempt.host === hostname;
-          return !here && !machines.has(uid);
+          return !here && !machines.has(uid) && !forgotten.has(uid);
         })
         .map(({ uid, attempt }) => ({ hostname, uid, attempt })),
     );

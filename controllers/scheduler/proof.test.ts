@@ -64,6 +64,7 @@ function evidence(more: Partial<Evidence>): Evidence {
     began: true,
     neverSent: false,
     sentAgain: false,
+    isFenced: false,
     hostAgentId: 'S1',
     hostAgentSinceMs: 0,
     ...more,
@@ -188,4 +189,10 @@ test.each([
   ['boot-2', undefined],
 ])('somebody vouches for boot %s', (confirmedDead, proof) => {
   expect(proofOfEnd(uid, attempt, evidence({ confirmedDead }))).toBe(proof);
+});
+
+test('a host that must have switched it off by now proves its end, also while Mesos takes the task for living', () => {
+  expect(proofOfEnd(uid, attempt, evidence({ task: running }))).toBeUndefined();
+  expect(proofOfEnd(uid, attempt, evidence({ task: running, isFenced: true }))).toBe('SelfFenced');
+  expect(proofOfEnd(uid, attempt, evidence({ isFenced: true }))).toBe('SelfFenced');
 });

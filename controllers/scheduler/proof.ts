@@ -15,6 +15,7 @@ export type Proof =
   | 'ExecutorSawNoDomain'
   | 'InventoryLacksIt'
   | 'HostRebooted'
+  | 'SelfFenced'
   | 'ConfirmedDead';
 
 /** Everything that is known about an attempt besides what is stored with the machine. */
@@ -31,6 +32,10 @@ export interface Evidence {
   readonly hostAgentId: string | undefined;
   /** Monotonic: since when that agent has that id. */
   readonly hostAgentSinceMs: number;
+  /** The host must have switched it off by now (fence.ts). */
+  readonly isFenced: boolean;
+  /** Monotonic: when it must have done so, if nothing is heard of it. */
+  readonly fencedMs?: number;
   /** Why the secrets of its seed cannot be sent to the host. */
   readonly seedProblem?: SeedSecretError | undefined;
   /** The boot id that somebody vouched for with the annotation on the Host. */
@@ -66,6 +71,7 @@ export function proofOfEnd(uid: string, attempt: Attempt, evidence: Evidence): P
   const firstLaunch = !attempt.adopted && !evidence.sentAgain && !evidence.began;
   if (firstLaunch && evidence.task && neverRan(evidence.task)) return 'NeverRan';
   if (attempt.bootID !== undefined && evidence.confirmedDead === attempt.bootID) return 'ConfirmedDead';
+  if (evidence.isFenced) return 'SelfFenced';
   return proofByInventory(uid, attempt, evidence);
 }
 

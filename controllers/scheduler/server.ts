@@ -48,6 +48,7 @@ import { Silences } from './silences.ts';
 import { Suspects } from './suspects.ts';
 import { TaskBook } from './task-book.ts';
 import { Ticker } from './ticker.ts';
+import { Tombstones } from './tombstones.ts';
 import { Volumes } from './volumes.ts';
 import { Windows } from './windows.ts';
 import type { World } from './world.ts';
@@ -64,6 +65,8 @@ export interface ClusterServerOptions {
   readonly orphans?: OrphanOptions;
   readonly imageFiles?: ImageFilesOptions;
   readonly prefetch?: PrefetchOptions;
+  /** False once another one may lead, whatever has been heard of that. */
+  readonly isLeading?: () => boolean;
   /** Credentials and certificates; without them everybody is let in, in clear text. */
   readonly mesos?: MesosAccess;
   /** How Mesos is reached, if not over the network. */
@@ -72,6 +75,7 @@ export interface ClusterServerOptions {
 
 const agentsMs = 15_000;
 const silentMs = 5_000;
+const tombstonesMs = 5_000;
 const agentDrainsMs = 2_000;
 const movesMs = 1_000;
 const volumesMs = 15_000;
@@ -126,6 +130,7 @@ class ClusterServer {
   readonly #hosts: Hosts;
   readonly #agentDrains: AgentDrains;
   readonly #orphans: Orphans;
+  readonly #tombstones: Tombstones;
   readonly #offers: OfferKeeper;
   readonly #reconciliation: Reconciliation;
   readonly #silences: Silences;
@@ -190,6 +195,7 @@ class ClusterServer {
       onRefusal: (hostname) => this.#hosts.touch(hostname),
     });
     this.#orphans = new Orphans(world, options.orphans ?? defaultOrphanOptions);
+    this.#tombstones = new Tombstones(world);
     this.#offers = offerKeeper({
       world,
       onOffers: () => {
@@ -206,7 +212,8 @@ class ClusterServer {
     );
   }
 
-  #makeWorld({ client, clock, random, log, installation }: ClusterServerOptions, cluster: Cluster): World {
+  #makeWorld(options: ClusterServerOptions, cluster: Cluster): World {
+    const { client, clock, random, log, installation, isLeading = () => true } = options;
     const executor = executorInfo(cluster);
     const share = executorShare(cluster.spec.executor);
     const ledger: Ledger = new Ledger(
@@ -229,6 +236,7 @@ class ClusterServer {
       executor,
       cluster: name,
       startedMs: clock.monotonic(),
+      isLeading,
       clusters: this.#follow(Cluster, [clusterNamed(name)], (_key, now, old) => this.#clusterChanged(now, old)),
       machines: this.#follow(VirtualMachine, machinesFor(name), (key, vm) => this.#machineChanged(key, vm), isOurs),
       hosts: this.#follow(Host, [hostsOf(name)], (_key, host, old) => this.#hostObjectChanged(host, old)),
@@ -289,6 +297,7 @@ class ClusterServer {
         this.#every(this.#imageFiles.periodMs, () => this.#lookAfterImages(), running),
         this.#every(this.#prefetch.periodMs, () => this.#prefetch.look(), running),
         this.#every(silentMs, () => this.#askForSilentLaunches(), running),
+        this.#every(tombstonesMs, () => this.#lookForTombstones(), running),
         this.#every(agentDrainsMs, () => this.#agentDrains.look(), running),
         this.#every(volumesMs, () => this.#volumes.look(), running),
         this.#every(movesMs, () => this.#settleMoves(), running),
@@ -357,7 +366,7 @@ class ClusterServer {
 
   #isBusy(): boolean {
     const { machines, clusters, cluster: name } = this.#world;
-    const works = [this.#placing, this.#imports, this.#volumes, this.#orders, this.#hosts];
+    const works = [this.#placing, this.#imports, this.#volumes, this.#orders, this.#hosts, this.#tombstones];
     if (works.some(({ hasWork }) => hasWork) || machines.isMoving || this.#reconciliation.isBusy) return true;
     const cluster = clusters.get(name);
     return !this.#offers.isQuiet || (cluster !== undefined && this.#clusterVersion(cluster) !== this.#clusterSeen);
@@ -366,7 +375,7 @@ class ClusterServer {
   async #look(): Promise<void> {
     for (const hostname of this.#silences.look()) this.#machines.dueOnHost(hostname);
     await this.#reconciliation.look();
-    await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork);
+    await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork || this.#tombstones.hasWork);
     if (this.#placing.hasWork) this.#placing.wake();
     await this.#imports.look();
     await this.#volumes.look();
@@ -396,6 +405,10 @@ class ClusterServer {
 
   async #lookAfterImages(): Promise<void> {
     if (this.#reconciliation.done) await this.#imageFiles.look();
+  }
+
+  async #lookForTombstones(): Promise<void> {
+    if (this.#reconciliation.done) await this.#tombstones.look();
   }
 
   #refreshAgents(): void {

@@ -3,7 +3,14 @@ import { parseDuration } from '#lib/api/duration.ts';
 import type { Image } from '#lib/api/generated/image.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { Volume } from '#lib/api/generated/volume.ts';
-import type { ImageImport, MachineLaunch, MachineNetwork, MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
+import type {
+  ImageImport,
+  Launch,
+  MachineLaunch,
+  MachineNetwork,
+  MachineVolume,
+  VolumeOnHost,
+} from '#lib/api/launch.ts';
 import type { GuestPolicy } from '#lib/api/messages.ts';
 import { imageTaskId } from '#lib/api/names.ts';
 import { parseBytes, parseMiB } from '#lib/api/quantity.ts';
@@ -136,7 +143,12 @@ export function machineLaunch(
     ...guestPolicies[spec.runPolicy],
     terminationGraceMs: parseDuration(spec.terminationGracePeriod),
     ...launchProbes(spec),
+    ...fenceOf(spec),
   };
+}
+
+function fenceOf({ disconnect }: VirtualMachine['spec']): { readonly selfFenceMs?: number } {
+  return disconnect?.selfFenceAfter === undefined ? {} : { selfFenceMs: parseDuration(disconnect.selfFenceAfter) };
 }
 
 export function imageImport(image: Image, attempt: number, installation: string): ImageImport {
@@ -161,7 +173,7 @@ export function imageImport(image: Image, attempt: number, installation: string)
 
 /** One task to be launched on a host. */
 export interface Work {
-  readonly launch: MachineLaunch | ImageImport;
+  readonly launch: Launch;
   readonly ask: Room;
 }
 

@@ -36,6 +36,8 @@ export interface World {
   readonly executor: ExecutorInfo;
   /** Monotonic: since when heartbeats could be heard. */
   readonly startedMs: number;
+  /** False once another one may lead. */
+  readonly isLeading: () => boolean;
   readonly clusters: Latest<Cluster>;
   readonly machines: Latest<VirtualMachine>;
   readonly hosts: Latest<Host>;

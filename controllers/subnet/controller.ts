@@ -7,7 +7,8 @@ import type { Deps } from '#controllers/runtime/deps.ts';
 import { statusPace } from '#controllers/runtime/status-pace.ts';
 import { type AddressPlan, addressPlan } from '#lib/api/addresses.ts';
 import { ConfigMap } from '#lib/api/core.ts';
-import { IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
+import { hostNotClean } from '#lib/api/forgotten.ts';
+import { Host, IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
 import { peersMax } from '#lib/api/messages.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { finalizers, systemNamespace } from '#lib/api/names.ts';
@@ -28,6 +29,8 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
   const maps = deps.cache(ConfigMap, {
     vniOf: ({ metadata, data }) => (metadata.namespace === systemNamespace && data?.subnetUID ? [data.subnetUID] : []),
   });
+  const hosts = deps.cache(Host);
+  const sweep = sweepLeases(deps, machines, hosts);
   const pace = statusPace(2000);
 
   /** Leases come before hosts, so that they alone would not tell when it has become too wide. */
@@ -48,7 +51,7 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
   return {
     name: 'subnet',
     for: Subnet,
-    reads: [VirtualMachine],
+    reads: [VirtualMachine, Host],
     writes: [Subnet, IPLease, ConfigMap],
     triggers: [{ kind: IPLease, map: (lease) => [`${lease.metadata.namespace}/${(lease as IPLease).spec.subnet}`] }],
     triggerPaceMs: 1_000,
@@ -61,8 +64,8 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
       vni: undefined,
       holdStatus: false,
     }),
-    phases: [refuseInvalid, holdFinalizer(deps), allocateVni(deps), paced(sweepLeases(deps, machines))],
-    finalize: [sweepLeases(deps, machines), awaitUnused, freeLeases(deps), freeVni(deps), removeFinalizer(deps)],
+    phases: [refuseInvalid, holdFinalizer(deps), allocateVni(deps), paced(sweep)],
+    finalize: [sweep, awaitUnused, freeLeases(deps), freeVni(deps), removeFinalizer(deps)],
     summarize: (scope: Scope, ending: Ending, run: Run) => summarize(scope, ending, run),
   };
 }
@@ -93,9 +96,15 @@ function holdFinalizer({ client }: Deps): Phase<Scope> {
   };
 }
 
+const lookAgainMs = 30_000;
+
 const awaitUnused: Phase<Scope> = ({ leases }) => {
   const used = leases.filter(({ status }) => status?.phase !== 'Quarantined').length;
-  return used > 0 ? wait('InUse', `${used} addresses are in use`) : done;
+  if (used > 0) return wait('InUse', `${used} addresses are in use`);
+  const held = leases.find(({ status }) => status?.reason === hostNotClean);
+  if (!held) return done;
+  const message = `Address ${held.spec.ip} may be in use by a deleted machine on Host "${held.status?.host}", which does not answer`;
+  return wait('InUse', message, lookAgainMs);
 };
 
 /** In quarantine nobody uses them any more, and without the subnet there are no neighbours to be confused. */

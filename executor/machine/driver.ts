@@ -19,6 +19,8 @@ export interface Cause {
 
 export interface MachineDeps {
   look(uid: string): Promise<Domain | undefined>;
+  /** Its time is over: it lost the cluster server for longer than it may. */
+  isFenced?(): boolean;
   perform(state: MachineState, effect: HostEffect, cause: Cause): Promise<void>;
   /** Stores the state and what is to be reported, in one transaction; must have happened when it returns. */
   commit(state: MachineState, reports: readonly Exclude<Effect, { type: 'host' }>[]): void;
@@ -100,7 +102,7 @@ export class MachineDriver implements AsyncDisposable {
     try {
       const domain = await this.#deps.look(this.#state.launch.uid);
       this.#seen = domain?.power ?? 'Absent';
-      return { type: 'looked', domain };
+      return { type: 'looked', domain, ...(this.#deps.isFenced?.() && { fenced: true as const }) };
     } catch (error) {
       this.#deps.log.warn('Cannot look at the domain', { reason: messageOf(error) });
       await this.#sleep(lookAgainMs);

@@ -14,6 +14,8 @@ export interface HostTools {
   /** Holds `vms/<uid>/`. */
   readonly root: string;
   readonly images: ImageStore;
+  /** Throws if the machine must not be started now. */
+  requireTime(uid: string): void;
 }
 
 type Owned = Pick<MachineState, 'launch' | 'plugged'>;
@@ -36,6 +38,7 @@ export async function perform(
     case 'start':
       // Defined anew unless that was just done: disks and bridges are looked after, and a domain that somebody removed comes back.
       if (before !== 'provision') await define(tools, state);
+      tools.requireTime(uid);
       return await hypervisor.start(uid);
     case 'plug':
       await devices.requireFree({ uid, networks, hostname });

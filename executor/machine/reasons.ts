@@ -4,6 +4,8 @@ export const messageOfReason = {
   GuestCrashed: 'The guest or its QEMU process crashed',
   CrashLoop: 'The guest crashed, or failed its probes, three times within ten minutes',
   HostLost: 'The host was rebooted or lost its power',
+  SelfFenced:
+    'The host had lost the cluster server for longer than spec.disconnect.selfFenceAfter, and switched the machine off: it may run elsewhere',
   PowerCut: 'The domain was powered off or removed from outside',
   SecretsAwaited: 'Waits for the secrets of its seed, which the cluster server sends once it has read them',
   SecretsNotReceived:

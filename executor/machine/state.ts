@@ -110,7 +110,7 @@ export interface MachineState {
 }
 
 export type MachineEvent =
-  | { readonly type: 'looked'; readonly domain: Domain | undefined }
+  | { readonly type: 'looked'; readonly domain: Domain | undefined; readonly fenced?: true }
   | { readonly type: 'kill'; readonly graceMs: number; readonly outcome: Outcome }
   | { readonly type: 'order'; readonly order: OperationOrder }
   | { readonly type: 'policy'; readonly order: PolicyOrder }

@@ -6,6 +6,7 @@ import type { OperationOrder, PolicyOrder } from '#lib/api/messages.ts';
 import { heard } from './health.ts';
 import { looked } from './looked.ts';
 import { enter, failTask, gate, quietMs, remove, stay, type Verdict } from './moves.ts';
+import { messageOfReason } from './reasons.ts';
 import {
   awaitsSecrets,
   type Effect,
@@ -66,9 +67,15 @@ function afterLook(before: MachineState, event: MachineEvent & { type: 'looked' 
     power: event.domain?.power ?? 'Off',
     operations: before.operations.filter((operation) => operation.deadline > now),
   };
-  const verdict = looked(calmed(seen, now), event.domain, now);
+  const verdict =
+    event.fenced && before.phase.name !== 'Removing' ? fenced(seen, now) : looked(calmed(seen, now), event.domain, now);
   const step = flatten(gate(verdict, now));
   return { ...step, effects: [...effects, ...step.effects] };
+}
+
+/** For good: the cluster server may have it run elsewhere by now. */
+function fenced(state: MachineState, now: number): Verdict {
+  return failTask(state, 'SelfFenced', messageOfReason.SelfFenced, now);
 }
 
 /** A guest that has run for a while gets a fresh delay at its next restart. */

@@ -27,7 +27,8 @@ const pollMs = 20;
 const fuse = 'fuse.glusterfs';
 
 /** Leaves the groups named before the dash, says which it could not, and becomes the rest. */
-const leaveGroups = 'while [ "$1" != - ]; do { echo 0 >"$1"; } 2>/dev/null || echo "$1"; shift; done; shift; exec "$@"';
+export const leaveGroups =
+  'while [ "$1" != - ]; do { echo 0 >"$1"; } 2>/dev/null || echo "$1"; shift; done; shift; exec "$@"';
 
 export interface MountSeen {
   readonly entry?: MountEntry;
@@ -125,7 +126,7 @@ async function endClients(place: MountPlace): Promise<void> {
 }
 
 /** Files to write to in order to leave every control group that is not the root of its hierarchy. */
-function foreignGroups(): readonly string[] {
+export function foreignGroups(): readonly string[] {
   const ours = readFileSync('/proc/self/cgroup', 'utf8')
     .split('\n')
     .map((line) => /^\d+:([^:]*):(.+)$/.exec(line))

@@ -110,6 +110,8 @@ export interface MachineLaunch {
   readonly onGuestShutdown: 'Restart' | 'Stop' | 'Finish';
   readonly onGuestCrash: 'Restart' | 'Stop' | 'Fail';
   readonly terminationGraceMs: number;
+  /** Its host switches it off when it has not been acknowledged for so long. Executors before 0.6 leave it out, and do not say that they do it. */
+  readonly selfFenceMs?: number;
   /** Running counts as ready if left out. Executors before 0.5 leave it out, and tell nothing of it. */
   readonly readiness?: LaunchProbe;
   /** A guest that fails one of these is restarted in place, as one that has crashed. */
@@ -157,7 +159,16 @@ export interface ImageImport {
   readonly digest?: string;
 }
 
-export type Launch = MachineLaunch | ImageImport;
+/**
+ * Does nothing and ends at once: where no executor is, Mesos starts one for it, and that says what is there. Executors before 0.6 refuse it,
+ * and say so as well. Its task id is one of an image that there is not.
+ */
+export interface LookLaunch
+  extends Pick<ImageImport, 'version' | 'installation' | 'uid' | 'namespace' | 'name' | 'taskId'> {
+  readonly type: 'look';
+}
+
+export type Launch = MachineLaunch | ImageImport | LookLaunch;
 
 /** What an import task puts, as JSON, into TaskStatus.data with TASK_FINISHED. */
 export interface ImportResult {

@@ -3,7 +3,7 @@ import { conditionOf } from './conditions.ts';
 import { parseDuration } from './duration.ts';
 import type { VirtualMachine } from './generated/index.ts';
 
-const defaultLostAfter = '5m';
+export const defaultLostAfter = '5m';
 
 /** Since when its host does not answer, in milliseconds since 1970; undefined while it does. */
 export function unreachableSince(vm: VirtualMachine): number | undefined {

@@ -29,6 +29,15 @@ export interface MachineReport {
   readonly agent?: AgentReport;
   /** Of a machine that runs and was launched with a probe of readiness or startup, once it was tried as often as it has to be. */
   readonly readiness?: ProbeReport;
+  /** Of one that was launched with it. Executors before 0.6 do not tell. */
+  readonly fence?: FenceReport;
+}
+
+/** The host switches the machine off when no heartbeat was acknowledged that it sent within `afterMs`. */
+export interface FenceReport {
+  readonly afterMs: number;
+  /** Whoever does it is there and knows of the machine. */
+  readonly armed: boolean;
 }
 
 export interface ProbeReport {
@@ -193,8 +202,9 @@ export interface OperationOrder {
 }
 
 /**
- * The heartbeat with this sequence was heard, and these operations need not be reported again. Sent for heartbeats with an inventory or
- * operations only: all others say everything anew, and an answer to each would be most of what an idle cluster says to Mesos.
+ * The heartbeat with this sequence was heard, and these operations need not be reported again. Sent for heartbeats with an inventory,
+ * operations or a machine with a fence only: all others say everything anew, and an answer to each would be most of what an idle cluster says
+ * to Mesos.
  */
 export interface HeartbeatAck {
   readonly type: 'ack';

@@ -53,6 +53,8 @@ export const finalizers = {
   subnetInUse: 'computefactory.io/subnet-in-use',
   imageInUse: 'computefactory.io/image-in-use',
   volumeInUse: 'computefactory.io/volume-in-use',
+  /** On an IPLease whose holder is gone and may run on a host that does not answer. */
+  hostCleanup: 'computefactory.io/host-cleanup',
 } as const;
 
 /** Mesos task of one attempt of one machine. */

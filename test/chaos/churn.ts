@@ -101,13 +101,14 @@ export class Churn {
     };
     const image = { name: oneOf(Image, ({ status }) => status?.phase === 'Ready', 'debian') };
     const networks = [{ subnet: oneOf(Subnet, () => true, 'net') }];
-    return { image, networks, runPolicy: 'Always', terminationGracePeriod: this.#grace() };
+    return { image, networks, runPolicy: 'Always', terminationGracePeriod: this.#grace(), ...this.#disconnect() };
   }
 
   /** Of what is never deleted: a pool goes on making machines of it. */
   #template(): object {
     const networks = [{ subnet: 'net' }];
-    return { image: { name: 'debian' }, networks, runPolicy: 'Always', terminationGracePeriod: this.#grace() };
+    const common = { image: { name: 'debian' }, networks, runPolicy: 'Always' };
+    return { ...common, terminationGracePeriod: this.#grace(), ...this.#disconnect() };
   }
 
   #poolSpec(): object {
@@ -200,6 +201,13 @@ export class Churn {
 
   #tenant(): string {
     return tenants[this.#number(tenants.length)]!;
+  }
+
+  /** Half of them are switched off by a host that has lost us, and half of them are let go when they are deleted. */
+  #disconnect(): object {
+    const fence = this.#random.next() < 0.5 ? { selfFenceAfter: '2m' } : {};
+    const forget = this.#random.next() < 0.5 ? { forgetAfter: '4m' } : {};
+    return { disconnect: { ...fence, ...forget } };
   }
 
   #grace(): string {

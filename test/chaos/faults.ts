@@ -15,6 +15,7 @@ export class Faults {
   readonly #random: Random;
   readonly messages: Messages;
   #world!: World;
+  #observer!: Observer;
   operator!: Operator;
   #active = true;
   /** How often each was made, by name. */
@@ -27,6 +28,7 @@ export class Faults {
 
   begin(world: World, observer: Observer): void {
     this.#world = world;
+    this.#observer = observer;
     this.operator = new Operator(world, observer, this.#random);
   }
 
@@ -52,7 +54,7 @@ export class Faults {
     for (const each of world.hosts) {
       each.startAgent();
       each.startDelayMs = 0;
-      Object.assign(each.host, { failing: 0, slow: 0 });
+      Object.assign(each.host, { failing: 0, slow: 0, isGuardless: false });
     }
     for (const life of this.#lives()) {
       life.doom = undefined;
@@ -77,6 +79,35 @@ export class Faults {
     agentCrash: () => this.#agentDown((host) => host.killAgent()),
     /** For longer than machines are waited for: there will be others in their place when they are back. */
     agentAway: () => this.#agentDown(() => undefined, 1_500_000),
+    /** Likewise, and nobody is left there to look after machines: where it was asked for, their host switches them off. */
+    hostAlone: () => this.#agentDown((host) => host.killExecutors(), 1_500_000),
+    hostStopped: () => {
+      const host = this.#host();
+      host.killAgent();
+      for (const { worker } of host.supervisors) this.#pause(worker, 1_500_000);
+      this.#later(60_000, 1_500_000, () => host.startAgent());
+    },
+    /** Not with the worker stopped: one of the two has to run (docs/operations.md). */
+    guardianCrash: () => {
+      const host = this.#host();
+      if (this.#isWorking(host)) host.host.killGuardian();
+    },
+    /** Nobody switches its machines off, and the host has said so. */
+    hostGuardless: () => {
+      const host = this.#host();
+      if (!this.#isWorking(host)) return;
+      host.host.isGuardless = true;
+      host.host.killGuardian();
+      this.#later(30_000, 90_000, () => {
+        if (this.#isArmed(host.host.hostname)) return;
+        host.killAgent();
+        host.killExecutors();
+      });
+      this.#later(600_000, 1_500_000, () => {
+        host.host.isGuardless = false;
+        host.startAgent();
+      });
+    },
     /** What ends meanwhile is told by nobody but the executor, when the agent is back. */
     agentMissesEnds: () =>
       this.#agentDown(({ host }) => {
@@ -196,6 +227,18 @@ export class Faults {
 
   #host(): HostProcesses {
     return this.#pick(this.#world.hosts)!;
+  }
+
+  #isWorking({ supervisors }: HostProcesses): boolean {
+    return supervisors.size > 0 && [...supervisors].every(({ worker }) => worker && !worker.dead && !worker.stopped);
+  }
+
+  /** So it is stored of a machine there. */
+  #isArmed(hostname: string): boolean {
+    return this.#observer.machines().some(({ status }) => {
+      const { host, fence } = status?.attempt ?? {};
+      return host === hostname && fence?.armed === true;
+    });
   }
 
   #lives(): Life[] {

@@ -2,6 +2,7 @@
  * One machine of a data center as it really is: power, domains, disks, network entries. They outlive every process on it. What processes
  * see of it is `hostFor`, which is slow, fails now and then, and says nothing any more to a dead process.
  */
+import type { Guard, Table } from '#executor/fence/guard.ts';
 import type { Host } from '#executor/host.ts';
 import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '#executor/hypervisor.ts';
 import { MachineError } from '#executor/hypervisor.ts';
@@ -27,12 +28,15 @@ import type { Life } from './life.ts';
 
 export const imageDigest = 'd'.repeat(64);
 const bootMs = 4_000;
+const guardMs = 500;
 
 /** Told of whatever happens to a domain, at once. */
 export interface Witness {
   started(host: RealHost, uid: string): void;
   /** By order of the executor, not by the guest and not by a power cut. */
   cut(host: RealHost, uid: string, how: 'shutdown' | 'destroy' | 'reset' | 'undefine'): void;
+  /** Its host has switched it off by itself. */
+  fenced(host: RealHost, uid: string): void;
   /** Its disks go. */
   erased(host: RealHost, uid: string): void;
 }
@@ -51,6 +55,12 @@ export class RealHost {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #witness: Witness;
+  /** What the guardian knows, in memory: gone with the power. */
+  #table: Table | undefined;
+  /** Of the table that it watches over; undefined while there is none. */
+  #guardian: number | undefined;
+  /** None can be started. */
+  isGuardless = false;
   /** Chance that a call to libvirt fails, and that it takes half a minute. */
   failing = 0;
   slow = 0;
@@ -82,6 +92,12 @@ export class RealHost {
   reboot(): void {
     for (const [uid, { spec }] of this.domains) this.domains.set(uid, { spec, power: 'Off' });
     this.bootId = this.#random.uuid();
+    this.#table = undefined;
+    this.#guardian = undefined;
+  }
+
+  killGuardian(): void {
+    this.#guardian = undefined;
   }
 
   /** The guest does something by itself. */
@@ -113,6 +129,7 @@ export class RealHost {
         ...{ claim: async () => undefined, discard: async () => undefined, tidy: async () => undefined },
       },
       bootId: async () => this.bootId,
+      guard: () => this.#guard(life),
     };
   }
 
@@ -144,6 +161,7 @@ export class RealHost {
         if (domain.power !== 'Off') return;
         this.#witness.started(this, uid);
         this.#put(started(domain, now()));
+        if (this.#isOver(uid)) this.#clock.timeout(() => this.#watchOver(), 100);
       }),
       plug: onUid((domain) => this.#put(plugged(domain))),
       shutdown: onUid((domain, uid) => {
@@ -164,7 +182,8 @@ export class RealHost {
         call(() => {
           const domain = this.#at(uid);
           if (!domain || domain.power === 'Off') return;
-          this.#witness.cut(this, uid, 'destroy');
+          if (this.#isOver(uid)) this.#witness.fenced(this, uid);
+          else this.#witness.cut(this, uid, 'destroy');
           this.#put(switchedOff(domain, 'Destroyed'));
         }),
       undefine: (uid) =>
@@ -183,6 +202,47 @@ export class RealHost {
       },
       [Symbol.asyncDispose]: async () => undefined,
     };
+  }
+
+  /** What the executor writes is there at once; the guardian, which no fault of a process reaches, looks twice a second. */
+  #guard(life: Life): Guard {
+    return {
+      now: () => this.#clock.monotonic(),
+      read: () => this.#table,
+      write: (table) => {
+        this.#table = table;
+        this.#clock.timeout(() => this.#watchOver(), guardMs);
+        for (const { deadlineMs } of table.watches)
+          this.#clock.timeout(() => this.#watchOver(), Math.max(0, deadlineMs - this.#clock.monotonic()) + guardMs);
+      },
+      look: async () => {
+        if (this.#guardian === undefined && !this.isGuardless) {
+          this.#guardian = 0;
+          this.#clock.timeout(() => this.#watchOver(), guardMs);
+          return undefined;
+        }
+        return this.#guardian;
+      },
+      cut: async (uid) => await life.call(async () => this.#cutOff(uid)),
+    };
+  }
+
+  #watchOver(): void {
+    if (this.#guardian === undefined || !this.#table) return;
+    this.#guardian = this.#table.number;
+    for (const { uid } of this.#table.watches) if (this.#isOver(uid)) this.#cutOff(uid);
+  }
+
+  #isOver(uid: string): boolean {
+    const watch = this.#table?.watches.find((each) => each.uid === uid);
+    return watch !== undefined && watch.deadlineMs <= this.#clock.monotonic();
+  }
+
+  #cutOff(uid: string): void {
+    const domain = this.#at(uid);
+    if (!domain || domain.power === 'Off') return;
+    this.#witness.fenced(this, uid);
+    this.#put(switchedOff(domain, 'Crashed'));
   }
 
   #devices(life: Life): HostDevices {

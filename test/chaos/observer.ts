@@ -4,14 +4,16 @@
  * the network is listened to in sessions.ts and executor-sessions.ts.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { VirtualMachine } from '#lib/api/generated/index.ts';
+import { tombstoneOf } from '#lib/api/forgotten.ts';
+import { Host, VirtualMachine } from '#lib/api/generated/index.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
+import { hostObjectName } from '#lib/api/names.ts';
 import { kindId } from '#lib/client/kind-id.ts';
 import { ExecutorSessions } from './executor-sessions.ts';
 import type { RealHost, Witness } from './host.ts';
 import type { Ears } from './network.ts';
 import { Sessions } from './sessions.ts';
-import type { World } from './world.ts';
+import { clusterName, type World } from './world.ts';
 
 interface Wish {
   readonly kind: Kind;
@@ -71,6 +73,12 @@ export class Observer implements Witness {
     this.#fail(`Machine ${uid} (${vm.metadata.name}) is wanted, and gets a ${how} on ${host.hostname}`);
   }
 
+  fenced(host: RealHost, uid: string): void {
+    const vm = this.machine(uid);
+    if (vm && vm.spec.disconnect?.selfFenceAfter === undefined)
+      this.#fail(`Machine ${uid} (${vm.metadata.name}) is switched off by ${host.hostname}, and nobody asked for that`);
+  }
+
   erased(host: RealHost, uid: string): void {
     if (host.live().includes(uid)) this.#fail(`The disk of machine ${uid} goes while it runs on ${host.hostname}`);
   }
@@ -88,9 +96,16 @@ export class Observer implements Witness {
   #isOwned(host: RealHost, uid: string): void {
     const vm = this.machine(uid);
     const where = vm?.status?.attempt?.host;
+    if (!vm && this.#isForgotten(host, uid)) return;
     if (!vm) this.#fail(`Machine ${uid} runs on ${host.hostname} and does not exist`);
     else if (where !== host.hostname)
       this.#fail(`Machine ${uid} runs on ${host.hostname}, and its attempt is on ${where ?? 'no host'}`);
+  }
+
+  /** It was deleted, and its host did not answer: that it may run is noted. */
+  #isForgotten({ hostname }: RealHost, uid: string): boolean {
+    const object = this.#world.api.store.get(kindId(Host), hostObjectName(clusterName, hostname)) as Host | undefined;
+    return tombstoneOf(object, uid) !== undefined;
   }
 
   #hasRoom(host: RealHost, starting: string): void {

@@ -173,6 +173,33 @@ export const plants: Readonly<Record<string, Plant>> = {
     find: `if (event.type === 'DELETED') this.#drop(keyOf(event.object), false, event.object);`,
     put: `if (event.type === 'DELETED') return;`,
   },
+  trustUnarmedFence: {
+    seed: 1,
+    file: 'controllers/scheduler/fence.ts',
+    find: `  if (!fence?.armed) return undefined;
+  const report = executor?.machines.get(uid);
+  if (executor && !(report?.attempt === number && report?.fence?.armed)) return undefined;`,
+    put: `  const report = executor?.machines.get(uid);
+  if (!fence) return undefined;`,
+  },
+  fenceCountedFromTheStart: {
+    seed: 1,
+    file: 'controllers/scheduler/fence.ts',
+    find: 'Math.max(executor?.heardMs ?? 0, listeningSinceMs)',
+    put: 'listeningSinceMs',
+  },
+  forgetWithoutNote: {
+    seed: 1,
+    file: 'controllers/scheduler/machines.ts',
+    find: 'if (!(await bury(this.#world, vm, attempt))) return false;',
+    put: '',
+  },
+  freeForgottenAddress: {
+    seed: 1,
+    file: 'controllers/virtualmachine/release.ts',
+    find: 'if (isForgotten(vm)) return',
+    put: 'if (false as boolean) return',
+  },
   killTheAdopted: {
     seed: 1,
     file: 'executor/machine/looked.ts',

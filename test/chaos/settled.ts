@@ -25,6 +25,7 @@ export function unsettled(world: World, observer: Observer): readonly string[] {
     ...leftovers(world, machines),
     ...heldLeases(world, machines),
     ...openOperations(world),
+    ...tombstones(world),
     ...ownerless(world),
     ...wrongPools(world, machines),
     ...wrongFactories(world, machines),
@@ -72,6 +73,16 @@ function heldLeases(world: World, machines: readonly VirtualMachine[]): readonly
     const isLeft = holderUID && !uids.has(holderUID);
     return isLeft ? [`Lease ${name} is left of machine ${holderUID}, which does not exist`] : [];
   });
+}
+
+/** Hosts answer again, and are clean. */
+function tombstones(world: World): readonly string[] {
+  const hosts = world.api.store.list(kindId(Host)) as readonly Host[];
+  return hosts.flatMap(({ spec, status }) =>
+    (status?.pendingCleanup ?? []).map(
+      ({ name, uid }) => `Host ${spec.hostname} is not clean of machine ${name} ${uid}`,
+    ),
+  );
 }
 
 /** A superseded one is not carried out, because of what was asked for after it. */

@@ -298,10 +298,10 @@ export class World implements Disposable {
     const client = apiFor(life, this.api, this.weather);
     const common = { client, clock: life.clock, random: life.random, log: this.logOf(life) };
     const leader = { ...common, name: clusterServerLease(clusterName), namespace: systemNamespace, times };
-    const work = (signal: AbortSignal) =>
+    const work = (signal: AbortSignal, isLeading: () => boolean) =>
       runClusterServer(
         {
-          ...common,
+          ...{ ...common, isLeading },
           ...{ cluster: clusterName, installation: 'installation-1', connect: this.network.connectFrom(life) },
         },
         signal,

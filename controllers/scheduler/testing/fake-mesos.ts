@@ -265,7 +265,7 @@ export class FakeMesos implements AsyncDisposable {
       ),
       imports: this.forgetImports
         ? []
-        : [...host.tasks].filter(([, { launch }]) => launch.type === 'image').map(([taskId]) => taskId),
+        : [...host.tasks].filter(([, { launch }]) => launch.type !== 'machine').map(([taskId]) => taskId),
       ...(inventory ? { inventory: this.#inventory(host) } : {}),
       operations: [],
     };
@@ -441,7 +441,7 @@ export class FakeMesos implements AsyncDisposable {
     const executorId = info.executor!.executor_id.value;
     host.executor ??= { workerId: randomUUID(), executorId, sequence: 0 };
     if (first) this.heartbeat(host, true);
-    if (launch.type === 'image') {
+    if (launch.type !== 'machine') {
       if (this.forgetImports) this.#update(host, task, { state: 'TASK_RUNNING' });
       else this.#finishImport(host, task, launch.uid);
       return;

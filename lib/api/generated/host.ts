@@ -127,6 +127,28 @@ export interface HostStatus {
     /** The Mesos agent was drained on our word, and is to be reactivated with it. */
     readonly agentDrained?: boolean;
   };
+  /** Machines that were deleted and let go while the host did not answer (disconnect.forgetAfter). They are removed when it does. */
+  readonly pendingCleanup?: readonly {
+    /** Of the VirtualMachine. */
+    readonly uid: string;
+    /** Its namespace. */
+    readonly namespace: string;
+    /** Its name. */
+    readonly name: string;
+    /** Its last attempt, which may run there. */
+    readonly attempt: number;
+    /** Boot of the host that this attempt started under. */
+    readonly bootID?: string;
+    /** When it was let go. */
+    readonly since: string;
+    /** Of no other machine until this one is removed. */
+    readonly addresses?: readonly {
+      /** Name of the Subnet. */
+      readonly subnet: string;
+      /** Address. */
+      readonly ip: string;
+    }[];
+  }[];
   /** Launches that failed here for a fault of the host, since the last one that went well. */
   readonly score?: number;
   /** Mesos attributes and spec.labels together. */

@@ -31,6 +31,8 @@ export interface IPLeaseStatus {
   readonly phase?: 'Bound' | 'Quarantined' | 'Released';
   /** Free after this. */
   readonly quarantinedUntil?: string;
+  /** Name of the Host on which its holder may run although it is gone; in quarantine until that is clean. */
+  readonly host?: string;
   /** Why it is in quarantine. */
   readonly reason?: string;
 }

@@ -97,6 +97,10 @@ export interface VirtualMachineSpec {
     readonly replace?: boolean;
     /** Which of the two stays when the lost one answers again; KeepOldest if empty. */
     readonly onReconnect?: 'KeepOldest' | 'KeepReplacement';
+    /** Its host switches it off by itself when it has heard nothing of the cluster server for so long, and it runs elsewhere then; never if empty. At least 1m, and 1m less than lostAfter at most. Holds from its next launch on. */
+    readonly selfFenceAfter?: string;
+    /** Deleted while its host does not answer, it is let go when that has lasted for so long, and removed from the host when that answers again; 24h if empty. */
+    readonly forgetAfter?: string;
   };
   /** Where it may run. */
   readonly placement?: {
@@ -351,6 +355,13 @@ export interface VirtualMachineStatus {
     readonly launched?: boolean;
     /** Boot of the host that it started under. */
     readonly bootID?: string;
+    /** Its host switches it off by itself when it has lost the cluster server (selfFenceAfter). */
+    readonly fence?: {
+      /** For so long; as it was launched with. */
+      readonly after: string;
+      /** The host has said that it will, whatever happens to the executor. Only then it is taken as proof. */
+      readonly armed: boolean;
+    };
     /** It was launched together with others. */
     readonly gang?: {
       /** The same for all of them. */
@@ -387,7 +398,9 @@ export interface VirtualMachineStatus {
     readonly reason?: string;
     /** Host. */
     readonly host?: string;
-    /** What proved that it is gone. */
+    /** Of the host; told if it was let go without proof. */
+    readonly cluster?: string;
+    /** What proved that it is gone; Forgotten if nothing did. */
     readonly proof?: string;
     /** The address at which somebody else answered; the machine was not started. */
     readonly conflict?: {

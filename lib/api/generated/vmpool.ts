@@ -110,6 +110,10 @@ export interface VMPoolSpec {
         readonly replace?: boolean;
         /** Which of the two stays when the lost one answers again; KeepOldest if empty. */
         readonly onReconnect?: 'KeepOldest' | 'KeepReplacement';
+        /** Its host switches it off by itself when it has heard nothing of the cluster server for so long, and it runs elsewhere then; never if empty. At least 1m, and 1m less than lostAfter at most. Holds from its next launch on. */
+        readonly selfFenceAfter?: string;
+        /** Deleted while its host does not answer, it is let go when that has lasted for so long, and removed from the host when that answers again; 24h if empty. */
+        readonly forgetAfter?: string;
       };
       /** Where it may run. */
       readonly placement?: {
