@@ -9,6 +9,7 @@ import type {
   Inventory,
   MachineReport,
   OperationReport,
+  StorageReport,
   VolumesReport,
 } from '#lib/api/messages.ts';
 import { type Clock, timestamp } from '#lib/std/clock.ts';
@@ -18,7 +19,7 @@ import type { Random } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
 
 /** Grows when an executor learns something that a cluster server may want to know of. */
-const executorVersion = '0.5.0';
+const executorVersion = '0.6.0';
 /** Changes that come together go together. */
 const coalesceMs = 75;
 
@@ -32,6 +33,8 @@ export interface HeartbeatDeps {
   machines(): readonly MachineReport[];
   /** Task ids. */
   imports(): readonly string[];
+  /** Of a real host. */
+  storage(): StorageReport | undefined;
   volumes(): VolumesReport;
   /** Id of the peers order in force. */
   peers(): string | undefined;
@@ -120,7 +123,7 @@ export class Heartbeats implements AsyncDisposable {
   }
 
   #heartbeat(parts: Pick<Heartbeat, 'hostname' | 'facts' | 'sequence' | 'inventory'>): Heartbeat {
-    const [console, peers] = [this.#deps.console(), this.#deps.peers()];
+    const [console, peers, storage] = [this.#deps.console(), this.#deps.peers(), this.#deps.storage()];
     return {
       type: 'heartbeat',
       version: 1,
@@ -132,6 +135,7 @@ export class Heartbeats implements AsyncDisposable {
       sealKey: this.#deps.sealKey,
       machines: this.#deps.machines(),
       imports: this.#deps.imports(),
+      ...(storage ? { storage } : {}),
       volumes: this.#deps.volumes(),
       ...(peers === undefined ? {} : { peers }),
       operations: this.#deps.operations(),

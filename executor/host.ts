@@ -8,24 +8,26 @@ import type { Log } from '#lib/std/log.ts';
 import type { ExecutorConfig } from './config.ts';
 import type { HostDevices, Hypervisor } from './hypervisor.ts';
 import { type ImageStore, imageStore } from './images/store.ts';
+import type { HostStorage } from './store/open.ts';
 
 export interface Host {
   readonly hypervisor: Hypervisor;
   readonly devices: HostDevices;
   readonly images: ImageStore;
+  /** Of a real host: whether machines can start on its images. */
+  readonly storage?: HostStorage;
   /** Another one after every boot. */
   bootId(): Promise<string>;
 }
 
 /**
  * Opens the host without waiting for libvirt: subscribing to Mesos must not depend on it. Each kind is loaded on demand. The caller
- * disposes of the hypervisor.
+ * disposes of the hypervisor and the storage.
  */
 export async function openHost(config: ExecutorConfig, clock: Clock, log: Log): Promise<Host> {
-  const images = imageStore(config.imageStore);
   return {
+    images: imageStore(config.imageStore),
     ...(await openHypervisor(config, clock, log)),
-    images,
     bootId: async () => await readBootId(config.bootIdFile),
   };
 }
@@ -34,7 +36,7 @@ async function readBootId(bootIdFile: string): Promise<string> {
   return (await readFile(bootIdFile, 'utf8')).trim();
 }
 
-type HypervisorAndDevices = Pick<Host, 'hypervisor' | 'devices'>;
+type HypervisorAndDevices = Pick<Host, 'hypervisor' | 'devices'> & Partial<Pick<Host, 'images' | 'storage'>>;
 
 async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
   const { hypervisor, root } = config;
@@ -45,19 +47,28 @@ async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): P
 }
 
 async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
-  const { root, netns, tunnelAddress, libvirtSocket, installation } = config;
-  const [{ libvirtHypervisor }, { libvirtDevices }, { readLimits }] = await Promise.all([
-    import('./libvirt/driver.ts'),
-    import('./libvirt/devices.ts'),
-    import('./libvirt/limits.ts'),
-  ]);
+  const { root, netns, hostDir, tunnelAddress, libvirtSocket, installation } = config;
+  const [{ libvirtHypervisor }, { libvirtDevices }, { readLimits }, { QemuProcesses }, { openStorage }] =
+    await Promise.all([
+      import('./libvirt/driver.ts'),
+      import('./libvirt/devices.ts'),
+      import('./libvirt/limits.ts'),
+      import('./libvirt/qemu-processes.ts'),
+      import('./store/open.ts'),
+    ]);
   // A pretended host does not see the computer's control groups.
   const [mountinfo, status] = netns === undefined ? await Promise.all(['mountinfo', 'status'].map(readOwn)) : ['', ''];
   const { limits, why } = readLimits(mountinfo!, status!);
   if (why.length > 0) log.warn('Guests can take more of this host than their tasks were given', { why });
+  const processes = new QemuProcesses({ root });
+  const { imageStore: directory } = config;
+  const storage = { directory, root, host: netns ?? hostname(), hostDir, stuck: () => processes.stuck() };
   return {
+    ...openStorage({ ...storage, clock, log }),
     hypervisor: libvirtHypervisor({
       clock,
+      processes,
+      ...(hostDir === undefined ? {} : { runtimeDirectory: join(hostDir, 'lib/qemu') }),
       kvm: askOnce(config, log),
       limits,
       ...(libvirtSocket === undefined ? {} : { socket: libvirtSocket }),

@@ -106,6 +106,8 @@ export interface Heartbeat {
   readonly machines: readonly MachineReport[];
   /** Task ids of the imports in the journal. Executors before 0.2 do not tell. */
   readonly imports?: readonly string[];
+  /** Whether machines may start on what their disks stand on. Executors before 0.6 do not tell. */
+  readonly storage?: StorageReport;
   /** Where volumes are built in. Executors before 0.5 do not tell. */
   readonly volumes?: VolumesReport;
   /** Id of the peers order that is in force here; none yet, or an executor before 0.3: absent. */
@@ -114,6 +116,15 @@ export interface Heartbeat {
   readonly inventory?: Inventory;
   /** Every operation since its order until the acknowledgement came. */
   readonly operations: readonly OperationReport[];
+}
+
+/** The host's view of the store of images. */
+export interface StorageReport {
+  /** Machines may start on it. */
+  readonly usable: boolean;
+  /** One word for what is wrong, if something is. */
+  readonly reason: string;
+  readonly message: string;
 }
 
 export interface VolumesReport {

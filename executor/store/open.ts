@@ -1,0 +1,55 @@
+/** Puts together what watches the images of a real host. A pretended host has a mount of its own beside the executor's: both count. */
+import { join } from 'node:path';
+import type { StorageReport } from '#lib/api/messages.ts';
+import type { Clock } from '#lib/std/clock.ts';
+import type { Log } from '#lib/std/log.ts';
+import { type ImageStore, imageStore } from '../images/store.ts';
+import { guardedStore } from './guarded.ts';
+import { ownView, viewOf } from './view.ts';
+import { StoreWatch, type StoreWatchOptions } from './watch.ts';
+
+export interface HostStorage extends AsyncDisposable {
+  report(): StorageReport;
+  onChange(changed: () => void): void;
+}
+
+export interface StorageOptions extends Pick<StoreWatchOptions, 'stuck' | 'times'> {
+  readonly directory: string;
+  readonly root: string;
+  /** Unlike all other hosts of the cluster's; a file name. */
+  readonly host: string;
+  /** Of a pretended host (config.ts). */
+  readonly hostDir?: string | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export function openStorage(options: StorageOptions): { readonly images: ImageStore; readonly storage: HostStorage } {
+  const { directory, root, host, hostDir, ...rest } = options;
+  const watch = (name: string, view: StoreWatchOptions['view'], stuck: () => readonly string[]) =>
+    new StoreWatch({
+      ...rest,
+      directory,
+      name: `${host}-${name}`,
+      view,
+      stuck,
+      memory: join(root, `mount-${name}.json`),
+    });
+  // Guests are where the host is.
+  const watches =
+    hostDir === undefined
+      ? [watch('host', ownView, options.stuck)]
+      : [watch('host', viewOf(join(hostDir, 'pid')), options.stuck), watch('executor', ownView, () => [])];
+  return {
+    images: guardedStore(directory, imageStore(directory), watches),
+    storage: {
+      report: () => watches.map(({ report }) => report).find(({ usable }) => !usable) ?? watches[0]!.report,
+      onChange: (changed) => {
+        for (const each of watches) each.onChange(changed);
+      },
+      async [Symbol.asyncDispose]() {
+        await Promise.all(watches.map(async (each) => await each[Symbol.asyncDispose]()));
+      },
+    },
+  };
+}
