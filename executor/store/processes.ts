@@ -5,7 +5,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { ProcessIdentity } from '#lib/std/process-identity.ts';
-import { parseMountinfo } from '../volumes/mountinfo.ts';
+import { type MountEntry, parseMountinfo } from '../volumes/mountinfo.ts';
 
 /** Flag of a process that is on its way out (PF_EXITING). */
 const exiting = 0x4;
@@ -27,10 +27,24 @@ export function usersOf(device: string): readonly string[] {
 /** The clients that answer for what is mounted at `point`, in the mount namespace of that process. */
 export function clientsOf(point: string, namespace: string): readonly ProcessIdentity[] {
   return processIds().flatMap((pid) => {
-    const isIt = argumentsOf(pid).includes(point) && linkOf(pid, 'ns/mnt') === namespace && hasFuse(pid);
+    const isIt = serves(pid, namespace, (word) => word.replace(/(?<=.)\/+$/, '') === point);
     const startTime = isIt ? statOf(pid)?.startTime : undefined;
     return startTime === undefined ? [] : [{ pid: Number(pid), startTime }];
   });
+}
+
+/**
+ * Whether a client may answer for it. One that was told another name of the place, by a symbolic link, is found by what it mounts; so one of
+ * the same volume at another place counts, too: better a dead mount that stays than a living one that is taken away.
+ */
+export function hasClient({ point, source }: MountEntry, namespace: string): boolean {
+  const volume = source.slice(source.lastIndexOf(':') + 1).replace(/^\//, '');
+  const mounts = (word: string) => word === `--volfile-id=${volume}` || word === `--volfile-id=/${volume}`;
+  return clientsOf(point, namespace).length > 0 || processIds().some((pid) => serves(pid, namespace, mounts));
+}
+
+function serves(pid: string, namespace: string, isItsWord: (word: string) => boolean): boolean {
+  return argumentsOf(pid).some(isItsWord) && linkOf(pid, 'ns/mnt') === namespace && hasFuse(pid);
 }
 
 /** QEMU's process of every guest that has one, by uid. */

@@ -8,7 +8,7 @@ import type { Log } from '#lib/std/log.ts';
 import type { MountEntry } from '../volumes/mountinfo.ts';
 import { healthyStore, judgeStore, type StoreState, type StoreTimes, storeTimes } from './health.ts';
 import { Looker } from './look.ts';
-import { clientsOf, usersOf } from './processes.ts';
+import { hasClient, usersOf } from './processes.ts';
 import { bringBack, type RepairOptions, takeDown } from './repair.ts';
 import { mountNamespace, mountOf, ownView, type View } from './view.ts';
 
@@ -96,7 +96,7 @@ export class StoreWatch implements AsyncDisposable {
     const [unanswered, stuckNow] = [look.outcome !== 'Answers', stuck()];
     const seen = {
       look,
-      hasClient: !unanswered || clientsOf(entry.point, mountNamespace(this.#view)).length > 0,
+      hasClient: !unanswered || hasClient(entry, mountNamespace(this.#view)),
       users: unanswered || stuckNow.length > 0 ? usersOf(entry.device) : [],
       stuck: stuckNow,
     };

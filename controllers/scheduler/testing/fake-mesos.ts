@@ -6,7 +6,14 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Launch, Termination } from '#lib/api/launch.ts';
-import type { Heartbeat, MachineReport, PeersOrder, SchedulerMessage, VolumesReport } from '#lib/api/messages.ts';
+import type {
+  Heartbeat,
+  MachineReport,
+  PeersOrder,
+  SchedulerMessage,
+  StorageReport,
+  VolumesReport,
+} from '#lib/api/messages.ts';
 import { decodeData, encodeData, encodeUuid } from '#mesos/bytes.ts';
 import { encodeRecord } from '#mesos/recordio.ts';
 import { sumMilli } from '#mesos/resources.ts';
@@ -55,6 +62,8 @@ export interface FakeHost {
   peers: PeersOrder | undefined;
   /** What its executor tells of volumes. */
   volumes?: VolumesReport;
+  /** Of its store of images. */
+  storage?: StorageReport;
   /** By an operator: no offers, and drained of its tasks or not. */
   deactivated: 'Drained' | 'Deactivated' | undefined;
   /** Registered, and not connected at the moment. */
@@ -232,6 +241,7 @@ export class FakeMesos implements AsyncDisposable {
       },
       ...(host.peers ? { peers: host.peers.id } : {}),
       ...(host.volumes ? { volumes: host.volumes } : {}),
+      ...(host.storage ? { storage: host.storage } : {}),
       machines: [...host.tasks.values()].flatMap(({ launch }) =>
         launch.type !== 'machine' || !host.domains.has(launch.uid)
           ? []
