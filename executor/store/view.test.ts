@@ -24,5 +24,6 @@ test('without a root there is none', () => expect(mountAround('/srv', entries.sl
 
 test('what is asked where a pretended host is enters it first', () => {
   expect(inView(ownView, ['stat', '/a'])).toEqual(['stat', '/a']);
+  expect(() => inView({ pid: () => undefined }, ['mount', '/a'])).toThrow('off');
   expect(inView({ pid: () => '7' }, ['stat', '/a']).slice(0, 2)).toEqual(['nsenter', '--target=7']);
 });

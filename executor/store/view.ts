@@ -1,6 +1,7 @@
 /** From where a mount is seen: a process in whose mount namespace it is. A pretended host has one of its own; else it is the executor's. */
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { isRunning, type ProcessIdentity } from '#lib/std/process-identity.ts';
 import { type MountEntry, parseMountinfo } from '../volumes/mountinfo.ts';
 import { namespaceOf } from './processes.ts';
 
@@ -16,7 +17,8 @@ export function viewOf(pidFile: string): View {
   return {
     pid() {
       try {
-        return String((JSON.parse(readFileSync(pidFile, 'utf8')) as { readonly pid: number }).pid);
+        const init = JSON.parse(readFileSync(pidFile, 'utf8')) as ProcessIdentity;
+        return isRunning(init) ? String(init.pid) : undefined;
       } catch {
         return undefined; // off
       }
@@ -45,10 +47,11 @@ function mountsIn(view: View): readonly MountEntry[] {
   }
 }
 
-/** Makes a command one that is run where the mount is seen. */
+/** Makes a command one that is run where the mount is seen. Throws if the host is off: elsewhere it would do something else. */
 export function inView(view: View, command: readonly string[]): readonly string[] {
   const pid = view.pid();
-  return pid === undefined || pid === 'self' ? command : ['nsenter', `--target=${pid}`, '--mount', '--net', ...command];
+  if (pid === undefined) throw new Error('The host is off');
+  return pid === 'self' ? command : ['nsenter', `--target=${pid}`, '--mount', '--net', ...command];
 }
 
 export function mountNamespace(view: View): string {

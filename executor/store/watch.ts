@@ -28,6 +28,7 @@ export interface StoreWatchOptions {
 }
 
 const answerMsDefault = 10_000;
+const leaveMs = 1_000;
 const keeperMsDefault = 15_000;
 /** Nothing to look at in a directory of the host's own disk. */
 const local: StorageReport = { usable: true, reason: 'Local', message: '' };
@@ -52,7 +53,8 @@ export class StoreWatch implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    await this.#looking;
+    // A look that waits for its deadline, or a repair, changes nothing that the next executor would not find as well.
+    await Promise.race([this.#looking, this.#options.clock.sleep(leaveMs)]);
   }
 
   get report(): StorageReport {
