@@ -38,7 +38,7 @@ export interface LibvirtHypervisorOptions {
   readonly limits?: Limits;
   /** Known for this driver alone unless given. */
   readonly processes?: QemuProcesses;
-  /** Where libvirt keeps files of guests that run; /var/lib/libvirt/qemu unless told. */
+  /** Where libvirt keeps files of guests that run; /var/lib/libvirt/qemu of the libvirt at the usual socket, and of another not known unless told. */
   readonly runtimeDirectory?: string;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -55,7 +55,7 @@ class LibvirtDriver implements Hypervisor {
   readonly #kvm: () => Promise<boolean>;
   readonly #limits: Limits;
   readonly #processes: QemuProcesses;
-  readonly #runtimeDirectory: string;
+  readonly #runtimeDirectory: string | undefined;
   readonly #clock: Clock;
   readonly #libvirt: Libvirt;
   #user: Promise<QemuUser> | undefined;
@@ -75,7 +75,7 @@ class LibvirtDriver implements Hypervisor {
     this.#limits = limits ?? { processors: false, memory: false };
     this.#processes = processes ?? new QemuProcesses();
     this.#clock = clock ?? systemClock;
-    this.#runtimeDirectory = runtimeDirectory ?? '/var/lib/libvirt/qemu';
+    this.#runtimeDirectory = runtimeDirectory ?? (socket === undefined ? '/var/lib/libvirt/qemu' : undefined);
     this.#libvirt = new Libvirt({
       ...{ socket, clock, random },
       onEvent: (event) => this.#tell(domainEvent(event)),
@@ -187,6 +187,7 @@ class LibvirtDriver implements Hypervisor {
   }
 
   async tidy(): Promise<readonly string[]> {
+    if (this.#runtimeDirectory === undefined) return [];
     const running = async () => (await this.#libvirt.domains()).filter(({ id }) => id >= 0);
     return await removeRuntimeFiles(this.#runtimeDirectory, running, this.#clock.now());
   }
