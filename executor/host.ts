@@ -62,7 +62,7 @@ async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Prom
   if (why.length > 0) log.warn('Guests can take more of this host than their tasks were given', { why });
   const processes = new QemuProcesses({ root });
   const { imageStore: directory } = config;
-  const storage = { directory, root, host: netns ?? hostname(), hostDir, stuck: () => processes.stuck() };
+  const storage = { directory, root, hostDir, stuck: () => processes.stuck() };
   return {
     ...openStorage({ ...storage, clock, log }),
     hypervisor: libvirtHypervisor({

@@ -16,8 +16,6 @@ export interface HostStorage extends AsyncDisposable {
 export interface StorageOptions extends Pick<StoreWatchOptions, 'stuck' | 'times'> {
   readonly directory: string;
   readonly root: string;
-  /** Unlike all other hosts of the cluster's; a file name. */
-  readonly host: string;
   /** Of a pretended host (config.ts). */
   readonly hostDir?: string | undefined;
   readonly clock: Clock;
@@ -25,12 +23,11 @@ export interface StorageOptions extends Pick<StoreWatchOptions, 'stuck' | 'times
 }
 
 export function openStorage(options: StorageOptions): { readonly images: ImageStore; readonly storage: HostStorage } {
-  const { directory, root, host, hostDir, ...rest } = options;
+  const { directory, root, hostDir, ...rest } = options;
   const watch = (name: string, view: StoreWatchOptions['view'], stuck: () => readonly string[]) =>
     new StoreWatch({
       ...rest,
       directory,
-      name: `${host}-${name}`,
       view,
       stuck,
       memory: join(root, `mount-${name}.json`),

@@ -27,7 +27,8 @@ export function usersOf(device: string): readonly string[] {
 /** The clients that answer for what is mounted at `point`, in the mount namespace of that process. */
 export function clientsOf(point: string, namespace: string): readonly ProcessIdentity[] {
   return processIds().flatMap((pid) => {
-    const isIt = serves(pid, namespace, (word) => word.replace(/(?<=.)\/+$/, '') === point);
+    const names = argumentsOf(pid).map((word) => word.replace(/(?<=.)\/+$/, ''));
+    const isIt = names.includes(point) && isClient(pid, namespace);
     const startTime = isIt ? statOf(pid)?.startTime : undefined;
     return startTime === undefined ? [] : [{ pid: Number(pid), startTime }];
   });
@@ -38,13 +39,18 @@ export function clientsOf(point: string, namespace: string): readonly ProcessIde
  * the same volume at another place counts, too: better a dead mount that stays than a living one that is taken away.
  */
 export function hasClient({ point, source }: MountEntry, namespace: string): boolean {
-  const volume = source.slice(source.lastIndexOf(':') + 1).replace(/^\//, '');
-  const mounts = (word: string) => word === `--volfile-id=${volume}` || word === `--volfile-id=/${volume}`;
-  return clientsOf(point, namespace).length > 0 || processIds().some((pid) => serves(pid, namespace, mounts));
+  const at = source.lastIndexOf(':');
+  const [server, volume] = [source.slice(0, at), source.slice(at + 1).replace(/^\//, '')];
+  const mounts = (pid: string): boolean => {
+    const words = argumentsOf(pid);
+    const isVolume = [volume, `/${volume}`].some((id) => words.includes(`--volfile-id=${id}`));
+    return isVolume && words.includes(`--volfile-server=${server}`) && isClient(pid, namespace);
+  };
+  return clientsOf(point, namespace).length > 0 || processIds().some(mounts);
 }
 
-function serves(pid: string, namespace: string, isItsWord: (word: string) => boolean): boolean {
-  return argumentsOf(pid).some(isItsWord) && linkOf(pid, 'ns/mnt') === namespace && hasFuse(pid);
+function isClient(pid: string, namespace: string): boolean {
+  return linkOf(pid, 'ns/mnt') === namespace && hasFuse(pid);
 }
 
 /** QEMU's process of every guest that has one, by uid. */

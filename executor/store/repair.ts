@@ -1,7 +1,7 @@
 /**
  * Mounts anew what hangs or whose client is gone. The client is ended, which gives up whatever waits in the mount: processes that were killed
  * and hung in it end then. Whoever keeps the mount (systemd, a loop of the host's own) is left to make it again; if nobody does we do, as
- * /etc/fstab says, or from the same source.
+ * /etc/fstab says, or from the same source. The kernel gives the numbers of mounts and devices again at once, so a new one is known by its client.
  */
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
@@ -9,7 +9,7 @@ import { signalProcess } from '#lib/std/process-identity.ts';
 import { startAbandonable } from '../volumes/abandon.ts';
 import { runOutside } from '../volumes/client.ts';
 import type { MountEntry } from '../volumes/mountinfo.ts';
-import { clientsOf, isThere } from './processes.ts';
+import { clientsOf, hasClient, isThere } from './processes.ts';
 import { inView, mountNamespace, mountOf, type View } from './view.ts';
 
 export interface RepairOptions {
@@ -24,22 +24,22 @@ const endMs = 5_000;
 const umountMs = 10_000;
 const pollMs = 100;
 
-/** Nothing if something else is mounted there by now. */
 export async function takeDown(entry: MountEntry, options: RepairOptions): Promise<void> {
   const { view, log } = options;
-  if (!isStill(entry, view)) return;
   const clients = clientsOf(entry.point, mountNamespace(view));
   log.warn('Takes the mount of the images down', { source: entry.source, clients: clients.map(({ pid }) => pid) });
   for (const { pid } of clients) signalProcess(pid, 'SIGKILL');
   await until(() => !clients.some(isThere), endMs, options);
-  if (isStill(entry, view)) await takeAway(entry, options);
+  // Somebody else may have made it again by now.
+  const old = new Set(clients.map(({ pid }) => pid));
+  const isNew = clientsOf(entry.point, mountNamespace(view)).some(({ pid }) => !old.has(pid));
+  if (isMounted(entry, view) && !isNew) await takeAway(entry, options);
 }
 
 /** Rejects if it cannot be mounted. */
 export async function bringBack(entry: MountEntry, options: RepairOptions): Promise<void> {
   const { view, log } = options;
-  const isBack = () => isOther(entry, mountOf(entry.point, view));
-  if (await until(isBack, options.keeperMs, options)) return;
+  if (await until(() => isBack(entry, view), options.keeperMs, options)) return;
   // The fstab's own options first.
   const asFstab = inView(view, ['mount', entry.point]);
   const asBefore = inView(view, ['mount', '-t', entry.type.replace(/^fuse\./, ''), entry.source, entry.point]);
@@ -53,14 +53,14 @@ async function takeAway({ point }: MountEntry, { view }: RepairOptions): Promise
   await startAbandonable(program!, args, { deadlineMs: umountMs }).ended;
 }
 
-function isStill(entry: MountEntry, view: View): boolean {
-  const now = mountOf(entry.point, view);
-  return now !== undefined && !isOther(entry, now);
+function isMounted({ point, type }: MountEntry, view: View): boolean {
+  const now = mountOf(point, view);
+  return now?.point === point && now.type === type;
 }
 
-/** A mount of that kind, and not this one. */
-function isOther({ id, device, point, type }: MountEntry, now: MountEntry | undefined): boolean {
-  return now?.point === point && now.type === type && (now.id !== id || now.device !== device);
+/** Its old clients are gone. */
+function isBack(entry: MountEntry, view: View): boolean {
+  return isMounted(entry, view) && hasClient(entry, mountNamespace(view));
 }
 
 async function until(check: () => boolean, withinMs: number, { clock }: RepairOptions): Promise<boolean> {

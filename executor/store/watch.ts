@@ -15,8 +15,6 @@ import { mountNamespace, mountOf, ownView, type View } from './view.ts';
 export interface StoreWatchOptions {
   /** Of the images. */
   readonly directory: string;
-  /** Of this host and view: becomes the name of a file there. */
-  readonly name: string;
   readonly view?: View | undefined;
   /** Remembers what was taken down and is not back, also over a restart of the executor: nothing may use the empty directory meanwhile. */
   readonly memory: string;
@@ -44,10 +42,10 @@ export class StoreWatch implements AsyncDisposable {
   #changed: () => void = () => undefined;
 
   constructor(options: StoreWatchOptions) {
-    const { directory, name, view = ownView, times } = options;
+    const { directory, view = ownView, times } = options;
     this.#options = options;
     this.#view = view;
-    this.#looker = new Looker({ directory, name, view, answerMs: times?.answerMs ?? answerMsDefault });
+    this.#looker = new Looker({ directory, view, answerMs: times?.answerMs ?? answerMsDefault });
     this.#looking = this.#run();
   }
 
