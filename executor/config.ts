@@ -30,6 +30,8 @@ export interface ExecutorConfig {
   readonly kvm?: boolean;
   /** Network namespace of a pretended host. */
   readonly netns?: string;
+  /** Of a pretended host: its directory, with the pid of its process 1, in whose mount namespace its guests are, and libvirt's files. */
+  readonly hostDir?: string;
   /** IPv4 address at which the cluster's other hosts reach this one: subnets go from host to host there. Without it they stay here. */
   readonly tunnelAddress?: string;
   /** Address and port of the console server; without it there is none. */
@@ -78,6 +80,7 @@ export const known = [
   'libvirtSocket',
   'kvm',
   'netns',
+  'hostDir',
   'tunnelAddress',
   'consoleListen',
   'gluster',
@@ -119,6 +122,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
   const libvirtSocket = optionalString(value, 'libvirtSocket');
   const installation = optionalString(value, 'installation');
   const netns = optionalString(value, 'netns');
+  const hostDir = optionalString(value, 'hostDir');
   const { kvm } = value;
   if (kvm !== undefined && typeof kvm !== 'boolean') throw new Error('kvm must be true or false');
   const tunnelAddress = optionalString(value, 'tunnelAddress');
@@ -138,6 +142,7 @@ export function parseConfig(value: unknown): ExecutorConfig {
     ...(installation === undefined ? {} : { installation }),
     ...(libvirtSocket === undefined ? {} : { libvirtSocket }),
     ...(netns === undefined ? {} : { netns }),
+    ...(hostDir === undefined ? {} : { hostDir }),
     ...(kvm === undefined ? {} : { kvm }),
     ...(tunnelAddress === undefined ? {} : { tunnelAddress }),
     ...(consoleListen === undefined ? {} : { consoleListen }),

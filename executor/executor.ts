@@ -5,7 +5,7 @@
  */
 import { basename, join } from 'node:path';
 import { digestPattern } from '#lib/api/image-digests.ts';
-import type { HostFacts, MachineReport, SchedulerMessage } from '#lib/api/messages.ts';
+import type { HostFacts, MachineReport, SchedulerMessage, StorageReport } from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
@@ -60,6 +60,8 @@ export interface ExecutorOptions {
   /** Opens the journal; throws JournalBusyError while another worker has it. A file under the root unless told. */
   readonly openJournal?: (incarnation: string) => Journal;
 }
+
+const uidPattern = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
 
 /** Why the executor ended by itself. */
 export type End = 'Shutdown' | 'AgentGone' | 'Replaced' | 'Stopped';
@@ -185,6 +187,7 @@ class Executor {
         facts: async () => await this.#askFacts(),
         machines,
         imports: () => this.#images.taskIds(),
+        storage: () => this.#storage(),
         volumes: () => this.#volumes.report(),
         images: () => this.#imageKeeper.report(),
         peers: () => this.#peers.inForce,
@@ -202,6 +205,7 @@ class Executor {
         log,
       }),
     );
+    options.host.storage?.onChange(() => this.#heartbeats.changed());
     this.#machines = stack.use(
       new Machines({ journal, reporter, tools, opener, fences, clock, log, fatal, cleaned: () => this.#cleaning }),
     );
@@ -242,6 +246,13 @@ class Executor {
     }
     if (this.#fatal !== undefined) throw this.#fatal;
     return this.#ended;
+  }
+
+  /** Whoever runs on it is named as users know it. */
+  #storage(): StorageReport | undefined {
+    const report = this.#options.host.storage?.report();
+    const nameOf = (uid: string) => this.#machines.nameOf(uid) ?? uid;
+    return report && { ...report, message: report.message.replaceAll(uidPattern, nameOf) };
   }
 
   #withGuest(report: MachineReport): MachineReport {

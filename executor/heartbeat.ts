@@ -10,6 +10,7 @@ import type {
   Inventory,
   MachineReport,
   OperationReport,
+  StorageReport,
   VolumesReport,
 } from '#lib/api/messages.ts';
 import { type Clock, timestamp } from '#lib/std/clock.ts';
@@ -34,6 +35,8 @@ export interface HeartbeatDeps {
   machines(): readonly MachineReport[];
   /** Task ids. */
   imports(): readonly string[];
+  /** Of a real host. */
+  storage(): StorageReport | undefined;
   volumes(): VolumesReport;
   images(): ImagesReport;
   /** Id of the peers order in force. */
@@ -127,7 +130,7 @@ export class Heartbeats implements AsyncDisposable {
   }
 
   #heartbeat(parts: Pick<Heartbeat, 'hostname' | 'facts' | 'sequence' | 'inventory'>): Heartbeat {
-    const [console, peers] = [this.#deps.console(), this.#deps.peers()];
+    const [console, peers, storage] = [this.#deps.console(), this.#deps.peers(), this.#deps.storage()];
     return {
       type: 'heartbeat',
       version: 1,
@@ -139,6 +142,7 @@ export class Heartbeats implements AsyncDisposable {
       sealKey: this.#deps.sealKey,
       machines: this.#deps.machines(),
       imports: this.#deps.imports(),
+      ...(storage ? { storage } : {}),
       volumes: this.#deps.volumes(),
       images: this.#deps.images(),
       ...(peers === undefined ? {} : { peers }),

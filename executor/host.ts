@@ -10,6 +10,7 @@ import type { Guard } from './fence/guard.ts';
 import type { HostDevices, Hypervisor } from './hypervisor.ts';
 import { ImageCache } from './images/cache.ts';
 import { type ImageStore, imageStore } from './images/store.ts';
+import type { HostStorage } from './store/open.ts';
 
 export interface Host {
   readonly hypervisor: Hypervisor;
@@ -17,27 +18,33 @@ export interface Host {
   readonly images: ImageStore;
   /** What switches machines off that have lost us. `bootId` as `bootId()` tells it. */
   guard(bootId: string): Guard;
+  /** Of a real host: whether machines can start on its images. */
+  readonly storage?: HostStorage;
   /** Another one after every boot. */
   bootId(): Promise<string>;
 }
 
 /**
  * Opens the host without waiting for libvirt: subscribing to Mesos must not depend on it. Each kind is loaded on demand. The caller
- * disposes of the hypervisor.
+ * disposes of the hypervisor and the storage.
  */
 export async function openHost(config: ExecutorConfig, clock: Clock, log: Log): Promise<Host> {
-  const opened = await openHypervisor(config, clock, log);
+  const { store = imageStore(config.imageStore, clock), ...opened } = await openHypervisor(config, clock, log);
   return {
     ...opened,
-    images: await openImages(config, opened.devices, clock, log),
+    images: await openImages(config, store, opened.devices, clock, log),
     bootId: async () => await readBootId(config.bootIdFile),
   };
 }
 
 /** A cache that cannot be used is gone without: machines start from the store. */
-async function openImages(config: ExecutorConfig, devices: HostDevices, clock: Clock, log: Log): Promise<ImageStore> {
-  const { imageCache, root } = config;
-  const store = imageStore(config.imageStore, clock);
+async function openImages(
+  { imageCache, root }: ExecutorConfig,
+  store: ImageStore,
+  devices: HostDevices,
+  clock: Clock,
+  log: Log,
+): Promise<ImageStore> {
   if (!imageCache) return store;
   try {
     const [source, backings] = [store.find, () => devices.backings()];
@@ -58,9 +65,9 @@ async function readBootId(bootIdFile: string): Promise<string> {
   return (await readFile(bootIdFile, 'utf8')).trim();
 }
 
-type HypervisorAndDevices = Pick<Host, 'hypervisor' | 'devices' | 'guard'>;
+type Opened = Pick<Host, 'hypervisor' | 'devices' | 'guard' | 'storage'> & { readonly store?: ImageStore };
 
-async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
+async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): Promise<Opened> {
   const { hypervisor, root } = config;
   if (hypervisor === 'libvirt') return await openLibvirt(config, clock, log);
   const { openSim } = await import('./sim/hypervisor.ts');
@@ -70,21 +77,36 @@ async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): P
   return { ...sim, guard: (bootId) => simGuard(root, bootId, sim.hypervisor) };
 }
 
-async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<HypervisorAndDevices> {
-  const { root, netns, tunnelAddress, libvirtSocket, installation } = config;
-  const [{ libvirtHypervisor }, { libvirtDevices }, { readLimits }, { processGuard }] = await Promise.all([
+async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<Opened> {
+  const { root, netns, hostDir, tunnelAddress, libvirtSocket, installation } = config;
+  const [
+    { libvirtHypervisor },
+    { libvirtDevices },
+    { readLimits },
+    { QemuProcesses },
+    { openStorage },
+    { processGuard },
+  ] = await Promise.all([
     import('./libvirt/driver.ts'),
     import('./libvirt/devices.ts'),
     import('./libvirt/limits.ts'),
+    import('./libvirt/qemu-processes.ts'),
+    import('./store/open.ts'),
     import('./fence/process-guard.ts'),
   ]);
   // A pretended host does not see the computer's control groups.
   const [mountinfo, status] = netns === undefined ? await Promise.all(['mountinfo', 'status'].map(readOwn)) : ['', ''];
   const { limits, why } = readLimits(mountinfo!, status!);
   if (why.length > 0) log.warn('Guests can take more of this host than their tasks were given', { why });
+  const processes = new QemuProcesses({ root });
+  const { imageStore: directory } = config;
+  const storage = { directory, root, hostDir, stuck: () => processes.stuck() };
   return {
+    ...openStorage({ ...storage, clock, log }),
     hypervisor: libvirtHypervisor({
       clock,
+      processes,
+      ...(hostDir === undefined ? {} : { runtimeDirectory: join(hostDir, 'lib/qemu') }),
       kvm: askOnce(config, log),
       limits,
       ...(libvirtSocket === undefined ? {} : { socket: libvirtSocket }),

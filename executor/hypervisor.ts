@@ -77,6 +77,16 @@ export interface DomainPower {
 export interface Domain extends DomainPower {
   readonly uid: string;
   readonly attempt: number;
+  /** It is off, but its process was killed and cannot end: it holds its files, and is not gone. */
+  readonly left?: { readonly pid: number };
+}
+
+/** Says so. */
+export function leftMessage({ pid }: NonNullable<Domain['left']>): string {
+  return (
+    `its QEMU (process ${pid}) was killed and does not end, because a file system does not answer. Nothing is done before it is gone: ` +
+    'condition StorageReady of the host says what becomes of it'
+  );
 }
 
 export interface DomainEvent extends DomainPower {
@@ -108,6 +118,8 @@ export interface Hypervisor extends AsyncDisposable {
   destroy(uid: string): Promise<void>;
   /** Forgets it; nothing if it is not there. Off first. */
   undefine(uid: string): Promise<void>;
+  /** Removes what earlier lives of machines of ours left on the host where nothing looks at it any more; tells what. Not where nothing can be left. */
+  tidy?(): Promise<readonly string[]>;
   /** What is on the screen now, as PNG. MachineError if the machine has none. */
   screenshot(uid: string): Promise<Buffer>;
   /** A connection to the screen that speaks RFB. Any number may be open. MachineError if the machine has none. */

@@ -149,6 +149,12 @@ export class Machines implements AsyncDisposable {
     }
   }
 
+  /** namespace/name of a machine that is here. */
+  nameOf(uid: string): string | undefined {
+    const launch = this.#byUid.get(uid)?.state.launch;
+    return launch && `${launch.namespace}/${launch.name}`;
+  }
+
   has(uid: string): boolean {
     return this.#byUid.has(uid);
   }
@@ -198,8 +204,8 @@ export class Machines implements AsyncDisposable {
 
   /** Has the drivers look whose machine is not as they saw it last. `domains` may be older than what they have done since. */
   compare(domains: readonly Domain[]): void {
-    const powers = new Map(domains.map(({ uid, power }) => [uid, power]));
-    for (const [uid, driver] of this.#byUid) if (driver.differs(powers.get(uid) ?? 'Absent')) driver.hint();
+    const known = new Map(domains.map((domain) => [domain.uid, domain]));
+    for (const [uid, driver] of this.#byUid) if (driver.differs(known.get(uid))) driver.hint();
   }
 
   hint(uid: string): void {

@@ -27,5 +27,6 @@ export async function startExecutor(options: Omit<ExecutorOptions, 'host'>): Pro
 
 async function run(options: ExecutorOptions, signal: AbortSignal): Promise<End> {
   await using _ = options.host.hypervisor;
+  await using __ = options.host.storage;
   return await runExecutor(options, signal);
 }

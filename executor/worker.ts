@@ -23,6 +23,7 @@ await runMain(log, async (stack, signal) => {
   const environment = { ...readExecutorEnvironment(process.env), ...(token === undefined ? {} : { token }) };
   const host = await openHost(config, systemClock, log);
   stack.use(host.hypervisor);
+  stack.use(host.storage);
   const end = await runExecutor(
     { config, environment, incarnation, host, clock: systemClock, random: systemRandom, log },
     signal,

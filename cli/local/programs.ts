@@ -213,6 +213,7 @@ export function writePrograms(settings: LocalSettings): readonly Program[] {
         ? {
             libvirtSocket: join(machine, 'run/libvirt-sock'),
             netns: netnsOf(settings, host),
+            hostDir: machine,
             tunnelAddress: wireAddress(numberOf(settings, host)),
             // A pretended host hides it, whatever the computer has.
             kvm: false,

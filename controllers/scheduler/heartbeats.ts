@@ -6,6 +6,7 @@ import { sameJson } from '#lib/std/same-json.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import type { SchedulerEvent } from '#mesos/types.ts';
 import { type ExecutorFact, isAlive } from './executor-book.ts';
+import { storageReady } from './host-storage.ts';
 import type { Orders } from './orders.ts';
 import type { Prefetch } from './prefetch.ts';
 import type { Seeds } from './seeds.ts';
@@ -103,10 +104,14 @@ function tellPeers({ overlays, tell }: World, hostname: string, { facts, peers }
   if (order !== undefined && order.id !== peers) void tell(hostname, order);
 }
 
-/** What a worker says of its host is the same for as long as it lives, but for the inventory. */
+/** What a worker says of its host is the same for as long as it lives, but for the inventory and the file systems. */
 function isRoutine(before: ExecutorFact, now: ExecutorFact): boolean {
   const sameWorker = before.heartbeat.workerId === now.heartbeat.workerId && before.agentId === now.agentId;
-  return sameWorker && before.inventory === now.inventory;
+  return (
+    sameWorker &&
+    before.inventory === now.inventory &&
+    isDeepStrictEqual(storageReady(before.heartbeat), storageReady(now.heartbeat))
+  );
 }
 
 async function acknowledge(world: World, orders: Orders, hostname: string, heartbeat: Heartbeat): Promise<void> {

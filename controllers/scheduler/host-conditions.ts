@@ -5,6 +5,7 @@ import { timestamp } from '#lib/std/clock.ts';
 import type { Window } from './drain.ts';
 import { isAlive } from './executor-book.ts';
 import type { HostInput } from './host-status.ts';
+import { storageFault, storageReady } from './host-storage.ts';
 import { kvmAvailable } from './kvm.ts';
 
 /** The first that holds stands for the host. */
@@ -16,6 +17,8 @@ export function standingOf(input: HostInput): { readonly word: string; readonly 
   if (agent.isDeactivated) return { word: 'Cordoned', message: 'An operator of Mesos has deactivated its agent' };
   if (soon) return { word: 'Maintenance', message: planned(window!) };
   if (suspect) return { word: 'Suspect', message: suspectMessage(suspect) };
+  const fault = storageFault(saidBy(input));
+  if (fault !== undefined) return { word: 'StorageDown', message: fault };
   if (view?.host.readiness === 'NotInventoried')
     return { word: 'NotInventoried', message: 'What runs there is not known' };
   return { word: 'Ready', message: 'Machines can start there' };
@@ -28,6 +31,7 @@ export function conditionsOf(input: HostInput): readonly ConditionDraft[] {
     reachable(input),
     inventoried(input),
     kvmAvailable(input.executor?.heartbeat.facts ?? input.host.status?.facts),
+    storageReady(saidBy(input)),
     drainingCondition(input),
     suspectCondition(input),
     ...cleanupCondition(input),
@@ -35,6 +39,11 @@ export function conditionsOf(input: HostInput): readonly ConditionDraft[] {
       ? { type: 'Ready', status: 'True', reason, message }
       : { type: 'Ready', status: 'False', reason, message: `Nothing new starts there: ${message}` },
   ];
+}
+
+/** What an executor said that is gone may have been put right since: by a boot, say. */
+function saidBy({ executor, monotonicMs }: HostInput) {
+  return isAlive(executor, monotonicMs) ? executor.heartbeat : undefined;
 }
 
 function reachable({ agent, window, nowMs }: HostInput): ConditionDraft {

@@ -11,6 +11,7 @@ import { isSoon } from './drain.ts';
 import { drainOf, leftOn, noticeMs } from './drains.ts';
 import { isAlive, silentAfterMs } from './executor-book.ts';
 import { hostStatus } from './host-status.ts';
+import { storageFault } from './host-storage.ts';
 import type { LedgerHost } from './ledger.ts';
 import { executorShare } from './overhead.ts';
 import { noRoom } from './room.ts';
@@ -160,6 +161,7 @@ export class Hosts {
     if (drainOf(this.#world, hostname)) return 'Draining';
     if (isSoon(windows.get(hostname, clock.now()), noticeMs(this.#world), clock.now())) return 'Maintenance';
     if (this.#world.suspects.suspect(hostname)) return 'Suspect';
+    if (isAlive(executor, clock.monotonic()) && storageFault(executor.heartbeat)) return 'StorageDown';
     if (isDeactivated || host?.spec.unschedulable || clusters.get(cluster)?.spec.unschedulable) return 'Cordoned';
     if (isAlive(executor, clock.monotonic()) && executor.inventory) return 'Ready';
     const hadExecutor = executor !== undefined || host?.status?.bootID !== undefined;

@@ -21,7 +21,8 @@ export type Readiness =
   | 'Maintenance'
   | 'NotInventoried'
   | 'Unreachable'
-  | 'Suspect';
+  | 'Suspect'
+  | 'StorageDown';
 
 export interface LedgerHost {
   readonly hostname: string;

@@ -197,6 +197,7 @@ function countRefusals(views: readonly HostView[], question: Question): Refusal 
     Together: 'away from the machines that it has to be with',
     NotInventoried: 'not inventoried',
     Suspect: 'suspect',
+    StorageDown: 'whose images cannot be used',
     Unreachable: 'unreachable',
     Maintenance: 'soon to be in maintenance',
     Draining: 'draining',

@@ -93,7 +93,7 @@ describe('healthOf()', () => {
     [
       'one host sees fewer bricks',
       [{}, { reason: 'BrickDown', bricks: { online: 2, total: 3 } }],
-      { reason: 'BrickDown', bricksOnline: 2 },
+      { reason: 'BrickDown', bricksOnline: 2, message: expect.stringContaining('"gluster volume start vm force"') },
     ],
     [
       'one host is cut off',

@@ -92,7 +92,10 @@ function wordOf({ usable, reason, splitBrain = 0, healPending = 0 }: MountReport
   return reason === 'Healthy' && healPending > 0 ? 'HealPending' : reason;
 }
 
-function messageFor(word: string, { message, splitBrain = 0, healPending = 0 }: MountReport): string {
+function messageFor(word: string, { name, message, splitBrain = 0, healPending = 0 }: MountReport): string {
+  // Gluster does not start a brick whose process died, and nor do we: its disk may be away on purpose.
+  if (word === 'BrickDown')
+    return `${message}. They come back with their hosts and links; one whose process ended is started by "gluster volume start ${name} force" on a host of Gluster's pool`;
   if (word === 'SplitBrain')
     return `of ${splitBrain} files the copies differ, and Gluster does not know which is right`;
   return word === 'HealPending' ? `${healPending} files wait to be copied to bricks that were away` : message;

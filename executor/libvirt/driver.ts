@@ -2,15 +2,17 @@
 import { cpus } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { HostFacts } from '#lib/api/messages.ts';
-import type { Clock } from '#lib/std/clock.ts';
+import { type Clock, systemClock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import { firstUntraversable } from '#lib/std/traversable.ts';
 import {
   type AgentCommand,
   type Domain,
   type DomainEvent,
+  type DomainPower,
   type DomainSpec,
   type Hypervisor,
+  leftMessage,
   MachineError,
 } from '../hypervisor.ts';
 import { agentError } from './agent.ts';
@@ -21,6 +23,8 @@ import { Libvirt } from './libvirt.ts';
 import type { Limits } from './limits.ts';
 import { asPng } from './picture.ts';
 import { type DomainRef, errorCode, isLibvirtError } from './protocol.ts';
+import { QemuProcesses } from './qemu-processes.ts';
+import { removeRuntimeFiles } from './runtime-files.ts';
 import { connectToScreen, makeScreenDirectory, noScreen, type QemuUser, qemuUser } from './screen.ts';
 
 export interface LibvirtHypervisorOptions {
@@ -32,6 +36,10 @@ export interface LibvirtHypervisorOptions {
   readonly kvm?: () => Promise<boolean>;
   /** What guests are limited in; nothing unless told. */
   readonly limits?: Limits;
+  /** Known for this driver alone unless given. */
+  readonly processes?: QemuProcesses;
+  /** Where libvirt keeps files of guests that run; /var/lib/libvirt/qemu of the libvirt at the usual socket, and of another not known unless told. */
+  readonly runtimeDirectory?: string;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -46,13 +54,28 @@ class LibvirtDriver implements Hypervisor {
   readonly #installation: string | undefined;
   readonly #kvm: () => Promise<boolean>;
   readonly #limits: Limits;
+  readonly #processes: QemuProcesses;
+  readonly #runtimeDirectory: string | undefined;
+  readonly #clock: Clock;
   readonly #libvirt: Libvirt;
   #user: Promise<QemuUser> | undefined;
 
-  constructor({ socket, installation, kvm, limits, clock, random }: LibvirtHypervisorOptions) {
+  constructor({
+    socket,
+    installation,
+    kvm,
+    limits,
+    processes,
+    runtimeDirectory,
+    clock,
+    random,
+  }: LibvirtHypervisorOptions) {
     this.#installation = installation;
     this.#kvm = kvm ?? (async () => false);
     this.#limits = limits ?? { processors: false, memory: false };
+    this.#processes = processes ?? new QemuProcesses();
+    this.#clock = clock ?? systemClock;
+    this.#runtimeDirectory = runtimeDirectory ?? (socket === undefined ? '/var/lib/libvirt/qemu' : undefined);
     this.#libvirt = new Libvirt({
       ...{ socket, clock, random },
       onEvent: (event) => this.#tell(domainEvent(event)),
@@ -104,8 +127,11 @@ class LibvirtDriver implements Hypervisor {
 
   async start(uid: string): Promise<void> {
     const domain = await this.#require(uid, 'start');
+    const left = (await this.#look(domain))?.domain.left;
+    if (left) throw new Error(`Cannot start ${domain.name}: ${leftMessage(left)}`);
     try {
       await this.#libvirt.start(domain);
+      this.#processes.runs(uid);
     } catch (error) {
       // Refused because it runs is what was asked for.
       if (isLibvirtError(error, errorCode.operationInvalid) && (await this.get(uid))?.power !== 'Off') return;
@@ -153,9 +179,17 @@ class LibvirtDriver implements Hypervisor {
     const domain = await this.#libvirt.lookup(uid);
     if (!domain) return;
     // libvirt would make a running domain transient, and our next look would find it again.
-    if ((await this.#look(domain))?.domain.power !== 'Off')
+    const seen = await this.#look(domain);
+    if (seen?.domain.power !== 'Off')
       throw new Error(`Cannot undefine ${domain.name}: it is not off; destroy it first`);
+    if (seen.domain.left) throw new Error(`Cannot undefine ${domain.name}: ${leftMessage(seen.domain.left)}`);
     await ignoring(this.#libvirt.undefine(domain), errorCode.noDomain);
+  }
+
+  async tidy(): Promise<readonly string[]> {
+    if (this.#runtimeDirectory === undefined) return [];
+    const running = async () => (await this.#libvirt.domains()).filter(({ id }) => id >= 0);
+    return await removeRuntimeFiles(this.#runtimeDirectory, running, this.#clock.now());
   }
 
   async screenshot(uid: string): Promise<Buffer> {
@@ -235,11 +269,20 @@ class LibvirtDriver implements Hypervisor {
       // The stored definition, not the running one: adopting a running machine changes its attempt there.
       const xml = readDomainXml(await this.#libvirt.definition(domain));
       const power = await this.#libvirt.power(domain);
-      return { domain: { uid: domain.uuid, attempt: xml.machine?.attempt ?? 0, ...power }, xml };
+      return {
+        domain: { uid: domain.uuid, attempt: xml.machine?.attempt ?? 0, ...power, ...this.#leftOf(domain.uuid, power) },
+        xml,
+      };
     } catch (error) {
       if (isLibvirtError(error, errorCode.noDomain)) return undefined;
       throw error;
     }
+  }
+
+  #leftOf(uid: string, { power }: DomainPower): Pick<Domain, 'left'> {
+    if (power !== 'Off') this.#processes.runs(uid);
+    const left = power === 'Off' ? this.#processes.leftOf(uid) : undefined;
+    return left ? { left } : {};
   }
 
   async #unlessAlready(wanted: Domain['power'], uid: string, call: Promise<void>): Promise<void> {

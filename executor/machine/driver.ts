@@ -35,13 +35,20 @@ const stepMs = 300_000;
 
 const maxQueued = 64;
 
+type Seen = Domain['power'] | 'Absent' | 'Left';
+
+function seenOf(domain: Domain | undefined): Seen {
+  if (!domain) return 'Absent';
+  return domain.left ? 'Left' : domain.power;
+}
+
 export class MachineDriver implements AsyncDisposable {
   readonly #deps: MachineDeps;
   readonly #queue: MachineEvent[] = [];
   /** Settles when the machine is gone or the driver was disposed of; rejects if a step could not be stored. */
   readonly finished: Promise<void>;
   #state: MachineState;
-  #seen: Domain['power'] | 'Absent' | undefined;
+  #seen: Seen | undefined;
   #before: HostEffect | undefined;
   #hinted = true;
   #closed = false;
@@ -58,9 +65,9 @@ export class MachineDriver implements AsyncDisposable {
     return this.#state;
   }
 
-  /** True if `power` differs from what the last look showed. */
-  differs(power: Domain['power'] | 'Absent'): boolean {
-    return this.#seen !== power;
+  /** True if it is not as the last look showed it. */
+  differs(domain: Domain | undefined): boolean {
+    return this.#seen !== seenOf(domain);
   }
 
   /** False if the queue is full: whoever orders repeats it. A kill always finds a place, once. */
@@ -101,7 +108,7 @@ export class MachineDriver implements AsyncDisposable {
     this.#hinted = false;
     try {
       const domain = await this.#deps.look(this.#state.launch.uid);
-      this.#seen = domain?.power ?? 'Absent';
+      this.#seen = seenOf(domain);
       return { type: 'looked', domain, ...(this.#deps.isFenced?.() && { fenced: true as const }) };
     } catch (error) {
       this.#deps.log.warn('Cannot look at the domain', { reason: messageOf(error) });

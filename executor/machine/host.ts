@@ -2,7 +2,7 @@
 import type { MachineLaunch, SeedSecrets } from '#lib/api/launch.ts';
 import { isThere } from '#lib/std/files.ts';
 import { type ConsolePaths, consolePaths } from '../console/paths.ts';
-import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
+import { type DomainSpec, type HostDevices, type Hypervisor, leftMessage } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
 import { isRemovable, seedOf } from '../seed/seed.ts';
 import type { Cause } from './driver.ts';
@@ -109,6 +109,8 @@ export async function removeMachine(
   uid: string,
 ): Promise<void> {
   await hypervisor.destroy(uid);
+  const left = (await hypervisor.get(uid))?.left;
+  if (left) throw new Error(`Cannot remove machine ${uid}: ${leftMessage(left)}`);
   await devices.detachNetworks(uid);
   await devices.volumes.detach(uid);
   await devices.removeDisks(uid);

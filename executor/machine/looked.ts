@@ -1,5 +1,5 @@
 /** What to do after looking at a machine's domain, phase by phase. Pure. */
-import type { Domain } from '../hypervisor.ts';
+import { type Domain, leftMessage } from '../hypervisor.ts';
 import { enter, failTask, guestFailed, guestWentOff, hostWentOff, stay, type Verdict } from './moves.ts';
 import { operate } from './operate.ts';
 import { messageOfReason } from './reasons.ts';
@@ -20,6 +20,8 @@ export function looked(state: MachineState, domain: Domain | undefined, now: num
       return provisioning({ ...state, phase }, domain, now);
     case 'Starting':
       if (domain && power !== 'Off') return up(state, domain, now);
+      // However long that takes: it is not the start that fails.
+      if (domain?.left) return untilGone({ ...state, phase: { name: 'Waiting', until: now } }, domain.left);
       if (now < phase.deadline) return stay(state, 'start');
       return failTask(state, 'StartTimeout', 'The hypervisor did not report the domain running within 2 minutes', now);
     case 'Running':
@@ -31,10 +33,12 @@ export function looked(state: MachineState, domain: Domain | undefined, now: num
       return operate(state, now);
     case 'Waiting':
       if (domain && power !== 'Off') return up(state, domain, now);
+      if (domain?.left) return untilGone(state, domain.left);
       if (state.operations.length > 0) return operate(state, now);
       if (now < phase.until) return stay(state);
       return enter({ ...state, restarts: state.restarts + 1 }, 'Starting', now, state.message);
     case 'Stopping':
+      if (domain?.left) return untilGone(state, domain.left);
       return stopping({ ...state, phase }, domain, now);
     case 'Stopped':
       return !domain || power === 'Off' ? operate(state, now) : up(state, domain, now);
@@ -43,6 +47,11 @@ export function looked(state: MachineState, domain: Domain | undefined, now: num
     case 'Gone':
       return stay(state);
   }
+}
+
+/** It is woken when the process is gone: that is a change that looking at all domains finds. */
+function untilGone(state: MachineState, left: NonNullable<Domain['left']>): Verdict {
+  return stay({ ...state, message: `Waits: ${leftMessage(left)}` });
 }
 
 function up(state: MachineState, domain: Domain, now: number): Verdict {
@@ -137,6 +146,7 @@ function off(state: MachineState, power: 'On' | 'Paused', deadline: number, now:
 /** Goes on until a look shows that there is no domain and what belonged to it has been removed: only then the task may end. */
 function removing(state: In<'Removing'>, domain: Domain | undefined, now: number): Verdict {
   const { phase } = state;
+  if (domain?.left) return untilGone(state, domain.left);
   if (domain && domain.power !== 'Off') return off(state, domain.power, phase.deadline, now);
   if (domain || !phase.cleaned) return stay(state, 'remove');
   const { state: task, termination } = phase.outcome;

@@ -103,6 +103,46 @@ describe('the secrets of a seed', () => {
   });
 });
 
+/** It is off for libvirt, and its process is there. */
+const left: Domain = { ...off, offReason: 'Crashed', left: { pid: 7 } };
+
+describe('a machine whose QEMU was killed and does not end', () => {
+  const looked = (domain: Domain | undefined): MachineEvent => ({ type: 'looked', domain });
+
+  test.each([
+    ['due', phases.due, {}],
+    ['about to start', phases.Starting, {}],
+    ['late', phases.late, {}],
+    ['taken over', phases.Provisioning, { adopt: true }],
+    ['restarting', phases.Restarting, {}],
+    ['stopping', phases.overdue, {}],
+    ['being removed', phases.hurried, {}],
+    ['removed but for it', phases.cleaned, {}],
+  ] as const)('%s: nothing is done to it however long that takes, and it says why', (_, phase, launch) => {
+    let state = machine(phase, {}, launch);
+    for (let n = 0; n < 20; n++) {
+      const step = transition(state, looked(left), now + n * 60_000);
+      expect(step.effects).toEqual([]);
+      ({ state } = step);
+    }
+    expect(reportOf(state).message).toMatch(/QEMU \(process 7\) was killed and does not end/);
+    expect(state.phase.name).not.toBe('Gone');
+    expect(reportOf(state).restarts).toBe(0);
+  });
+
+  test('starts as soon as it is gone', () => {
+    let state = machine(phases.Starting);
+    ({ state } = transition(state, looked(left), now));
+    ({ state } = transition(state, looked({ ...off, offReason: 'Crashed' }), now + 600_000));
+    expect(summary(state, looked(off), now + 600_000)).toBe('Starting start');
+  });
+
+  test('is removed as soon as it is gone', () => {
+    const { state } = transition(machine(phases.hurried), looked(left), now);
+    expect(summary(state, looked(off))).toBe('Removing remove');
+  });
+});
+
 /** `phase | effects`, short enough for a table. */
 function summary(state: MachineState, event: MachineEvent, at = now): string {
   const step = transition(state, event, at);

@@ -68,12 +68,9 @@ export async function mountVolume(place: MountPlace): Promise<readonly string[]>
     ...[`--volfile-id=/${gluster.name}`, point],
   ];
   try {
-    const groups = foreignGroups();
-    const kept = await runCommand('setsid', ['sh', '-c', leaveGroups, 'sh', ...groups, '-', ...command], {
-      deadlineMs: mountMs,
-    });
+    const kept = await runOutside(command);
     requireOurs(mountAt(point), place);
-    return kept.split('\n').filter(Boolean);
+    return kept;
   } catch (cause) {
     await endClients(place);
     if (cause instanceof VolumeError) throw cause;
@@ -84,6 +81,13 @@ export async function mountVolume(place: MountPlace): Promise<readonly string[]>
       { cause },
     );
   }
+}
+
+/** Runs what leaves a program behind that is to outlive us. Returns the control groups that it could not leave. */
+export async function runOutside(command: readonly string[]): Promise<readonly string[]> {
+  const args = ['sh', '-c', leaveGroups, 'sh', ...foreignGroups(), '-', ...command];
+  const kept = await runCommand('setsid', args, { deadlineMs: mountMs });
+  return kept.split('\n').filter(Boolean);
 }
 
 /** Throws VolumeError unless the mount is the one that should be there. */

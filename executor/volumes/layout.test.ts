@@ -34,7 +34,14 @@ test('parseMountinfo() finds points and sources with blanks in them, with and wi
     '171 27 0:46 / /a\\040b rw,relatime shared:3 master:1 - fuse.glusterfs h:/v\\134m rw,user_id=0\n' +
     '172 27 0:47 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n';
   expect(parseMountinfo(text)).toEqual([
-    { id: 171, point: '/a b', type: 'fuse.glusterfs', source: 'h:/v\\m', options: 'rw,user_id=0' },
-    { id: 172, point: '/sys/fs/cgroup/cpu', type: 'cgroup', source: 'cgroup', options: 'rw,cpu,cpuacct' },
+    { id: 171, device: '0:46', point: '/a b', type: 'fuse.glusterfs', source: 'h:/v\\m', options: 'rw,user_id=0' },
+    {
+      id: 172,
+      device: '0:47',
+      point: '/sys/fs/cgroup/cpu',
+      type: 'cgroup',
+      source: 'cgroup',
+      options: 'rw,cpu,cpuacct',
+    },
   ]);
 });

@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 export interface MountEntry {
   /** Of a mount as long as it lasts; given again afterwards. */
   readonly id: number;
+  /** major:minor of what is mounted, the same for all mounts of it. */
+  readonly device: string;
   readonly point: string;
   readonly type: string;
   readonly source: string;
@@ -13,10 +15,10 @@ export interface MountEntry {
 /** In the order of mounting: of several at one point the last is what is seen there. */
 export function parseMountinfo(text: string): readonly MountEntry[] {
   return text.split('\n').flatMap((line) => {
-    const [id, , , , point, ...rest] = line.split(' ');
+    const [id, , device, , point, ...rest] = line.split(' ');
     const [type, source, options = ''] = rest.slice(rest.indexOf('-') + 1);
-    if (point === undefined || type === undefined || source === undefined) return [];
-    return [{ id: Number(id), point: unescapePath(point), type, source: unescapePath(source), options }];
+    if (device === undefined || point === undefined || type === undefined || source === undefined) return [];
+    return [{ id: Number(id), device, point: unescapePath(point), type, source: unescapePath(source), options }];
   });
 }
 

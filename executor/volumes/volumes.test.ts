@@ -33,10 +33,10 @@ const patiently = { timeout: 60_000, interval: 500 };
 let gluster: Gluster;
 
 /** A host at the n-th server. What it has mounted is gone with it. */
-function openHost(n: number, answerMs = 20_000) {
+function openHost(n: number, answerMs = 20_000, hungMs = 90_000) {
   const root = mkdtempSync(join(tmpdir(), 'cf-'));
   const netns = gluster.netns(n);
-  const options = { root, netns, servers: gluster.servers, command: gluster.command, answerMs };
+  const options = { root, netns, servers: gluster.servers, command: gluster.command, answerMs, hungMs };
   const names = [name, 'single', 'split', 'nowhere'];
   const volumes = glusterVolumes({ ...options, names, host: `host-${n}`, clock: systemClock, log: silentLog });
   const place = { root, netns, gluster: { name, servers: gluster.servers } };
@@ -251,6 +251,25 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     process.kill(pid, 'SIGSTOP');
     await host.volumes.detach(machine);
     expect(host.mount()).toEqual({ clients: [] });
+  });
+
+  test('a mount that hung for long is mounted anew: who waits in it ends, and the next machine starts', async () => {
+    await using host = openHost(1, 3_000, 6_000);
+    const [machine, volume] = [randomUUID(), shared()];
+    await host.volumes.make(volume, 'i');
+    const path = await host.attach(machine, volume);
+    const { entry, clients } = host.mount();
+    process.kill(clients[0]!.pid, 'SIGSTOP');
+    const reader = spawn('cat', [join(path, 'nothing')], { stdio: 'ignore' });
+    const ended = once(reader, 'exit');
+    expect(await host.health()).toMatchObject({ reason: 'Hung', usable: false });
+    expect(host.mount().entry).toEqual(entry);
+    await vi.waitFor(async () => expect(await host.health()).toMatchObject({ reason: 'Healthy' }), patiently);
+    await ended;
+    expect(host.mount().clients).not.toEqual(clients);
+    expect(await host.attach(machine, volume)).toBe(path);
+    await host.volumes.detach(machine);
+    await host.volumes.remove(volume);
   });
 
   test('a disk is for whoever was given it last, on whichever host', async () => {

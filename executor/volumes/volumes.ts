@@ -14,6 +14,8 @@ import { writeFileAtomic } from '#lib/std/files.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { DomainVolume, HostVolumes, MachineVolumes } from '../hypervisor.ts';
 import { oneAtATime } from '../network/one-at-a-time.ts';
+import { storeTimes } from '../store/health.ts';
+import { usersOf } from '../store/processes.ts';
 import { lookAtMount, type MountPlace, mountVolume, requireOurs, unmountVolume } from './client.ts';
 import { VolumeError } from './errors.ts';
 import type { MountRef } from './hand/main.ts';
@@ -46,6 +48,8 @@ export interface GlusterVolumesOptions {
   readonly command?: readonly string[] | undefined;
   /** How long a mount may take to answer before it counts as hung. */
   readonly answerMs?: number;
+  /** How long it must have hung before it is mounted anew. */
+  readonly hungMs?: number;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -76,6 +80,8 @@ class GlusterVolumes implements HostVolumes {
   readonly #options: GlusterVolumesOptions;
   readonly #hand = new Hand();
   readonly #turns = new Map<string, ReturnType<typeof oneAtATime>>();
+  /** Monotonic. */
+  readonly #hungSince = new Map<string, number>();
   readonly #heals = new Map<string, { readonly heal: Heal | undefined; readonly atMs: number }>();
 
   constructor(options: GlusterVolumesOptions) {
@@ -177,8 +183,32 @@ class GlusterVolumes implements HostVolumes {
         this.#options.log.warn('A Gluster volume is not mounted', { volume: name, reason: messageOf(error) }),
       );
     }
-    const health = await this.#health(place);
+    const health = await this.#mended(place, await this.#health(place));
     return [{ name, ...health, ...(health.usable ? await this.#heal(name) : {}) }];
+  }
+
+  /** One that hung for long is given up and mounted anew, unless guests run that have it open: they may still work with what they have. */
+  async #mended(place: MountPlace, health: MountHealth): Promise<MountHealth> {
+    const { name } = place.gluster;
+    const { clock, log, hungMs = storeTimes.hungMs } = this.#options;
+    if (health.reason !== 'Hung') {
+      this.#hungSince.delete(name);
+      return health;
+    }
+    const sinceMs = this.#hungSince.get(name) ?? clock.monotonic();
+    this.#hungSince.set(name, sinceMs);
+    const { entry } = lookAtMount(place);
+    const users = entry ? usersOf(entry.device) : [];
+    if (users.length > 0)
+      return { ...health, message: `${health.message}. It is mounted anew as soon as its machines here are off` };
+    if (clock.monotonic() - sinceMs < hungMs) return health;
+    log.warn('A Gluster volume hangs and nobody who runs uses it: it is mounted anew', { volume: name });
+    await this.#leave(place);
+    if (lookAtMount(place).entry) return health;
+    await this.#mount(place).catch((error) =>
+      log.warn('A Gluster volume is not mounted', { volume: name, reason: messageOf(error) }),
+    );
+    return await this.#health(place);
   }
 
   /** What waits to be healed, asked for now and then. Hosts that do not belong to Gluster's pool cannot ask. */

@@ -120,6 +120,8 @@ export interface Heartbeat {
   readonly machines: readonly MachineReport[];
   /** Task ids of the imports in the journal. Executors before 0.2 do not tell. */
   readonly imports?: readonly string[];
+  /** Whether machines may start on what their disks stand on. Executors before 0.6 do not tell. */
+  readonly storage?: StorageReport;
   /** Where volumes are built in. Executors before 0.5 do not tell. */
   readonly volumes?: VolumesReport;
   /** Executors before 0.6 do not tell. */
@@ -141,6 +143,15 @@ export interface ImagesReport {
   readonly order?: string;
   /** Of those that it is to have: what stands against it. A few. */
   readonly failed?: readonly { readonly digest: string; readonly message: string }[];
+}
+
+/** The host's view of the store of images. */
+export interface StorageReport {
+  /** Machines may start on it. */
+  readonly usable: boolean;
+  /** One word for what is wrong, if something is. */
+  readonly reason: string;
+  readonly message: string;
 }
 
 export interface VolumesReport {

@@ -13,6 +13,7 @@ import type {
   MachineReport,
   PeersOrder,
   SchedulerMessage,
+  StorageReport,
   VolumesReport,
 } from '#lib/api/messages.ts';
 import { decodeData, encodeData, encodeUuid } from '#mesos/bytes.ts';
@@ -65,6 +66,8 @@ export interface FakeHost {
   volumes?: VolumesReport;
   /** Digests of its store, of its cache, and of what its disks stand on; it does as it is told about them. */
   images?: { store: readonly string[]; cached: readonly string[]; backings: readonly string[]; order?: string };
+  /** Of its store of images. */
+  storage?: StorageReport;
   /** By an operator: no offers, and drained of its tasks or not. */
   deactivated: 'Drained' | 'Deactivated' | undefined;
   /** Registered, and not connected at the moment. */
@@ -248,6 +251,7 @@ export class FakeMesos implements AsyncDisposable {
       ...(host.peers ? { peers: host.peers.id } : {}),
       ...(host.volumes ? { volumes: host.volumes } : {}),
       ...(host.images ? { images: imagesReport(host.images) } : {}),
+      ...(host.storage ? { storage: host.storage } : {}),
       machines: [...host.tasks.values()].flatMap(({ launch }) =>
         launch.type !== 'machine' || !host.domains.has(launch.uid)
           ? []

@@ -239,15 +239,10 @@ async function takeDown({ cluster, keeper }: Lab): Promise<readonly string[]> {
   );
 }
 
-/** Runtime folders of guests on the disk of a host: libvirt finds them there after a power cut, and never looks at them again. */
-const ofLibvirtItself = /^\S+ lib\/qemu\/(channel\/target\/)?domain-/;
-
 /** Of mounts those of the cluster: a host that boots sees what others, also other hosts of it, have mounted on the computer by then. */
 function differences(dir: string, before: Holdings, now: Holdings): readonly string[] {
   const isAsked = (what: keyof Holdings, each: string) =>
-    what === 'mounts'
-      ? each.includes(dir) && !isOfAnother(each)
-      : !(what === 'libvirtFiles' && ofLibvirtItself.test(each));
+    what !== 'mounts' || (each.includes(dir) && !isOfAnother(each));
   return (Object.keys(before) as (keyof Holdings)[]).flatMap((what) => {
     const [was, is] = [before, now].map((all) => all[what].filter((each) => isAsked(what, each)));
     const more = without(is!, was!).map((each) => `${what}: ${each}`);

@@ -1,0 +1,56 @@
+/**
+ * What libvirt keeps of a guest that runs, on the disk of the host: `domain-<id>-<name>` with its master key and sockets. After a power cut
+ * libvirt never looks at it again. Directories that bear the name of a machine of ours go as soon as no guest runs under that id and name.
+ */
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Of every domain that runs, whoever made it. */
+export interface RunningDomain {
+  readonly id: number;
+  readonly name: string;
+}
+
+/** libvirt cuts names there (VIR_DOMAIN_SHORT_NAME_MAX): what is left of `cf-<uid>`. */
+const shortNameMax = 20;
+const ofOurs = /^domain-\d+-cf-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{3}$/;
+/** Where libvirt makes such directories. */
+const places = ['', 'channel/target'];
+/** One that is being made belongs to a domain that libvirt may not name yet. */
+const youngMs = 60_000;
+
+/** Returns what was removed. `running` is asked after the directories were seen: what is made later is not touched. */
+export async function removeRuntimeFiles(
+  directory: string,
+  running: () => Promise<readonly RunningDomain[]>,
+  nowMs: number,
+): Promise<readonly string[]> {
+  const found = (await Promise.all(places.map(async (place) => await directoriesIn(join(directory, place))))).flat();
+  if (found.length === 0) return [];
+  const used = new Set((await running()).map(({ id, name }) => `domain-${id}-${name.slice(0, shortNameMax)}`));
+  const removed: string[] = [];
+  for (const { path, name, changedMs } of found) {
+    if (used.has(name) || nowMs - changedMs < youngMs) continue;
+    await rm(path, { recursive: true, force: true });
+    removed.push(path);
+  }
+  return removed;
+}
+
+async function directoriesIn(place: string) {
+  const entries = await readdir(place, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const ours = entries.filter((entry) => entry.isDirectory() && ofOurs.test(entry.name));
+  return await Promise.all(
+    ours.map(async ({ name }) => {
+      const path = join(place, name);
+      const changedMs = await stat(path).then(
+        ({ ctimeMs }) => ctimeMs,
+        () => Number.POSITIVE_INFINITY,
+      );
+      return { path, name, changedMs };
+    }),
+  );
+}
