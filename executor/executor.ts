@@ -31,6 +31,8 @@ import { parseLaunch, parseMessage } from './messages.ts';
 import { watchDomains } from './observer.ts';
 import { Peers } from './peers.ts';
 import { Reporter } from './reporter.ts';
+import { DiskUse } from './snapshots/disk-use.ts';
+import { DiskOrders } from './snapshots/orders.ts';
 import { VolumeOrders } from './volumes/orders.ts';
 
 export interface ExecutorOptions {
@@ -100,6 +102,7 @@ class Executor {
   readonly #heartbeats: Heartbeats;
   readonly #peers: Peers;
   readonly #volumes: VolumeOrders;
+  readonly #disks: DiskOrders;
   readonly #end = new AbortController();
   #ended: End = 'Stopped';
   #fatal: unknown;
@@ -154,7 +157,7 @@ class Executor {
       new VolumeOrders({ volumes: devices.volumes, changed: () => this.#heartbeats.changed(), clock, log }),
     );
     const opener = options.opener ?? createOpener();
-    const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images };
+    const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images, use: new DiskUse() };
     const fatal = (error: unknown) => this.#fail(error);
     const machines = () => this.#machines.reports().map((report) => this.#withGuest(report));
     this.#heartbeats = stack.use(
@@ -179,6 +182,13 @@ class Executor {
     );
     this.#machines = stack.use(
       new Machines({ journal, reporter, tools, opener, clock, log, fatal, cleaned: () => this.#cleaning }),
+    );
+    this.#disks = stack.use(
+      new DiskOrders({
+        ...{ journal, hypervisor, devices, images, imageStore: config.imageStore, use: tools.use, clock, log, fatal },
+        machine: (uid) => this.#machines.stateOf(uid),
+        changed: () => this.#heartbeats.changed(),
+      }),
     );
     if (config.hypervisor === 'libvirt' || config.sim.agents) {
       const common = { hypervisor, changed: () => this.#heartbeats.changed(), clock, log };
@@ -347,6 +357,9 @@ class Executor {
       case 'operation':
         this.#machines.order(message);
         this.#heartbeats.changed();
+        return;
+      case 'disk':
+        this.#disks.obey(message);
         return;
       case 'ack':
         this.#heartbeats.acknowledge(message);

@@ -136,6 +136,10 @@ export class Machines implements AsyncDisposable {
     }
   }
 
+  stateOf(uid: string): MachineState | undefined {
+    return this.#byUid.get(uid)?.state;
+  }
+
   has(uid: string): boolean {
     return this.#byUid.has(uid);
   }

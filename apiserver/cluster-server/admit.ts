@@ -66,6 +66,8 @@ const restrictions: ReadonlyMap<string, Restriction> = new Map<string, Restricti
   [`${group}/images`, imageRow],
   [`${group}/virtualmachines`, machine],
   [`${group}/vmoperations`, operation],
+  [`${group}/vmsnapshots`, operation],
+  [`${group}/vmrestores`, operation],
   [`${group}/volumes`, volume],
 ]);
 

@@ -5,6 +5,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import { sameJson } from '#lib/std/same-json.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import type { SchedulerEvent } from '#mesos/types.ts';
+import type { DiskOrderBook } from './disk-orders.ts';
 import { type ExecutorFact, isAlive } from './executor-book.ts';
 import type { Orders } from './orders.ts';
 import type { Seeds } from './seeds.ts';
@@ -15,6 +16,7 @@ type MessageEvent = Extract<SchedulerEvent, { type: 'MESSAGE' }>['message'];
 export interface HeartbeatOptions {
   readonly world: World;
   readonly orders: Orders;
+  readonly disks: DiskOrderBook;
   readonly seeds: Seeds;
   /** Something about the host itself may have changed: readiness, foreign domains. */
   readonly onHost: (hostname: string) => void;
@@ -59,7 +61,7 @@ export function heardMessage(options: HeartbeatOptions, message: MessageEvent): 
 }
 
 function hear(
-  { world, orders, seeds, onHost, onMachine, onVolumes }: HeartbeatOptions,
+  { world, orders, disks, seeds, onHost, onMachine, onVolumes }: HeartbeatOptions,
   from: { hostname: string; agentId: string; executorId: string },
   heartbeat: Heartbeat,
 ): void {
@@ -78,7 +80,8 @@ function hear(
   seeds.heard(from.hostname, heartbeat);
   if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
   // Only these are said again until they are answered.
-  if (heartbeat.inventory || heartbeat.operations.length > 0) void acknowledge(world, orders, from.hostname, heartbeat);
+  if (heartbeat.inventory || heartbeat.operations.length > 0)
+    void acknowledge(world, { orders, disks }, from.hostname, heartbeat);
 }
 
 function tellPeers({ overlays, tell }: World, hostname: string, { facts, peers }: Heartbeat): void {
@@ -93,8 +96,14 @@ function isRoutine(before: ExecutorFact, now: ExecutorFact): boolean {
   return sameWorker && before.inventory === now.inventory;
 }
 
-async function acknowledge(world: World, orders: Orders, hostname: string, heartbeat: Heartbeat): Promise<void> {
-  const operations = heartbeat.operations.length === 0 ? [] : await orders.reported(heartbeat.operations);
+async function acknowledge(
+  world: World,
+  { orders, disks }: Pick<HeartbeatOptions, 'orders' | 'disks'>,
+  hostname: string,
+  heartbeat: Heartbeat,
+): Promise<void> {
+  const { stored, others } = await disks.reported(heartbeat.operations);
+  const operations = [...stored, ...(await orders.reported(others))];
   const { workerId, sequence } = heartbeat;
   await world.tell(hostname, { type: 'ack', version: 1, workerId, sequence, operations });
 }

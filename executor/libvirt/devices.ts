@@ -1,5 +1,6 @@
 /** Disks and networks of a host of real machines. */
 import { type Clock, systemClock } from '#lib/std/clock.ts';
+import { diskCopies } from '../disks/copies.ts';
 import { diskOwners, makeDisks, makeSeed, removeDisks } from '../disks/disks.ts';
 import type { HostDevices, HostVolumes } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
@@ -37,6 +38,7 @@ export function libvirtDevices({
     detachNetworks: (uid) => networks.detach(uid),
     setPeers: (vni, peers) => networks.setPeers(vni, peers),
     volumes,
+    copies: diskCopies(root),
     async owners() {
       return [...new Set([...(await diskOwners(root)), ...networks.owners(), ...(await volumes.owners())])];
     },

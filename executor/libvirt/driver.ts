@@ -15,6 +15,7 @@ import {
 } from '../hypervisor.ts';
 import { agentError } from './agent.ts';
 import { readBackingFile } from './backing-file.ts';
+import { backupXml } from './backup.ts';
 import { type DomainXml, domainName, domainXml, pluggedInterfaces, readDomainXml } from './domain-xml.ts';
 import { domainEvent } from './events.ts';
 import { Libvirt } from './libvirt.ts';
@@ -185,6 +186,29 @@ class LibvirtDriver implements Hypervisor {
       throw agentError(error);
     }
     return (JSON.parse(answer) as { readonly return?: unknown }).return;
+  }
+
+  async copyDisk(uid: string, file: string): Promise<void> {
+    const domain = await this.#requireRunning(uid);
+    await this.#libvirt.beginBackup(domain, backupXml(await this.#libvirt.running(domain), file));
+  }
+
+  async copyState(uid: string): Promise<'Copying' | 'Copied' | 'Failed'> {
+    const domain = await this.#libvirt.lookup(uid);
+    if (!domain) return 'Failed';
+    if ((await this.#libvirt.backup(domain)) !== undefined) return 'Copying';
+    try {
+      return (await this.#libvirt.lastJobCompleted(domain)) ? 'Copied' : 'Failed';
+    } catch (error) {
+      if (isLibvirtError(error, errorCode.operationInvalid)) return 'Failed';
+      throw error;
+    }
+  }
+
+  async stopCopy(uid: string): Promise<void> {
+    const domain = await this.#libvirt.lookup(uid);
+    if (!domain || (await this.#libvirt.backup(domain)) === undefined) return;
+    await ignoring(this.#libvirt.abortJob(domain), errorCode.operationInvalid);
   }
 
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {

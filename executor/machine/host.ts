@@ -4,6 +4,7 @@ import { type ConsolePaths, consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
 import { isRemovable, seedOf } from '../seed/seed.ts';
+import type { DiskUse } from '../snapshots/disk-use.ts';
 import type { Cause } from './driver.ts';
 import { awaitsPlug, type HostEffect, type MachineEvent, type MachineState } from './state.ts';
 
@@ -13,6 +14,7 @@ export interface HostTools {
   /** Holds `vms/<uid>/`. */
   readonly root: string;
   readonly images: ImageStore;
+  readonly use: DiskUse;
 }
 
 type Owned = Pick<MachineState, 'launch' | 'plugged'>;
@@ -34,8 +36,10 @@ export async function perform(
       return await define(tools, state);
     case 'start':
       // Defined anew unless that was just done: disks and bridges are looked after, and a domain that somebody removed comes back.
-      if (before !== 'provision') await define(tools, state);
-      return await hypervisor.start(uid);
+      return await tools.use.first(uid, async () => {
+        if (before !== 'provision') await define(tools, state);
+        await hypervisor.start(uid);
+      });
     case 'plug':
       await devices.requireFree({ uid, networks, hostname });
       return await hypervisor.plug(uid);
@@ -46,7 +50,7 @@ export async function perform(
     case 'resume':
       return await hypervisor[effect](uid);
     case 'remove':
-      return await removeMachine(tools, uid);
+      return await tools.use.first(uid, () => removeMachine(tools, uid));
   }
 }
 

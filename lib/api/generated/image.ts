@@ -20,6 +20,11 @@ export interface ImageSpec {
       /** Path relative to the import directory. */
       readonly path: string;
     };
+    /** A VMSnapshot of the same namespace; nothing is copied, and it stays while this is there. */
+    readonly snapshot?: {
+      /** Name of the VMSnapshot. */
+      readonly name: string;
+    };
   };
   /** sha256:… or sha512:… of the file as fetched. */
   readonly checksum?: string;
@@ -27,6 +32,8 @@ export interface ImageSpec {
   readonly format?: 'qcow2' | 'raw' | 'vmdk' | 'vhd' | 'vhdx';
   /** Kind of guest. Default: "Linux". */
   readonly osType: 'Linux' | 'Windows' | 'Other';
+  /** Whether what must differ between machines was taken out of it (machine id, host keys, Sysprep). Default: "Unknown". */
+  readonly sealed: 'Yes' | 'No' | 'Unknown';
   /** Protection. */
   readonly limits: {
     /** Largest disk a guest may see. Default: "2Ti". */
