@@ -193,7 +193,7 @@ export class SimHypervisor implements Hypervisor {
   }
 
   async copyState(uid: string): Promise<'Copying' | 'Copied' | 'Failed'> {
-    return this.#copied.has(uid) ? 'Copied' : 'Failed';
+    return this.#copied.has(uid) && this.#at(uid)?.power !== 'Off' ? 'Copied' : 'Failed';
   }
 
   async stopCopy(uid: string): Promise<void> {
