@@ -19,6 +19,8 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
     snapshot: ({ metadata, spec }) => [`${metadata.namespace}/${spec.source.snapshot?.name}`],
   });
   const clusters = deps.cache(Cluster);
+  // Its events make the Images due that stand on it.
+  deps.cache(VMSnapshot);
   const machines = deps.cache(VirtualMachine, { usedImage: (vm) => [usedImage(vm)] });
   const pace = statusPace(5000);
 

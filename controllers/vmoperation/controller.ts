@@ -19,6 +19,9 @@ interface Scope {
 
 export function vmOperationController(deps: Deps): Controller<VMOperation, Scope> {
   const machines = deps.cache(VirtualMachine);
+  // What operations are made of.
+  deps.cache(VMSnapshot);
+  deps.cache(VMRestore);
   const operations = deps.cache(VMOperation, {
     machine: (operation) => [machineKey(operation)],
     copy: (operation) => [`${operation.metadata.namespace}/${copyName(operation)}`],

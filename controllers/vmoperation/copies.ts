@@ -5,7 +5,7 @@
 import { done, type Phase, type Run, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { type VMOperation, type VMOperationStatus, VMRestore, VMSnapshot } from '#lib/api/generated/index.ts';
-import { apiVersionOf, type Kind, type KubeObject, ownerReference } from '#lib/api/meta.ts';
+import { apiVersionOf, type KubeObject, ownerReference } from '#lib/api/meta.ts';
 import { isCode } from '#lib/std/errors.ts';
 
 /** What an operation has made so far. */
@@ -30,16 +30,20 @@ export async function findMade({ client }: Deps, operation: VMOperation, { signa
   const isOver = operation.status?.finishedAt !== undefined && operation.status.phase !== 'Failed';
   if (!isCopy(operation) || isOver) return {};
   const at = { namespace: operation.metadata.namespace, name: copyName(operation) };
-  const find = async <T extends KubeObject>(kind: Kind<T>): Promise<T | undefined> => {
-    try {
-      return await client.get(kind, at, { signal });
-    } catch (error) {
-      if (isCode(error, 'NotFound')) return undefined;
-      throw error;
-    }
-  };
   const isClone = operation.spec.type === 'Clone';
-  return { snapshot: await find(VMSnapshot), restore: isClone ? await find(VMRestore) : undefined };
+  return {
+    snapshot: await found(client.get(VMSnapshot, at, { signal })),
+    restore: isClone ? await found(client.get(VMRestore, at, { signal })) : undefined,
+  };
+}
+
+async function found<T>(getting: Promise<T>): Promise<T | undefined> {
+  try {
+    return await getting;
+  } catch (error) {
+    if (isCode(error, 'NotFound')) return undefined;
+    throw error;
+  }
 }
 
 /** How far it came, by what it has made. Pure. */
@@ -116,17 +120,11 @@ export function makeCopies({ client }: Deps): Phase<Scope> {
 export function removeHalfMade({ client }: Deps): Phase<Scope> {
   return async ({ operation, made }, { signal }) => {
     if (operation.spec.type !== 'Clone' || operation.status?.phase !== 'Failed') return done;
-    for (const [kind, object] of [
-      [VMRestore, made.restore],
-      [VMSnapshot, made.snapshot],
-    ] as const) {
-      if (!object || object.metadata.deletionTimestamp || !isOurs(operation, object)) continue;
-      await client
-        .delete(kind as Kind, object.metadata, { uid: object.metadata.uid, signal })
-        .catch((error: unknown) => {
-          if (!isCode(error, 'NotFound')) throw error;
-        });
-    }
+    const { snapshot, restore } = made;
+    const isLeft = (object: KubeObject) => !object.metadata.deletionTimestamp && isOurs(operation, object);
+    const only = ({ metadata }: KubeObject) => ({ uid: metadata.uid, signal });
+    if (restore && isLeft(restore)) await found(client.delete(VMRestore, restore.metadata, only(restore)));
+    if (snapshot && isLeft(snapshot)) await found(client.delete(VMSnapshot, snapshot.metadata, only(snapshot)));
     return done;
   };
 }

@@ -6,7 +6,7 @@ import { type Controller, done, type Ending, type Phase, type Run, wait } from '
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { type ConditionDraft, withConditions } from '#lib/api/conditions.ts';
 import { Image, VirtualMachine, VMOperation, VMRestore, VMSnapshot } from '#lib/api/generated/index.ts';
-import { apiVersionOf, type Draft, type Kind, type KubeObject, keyOf, ownerReference } from '#lib/api/meta.ts';
+import { apiVersionOf, keyOf, ownerReference } from '#lib/api/meta.ts';
 import { snapshotImageName } from '#lib/api/names.ts';
 import { isCode } from '#lib/std/errors.ts';
 import { draftImage, draftMachine } from './new-machine.ts';
@@ -19,19 +19,25 @@ export function vmRestoreController(deps: Deps): Controller<VMRestore, Scope> {
     machine: (one) => [machineKey(one)],
   });
 
+  // Their events make restores due.
+  deps.cache(VMSnapshot);
+  deps.cache(VirtualMachine);
+  deps.cache(VMOperation);
+
   async function load(restore: VMRestore, run: Run): Promise<Scope> {
     if (isOver(restore)) return { restore, snapshot: undefined, machine: undefined, stop: undefined };
     const { namespace } = restore.metadata;
     // Everything is decided once, and for good: asked of the server, not of caches. A snapshot that is not being deleted now stays, because
     // its controller asks likewise for those who use it.
-    const find = async <T extends KubeObject>(kind: Kind<T>, name: string) =>
-      await found(deps.client.get(kind, { namespace, name }, { signal: run.signal }));
+    const { client } = deps;
     const { target, snapshot } = restore.spec;
+    const at = (name: string) => ({ namespace, name });
+    const asked = { signal: run.signal };
     return {
       restore,
-      snapshot: await find(VMSnapshot, snapshot),
-      machine: await find(VirtualMachine, target.newVM ?? target.vm!),
-      stop: target.vm === undefined ? undefined : await find(VMOperation, stopName(restore)),
+      snapshot: await found(client.get(VMSnapshot, at(snapshot), asked)),
+      machine: await found(client.get(VirtualMachine, at(target.newVM ?? target.vm!), asked)),
+      stop: target.vm === undefined ? undefined : await found(client.get(VMOperation, at(stopName(restore)), asked)),
     };
   }
 
@@ -88,8 +94,9 @@ function makeMachine({ client }: Deps): Phase<Scope> {
       return done;
     }
     if (image?.metadata.deletionTimestamp) return wait('ImageTerminating', `Image ${at.name} is being deleted`, 5_000);
-    if (!image) await create(client, Image, draftImage(snapshot, await osTypeOf(client, snapshot, signal)), signal);
-    await create(client, VirtualMachine, draftMachine(restore, snapshot), signal);
+    const osType = await osTypeOf(client, snapshot, signal);
+    if (!image) await unlessThere(client.create(Image, draftImage(snapshot, osType), { signal }));
+    await unlessThere(client.create(VirtualMachine, draftMachine(restore, snapshot), { signal }));
     return wait('Made', `Machine ${newVM} was made; its event goes on`);
   };
 }
@@ -102,14 +109,9 @@ async function osTypeOf(client: Deps['client'], { metadata, status }: VMSnapshot
 }
 
 /** Somebody who was faster is found by the next look. */
-async function create<T extends KubeObject>(
-  client: Deps['client'],
-  kind: Kind<T>,
-  draft: Draft<T>,
-  signal: AbortSignal,
-) {
+async function unlessThere(creating: Promise<unknown>): Promise<void> {
   try {
-    await client.create(kind, draft, { signal });
+    await creating;
   } catch (error) {
     if (!isCode(error, 'AlreadyExists')) throw error;
   }
@@ -130,7 +132,8 @@ function stopMachine({ client }: Deps): Phase<Scope> {
     };
     const { kind } = VMOperation;
     const spec = { vm: target.vm!, type: 'Stop' as const };
-    await create(client, VMOperation, { apiVersion: apiVersionOf(VMOperation), kind, metadata, spec }, signal);
+    const draft = { apiVersion: apiVersionOf(VMOperation), kind, metadata, spec };
+    await unlessThere(client.create(VMOperation, draft, { signal }));
     return wait('Stopping', `Machine ${target.vm} is being stopped`);
   };
 }

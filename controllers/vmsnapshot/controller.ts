@@ -18,6 +18,9 @@ export function vmSnapshotController(deps: Deps): Controller<VMSnapshot, Scope> 
   const images = deps.cache(Image, { snapshot: (image) => snapshotKeys(image) });
   const snapshots = deps.cache(VMSnapshot, { machine: (snapshot) => [machineKey(snapshot)] });
 
+  // Its end lets go of a snapshot.
+  deps.cache(VMRestore);
+
   async function load(snapshot: VMSnapshot, run: Run): Promise<Scope> {
     const cached = machines.get(machineKey(snapshot));
     // Failing is final, so an absence has to be certain: the machine may be younger than the cache.
