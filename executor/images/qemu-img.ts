@@ -102,7 +102,7 @@ export async function flattenQcow2(
     base === undefined
       ? null
       : { driver: base.format, ...(base.format === 'qcow2' && { backing: null }), file: descriptorNode(5) };
-  const disk = `json:${JSON.stringify({ driver: 'qcow2', backing: below, file: descriptorNode(3) })}`;
+  const disk = `json:${JSON.stringify({ driver: 'qcow2', backing: below, file: descriptorNode(3, true) })}`;
   const files = base === undefined ? [source, output] : [source, output, base.file];
   const args = ['convert', '-q', ...canonicalForm, disk, '/dev/fd/4'];
   const limits = { fileBytes: room.bytes, deadlineMs: withinMs, signal };
@@ -125,9 +125,9 @@ export async function resizeQcow2(file: FileHandle, virtualBytes: number): Promi
   if ('refusal' in done) throw new Error(`Cannot make the disk ${virtualBytes} bytes large: ${done.refusal}`);
 }
 
-function descriptorNode(fd: number) {
-  // Images are read by many at once, and nobody has the right to be kept from starting by us.
-  return { driver: 'file', filename: `/dev/fd/${fd}`, locking: 'off' } as const;
+/** Images are read by many at once, and nobody is to be kept from starting by us; a copy that somebody writes is not whole. */
+function descriptorNode(fd: number, isOurs = false) {
+  return { driver: 'file', filename: `/dev/fd/${fd}`, locking: isOurs ? 'auto' : 'off' } as const;
 }
 
 /** qemu-img opens what it writes once more, as who it is then. */

@@ -5,7 +5,7 @@
 import { buildXml, isXmlText, parseXml } from './xml.ts';
 
 /** By its place on the bus: whatever its file is called. */
-const rootDisk = 'vda';
+export const rootDisk = 'vda';
 
 interface Running {
   readonly domain?: { readonly devices?: { readonly disk?: Disk | readonly Disk[] } };

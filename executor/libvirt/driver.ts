@@ -2,7 +2,7 @@
 import { cpus } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { HostFacts } from '#lib/api/messages.ts';
-import type { Clock } from '#lib/std/clock.ts';
+import { type Clock, systemClock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import { firstUntraversable } from '#lib/std/traversable.ts';
 import {
@@ -15,7 +15,7 @@ import {
 } from '../hypervisor.ts';
 import { agentError } from './agent.ts';
 import { readBackingFile } from './backing-file.ts';
-import { backupXml } from './backup.ts';
+import { backupXml, rootDisk } from './backup.ts';
 import { type DomainXml, domainName, domainXml, pluggedInterfaces, readDomainXml } from './domain-xml.ts';
 import { domainEvent } from './events.ts';
 import { Libvirt } from './libvirt.ts';
@@ -37,6 +37,10 @@ export interface LibvirtHypervisorOptions {
   readonly random?: Random;
 }
 
+/** QEMU ends a copy between two requests of it. */
+const stopCopyMs = 30_000;
+const stopLookMs = 100;
+
 /** Connects in the background at once; calls wait for the connection, and fail when it does not come. Dispose to close it. */
 export function libvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor {
   return new LibvirtDriver(options);
@@ -48,10 +52,12 @@ class LibvirtDriver implements Hypervisor {
   readonly #kvm: () => Promise<boolean>;
   readonly #limits: Limits;
   readonly #libvirt: Libvirt;
+  readonly #clock: Clock;
   #user: Promise<QemuUser> | undefined;
 
   constructor({ socket, installation, kvm, limits, clock, random }: LibvirtHypervisorOptions) {
     this.#installation = installation;
+    this.#clock = clock ?? systemClock;
     this.#kvm = kvm ?? (async () => false);
     this.#limits = limits ?? { processors: false, memory: false };
     this.#libvirt = new Libvirt({
@@ -198,6 +204,7 @@ class LibvirtDriver implements Hypervisor {
     if (!domain) return 'Failed';
     if ((await this.#libvirt.backup(domain)) !== undefined) return 'Copying';
     try {
+      await this.#libvirt.settled(domain, rootDisk);
       return (await this.#libvirt.lastJobCompleted(domain)) ? 'Copied' : 'Failed';
     } catch (error) {
       if (isLibvirtError(error, errorCode.operationInvalid)) return 'Failed';
@@ -209,6 +216,12 @@ class LibvirtDriver implements Hypervisor {
     const domain = await this.#libvirt.lookup(uid);
     if (!domain || (await this.#libvirt.backup(domain)) === undefined) return;
     await ignoring(this.#libvirt.abortJob(domain), errorCode.operationInvalid);
+    const deadline = this.#clock.monotonic() + stopCopyMs;
+    while ((await this.#libvirt.backup(domain)) !== undefined) {
+      if (this.#clock.monotonic() > deadline) throw new Error(`The copy of the disk of ${domain.name} does not end`);
+      await this.#clock.sleep(stopLookMs);
+    }
+    await ignoring(this.#libvirt.settled(domain, rootDisk), errorCode.noDomain, errorCode.operationInvalid);
   }
 
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {

@@ -196,6 +196,14 @@ export class Libvirt implements AsyncDisposable {
     }
   }
 
+  /**
+   * Answers when libvirt has done what it is doing with the running domain. A backup is told to have ended while QEMU still holds its file,
+   * with tables that are not written yet; whoever asks for the figures of a disk waits until it was let go.
+   */
+  async settled(domain: DomainRef, device: string): Promise<void> {
+    await this.#on(domain, procedure.domainBlockStats, xdr.string(device));
+  }
+
   /** Whether the job that ended last went well. */
   async lastJobCompleted(domain: DomainRef): Promise<boolean> {
     const answer = await this.#on(domain, procedure.domainGetJobStats, xdr.uint32(completedJob));

@@ -25,6 +25,7 @@ export const procedure = {
   domainResume: 28,
   domainSuspend: 34,
   connectSupportsFeature: 60,
+  domainBlockStats: 64,
   authList: 66,
   connectGetLibVersion: 157,
   domainAbortJob: 164,

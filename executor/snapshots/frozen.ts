@@ -53,8 +53,9 @@ export class FrozenGuests implements AsyncDisposable {
   /** Whatever it says, `thaw` is to be called then. */
   async freeze(uid: string): Promise<Freezing> {
     const { journal, clock, log } = this.#deps;
-    // Its agent does not answer, or not yet.
-    if (this.#thawing.has(uid)) return 'NoGuestAgent';
+    // After one try the guest is thawed, or its agent does not answer.
+    await this.#thawing.get(uid)?.first;
+    if (this.#deps.journal.frozen().includes(uid)) return 'NoGuestAgent';
     try {
       await this.#ask(uid, 'guest-ping', pingMs);
     } catch (error) {
