@@ -9,6 +9,8 @@ import { subnetController } from './subnet/controller.ts';
 import { virtualMachineController } from './virtualmachine/controller.ts';
 import { vmOperationController } from './vmoperation/controller.ts';
 import { vmPoolController } from './vmpool/controller.ts';
+import { vmRestoreController } from './vmrestore/controller.ts';
+import { vmSnapshotController } from './vmsnapshot/controller.ts';
 import { volumeController } from './volume/controller.ts';
 
 export const controllers: readonly ControllerFactory[] = [
@@ -22,6 +24,9 @@ export const controllers: readonly ControllerFactory[] = [
   volumeController,
   // One order to one machine, carried out by the cluster server.
   vmOperationController,
+  // What a machine's disk was like, and its way back.
+  vmSnapshotController,
+  vmRestoreController,
   // Clusters that nobody speaks for any more.
   clusterController,
   // The contents of deleted namespaces.

@@ -35,6 +35,8 @@ import { Peers } from './peers.ts';
 import type { Probes } from './probes/probes.ts';
 import { watchHealth } from './probes/start.ts';
 import { Reporter } from './reporter.ts';
+import { DiskUse } from './snapshots/disk-use.ts';
+import { DiskOrders } from './snapshots/orders.ts';
 import { VolumeOrders } from './volumes/orders.ts';
 
 export interface ExecutorOptions {
@@ -107,6 +109,7 @@ class Executor {
   readonly #heartbeats: Heartbeats;
   readonly #peers: Peers;
   readonly #volumes: VolumeOrders;
+  readonly #disks: DiskOrders;
   readonly #end = new AbortController();
   #ended: End = 'Stopped';
   #fatal: unknown;
@@ -175,7 +178,14 @@ class Executor {
       }),
     );
     const requireTime = (uid: string) => fences.requireTime(uid);
-    const tools = { hypervisor, devices: this.#peers.devices(), root: config.root, images, requireTime };
+    const tools = {
+      hypervisor,
+      devices: this.#peers.devices(),
+      root: config.root,
+      images,
+      requireTime,
+      use: new DiskUse(),
+    };
     const fatal = (error: unknown) => this.#fail(error);
     const machines = () => this.#machines.reports().map((report) => this.#withGuest(report));
     this.#heartbeats = stack.use(
@@ -210,6 +220,13 @@ class Executor {
       new Machines({ journal, reporter, tools, opener, fences, clock, log, fatal, cleaned: () => this.#cleaning }),
     );
     const everyMs = options.lookMs ?? 10_000;
+    this.#disks = stack.use(
+      new DiskOrders({
+        ...{ journal, hypervisor, devices, images, imageStore: config.imageStore, use: tools.use, clock, log, fatal },
+        machine: (uid) => this.#machines.stateOf(uid),
+        changed: () => this.#heartbeats.changed(),
+      }),
+    );
     if (config.hypervisor === 'libvirt' || config.sim.agents) {
       const common = { hypervisor, changed: () => this.#heartbeats.changed(), clock, log };
       this.#agents = stack.use(new GuestAgents({ ...common, running: () => this.#machines.running(), everyMs }));
@@ -394,6 +411,9 @@ class Executor {
       case 'operation':
         this.#machines.order(message);
         this.#heartbeats.changed();
+        return;
+      case 'disk':
+        this.#disks.obey(message);
         return;
       case 'ack':
         this.#heartbeats.acknowledge(message);

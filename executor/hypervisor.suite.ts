@@ -1,5 +1,7 @@
 /** What every hypervisor driver must do: the imitation passes it in every test run, libvirt where there is one. */
 import { randomUUID } from 'node:crypto';
+import { rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
 import { runCommand } from './agent/run-command.ts';
@@ -193,6 +195,30 @@ export function describeHypervisor(open: () => Promise<HypervisorUnderTest>): vo
     expect(await run('there-is-no-such-program')).toMatchObject({ exitCode: 127 });
     await hypervisor.destroy(uid);
     await expect(ask('guest-ping')).rejects.toThrow(MachineError);
+  });
+
+  test('the disk of a machine that runs, or is paused, is copied while it goes on; one that is off has nobody to do it', async () => {
+    await using world = await open();
+    const { hypervisor } = world;
+    const uid = randomUUID();
+    const spec = await world.spec(uid);
+    const file = join(dirname(spec.rootDisk), 'snapshot.qcow2');
+    await hypervisor.define(spec);
+    await expect(hypervisor.copyDisk(uid, file)).rejects.toThrow(MachineError);
+    await hypervisor.start(uid);
+    for (const power of ['On', 'Paused'] as const) {
+      if (power === 'Paused') await hypervisor.suspend(uid);
+      await hypervisor.copyDisk(uid, file);
+      await inTime(world, async () => expect(await hypervisor.copyState(uid)).toBe('Copied'));
+      expect((await stat(file)).size).toBeGreaterThan(0);
+      expect(await powerOf(world, uid)).toBe(power);
+      await rm(file);
+    }
+    await hypervisor.stopCopy(uid);
+    await hypervisor.destroy(uid);
+    await hypervisor.stopCopy(uid);
+    expect(await hypervisor.copyState(uid)).toBe('Failed');
+    expect(await hypervisor.copyState(randomUUID())).toBe('Failed');
   });
 
   test('starting an unknown uid is an error', async () => {

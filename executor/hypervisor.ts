@@ -129,6 +129,15 @@ export interface Hypervisor extends AsyncDisposable {
    * if it does not answer in time, and if it refuses.
    */
   agent(uid: string, command: AgentCommand, deadlineMs: number): Promise<unknown>;
+  /**
+   * Begins to write the root disk of a machine that is not off into `file`, as a qcow2 disk that stands on nothing: all that it held when this
+   * returns, and nothing after. The guest goes on meanwhile. One at a time; `file` must not be there.
+   */
+  copyDisk(uid: string, file: string): Promise<void>;
+  /** How that copy stands; Failed if it was stopped, or there is none. A copy ends with its machine. */
+  copyState(uid: string): Promise<'Copying' | 'Copied' | 'Failed'>;
+  /** Ends it; nothing if there is none. */
+  stopCopy(uid: string): Promise<void>;
   /** Calls back on every change until disposed. Events are hints: list() is the truth. `lost` means: look again at everything. */
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable;
 }
@@ -176,8 +185,39 @@ export interface HostDevices {
    */
   setPeers(vni: number, peers: readonly string[]): Promise<void>;
   readonly volumes: HostVolumes;
+  readonly copies: DiskCopies;
   /** uids that own a disk, seed, tap, DHCP entry or mount here. */
   owners(): Promise<readonly string[]>;
+}
+
+/** Copies of root disks, for snapshots. Each method is safe to repeat; what was begun and not finished goes with `clear`. */
+export interface DiskCopies {
+  /** Where a machine's disk is copied to, under its own directory. */
+  fileFor(uid: string): string;
+  /** Throws if the host has no room for a copy of the disk, which stands on the image. */
+  requireRoom(uid: string, image: MachineDisks['image']): Promise<void>;
+  /** Copies the disk of a machine that is off and stays so meanwhile, as it is: it stands on what the disk stands on. */
+  copy(uid: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Makes of the copy a disk in canonical form that stands on nothing, into `file`, which exists and is empty. A copy that stands on anything
+   * but `image` is refused unread. Gives its virtual size.
+   */
+  flatten(copy: DiskCopy, file: string, limits: { deadlineMs: number; signal: AbortSignal }): Promise<number>;
+  /** Copies a disk out of the image store, to take the place of the machine's; at least `bytes` large as the guest sees it. */
+  prepare(uid: string, source: string, bytes: number, signal: AbortSignal): Promise<void>;
+  /** Puts what was prepared into its place. The machine is off. */
+  replace(uid: string): Promise<void>;
+  /** Removes what is neither the machine's disk nor its seed. */
+  clear(uid: string): Promise<void>;
+}
+
+export interface DiskCopy {
+  readonly uid: string;
+  /** uid of the VMSnapshot: it is written into the disk's header, so that no two snapshots are the same file. */
+  readonly snapshot: string;
+  readonly image: MachineDisks['image'];
+  /** As the hypervisor wrote it: it stands on nothing. */
+  readonly whole: boolean;
 }
 
 /** Directories and disks that all hosts of a cluster reach. */

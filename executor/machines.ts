@@ -155,6 +155,10 @@ export class Machines implements AsyncDisposable {
     return launch && `${launch.namespace}/${launch.name}`;
   }
 
+  stateOf(uid: string): MachineState | undefined {
+    return this.#byUid.get(uid)?.state;
+  }
+
   has(uid: string): boolean {
     return this.#byUid.has(uid);
   }

@@ -8,6 +8,10 @@ import { machineLaunch } from './testing/world.ts';
 const uid = randomUUID();
 const good = machineLaunch(uid);
 const shared = { name: 'd', uid, type: 'SharedFilesystem', glusterVolume: 'vm', bytes: 1 };
+const taking = {
+  ...{ type: 'disk', version: 1, id: 'o', uid, snapshot: randomUUID(), order: 'Snapshot' },
+  ...{ attempt: 1, consistency: 'Quiesced', timeoutMs: 1 },
+};
 const task = (launch: object, id = good.taskId) => ({
   name: 'm',
   task_id: { value: id },
@@ -68,6 +72,15 @@ test.each<object>([
   { type: 'volume', version: 1, id: 'o', order: 'wipe', installation: 'i', volume: shared },
   { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i', volume: { ...shared, uid: '/' } },
   { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i' },
+  { ...taking, snapshot: '../../etc/cron.d/x' },
+  { ...taking, uid: 'a/b' },
+  { ...taking, consistency: '--format=raw' },
+  { ...taking, attempt: '1' },
+  { ...taking, timeoutMs: undefined },
+  { ...taking, order: 'Restore', digest: '../../../etc/passwd' },
+  { ...taking, order: 'Restore', digest: `${'a'.repeat(64)}\n` },
+  { ...taking, order: 'Discard', snapshot: '$(id)' },
+  { ...taking, order: 'Explode' },
   { type: 'dance', version: 1 },
 ])('parseMessage() ignores %j', (message) => {
   expect(parseMessage(encodeData(message))).toBeUndefined();
@@ -75,6 +88,9 @@ test.each<object>([
 
 test.each<object>([
   { type: 'seed', version: 1, uid, attempt: 1, sealed: 'AAAA' },
+  taking,
+  { ...taking, order: 'Restore', digest: 'a'.repeat(64) },
+  { ...taking, order: 'Discard' },
   { type: 'cleanup', version: 1, uids: [uid] },
   { type: 'images', version: 1, id: 'i', digests: ['a'.repeat(64)] },
   { type: 'collect', version: 1, store: false, digests: ['a'.repeat(64)] },

@@ -15,6 +15,7 @@ import type {
   VolumeOnHost,
 } from '#lib/api/launch.ts';
 import type {
+  DiskOrder,
   OperationOrder,
   OperationType,
   PeersOrder,
@@ -134,6 +135,26 @@ function isOrder(message: Partial<OperationOrder>): message is OperationOrder {
   );
 }
 
+const consistencies: readonly unknown[] = ['Quiesced', 'CrashConsistent', 'QuiescedOrCrash'] satisfies Extract<
+  DiskOrder,
+  { order: 'Snapshot' }
+>['consistency'][];
+
+/** Its words become names of files. */
+function isDiskOrder(message: Readonly<Record<string, unknown>>): boolean {
+  const { id, uid, snapshot, order, attempt, consistency, timeoutMs } = message;
+  const isUuid = (value: unknown): boolean => typeof value === 'string' && uuid.test(value);
+  if (typeof id !== 'string' || !isUuid(uid) || !isUuid(snapshot) || !Number.isFinite(timeoutMs)) return false;
+  switch (order) {
+    case 'Snapshot':
+      return Number.isSafeInteger(attempt) && consistencies.includes(consistency);
+    case 'Restore':
+      return Number.isSafeInteger(attempt) && typeof message.digest === 'string' && digestPattern.test(message.digest);
+    default:
+      return order === 'Discard';
+  }
+}
+
 function isPeersOrder(message: Partial<PeersOrder>): message is PeersOrder {
   const { id, subnets } = message;
   const isSubnet = (each: Partial<PeersOrder['subnets'][number]>): boolean =>
@@ -195,6 +216,8 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
   switch (message.type) {
     case 'operation':
       return isOrder(message) ? message : undefined;
+    case 'disk':
+      return isDiskOrder(message as Readonly<Record<string, unknown>>) ? (message as SchedulerMessage) : undefined;
     case 'ack':
       return Array.isArray(message.operations) ? (message as SchedulerMessage) : undefined;
     case 'inventory':

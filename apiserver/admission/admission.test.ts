@@ -190,10 +190,37 @@ describe('Image and Cluster', () => {
   test.each([
     ['no source', {}],
     ['two sources', { ...http, file: { path: 'a' } }],
+    ['a snapshot beside another source', { ...http, snapshot: { name: 's' } }],
     ['an absolute path', { file: { path: '/etc/passwd' } }],
     ['a path that climbs', { file: { path: 'a/../../b' } }],
   ])('an image with %s is refused', (_, source) => {
     expect(causes('Image', { source })).toHaveLength(1);
+  });
+
+  test.each<[string, string, object, RegExp]>([
+    ['no target', 'VMRestore', { snapshot: 's', target: {} }, /exactly one of vm, newVM.*none/],
+    ['two targets', 'VMRestore', { snapshot: 's', target: { vm: 'a', newVM: 'b' } }, /vm and newVM are set/],
+    [
+      'an old identity for a new machine',
+      'VMRestore',
+      { snapshot: 's', target: { newVM: 'b' }, identity: 'Keep' },
+      /must be New/,
+    ],
+    ['new addresses in place', 'VMRestore', { snapshot: 's', target: { vm: 'b' }, networks: 'New' }, /must be Keep/],
+    ['memory', 'VMSnapshot', { vm: 'a', includeMemory: true }, /memory cannot be kept/],
+    ['no new name', 'VMOperation', { vm: 'a', type: 'Clone' }, /Clone needs the name/],
+    ['a new name', 'VMOperation', { vm: 'a', type: 'Stop', target: 'b' }, /Stop has no target/],
+  ])('%s for a %s is refused', (_, kind, spec, message) => {
+    expect(causes(kind, spec).join('; ')).toMatch(message);
+  });
+
+  test('what a snapshot is of stays; what becomes of its data may change', () => {
+    const spec = { vm: 'a', deletionPolicy: 'Delete' };
+    expect(causes('VMSnapshot', { ...spec, deletionPolicy: 'Retain' }, spec)).toEqual([]);
+    expect(causes('VMSnapshot', { ...spec, vm: 'b' }, spec)[0]).toMatch(/create a new VMSnapshot/);
+    const restore = { snapshot: 's', target: { newVM: 'b' }, identity: 'New' };
+    expect(causes('VMRestore', restore)).toEqual([]);
+    expect(causes('VMRestore', { ...restore, snapshot: 't' }, restore)[0]).toMatch(/create a new VMRestore/);
   });
 
   test('the source of an image stays', () => {

@@ -23,6 +23,7 @@ import { namespaceRules } from './namespace.ts';
 import { clusterRoleBindingRules, clusterRoleRules, roleBindingRules, roleRules } from './rbac.ts';
 import type { AdmissionRequest, Rules } from './rules.ts';
 import { secretRules } from './secret.ts';
+import { vmRestoreRules, vmSnapshotRules } from './snapshot.ts';
 import { volumeRules } from './volume.ts';
 
 /** By `Kind.group`, or `Kind` in the core group. */
@@ -43,6 +44,8 @@ const rules: Readonly<Record<string, Rules>> = {
   'VirtualMachine.computefactory.io': virtualMachineRules,
   'VMOperation.computefactory.io': vmOperationRules,
   'VMPool.computefactory.io': vmPoolRules,
+  'VMRestore.computefactory.io': vmRestoreRules,
+  'VMSnapshot.computefactory.io': vmSnapshotRules,
   'Volume.computefactory.io': volumeRules,
   'CustomResourceDefinition.apiextensions.k8s.io': definitionRules,
   'Role.rbac.authorization.k8s.io': roleRules,

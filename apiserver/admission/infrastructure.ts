@@ -20,9 +20,9 @@ function checkFilePath(path: string): Cause[] {
 export const imageRules: Rules = {
   check(object, old) {
     const { source } = (object as unknown as Image).spec;
-    const set = (['http', 'file'] as const).filter((name) => source[name] !== undefined);
+    const set = (['http', 'file', 'snapshot'] as const).filter((name) => source[name] !== undefined);
     return [
-      ...exactlyOne('spec.source', ['http', 'file'], set),
+      ...exactlyOne('spec.source', ['http', 'file', 'snapshot'], set),
       ...(source.file ? checkFilePath(source.file.path) : []),
       ...unchanged(object, old, ['spec.source'], 'new bytes are a new Image: create one under another name'),
     ];

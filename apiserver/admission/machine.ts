@@ -2,6 +2,7 @@
 import { invalid, tooLong } from '#apiserver/schema/causes.ts';
 import type { InstanceType } from '#lib/api/generated/instancetype.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import type { VMOperation } from '#lib/api/generated/vmoperation.ts';
 import type { VMPool } from '#lib/api/generated/vmpool.ts';
 import { parseIPv4 } from '#lib/api/ipv4.ts';
 import type { Cause } from '#lib/std/errors.ts';
@@ -94,5 +95,16 @@ export const instanceTypeRules: Rules = {
 };
 
 export const vmOperationRules: Rules = {
-  check: (object, old) => unchanged(object, old, ['spec'], 'create a new VMOperation'),
+  check(object, old) {
+    const { type, target, force } = (object as unknown as VMOperation).spec;
+    const isCopy = type === 'Snapshot' || type === 'Clone';
+    return [
+      ...(type === 'Clone' && target === undefined
+        ? [invalid('spec.target', null, 'Clone needs the name of the new machine')]
+        : []),
+      ...(!isCopy && target !== undefined ? [invalid('spec.target', target, `${type} has no target`)] : []),
+      ...(isCopy && force ? [invalid('spec.force', force, `${type} cannot be forced`)] : []),
+      ...unchanged(object, old, ['spec'], 'create a new VMOperation'),
+    ];
+  },
 };

@@ -16,6 +16,7 @@ import {
 import { sameJson } from '#lib/std/same-json.ts';
 import {
   besidesHosts,
+  besidesReport,
   besidesRow,
   isHostOf,
   isImageOf,
@@ -66,6 +67,8 @@ const restrictions: ReadonlyMap<string, Restriction> = new Map<string, Restricti
   [`${group}/images`, imageRow],
   [`${group}/virtualmachines`, machine],
   [`${group}/vmoperations`, operation],
+  [`${group}/vmsnapshots`, diskWork],
+  [`${group}/vmrestores`, diskWork],
   [`${group}/volumes`, volume],
 ]);
 
@@ -87,6 +90,14 @@ function operation(object: ApiObject, old: StoredObject | undefined, cluster: st
   return isOperationFor(object, cluster) && sameJson(atPath(object, machineUid), atPath(old, machineUid))
     ? undefined
     : leaves(cluster);
+}
+
+/** Which machine and which disk is meant was stored before a host is told, by whoever may. */
+function diskWork(object: ApiObject, old: StoredObject | undefined, cluster: string): string | undefined {
+  if (!old || !isOperationFor(old, cluster)) return notBound(cluster);
+  return sameJson(besidesReport(object), besidesReport(old))
+    ? undefined
+    : 'a cluster server writes only what its hosts tell of snapshots and restores';
 }
 
 /** Named after its Cluster, and nobody's dependent: it could hold up the deletion of what it names as its owner. */

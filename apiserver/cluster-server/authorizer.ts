@@ -80,13 +80,9 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
       reads.has(request.verb) ? isThere(cluster, find) : isBound(isImageOf, cluster, request, find),
   ],
   [`${group}/virtualmachines`, machines],
-  [
-    `${group}/vmoperations`,
-    (cluster, request, find) =>
-      isLook(request)
-        ? isRestricted(request, { 'status.cluster': cluster })
-        : isBound(isOperationFor, cluster, request, find),
-  ],
+  [`${group}/vmoperations`, operations],
+  [`${group}/vmsnapshots`, operations],
+  [`${group}/vmrestores`, operations],
   [
     `${group}/volumes`,
     (cluster, request, find) =>
@@ -95,6 +91,12 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
         : isBound(isVolumeOf, cluster, request, find),
   ],
 ]);
+
+function operations(cluster: string, request: ResourceAttributes, find: Find): boolean {
+  return isLook(request)
+    ? isRestricted(request, { 'status.cluster': cluster })
+    : isBound(isOperationFor, cluster, request, find);
+}
 
 function machines(cluster: string, request: ResourceAttributes, find: Find): boolean {
   if (isLook(request))

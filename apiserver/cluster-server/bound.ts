@@ -32,8 +32,22 @@ export const isVolumeOf: Test = (volume, cluster) => atPath(volume, ['spec', 'cl
 
 /** The status of a Volume as far as it is not what hosts tell. */
 export function besidesHosts(volume: JsonObject): Json {
-  const { backend: _b, health: _h, used: _u, ...rest } = (atPath(volume, ['status']) ?? {}) as JsonObject;
+  const { backend: _b, health: _h, used: _u, ...rest } = statusOf(volume);
   return rest;
+}
+
+/** The status of a VMSnapshot or a VMRestore as far as it is not what a host tells: new machines are made of some of that. */
+export function besidesReport(object: JsonObject): Json {
+  const {
+    phase: _p,
+    message: _m,
+    finishedAt: _f,
+    consistencyAchieved: _c,
+    indications: _i,
+    ...rest
+  } = statusOf(object);
+  const { disks: _d, size: _s, removal: _r, ...own } = rest;
+  return own;
 }
 
 /** The Image has a row for the Cluster. */
@@ -44,6 +58,8 @@ export function besidesRow(image: JsonObject, cluster: string): Json {
   const status = atPath(image, ['status']);
   return { ...(isObject(status) ? status : {}), clusters: rowsOf(image).filter(({ name }) => name !== cluster) };
 }
+
+const statusOf = (object: JsonObject) => (atPath(object, ['status']) ?? {}) as JsonObject;
 
 function rowsOf(image: JsonObject): JsonObject[] {
   const status = atPath(image, ['status']);

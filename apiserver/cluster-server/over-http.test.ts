@@ -41,6 +41,8 @@ const kinds: Readonly<Record<string, string>> = {
     volumes: 'Volume',
     virtualmachines: 'VirtualMachine',
     vmoperations: 'VMOperation',
+    vmsnapshots: 'VMSnapshot',
+    vmrestores: 'VMRestore',
   },
 };
 const collectionOf = (plural: string) =>
@@ -269,6 +271,31 @@ describe('images and operations', () => {
     await refused(put('lab', { phase: 'InProgress', cluster: 'lab', vmUID: 'u2' }), /any more/);
     await ok(put('lab', { phase: 'InProgress', cluster: 'lab', vmUID: 'u1' }));
   });
+});
+
+test('of a snapshot it says what its host tells, and neither whose disk it is nor what a new machine is made of', async () => {
+  const bound = {
+    phase: 'InProgress',
+    cluster: 'lab',
+    host: 'h1',
+    vmUID: 'u1',
+    machine: '{"image":{"name":"debian"}}',
+  };
+  const snapshot = await make('vmsnapshots', 'of-lab', { vm: 'web' }, bound);
+  const put = (cluster: Cluster, change: object) =>
+    putStatus(cluster, 'vmsnapshots', snapshot, { ...bound, ...change });
+  await refused(put('annex', { phase: 'Ready' }), cannot);
+  for (const change of [{ cluster: 'annex' }, { vmUID: 'u2' }, { machine: '{"userDataSecretRef":{"name":"x"}}' }])
+    await refused(put('lab', change), /only what its hosts tell/);
+  const disks = [{ name: 'root', digest: 'a'.repeat(64) }];
+  await ok(put('lab', { phase: 'Ready', size: 7, disks, message: 'Taken' }));
+  const told = { phase: 'InProgress', cluster: 'lab', vmUID: 'u1', digest: 'a'.repeat(64) };
+  const restore = await make('vmrestores', 'of-lab', { snapshot: 'of-lab', target: { vm: 'web' } }, told);
+  await refused(
+    putStatus('lab', 'vmrestores', restore, { ...told, digest: 'b'.repeat(64) }),
+    /only what its hosts tell/,
+  );
+  await ok(putStatus('lab', 'vmrestores', restore, { ...told, phase: 'Completed' }));
 });
 
 test('of its Cluster it writes the status; others are not there for it', async () => {

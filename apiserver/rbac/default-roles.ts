@@ -31,7 +31,10 @@ const aggregateTo = (role: string) => `rbac.authorization.k8s.io/aggregate-to-${
 const labelled = (role: string) => ({ [aggregateTo(role)]: 'true' });
 
 /** What a tenant makes. */
-const tenantKinds = ['computefactories', 'vmpools', 'virtualmachines', 'vmoperations', 'subnets', 'images', 'volumes'];
+const tenantKinds = [
+  ...['computefactories', 'vmpools', 'virtualmachines', 'vmoperations', 'vmsnapshots', 'vmrestores'],
+  ...['subnets', 'images', 'volumes'],
+];
 /** What a tenant sees of how it is made, and of the prices and sizes there are. */
 const sharedKinds = ['ipleases'];
 const scalable = ['computefactories/scale', 'vmpools/scale'];
@@ -92,8 +95,14 @@ const controllers: readonly PolicyRule[] = [
   on('', ['namespaces/finalize', 'namespaces/status'], ['update', 'patch']),
   on('', ['configmaps'], ['create']),
   inGroup(['vmpools', 'virtualmachines', 'ipleases'], ['create', 'update']),
+  inGroup(['images', 'vmoperations', 'vmsnapshots', 'vmrestores'], ['create']),
   inGroup([...statuses, 'clusters/status'], ['update', 'patch']),
   { apiGroups: ['*'], resources: ['*'], verbs: [...read, 'patch', 'delete', 'deletecollection'] },
+];
+
+const clusterServerKinds = [
+  ...['clusters', 'hosts', 'virtualmachines', 'images', 'volumes'],
+  ...['vmoperations', 'vmsnapshots', 'vmrestores'],
 ];
 
 /** factory-cluster-server: what it schedules, and what it tells of machines and hosts; of its own Cluster alone (apiserver/cluster-server/). */
@@ -101,10 +110,10 @@ const clusterServer: readonly PolicyRule[] = [
   election,
   on('', ['namespaces'], ['get']),
   on('', ['secrets'], ['get', 'create', 'patch']),
-  inGroup(['clusters', 'hosts', 'virtualmachines', 'images', 'volumes', 'vmoperations'], read),
+  inGroup(clusterServerKinds, read),
   inGroup(['hosts'], ['create']),
   inGroup(
-    ['clusters', 'hosts', 'virtualmachines', 'images', 'volumes', 'vmoperations'].map((plural) => `${plural}/status`),
+    clusterServerKinds.map((plural) => `${plural}/status`),
     ['update'],
   ),
 ];

@@ -101,7 +101,10 @@ export function troublesOf(conditions: readonly Condition[]): readonly Condition
 }
 
 /** Kinds that somebody reports on by a condition Ready. Of all others the phase, if there is one, is what there is to know. */
-const reported = ['ComputeFactory', 'VMPool', 'VirtualMachine', 'Image', 'Subnet', 'Volume', 'Cluster', 'Host'];
+const reported = [
+  ...['ComputeFactory', 'VMPool', 'VirtualMachine', 'VMSnapshot', 'VMRestore'],
+  ...['Image', 'Subnet', 'Volume', 'Cluster', 'Host'],
+];
 const badPhases = ['Pending', 'InProgress', 'Failed', 'Superseded', 'Terminating'];
 
 function isTroubled(object: Explained): boolean {

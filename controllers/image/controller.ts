@@ -7,16 +7,21 @@ import { type Controller, done, type Phase, wait } from '#controllers/runtime/co
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { statusPace } from '#controllers/runtime/status-pace.ts';
 import { conditionOf } from '#lib/api/conditions.ts';
-import { Cluster, Image, VirtualMachine } from '#lib/api/generated/index.ts';
+import { Cluster, Image, VirtualMachine, VMSnapshot } from '#lib/api/generated/index.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { annotations, finalizers } from '#lib/api/names.ts';
+import { isCode } from '#lib/std/errors.ts';
 import type { Scope } from './scope.ts';
 import { summarize } from './status.ts';
 import { newsOf } from './tell-news.ts';
 
 export function imageController(deps: Deps): Controller<Image, Scope> {
-  const images = deps.cache(Image);
+  const images = deps.cache(Image, {
+    snapshot: ({ metadata, spec }) => [`${metadata.namespace}/${spec.source.snapshot?.name}`],
+  });
   const clusters = deps.cache(Cluster);
+  // Its events make the Images due that stand on it.
+  deps.cache(VMSnapshot);
   const machines = deps.cache(VirtualMachine, { usedImage: (vm) => [usedImage(vm)] });
   const pace = statusPace(5000);
   const news = newsOf(deps);
@@ -34,6 +39,7 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
       userNames: () => machines.by('usedImage', keyOf(image)).map(keyOf).toSorted(),
       restartedAt,
       retry: restartedAt !== '' && restartedAt !== conditionOf(image, 'RetryHandled')?.message,
+      snapshot: undefined,
       holdStatus: false,
     };
   }
@@ -52,14 +58,15 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
   return {
     name: 'image',
     for: Image,
-    reads: [Cluster, VirtualMachine],
+    reads: [Cluster, VirtualMachine, VMSnapshot],
     writes: [Image],
     triggers: [
       { kind: Cluster, map: () => images.list().map(keyOf) },
+      { kind: VMSnapshot, map: (snapshot) => images.by('snapshot', keyOf(snapshot)).map(keyOf) },
       { kind: VirtualMachine, map: (vm) => [usedImage(vm as VirtualMachine)] },
     ],
     load,
-    phases: [holdFinalizer(deps), news.tell, paceUsers],
+    phases: [holdFinalizer(deps), findSnapshot(deps), news.tell, paceUsers],
     finalize: [news.forget, awaitUnused, removeFinalizer(deps)],
     summarize,
   };
@@ -75,6 +82,25 @@ function holdFinalizer({ client }: Deps): Phase<Scope> {
     const metadata = { resourceVersion, finalizers: [...held, finalizers.imageInUse] };
     await client.patch(Image, { namespace, name }, { metadata }, { signal });
     return wait('Pending', 'The finalizer was added; its event goes on');
+  };
+}
+
+/**
+ * Asked of the server once the finalizer stands, until it has given the bytes: a snapshot that is not being deleted then stays for as long as
+ * this names it.
+ */
+function findSnapshot({ client }: Deps): Phase<Scope> {
+  return async (scope, { signal }) => {
+    const { metadata, spec, status } = scope.image;
+    const name = spec.source.snapshot?.name;
+    if (name === undefined || status?.digest !== undefined) return done;
+    try {
+      scope.snapshot = await client.get(VMSnapshot, { namespace: metadata.namespace, name }, { signal });
+    } catch (error) {
+      if (!isCode(error, 'NotFound')) throw error;
+      scope.snapshot = 'gone';
+    }
+    return done;
   };
 }
 

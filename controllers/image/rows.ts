@@ -1,5 +1,5 @@
 /** The rows of an Image, one per Cluster, and what they add up to. Pure. */
-import type { Image } from '#lib/api/generated/index.ts';
+import type { Image, VMSnapshot } from '#lib/api/generated/index.ts';
 
 type Status = NonNullable<Image['status']>;
 export type Row = NonNullable<Status['clusters']>[number];
@@ -22,6 +22,16 @@ export function rowsFor(old: readonly Row[], clusters: readonly string[], retry:
       if (!row) return { name, phase: 'Pending' };
       return retry && row.phase === 'Failed' ? { name, phase: 'Pending', attempts: row.attempts ?? 0 } : row;
     });
+}
+
+/** The one row of an Image that stands on a snapshot: of the cluster that has the bytes, as soon as they are there. */
+export function rowsOfSnapshot(old: readonly Row[], snapshot: VMSnapshot | 'gone' | undefined): readonly Row[] {
+  if (old.length > 0 || snapshot === undefined || snapshot === 'gone' || snapshot.metadata.deletionTimestamp)
+    return old;
+  const { phase, cluster, disks = [] } = snapshot.status ?? {};
+  if (phase !== 'Ready' || cluster === undefined) return old;
+  const { name: _, ...bytes } = disks[0]!;
+  return [{ name: cluster, phase: 'Ready', ...bytes }];
 }
 
 export interface Sum {

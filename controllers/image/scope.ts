@@ -1,4 +1,4 @@
-import type { Image } from '#lib/api/generated/index.ts';
+import type { Image, VMSnapshot } from '#lib/api/generated/index.ts';
 
 /** The world of one image, read once. */
 export interface Scope {
@@ -9,6 +9,8 @@ export interface Scope {
   readonly users: number;
   /** Their keys, sorted: costs a look at each. */
   readonly userNames: () => readonly string[];
+  /** It stands on this; `gone` if there is none. undefined for other sources, and until it was asked for. */
+  snapshot: VMSnapshot | 'gone' | undefined;
   /** Value of the annotation restarted-at, or empty. */
   readonly restartedAt: string;
   /** The annotation changed since it was last acted on. */

@@ -3,14 +3,17 @@ import type { Ending, Run } from '#controllers/runtime/controller.ts';
 import { type ConditionDraft, withConditions } from '#lib/api/conditions.ts';
 import type { Image } from '#lib/api/generated/index.ts';
 import { messageOf } from '#lib/std/errors.ts';
-import { type Row, rowsFor, type Sum, sumOf } from './rows.ts';
+import { type Row, rowsFor, rowsOfSnapshot, type Sum, sumOf } from './rows.ts';
 import type { Scope } from './scope.ts';
 
 export function summarize(scope: Scope, ending: Ending, run: Run): Image['status'] {
   if (scope.holdStatus) return undefined;
   const { image, users } = scope;
   const old = image.status ?? {};
-  const rows = rowsFor(old.clusters ?? [], scope.clusters, scope.retry);
+  const before = old.clusters ?? [];
+  const rows = image.spec.source.snapshot
+    ? rowsOfSnapshot(before, scope.snapshot)
+    : rowsFor(before, scope.clusters, scope.retry);
   const { disagreeing, ...sum } = sumOf(rows, old.digest);
   const conditions = conditionsOf(scope, rows, { ...sum, ...(disagreeing && { disagreeing }) }, ending);
   return {
@@ -38,9 +41,15 @@ function knownBytes({ digest, format, size, virtualSize, etag, resolvedURL }: No
 function conditionsOf(scope: Scope, rows: readonly Row[], sum: Sum, ending: Ending): readonly ConditionDraft[] {
   const failure = 'error' in ending ? messageOf(ending.error) : '';
   const stuck = sum.disagreeing ?? rows.find((row) => row.phase === 'Failed' && row.terminal);
-  const message = stuck ? stuckMessage(stuck, sum) : failure || waitMessage(rows);
+  const message = stuck ? stuckMessage(stuck, sum) : failure || (snapshotMessage(scope) ?? waitMessage(rows));
   const isReady = sum.phase === 'Ready' && !sum.disagreeing;
-  const reason = stuck ? 'ImportFailed' : rows.length === 0 ? 'NoCluster' : sum.phase;
+  const reason = stuck
+    ? 'ImportFailed'
+    : rows.length === 0
+      ? scope.image.spec.source.snapshot
+        ? 'SnapshotNotReady'
+        : 'NoCluster'
+      : sum.phase;
   return [
     isReady
       ? { type: 'Ready', status: 'True', reason: 'Imported', message: '' }
@@ -62,6 +71,17 @@ function stuckMessage(row: Row, { disagreeing, digest }: Sum): string {
     return `${row.name} fetched other bytes (${row.digest}) than the first cluster (${digest}): the source changed. Make a new Image`;
   const next = 'Change it by a new Image, or set the annotation computefactory.io/restarted-at to try again';
   return `Import into ${row.name} failed: ${row.message ?? 'no details'}. ${next}`;
+}
+
+/** While it stands on a snapshot that is not there to stand on. */
+function snapshotMessage({ image, snapshot }: Scope): string | undefined {
+  const name = image.spec.source.snapshot?.name;
+  if (name === undefined || image.status?.digest !== undefined) return undefined;
+  if (snapshot === undefined || snapshot === 'gone')
+    return `VMSnapshot "${name}" does not exist. It goes on by itself once somebody creates it`;
+  if (snapshot.metadata.deletionTimestamp) return `VMSnapshot "${name}" is being deleted`;
+  const { phase = 'Pending', message = '' } = snapshot.status ?? {};
+  return `VMSnapshot "${name}" is ${phase}: ${message}`;
 }
 
 function waitMessage(rows: readonly Row[]): string {

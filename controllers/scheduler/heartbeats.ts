@@ -5,6 +5,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import { sameJson } from '#lib/std/same-json.ts';
 import { decodeData } from '#mesos/bytes.ts';
 import type { SchedulerEvent } from '#mesos/types.ts';
+import type { DiskOrderBook } from './disk-orders.ts';
 import { type ExecutorFact, isAlive } from './executor-book.ts';
 import { storageReady } from './host-storage.ts';
 import type { Orders } from './orders.ts';
@@ -17,6 +18,7 @@ type MessageEvent = Extract<SchedulerEvent, { type: 'MESSAGE' }>['message'];
 export interface HeartbeatOptions {
   readonly world: World;
   readonly orders: Orders;
+  readonly disks: DiskOrderBook;
   readonly seeds: Seeds;
   readonly prefetch: Prefetch;
   /** Something about the host itself may have changed: readiness, foreign domains. */
@@ -63,7 +65,7 @@ export function heardMessage(options: HeartbeatOptions, message: MessageEvent): 
 }
 
 function hear(
-  { world, orders, seeds, prefetch, onHost, onMachine, onVolumes }: HeartbeatOptions,
+  { world, orders, disks, seeds, prefetch, onHost, onMachine, onVolumes }: HeartbeatOptions,
   from: { hostname: string; agentId: string; executorId: string },
   heartbeat: Heartbeat,
 ): void {
@@ -83,7 +85,7 @@ function hear(
   const images = prefetch.orderFor(from.hostname, heartbeat.images ?? {});
   if (images) void world.tell(from.hostname, images);
   if (!now.inventory) void world.tell(from.hostname, { type: 'inventory', version: 1 });
-  if (isToBeAcknowledged(world, heartbeat)) void acknowledge(world, orders, from.hostname, heartbeat);
+  if (isToBeAcknowledged(world, heartbeat)) void acknowledge(world, { orders, disks }, from.hostname, heartbeat);
 }
 
 /**
@@ -114,8 +116,14 @@ function isRoutine(before: ExecutorFact, now: ExecutorFact): boolean {
   );
 }
 
-async function acknowledge(world: World, orders: Orders, hostname: string, heartbeat: Heartbeat): Promise<void> {
-  const operations = heartbeat.operations.length === 0 ? [] : await orders.reported(heartbeat.operations);
+async function acknowledge(
+  world: World,
+  { orders, disks }: Pick<HeartbeatOptions, 'orders' | 'disks'>,
+  hostname: string,
+  heartbeat: Heartbeat,
+): Promise<void> {
+  const { stored, others } = await disks.reported(heartbeat.operations);
+  const operations = [...stored, ...(await orders.reported(others))];
   const { workerId, sequence } = heartbeat;
   await world.tell(hostname, { type: 'ack', version: 1, workerId, sequence, operations });
 }

@@ -1,7 +1,10 @@
 /** The cluster server with the local Mesos and real executor processes (imitation hypervisor): what fake-mesos.ts pretends, for real. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Host } from '#lib/api/generated/host.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { VMSnapshot } from '#lib/api/generated/vmsnapshot.ts';
 import { finalizers } from '#lib/api/names.ts';
 import type { MemoryApi } from '#lib/client/memory-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -60,6 +63,44 @@ test('import, run on two hosts, survive the death of an executor with its superv
     await expect.poll(async () => (await get(client, name)).status?.attempt, { timeout: 30_000 }).toBeUndefined();
     expect((await get(client, name)).status?.attempts?.at(-1)?.proof).toBe('ExecutorSawNoDomain');
   }
+}, 120_000);
+
+test('a snapshot is taken by the host that has the machine, though its worker is killed, and removed again', async () => {
+  const world = await lab(['h1', 'h2']);
+  const { client } = world;
+  await want(client, 'a', 4, await importImage(world));
+  await expect.poll(() => phase(client, 'a'), { timeout: 30_000 }).toBe('Running');
+  const { metadata, status } = await get(client, 'a');
+  const { host, number: attempt } = status!.attempt!;
+  const at = { name: 's', namespace: 'default' };
+  const made = await client.create(VMSnapshot, {
+    ...{ apiVersion: api, kind: 'VMSnapshot', metadata: { ...at, finalizers: [finalizers.snapshotCleanup] } },
+    spec: { vm: 'a', consistency: 'QuiescedOrCrash', deadline: '60s', deletionPolicy: 'Delete', includeMemory: false },
+  });
+  const [worker] = world.executorsOf(host!).toReversed();
+  // As the VMSnapshot controller does it.
+  const startedAt = new Date(systemClock.now()).toISOString();
+  const intent = {
+    phase: 'InProgress',
+    cluster: 'lab',
+    host: host!,
+    attempt: attempt!,
+    vmUID: metadata.uid,
+    startedAt,
+  } as const;
+  await client.updateStatus(VMSnapshot, { ...made, status: intent });
+  signalProcess(worker!, 'SIGKILL');
+  const snapshot = async () => (await client.get(VMSnapshot, at)).status;
+  await expect.poll(async () => (await snapshot())?.phase, { timeout: 40_000 }).toBe('Ready');
+  expect(await snapshot()).toMatchObject({ consistencyAchieved: 'CrashConsistent', indications: ['NoGuestAgent'] });
+  const { digest } = (await snapshot())!.disks![0]!;
+  const stored = () => readdirSync(join(world.directory, 'images'));
+  expect(stored()).toContain(digest);
+  const ready = await client.get(VMSnapshot, at);
+  await client.updateStatus(VMSnapshot, { ...ready, status: { ...ready.status, removal: 'Wanted' } });
+  await expect.poll(async () => (await snapshot())?.removal, { timeout: 30_000 }).toBe('Removed');
+  expect(stored()).not.toContain(digest);
+  expect(readdirSync(join(world.directory, 'images', 'incoming'))).toEqual([]);
 }, 120_000);
 
 /** As the virtualmachine controller does it: what was preempted runs again. Resolves with its host. */

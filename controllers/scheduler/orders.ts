@@ -134,6 +134,9 @@ export class Orders {
   }
 
   async #advance(operation: VMOperation): Promise<void> {
+    const { type } = operation.spec;
+    // These are made of other objects (controllers/vmoperation).
+    if (type === 'Snapshot' || type === 'Clone') return;
     const vm = this.#world.machines.byUid(operation.status?.vmUID ?? '');
     const attempt = vm?.status?.attempt;
     if (!vm || attempt?.cluster !== this.#world.cluster) return;
@@ -156,7 +159,7 @@ export class Orders {
       id,
       uid: vm.metadata.uid,
       attempt: attempt.number ?? 1,
-      operation: operation.spec.type,
+      operation: type,
       force: operation.spec.force,
       timeoutMs,
     });

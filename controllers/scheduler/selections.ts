@@ -24,6 +24,7 @@ export function volumesOf(cluster: string): string {
   return `spec.cluster=${cluster}`;
 }
 
+/** Likewise snapshots and restores. */
 export function operationsFor(cluster: string): string {
   return `status.cluster=${cluster}`;
 }

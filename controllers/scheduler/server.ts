@@ -5,6 +5,8 @@ import { Host } from '#lib/api/generated/host.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { VMOperation } from '#lib/api/generated/vmoperation.ts';
+import { VMRestore } from '#lib/api/generated/vmrestore.ts';
+import { VMSnapshot } from '#lib/api/generated/vmsnapshot.ts';
 import { Volume } from '#lib/api/generated/volume.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
 import type { Client } from '#lib/client/client.ts';
@@ -23,6 +25,7 @@ import { AgentDrains } from './agent-drains.ts';
 import { AgentBook } from './agents.ts';
 import { Breakers } from './breakers.ts';
 import { clusterStatus } from './cluster-status.ts';
+import { DiskOrderBook } from './disk-orders.ts';
 import { ExecutorBook } from './executor-book.ts';
 import { executorInfo, frameworkIdFor, frameworkInfo, type IdentifiedFramework, mastersOf } from './framework.ts';
 import { Hosts } from './hosts.ts';
@@ -126,6 +129,7 @@ class ClusterServer {
   readonly #prefetch: Prefetch;
   readonly #volumes: Volumes;
   readonly #orders: Orders;
+  readonly #disks: DiskOrderBook;
   readonly #seeds: Seeds;
   readonly #hosts: Hosts;
   readonly #agentDrains: AgentDrains;
@@ -159,6 +163,7 @@ class ClusterServer {
       due: (key) => this.#machines.due(key),
     });
     this.#orders = new Orders(world);
+    this.#disks = new DiskOrderBook(world);
     this.#seeds = new Seeds(world, (uid) => this.#machines.dueByUid(uid));
     this.#machines = new Machines({
       world,
@@ -244,6 +249,8 @@ class ClusterServer {
       images: this.#follow(Image, [undefined], () => this.#wakeImports()),
       volumes: this.#follow(Volume, [volumesOf(name)], () => this.#wakeVolumes()),
       operations: this.#follow(VMOperation, [operationsFor(name)], () => void this.#orders.look()),
+      snapshots: this.#follow(VMSnapshot, [operationsFor(name)], () => this.#wakeDisks()),
+      restores: this.#follow(VMRestore, [operationsFor(name)], () => this.#wakeDisks()),
       tasks: new TaskBook(),
       sentAgain: new Set(),
       executors: new ExecutorBook(),
@@ -332,6 +339,7 @@ class ClusterServer {
       heartbeats: {
         world: this.#world,
         orders: this.#orders,
+        disks: this.#disks,
         seeds: this.#seeds,
         prefetch: this.#prefetch,
         onHost: (hostname) => this.#updateHost(hostname),
@@ -366,7 +374,15 @@ class ClusterServer {
 
   #isBusy(): boolean {
     const { machines, clusters, cluster: name } = this.#world;
-    const works = [this.#placing, this.#imports, this.#volumes, this.#orders, this.#hosts, this.#tombstones];
+    const works = [
+      this.#placing,
+      this.#imports,
+      this.#volumes,
+      this.#orders,
+      this.#disks,
+      this.#hosts,
+      this.#tombstones,
+    ];
     if (works.some(({ hasWork }) => hasWork) || machines.isMoving || this.#reconciliation.isBusy) return true;
     const cluster = clusters.get(name);
     return !this.#offers.isQuiet || (cluster !== undefined && this.#clusterVersion(cluster) !== this.#clusterSeen);
@@ -380,6 +396,7 @@ class ClusterServer {
     await this.#imports.look();
     await this.#volumes.look();
     await this.#orders.look();
+    await this.#disks.look();
     await this.#hosts.write({
       strays: (hostname) => this.#orphans.domainsOn(hostname),
       refusal: (hostname) => this.#agentDrains.refusal(hostname),
@@ -545,6 +562,10 @@ class ClusterServer {
 
   #wakeVolumes(): void {
     void this.#volumes.look().catch((error: unknown) => this.#complain('Volumes not advanced', error));
+  }
+
+  #wakeDisks(): void {
+    void this.#disks.look().catch((error: unknown) => this.#complain('Orders about disks not sent', error));
   }
 
   async #call(call: FrameworkCall): Promise<boolean> {

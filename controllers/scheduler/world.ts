@@ -4,6 +4,8 @@ import type { Host } from '#lib/api/generated/host.ts';
 import type { Image } from '#lib/api/generated/image.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { VMOperation } from '#lib/api/generated/vmoperation.ts';
+import type { VMRestore } from '#lib/api/generated/vmrestore.ts';
+import type { VMSnapshot } from '#lib/api/generated/vmsnapshot.ts';
 import type { Volume } from '#lib/api/generated/volume.ts';
 import type { SchedulerMessage } from '#lib/api/messages.ts';
 import type { SeedSecretError } from '#lib/api/seeds.ts';
@@ -44,6 +46,8 @@ export interface World {
   readonly images: Latest<Image>;
   readonly volumes: Latest<Volume>;
   readonly operations: Latest<VMOperation>;
+  readonly snapshots: Latest<VMSnapshot>;
+  readonly restores: Latest<VMRestore>;
   readonly tasks: TaskBook;
   /** Ids of living tasks that were launched more than once. */
   readonly sentAgain: Set<string>;

@@ -39,6 +39,12 @@ function notReady(vm: VirtualMachine, image: Image): Outcome | undefined {
   const { name } = image.metadata;
   if (image.metadata.deletionTimestamp) return wait('Failed', `Image "${name}" is being deleted. Name another one`);
   const cluster = vm.spec.placement?.cluster;
+  const home = image.spec.source.snapshot && image.status?.clusters?.[0]?.name;
+  if (home !== undefined && cluster !== home)
+    return wait(
+      'Failed',
+      `Image "${name}" stands on a snapshot, which is in Cluster ${home} alone: set placement.cluster: ${home}`,
+    );
   const rows = (image.status?.clusters ?? []).filter((row) => cluster === undefined || row.name === cluster);
   if (rows.some((row) => row.phase === 'Ready') && image.status?.digest) return undefined;
   const failed = rows.find((row) => row.phase === 'Failed');

@@ -2,6 +2,7 @@
 import { parseDuration } from '#lib/api/duration.ts';
 import type { VirtualMachine, VMOperation, VMOperationStatus } from '#lib/api/generated/index.ts';
 import { timestamp } from '#lib/std/clock.ts';
+import { copyVerdict, type Made } from './copies.ts';
 
 export type OperationPhase = NonNullable<VMOperationStatus['phase']>;
 type Type = VMOperation['spec']['type'];
@@ -24,6 +25,8 @@ const makesPointless: Readonly<Record<Type, readonly Type[]>> = {
   Reset: ['Restart', 'Pause', 'Resume'],
   Pause: ['Resume'],
   Resume: ['Pause'],
+  Snapshot: [],
+  Clone: [],
 };
 
 /** A status that ends or accepts the operation, or undefined to leave it as it is. */
@@ -32,6 +35,8 @@ export function verdict(
   machine: VirtualMachine | undefined,
   siblings: readonly VMOperation[],
   nowMs: number,
+  /** Of Snapshot and Clone. */
+  made: Made = {},
 ): VMOperationStatus | undefined {
   if (isFinished(operation)) return undefined;
   const end = (phase: OperationPhase, message: string): VMOperationStatus => ({
@@ -46,6 +51,11 @@ export function verdict(
   if (status?.vmUID !== undefined && status.vmUID !== machine.metadata.uid)
     return end('Failed', `Machine ${spec.vm} was replaced by another one of that name after this was accepted`);
   if (nowMs >= deadlineMs(operation)) return end('Failed', lateMessage(operation));
+  if (spec.type === 'Snapshot' || spec.type === 'Clone') {
+    const { phase, message } = copyVerdict(operation, made);
+    if (phase === 'Completed' || phase === 'Failed') return end(phase, message);
+    return { ...status, phase, vmUID: machine.metadata.uid, message };
+  }
   const cluster = machine.status?.attempt?.cluster;
   if (status?.phase === 'InProgress') return handedTo(cluster, status);
   const later = siblings.find(
@@ -76,6 +86,8 @@ export function deadlineMs({ metadata, spec, status }: VMOperation): number {
 }
 
 function lateMessage({ spec, status }: VMOperation): string {
+  if (spec.type === 'Snapshot' || spec.type === 'Clone')
+    return `Not done within ${spec.timeout}: ${status?.message ?? 'it was not begun'}`;
   if (status?.phase === 'InProgress')
     return `Begun, but its outcome was not reported within ${spec.timeout}: look at the machine and ask again if needed`;
   return `Nobody began it within ${spec.timeout}: the cluster or the host of ${spec.vm} may be disconnected`;

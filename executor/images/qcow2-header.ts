@@ -12,14 +12,26 @@ const backingFormatExtension = 0xe2792aca;
 /** An L1 table may take 32 MiB; a snapshot table has no business in an image that machines are made of. */
 const maxL1Entries = 4_194_304;
 
+const magic = 0x514649fb; // "QFI\xfb"
+
 /** The virtual size that a file with qcow2's magic says it has. `head`: its first 64 KiB. Throws ImportError. */
 export function checkQcow2(head: Buffer): number {
+  return check(head, false);
+}
+
+/** Likewise of one that may stand on a backing file: whether on the right one is for the caller to see. */
+export function checkOverlay(head: Buffer): number {
+  return check(head, true);
+}
+
+function check(head: Buffer, mayHaveBacking: boolean): number {
   const refuse = (message: string) =>
     ImportError.refused('UnsupportedFormat', `The qcow2 header is not acceptable: ${message}`);
   if (head.length < 72) throw refuse('the file ends within it');
+  if (head.readUInt32BE(0) !== magic) throw refuse('it does not begin as one');
   const version = head.readUInt32BE(4);
   if (version !== 2 && version !== 3) throw refuse(`version ${version}`);
-  if (head.readBigUInt64BE(8) !== 0n || head.readUInt32BE(16) !== 0)
+  if (!mayHaveBacking && (head.readBigUInt64BE(8) !== 0n || head.readUInt32BE(16) !== 0))
     throw ImportError.refused('BackingFile', 'The image has a backing file; flatten it first (qemu-img convert)');
   const clusterBits = head.readUInt32BE(20);
   if (clusterBits < 9 || clusterBits > 21) throw refuse(`cluster bits ${clusterBits}`);
@@ -28,7 +40,7 @@ export function checkQcow2(head: Buffer): number {
   if (l1Size > maxL1Entries) throw refuse(`an L1 table of ${l1Size} entries`);
   if (head.readUInt32BE(60) !== 0) throw refuse('it holds internal snapshots; convert it to an image without them');
   if (version === 3) checkVersion3(head, refuse);
-  checkExtensions(head, version === 3 ? head.readUInt32BE(100) : 72, refuse);
+  checkExtensions(head, version === 3 ? head.readUInt32BE(100) : 72, mayHaveBacking, refuse);
   const size = head.readBigUInt64BE(24);
   if (size === 0n || size > BigInt(Number.MAX_SAFE_INTEGER)) throw refuse(`a virtual size of ${size} bytes`);
   return Number(size);
@@ -46,7 +58,12 @@ function checkVersion3(head: Buffer, refuse: (message: string) => ImportError): 
 }
 
 /** Extensions are told apart by type only; those that name another file or a key must not be there even if no feature bit asks for them. */
-function checkExtensions(head: Buffer, start: number, refuse: (message: string) => ImportError): void {
+function checkExtensions(
+  head: Buffer,
+  start: number,
+  mayHaveBacking: boolean,
+  refuse: (message: string) => ImportError,
+): void {
   let offset = start;
   while (offset + 8 <= head.length) {
     const type = head.readUInt32BE(offset);
@@ -56,7 +73,7 @@ function checkExtensions(head: Buffer, start: number, refuse: (message: string) 
       throw ImportError.refused('ExternalDataFile', 'The image names another file for its data; flatten it first');
     if (type === encryptionExtension)
       throw ImportError.refused('Encrypted', 'The image is encrypted; decrypt it first');
-    if (type === backingFormatExtension)
+    if (type === backingFormatExtension && !mayHaveBacking)
       throw ImportError.refused('BackingFile', 'The image names the format of a backing file; flatten it first');
     offset += 8 + Math.ceil(length / 8) * 8;
   }

@@ -59,8 +59,15 @@ export async function convertToQcow2(
 ): Promise<boolean> {
   await using input = await open(source.path, 'r');
   await using output = await open(file, 'r+');
-  const form = ['-m', '1', '-O', 'qcow2', '-o', 'compat=0.10,cluster_size=65536'];
-  const args = ['convert', '-q', ...form, '-f', drivers[source.format], descriptor(3, source.format), '/dev/fd/4'];
+  const args = [
+    'convert',
+    '-q',
+    ...canonicalForm,
+    '-f',
+    drivers[source.format],
+    descriptor(3, source.format),
+    '/dev/fd/4',
+  ];
   const { room, deadlineMs: withinMs, signal } = options;
   const limits = { fileBytes: room.bytes, deadlineMs: withinMs, signal };
   const done = await lent(output, () => qemuImg(args, { ...limits, files: [input, output] }));
@@ -70,6 +77,57 @@ export async function convertToQcow2(
   if (room.isReached((await output.stat()).size)) throw room.tooLarge('The converted image');
   ImportError.throwIfFull(done.refusal);
   throw ImportError.refused('UnsupportedFormat', `qemu-img cannot convert the image: ${done.refusal}`);
+}
+
+/** In version 2 of qcow2: as images are. */
+const canonicalForm = ['-m', '1', '-O', 'qcow2', '-o', 'compat=0.10,cluster_size=65536'];
+
+/**
+ * Writes what `source` shows of itself and of `base` into `output`, in the canonical form of images. Their headers are not asked what they
+ * stand on. All are files that nobody else opens or writes meanwhile, but the base. Throws ImportError, or the signal's reason.
+ */
+export async function flattenQcow2(
+  {
+    source,
+    base,
+    output,
+  }: {
+    readonly source: FileHandle;
+    readonly base?: { readonly file: FileHandle; readonly format: 'qcow2' | 'raw' };
+    readonly output: FileHandle;
+  },
+  { room, deadlineMs: withinMs, signal }: ConvertOptions,
+): Promise<void> {
+  const below =
+    base === undefined
+      ? null
+      : { driver: base.format, ...(base.format === 'qcow2' && { backing: null }), file: descriptorNode(5) };
+  const disk = `json:${JSON.stringify({ driver: 'qcow2', backing: below, file: descriptorNode(3, true) })}`;
+  const files = base === undefined ? [source, output] : [source, output, base.file];
+  const args = ['convert', '-q', ...canonicalForm, disk, '/dev/fd/4'];
+  const limits = { fileBytes: room.bytes, deadlineMs: withinMs, signal };
+  const done = await lent(source, () => lent(output, () => qemuImg(args, { ...limits, files })));
+  signal.throwIfAborted();
+  if (done === undefined) throw new Error('The host has no qemu-img: install qemu-utils on it');
+  if (!('refusal' in done)) return;
+  if (room.isReached((await output.stat()).size)) throw room.tooLarge('The snapshot');
+  ImportError.throwIfFull(done.refusal);
+  throw new Error(`qemu-img cannot read the disk: ${done.refusal}`);
+}
+
+/** Makes the disk larger as the guest sees it. It stands on nothing. Throws Error. */
+export async function resizeQcow2(file: FileHandle, virtualBytes: number): Promise<void> {
+  const { size } = await file.stat();
+  const args = ['resize', '-q', descriptor(3, 'qcow2'), String(virtualBytes)];
+  const limits = { files: [file], fileBytes: size + overlayBytesMax, deadlineMs };
+  const done = await lent(file, () => qemuImg(args, limits));
+  if (done === undefined) throw new Error('The host has no qemu-img: install qemu-utils on it');
+  if ('refusal' in done) throw new Error(`Cannot make the disk ${virtualBytes} bytes large: ${done.refusal}`);
+}
+
+/** Images are read by many at once, and nobody is to be kept from starting by us; a copy that somebody writes is not whole. */
+function descriptorNode(fd: number, isOurs = false) {
+  return { driver: 'file', filename: `/dev/fd/${fd}`, locking: isOurs ? 'auto' : 'off' } as const;
 }
 
 /** qemu-img opens what it writes once more, as who it is then. */

@@ -8,7 +8,7 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
-import type { OperationReport } from '#lib/api/messages.ts';
+import type { DiskOrder, OperationReport, SnapshotResult } from '#lib/api/messages.ts';
 import type { TaskInfo, TaskStatus } from '#mesos/types.ts';
 import { steps } from './schema.ts';
 
@@ -130,7 +130,47 @@ export class Journal implements Disposable {
       `INSERT INTO operations (id, uid, state, message) VALUES (?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET acknowledged = 0`,
     ).run(report.id, report.uid, report.state, report.message);
-    return toReport(this.#sql('SELECT id, uid, state, message FROM operations WHERE id = ?').get(report.id)!);
+    return toReport(this.#sql('SELECT id, uid, state, message, result FROM operations WHERE id = ?').get(report.id)!);
+  }
+
+  /** Remembers an order about a disk until it is finished; one that is known keeps its deadline. */
+  orderDisk(order: DiskOrder, deadline: number): void {
+    this.#sql('INSERT INTO disk_orders VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING').run(
+      order.id,
+      JSON.stringify(order),
+      deadline,
+    );
+  }
+
+  /** Also those whose report was made before their traces were removed. */
+  diskOrders(): { order: DiskOrder; deadline: number; report: OperationReport | undefined }[] {
+    return this.#sql('SELECT id, content, deadline FROM disk_orders')
+      .all()
+      .map(({ id, content, deadline }) => {
+        const row = this.#sql('SELECT id, uid, state, message, result FROM operations WHERE id = ?').get(String(id));
+        const order = JSON.parse(String(content)) as DiskOrder;
+        return { order, deadline: Number(deadline), report: row && toReport(row) };
+      });
+  }
+
+  forgetDiskOrder(id: string): void {
+    this.#sql('DELETE FROM disk_orders WHERE id = ?').run(id);
+  }
+
+  /** To be called before the guest is told. */
+  freezes(uid: string): void {
+    this.#sql('INSERT INTO frozen VALUES (?) ON CONFLICT (uid) DO NOTHING').run(uid);
+  }
+
+  hasThawed(uid: string): void {
+    this.#sql('DELETE FROM frozen WHERE uid = ?').run(uid);
+  }
+
+  /** uids of machines whose guests may be frozen. */
+  frozen(): readonly string[] {
+    return this.#sql('SELECT uid FROM frozen')
+      .all()
+      .map(({ uid }) => String(uid));
   }
 
   /** Stores the end of an operation that belongs to no task. */
@@ -139,7 +179,7 @@ export class Journal implements Disposable {
   }
 
   operations(): OperationReport[] {
-    return this.#sql('SELECT id, uid, state, message FROM operations WHERE acknowledged = 0 ORDER BY number')
+    return this.#sql('SELECT id, uid, state, message, result FROM operations WHERE acknowledged = 0 ORDER BY number')
       .all()
       .map(toReport);
   }
@@ -175,11 +215,11 @@ export class Journal implements Disposable {
   }
 
   #writeOperations(operations: readonly OperationReport[]): void {
-    for (const { id, uid, state, message } of operations) {
+    for (const { id, uid, state, message, result } of operations) {
       this.#sql(
-        `INSERT INTO operations (id, uid, state, message) VALUES (?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET state = excluded.state, message = excluded.message`,
-      ).run(id, uid, state, message);
+        `INSERT INTO operations (id, uid, state, message, result) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, message = excluded.message, result = excluded.result`,
+      ).run(id, uid, state, message, result === undefined ? null : JSON.stringify(result));
     }
   }
 
@@ -241,6 +281,7 @@ function toReport(row: Record<string, SQLOutputValue>): OperationReport {
     uid: String(row.uid),
     state: row.state as OperationReport['state'],
     message: String(row.message),
+    ...(row.result === null ? {} : { result: JSON.parse(String(row.result)) as SnapshotResult }),
   };
 }
 

@@ -27,4 +27,10 @@ export const steps = [
      message TEXT NOT NULL,
      acknowledged INTEGER NOT NULL DEFAULT 0
    ) STRICT;`,
+  `-- Of a snapshot: what it has become, as JSON.
+   ALTER TABLE operations ADD COLUMN result TEXT;
+   -- Orders about disks that are under way, for the next worker to go on with; its deadline is wall-clock milliseconds.
+   CREATE TABLE disk_orders (id TEXT PRIMARY KEY, content TEXT NOT NULL, deadline INTEGER NOT NULL) STRICT;
+   -- Machines whose guests were told to freeze their file systems and have not thawed them yet, whoever told them.
+   CREATE TABLE frozen (uid TEXT PRIMARY KEY) STRICT;`,
 ] as const;

@@ -1,6 +1,7 @@
 /** Disks and networks of a host of real machines. */
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { backingsOf } from '../disks/backings.ts';
+import { diskCopies } from '../disks/copies.ts';
 import { diskOwners, makeDisks, makeSeed, removeDisks, requireDisk } from '../disks/disks.ts';
 import type { HostDevices, HostVolumes } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
@@ -50,6 +51,7 @@ export function libvirtDevices({
     },
     setPeers: (vni, peers) => networks.setPeers(vni, peers),
     volumes,
+    copies: diskCopies(root),
     async owners() {
       return [...new Set([...(await diskOwners(root)), ...networks.owners(), ...(await volumes.owners())])];
     },

@@ -17,6 +17,7 @@ import {
 } from '../hypervisor.ts';
 import { agentError } from './agent.ts';
 import { readBackingFile } from './backing-file.ts';
+import { backupXml, rootDisk } from './backup.ts';
 import { type DomainXml, domainName, domainXml, pluggedInterfaces, readDomainXml } from './domain-xml.ts';
 import { domainEvent } from './events.ts';
 import { Libvirt } from './libvirt.ts';
@@ -43,6 +44,10 @@ export interface LibvirtHypervisorOptions {
   readonly clock?: Clock;
   readonly random?: Random;
 }
+
+/** QEMU ends a copy between two requests of it. */
+const stopCopyMs = 30_000;
+const stopLookMs = 100;
 
 /** Connects in the background at once; calls wait for the connection, and fail when it does not come. Dispose to close it. */
 export function libvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor {
@@ -71,10 +76,10 @@ class LibvirtDriver implements Hypervisor {
     random,
   }: LibvirtHypervisorOptions) {
     this.#installation = installation;
+    this.#clock = clock ?? systemClock;
     this.#kvm = kvm ?? (async () => false);
     this.#limits = limits ?? { processors: false, memory: false };
     this.#processes = processes ?? new QemuProcesses();
-    this.#clock = clock ?? systemClock;
     this.#runtimeDirectory = runtimeDirectory ?? (socket === undefined ? '/var/lib/libvirt/qemu' : undefined);
     this.#libvirt = new Libvirt({
       ...{ socket, clock, random },
@@ -219,6 +224,36 @@ class LibvirtDriver implements Hypervisor {
       throw agentError(error);
     }
     return (JSON.parse(answer) as { readonly return?: unknown }).return;
+  }
+
+  async copyDisk(uid: string, file: string): Promise<void> {
+    const domain = await this.#requireRunning(uid);
+    await this.#libvirt.beginBackup(domain, backupXml(await this.#libvirt.running(domain), file));
+  }
+
+  async copyState(uid: string): Promise<'Copying' | 'Copied' | 'Failed'> {
+    const domain = await this.#libvirt.lookup(uid);
+    if (!domain) return 'Failed';
+    if ((await this.#libvirt.backup(domain)) !== undefined) return 'Copying';
+    try {
+      await this.#libvirt.settled(domain, rootDisk);
+      return (await this.#libvirt.lastJobCompleted(domain)) ? 'Copied' : 'Failed';
+    } catch (error) {
+      if (isLibvirtError(error, errorCode.operationInvalid)) return 'Failed';
+      throw error;
+    }
+  }
+
+  async stopCopy(uid: string): Promise<void> {
+    const domain = await this.#libvirt.lookup(uid);
+    if (!domain || (await this.#libvirt.backup(domain)) === undefined) return;
+    await ignoring(this.#libvirt.abortJob(domain), errorCode.operationInvalid);
+    const deadline = this.#clock.monotonic() + stopCopyMs;
+    while ((await this.#libvirt.backup(domain)) !== undefined) {
+      if (this.#clock.monotonic() > deadline) throw new Error(`The copy of the disk of ${domain.name} does not end`);
+      await this.#clock.sleep(stopLookMs);
+    }
+    await ignoring(this.#libvirt.settled(domain, rootDisk), errorCode.noDomain, errorCode.operationInvalid);
   }
 
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {

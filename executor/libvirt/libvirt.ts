@@ -9,12 +9,14 @@ import type { DomainPower } from '../hypervisor.ts';
 import { decodeEvent, type LibvirtEvent } from './events.ts';
 import { powerOf } from './power.ts';
 import {
+  completedJob,
   type DomainRef,
   decodeDomain,
   encodeDomain,
   encodeUuid,
   errorCode,
   isLibvirtError,
+  jobCompleted,
   liveOnly,
   powerButton,
   procedure,
@@ -171,6 +173,45 @@ export class Libvirt implements AsyncDisposable {
     const deadlineMs = seconds * 1000 + callDeadlineMs;
     const answer = await this.#session.call(qemuProcedure.domainAgentCommand, args, deadlineMs, qemuProgram);
     return answer.optional(() => answer.string()) ?? '{}';
+  }
+
+  /** Begins to copy disks as they are now, as the XML says. */
+  async beginBackup(domain: DomainRef, xml: string): Promise<void> {
+    await this.#on(
+      domain,
+      procedure.domainBackupBegin,
+      xdr.string(xml),
+      xdr.optional(undefined, xdr.string),
+      xdr.uint32(0),
+    );
+  }
+
+  /** What such copying is under way, as XML; undefined if there is none. */
+  async backup(domain: DomainRef): Promise<string | undefined> {
+    try {
+      return (await this.#on(domain, procedure.domainBackupGetXmlDesc, xdr.uint32(0))).string();
+    } catch (error) {
+      if (isLibvirtError(error, errorCode.noBackup, errorCode.operationInvalid)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Answers when libvirt has done what it is doing with the running domain. A backup is told to have ended while QEMU still holds its file,
+   * with tables that are not written yet; whoever asks for the figures of a disk waits until it was let go.
+   */
+  async settled(domain: DomainRef, device: string): Promise<void> {
+    await this.#on(domain, procedure.domainBlockStats, xdr.string(device));
+  }
+
+  /** Whether the job that ended last went well. */
+  async lastJobCompleted(domain: DomainRef): Promise<boolean> {
+    const answer = await this.#on(domain, procedure.domainGetJobStats, xdr.uint32(completedJob));
+    return answer.int32() === jobCompleted;
+  }
+
+  async abortJob(domain: DomainRef): Promise<void> {
+    await this.#on(domain, procedure.domainAbortJob);
   }
 
   async #on(domain: DomainRef, number: number, ...args: readonly Buffer[]) {

@@ -25,8 +25,10 @@ export const procedure = {
   domainResume: 28,
   domainSuspend: 34,
   connectSupportsFeature: 60,
+  domainBlockStats: 64,
   authList: 66,
   connectGetLibVersion: 157,
+  domainAbortJob: 164,
   domainUpdateDeviceFlags: 174,
   domainScreenshot: 211,
   domainGetState: 212,
@@ -35,6 +37,7 @@ export const procedure = {
   domainReset: 245,
   domainShutdownFlags: 258,
   connectListAllDomains: 273,
+  domainGetJobStats: 298,
   domainEventCallbackRegisterAny: 316,
   domainEventCallbackLifecycle: 318,
   domainEventCallbackReboot: 319,
@@ -43,6 +46,8 @@ export const procedure = {
   domainEventCallbackDeviceRemoved: 333,
   domainEventBlockJob2: 339,
   domainEventCallbackAgentLifecycle: 348,
+  domainBackupBegin: 421,
+  domainBackupGetXmlDesc: 422,
 } as const;
 
 /** Procedures of qemuProgram. */
@@ -66,6 +71,11 @@ export const liveOnly = 1;
 /** Managed save, snapshot metadata, NVRAM, checkpoint metadata: nothing of a domain may outlive its definition. */
 export const undefineEverything = 1 | 2 | 4 | 16;
 
+/** Of the statistics of a job: of the one that ended last, and they are kept. */
+export const completedJob = 1 | 2;
+/** virDomainJobType of one that went well. */
+export const jobCompleted = 3;
+
 /** virErrorNumber, the ones that decisions are made on. */
 export const errorCode = {
   internal: 1,
@@ -73,6 +83,7 @@ export const errorCode = {
   operationInvalid: 55,
   argumentUnsupported: 74,
   agentUnresponsive: 86,
+  noBackup: 104,
   agentCommandTimeout: 108,
   agentCommandFailed: 109,
 } as const;

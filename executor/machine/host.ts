@@ -5,6 +5,7 @@ import { type ConsolePaths, consolePaths } from '../console/paths.ts';
 import { type DomainSpec, type HostDevices, type Hypervisor, leftMessage } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
 import { isRemovable, seedOf } from '../seed/seed.ts';
+import type { DiskUse } from '../snapshots/disk-use.ts';
 import type { Cause } from './driver.ts';
 import { awaitsPlug, type HostEffect, type MachineEvent, type MachineState } from './state.ts';
 
@@ -16,6 +17,7 @@ export interface HostTools {
   readonly images: ImageStore;
   /** Throws if the machine must not be started now. */
   requireTime(uid: string): void;
+  readonly use: DiskUse;
 }
 
 type Owned = Pick<MachineState, 'launch' | 'plugged'>;
@@ -37,9 +39,11 @@ export async function perform(
       return await define(tools, state);
     case 'start':
       // Defined anew unless that was just done: disks and bridges are looked after, and a domain that somebody removed comes back.
-      if (before !== 'provision') await define(tools, state);
-      tools.requireTime(uid);
-      return await hypervisor.start(uid);
+      return await tools.use.first(uid, async () => {
+        if (before !== 'provision') await define(tools, state);
+        tools.requireTime(uid);
+        await hypervisor.start(uid);
+      });
     case 'plug':
       await devices.requireFree({ uid, networks, hostname });
       return await hypervisor.plug(uid);
@@ -50,7 +54,7 @@ export async function perform(
     case 'resume':
       return await hypervisor[effect](uid);
     case 'remove':
-      return await removeMachine(tools, uid);
+      return await tools.use.first(uid, () => removeMachine(tools, uid));
   }
 }
 

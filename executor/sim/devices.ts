@@ -5,6 +5,7 @@ import type { MachineNetwork, MachineVolume } from '#lib/api/launch.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, HostVolumes, MachineDisks, MachineNics } from '../hypervisor.ts';
 import type { Seed } from '../seed/seed.ts';
+import { simCopies } from './copies.ts';
 import { JsonDirectory } from './files.ts';
 import { simPorts } from './ports.ts';
 
@@ -58,6 +59,7 @@ export function simDevices(
     // Nothing runs in an imitated guest that could reach another.
     setPeers: async () => undefined,
     volumes,
+    copies: simCopies(directoryOf),
     async owners() {
       const withDisks = await readdir(join(root, 'vms')).catch(() => []);
       return [...new Set([...withDisks, ...[...nics.entries()].map(([uid]) => uid), ...(await volumes.owners())])];
@@ -91,7 +93,11 @@ async function makeDisks(directory: string, { image, rootDiskBytes, seed }: Mach
   await access(image.path);
   await mkdir(directory, { recursive: true });
   const rootDisk = join(directory, 'root.qcow2');
-  await writeFile(rootDisk, JSON.stringify({ backing: image, virtualSize: rootDiskBytes }));
+  // What is there holds the machine's data, as a real one does.
+  const content = JSON.stringify({ backing: image, virtualSize: rootDiskBytes });
+  await writeFile(rootDisk, content, { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
   const seedDisk = seed ? await writeSeed(directory, seed) : join(directory, seedName);
   await access(seedDisk);
   return { rootDisk, seedDisk };

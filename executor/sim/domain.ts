@@ -13,6 +13,8 @@ export interface SimDomain extends DomainPower {
   readonly hung?: true;
   /** Its disk fails: it stops wherever it would go on. */
   readonly broken?: boolean;
+  /** Its agent was told to freeze its file systems, and not yet to thaw them. */
+  readonly frozen?: boolean;
 }
 
 export function atTime(domain: SimDomain, now: number): SimDomain {

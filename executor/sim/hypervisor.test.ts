@@ -23,7 +23,11 @@ async function openWorld() {
     ...sim,
     root,
     guestMs: 5000,
-    spec: async (uid: string) => specOf(root, uid),
+    async spec(uid: string) {
+      const spec = specOf(root, uid);
+      await writeFile(spec.rootDisk, 'a disk');
+      return spec;
+    },
     async failing(uid: string) {
       const fail = vi.waitUntil(async () => (await sim.hypervisor.get(uid))?.power === 'On', 5000);
       void fail.then(() => sim.hypervisor.inject(uid, 'break'));
@@ -43,7 +47,7 @@ function specOf(root: string, uid: string): DomainSpec {
     attempt: 3,
     cores: 1,
     memoryMiB: 64,
-    rootDisk: '',
+    rootDisk: join(root, `${uid}.disk`),
     seedDisk: '',
     nics: [],
     ...consolePaths(root, uid),

@@ -20,6 +20,7 @@ import {
 } from '../hypervisor.ts';
 import { SimAgent } from './agent.ts';
 import { bootLog, SimConsole } from './console.ts';
+import { copySimDisk } from './copies.ts';
 import { type SimNics, simDevices } from './devices.ts';
 import {
   atTime,
@@ -78,6 +79,8 @@ export class SimHypervisor implements Hypervisor {
   readonly #watchers = new Set<(event: DomainEvent | 'lost') => void>();
   readonly #injections: string;
   readonly #agent = new SimAgent();
+  /** uids whose disk was copied. An imitated copy is made at once. */
+  readonly #copied = new Set<string>();
   #poll: Disposable;
 
   constructor(options: SimOptions, nics: JsonDirectory<SimNics>) {
@@ -176,6 +179,8 @@ export class SimHypervisor implements Hypervisor {
   async agent(uid: string, command: AgentCommand): Promise<unknown> {
     this.#needRunning(uid);
     if (!this.#options.agents || !this.isUp(uid)) throw new MachineError('The guest agent is not connected');
+    const frozen = this.#freeze(uid, command.execute);
+    if (frozen !== undefined) return frozen;
     return this.#agent.answer(command, this.#nics.get(uid));
   }
 
@@ -184,6 +189,20 @@ export class SimHypervisor implements Hypervisor {
     const { bootMs, clock } = this.#options;
     const domain = this.#at(uid);
     return domain?.power === 'On' && !domain.hung && clock.now() >= (domain.bootedAt ?? 0) + bootMs;
+  }
+
+  async copyDisk(uid: string, file: string): Promise<void> {
+    this.#copied.delete(uid);
+    await copySimDisk(this.#needRunning(uid).spec.rootDisk, file);
+    this.#copied.add(uid);
+  }
+
+  async copyState(uid: string): Promise<'Copying' | 'Copied' | 'Failed'> {
+    return this.#copied.has(uid) && this.#at(uid)?.power !== 'Off' ? 'Copied' : 'Failed';
+  }
+
+  async stopCopy(uid: string): Promise<void> {
+    this.#copied.delete(uid);
   }
 
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable {
@@ -201,6 +220,20 @@ export class SimHypervisor implements Hypervisor {
     else if (what === 'mend') this.#put({ ...domain, broken: false });
     else
       this.#put(switchedOff(domain, ({ shutdown: 'Shutdown', crash: 'Crashed', destroy: 'Destroyed' } as const)[what]));
+  }
+
+  /** As QEMU's agent does with one file system; undefined for other commands. */
+  #freeze(uid: string, command: string): unknown {
+    const { frozen = false, ...domain } = this.#need(uid);
+    if (command === 'guest-fsfreeze-status') return frozen ? 'frozen' : 'thawed';
+    if (command === 'guest-fsfreeze-freeze') {
+      if (frozen) throw new MachineError('The guest agent refuses: Command guest-fsfreeze-freeze has been disabled');
+      this.#put({ ...domain, frozen: true });
+      return 1;
+    }
+    if (command !== 'guest-fsfreeze-thaw') return undefined;
+    this.#put(domain);
+    return frozen ? 1 : 0;
   }
 
   #boot(uid: string): void {

@@ -193,7 +193,22 @@ export interface OperationReport {
   readonly uid: string;
   readonly state: 'InProgress' | 'Completed' | 'Failed';
   readonly message: string;
+  /** Of a snapshot that was taken. */
+  readonly result?: SnapshotResult;
 }
+
+/** What a snapshot has become: a file in the image store of the cluster, on which machines can stand as on any image. */
+export interface SnapshotResult {
+  /** sha256 of the file, 64 hex digits. No other snapshot has the same. */
+  readonly digest: string;
+  readonly format: 'qcow2';
+  readonly size: number;
+  readonly virtualSize: number;
+  readonly consistency: 'Quiesced' | 'CrashConsistent';
+  readonly indications: readonly SnapshotIndication[];
+}
+
+export type SnapshotIndication = 'GuestAgent' | 'NoGuestAgent' | 'QuiesceTimeout' | 'Paused' | 'Partial';
 
 export type ExecutorMessage = Heartbeat;
 
@@ -209,6 +224,37 @@ export interface OperationOrder {
   readonly attempt: number;
   readonly operation: OperationType;
   readonly force: boolean;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Do this with a machine's disk, or with what was kept of it; once per id. Repeated until reported done among the operations. `snapshot` is the
+ * uid of the VMSnapshot, by which the host finds all that there is of it.
+ */
+export type DiskOrder = DiskOrderBase &
+  (
+    | {
+        /** Keeps the root disk of the machine `uid` as it is. */
+        readonly order: 'Snapshot';
+        readonly attempt: number;
+        readonly consistency: 'Quiesced' | 'CrashConsistent' | 'QuiescedOrCrash';
+      }
+    | {
+        /** Puts it back: what is on the machine's disk is lost. The machine must be off. */
+        readonly order: 'Restore';
+        readonly attempt: number;
+        readonly digest: string;
+      }
+    /** Removes it from the image store. Whoever is still taking it stops. `uid` is the snapshot's, too. */
+    | { readonly order: 'Discard' }
+  );
+
+interface DiskOrderBase {
+  readonly type: 'disk';
+  readonly version: 1;
+  readonly id: string;
+  readonly uid: string;
+  readonly snapshot: string;
   readonly timeoutMs: number;
 }
 
@@ -303,6 +349,7 @@ export function seedContext({ uid, attempt }: Pick<SeedOrder, 'uid' | 'attempt'>
 
 export type SchedulerMessage =
   | OperationOrder
+  | DiskOrder
   | HeartbeatAck
   | InventoryRequest
   | CleanupOrder

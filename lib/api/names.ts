@@ -45,6 +45,8 @@ export const annotations = {
   removeOrphans: 'computefactory.io/remove-orphans',
   /** On a machine of a pool, by the pool: the attempt with this number may leave its host for a drain. */
   drainGranted: 'computefactory.io/drain-granted',
+  /** On a machine that was made from a snapshot: uid of the VMRestore. */
+  restoredBy: 'computefactory.io/restored-by',
 } as const;
 
 export const finalizers = {
@@ -55,6 +57,7 @@ export const finalizers = {
   volumeInUse: 'computefactory.io/volume-in-use',
   /** On an IPLease whose holder is gone and may run on a host that does not answer. */
   hostCleanup: 'computefactory.io/host-cleanup',
+  snapshotCleanup: 'computefactory.io/snapshot-cleanup',
 } as const;
 
 /** Mesos task of one attempt of one machine. */
@@ -83,6 +86,11 @@ export function domainName(uid: string): string {
 /** Name of the IPLease of an address: the store's create-if-absent makes the address unique. */
 export function leaseName(subnet: string, ip: string): string {
   return `${subnet}-${ip.replaceAll('.', '-')}`;
+}
+
+/** Name of the Image by which new machines stand on a snapshot. */
+export function snapshotImageName(snapshot: string): string {
+  return `snapshot-${snapshot}`;
 }
 
 /** Name of the Host object of one host of one cluster. */

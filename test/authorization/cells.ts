@@ -50,6 +50,8 @@ export const kinds: readonly Kind[] = [
   kind(factory, 'v1alpha1', 'VMPool', 'vmpools', true, ['status', 'scale']),
   kind(factory, 'v1alpha1', 'VirtualMachine', 'virtualmachines', true, ['status']),
   kind(factory, 'v1alpha1', 'VMOperation', 'vmoperations', true, ['status']),
+  kind(factory, 'v1alpha1', 'VMSnapshot', 'vmsnapshots', true, ['status']),
+  kind(factory, 'v1alpha1', 'VMRestore', 'vmrestores', true, ['status']),
   kind(factory, 'v1alpha1', 'Subnet', 'subnets', true, ['status']),
   kind(factory, 'v1alpha1', 'Image', 'images', true, ['status']),
   kind(factory, 'v1alpha1', 'Volume', 'volumes', true, ['status']),

@@ -54,6 +54,17 @@ function operation(name: string, status: object, write: readonly string[]): Fact
   return { ...kind, name, content: { spec: { vm: 'held-lab', type: 'Stop' } }, status, read: write, write };
 }
 
+function snapshot(name: string, status: object, write: readonly string[]): Fact {
+  const kind = { ...factory, kind: 'VMSnapshot', plural: 'vmsnapshots', namespace: 'alpha' };
+  return { ...kind, name, content: { spec: { vm: 'held-lab' } }, status, read: write, write };
+}
+
+function restore(name: string, status: object, write: readonly string[]): Fact {
+  const kind = { ...factory, kind: 'VMRestore', plural: 'vmrestores', namespace: 'alpha' };
+  const spec = { snapshot: 's', target: { vm: 'held-lab' } };
+  return { ...kind, name, content: { spec }, status, read: write, write };
+}
+
 function image(name: string, rows: readonly string[]): Fact {
   const kind = { ...factory, kind: 'Image', plural: 'images', namespace: 'alpha' };
   const content = { spec: { source: { file: { path: 'debian.qcow2' } } } };
@@ -95,6 +106,12 @@ export const facts: readonly Fact[] = [
   operation('on-lab', { phase: 'Pending', cluster: 'lab' }, lab),
   operation('on-annex', { phase: 'InProgress', cluster: 'annex' }, annex),
   operation('on-none', { phase: 'Pending' }, none),
+  snapshot('on-lab', { phase: 'InProgress', cluster: 'lab' }, lab),
+  snapshot('on-annex', { phase: 'Ready', cluster: 'annex' }, annex),
+  snapshot('on-none', { phase: 'Pending' }, none),
+  restore('on-lab', { phase: 'InProgress', cluster: 'lab' }, lab),
+  restore('on-annex', { phase: 'InProgress', cluster: 'annex' }, annex),
+  restore('on-none', { phase: 'Pending' }, none),
   image('for-lab', lab),
   image('for-both', both),
   image('for-none', none),
@@ -145,6 +162,8 @@ const looks: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   },
   volumes: { 'spec.cluster=lab': lab, 'spec.cluster=annex': annex, 'spec.cluster!=lab': none },
   vmoperations: { 'status.cluster=lab': lab, 'status.cluster=annex': annex, 'status.cluster=': none },
+  vmsnapshots: { 'status.cluster=lab': lab, 'status.cluster=annex': annex, 'status.cluster=': none },
+  vmrestores: { 'status.cluster=lab': lab, 'status.cluster=annex': annex, 'status.cluster=': none },
   clusters: { 'metadata.name=lab': lab, 'metadata.name=annex': annex, 'metadata.name!=lab': none },
   secrets: { 'metadata.name=seed-lab': none, 'metadata.name=console-lab-h1': none, 'type=Opaque': none },
   leases: { 'metadata.name=cluster-server-lab': lab },

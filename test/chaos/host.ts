@@ -176,6 +176,9 @@ export class RealHost {
       screenshot: noLook,
       openScreen: noLook,
       agent: noLook,
+      copyDisk: noLook,
+      copyState: async () => 'Failed',
+      stopCopy: async () => undefined,
       suspend: onUid((domain) => this.#put(paused(domain, 'User'))),
       resume: onUid((domain) => this.#put(domain.broken ? paused(resumed(domain), 'IOError') : resumed(domain))),
       destroy: (uid) =>
@@ -274,6 +277,7 @@ export class RealHost {
       detachNetworks: (uid) => call(() => void this.nics.delete(uid)),
       setPeers: async () => undefined,
       volumes: noVolumes,
+      copies: noCopies,
       owners: () => call(() => [...new Set([...this.disks, ...this.nics.keys()])]),
     };
   }
@@ -324,6 +328,17 @@ export class RealHost {
     for (const watcher of this.#watchers) watcher(event);
   }
 }
+
+/** Machines of a trial have no snapshots. */
+const noCopies: HostDevices['copies'] = {
+  fileFor: (uid) => `/vms/${uid}/snapshot.qcow2`,
+  requireRoom: noLook,
+  copy: noLook,
+  flatten: noLook,
+  prepare: noLook,
+  replace: noLook,
+  clear: async () => undefined,
+};
 
 async function noLook(): Promise<never> {
   throw new MachineError('Nobody looks at the machines of a trial');

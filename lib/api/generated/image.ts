@@ -20,6 +20,11 @@ export interface ImageSpec {
       /** Path relative to the import directory. */
       readonly path: string;
     };
+    /** A VMSnapshot of the same namespace; nothing is copied, and it stays while this is there. */
+    readonly snapshot?: {
+      /** Name of the VMSnapshot. */
+      readonly name: string;
+    };
   };
   /** sha256:… or sha512:… of the file as fetched. */
   readonly checksum?: string;
@@ -60,6 +65,8 @@ export interface ImageSpec {
     /** On so many hosts of each Cluster: a number, or All. Default: "All". */
     readonly copies: number | string;
   };
+  /** Whether what must differ between machines was taken out of it (machine id, host keys, Sysprep). Default: "Unknown". */
+  readonly sealed: 'Yes' | 'No' | 'Unknown';
   /** Protection. */
   readonly limits: {
     /** Largest disk a guest may see. Default: "2Ti". */

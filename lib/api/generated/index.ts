@@ -20,6 +20,10 @@ export * from './vmoperation.ts';
 import { VMOperation } from './vmoperation.ts';
 export * from './vmpool.ts';
 import { VMPool } from './vmpool.ts';
+export * from './vmrestore.ts';
+import { VMRestore } from './vmrestore.ts';
+export * from './vmsnapshot.ts';
+import { VMSnapshot } from './vmsnapshot.ts';
 export * from './volume.ts';
 import { Volume } from './volume.ts';
 
@@ -34,5 +38,7 @@ export const factoryKinds: readonly Kind[] = [
   VirtualMachine,
   VMOperation,
   VMPool,
+  VMRestore,
+  VMSnapshot,
   Volume,
 ];

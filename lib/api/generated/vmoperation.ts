@@ -11,9 +11,11 @@ export interface VMOperationSpec {
   /** Name of the VirtualMachine. */
   readonly vm: string;
   /** The operation. */
-  readonly type: 'Start' | 'Stop' | 'Restart' | 'Reset' | 'Pause' | 'Resume';
+  readonly type: 'Start' | 'Stop' | 'Restart' | 'Reset' | 'Pause' | 'Resume' | 'Snapshot' | 'Clone';
   /** Do not wait for the guest. Default: false. */
   readonly force: boolean;
+  /** Of Clone: name of the new machine. Of Snapshot: name of the VMSnapshot, the operation's own unless told. */
+  readonly target?: string;
   /** Give up after this. Default: "5m". */
   readonly timeout: string;
   /** Delete this long after the end. Default: 604800. */
