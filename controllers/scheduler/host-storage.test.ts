@@ -1,7 +1,7 @@
 /** A host whose images cannot be used takes no new machines, says why, and does again when they can. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { Host } from '#lib/api/generated/host.ts';
-import type { MountReport } from '#lib/api/messages.ts';
+import type { MountReport, StorageReport } from '#lib/api/messages.ts';
 import { storageFault, storageReady } from './host-storage.ts';
 import { open, running, type Story, story, until } from './testing/story.ts';
 
@@ -9,7 +9,7 @@ afterEach(async () => {
   for (const each of open.splice(0).toReversed()) await each[Symbol.asyncDispose]();
 });
 
-const hung = { usable: false, reason: 'Hung', message: 'The mount of the images does not answer' };
+const hung: StorageReport = { usable: false, reason: 'Hung', message: 'The mount of the images does not answer' };
 const host = async ({ api }: Story) => (await api.get(Host, { name: 'lab-h1' })).status;
 const condition = async (lab: Story, type: string) => (await host(lab))?.conditions?.find((each) => each.type === type);
 

@@ -18,7 +18,7 @@ import type {
 import { keyOf } from '#lib/api/meta.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
-import { guestPolicies } from './tasks.ts';
+import { guestPolicyOf } from './tasks.ts';
 import type { World } from './world.ts';
 
 const repeatMs = 3_000;
@@ -57,8 +57,15 @@ export function specOrder(vm: VirtualMachine): OperationOrder | undefined {
 /** What the host is to be told of the machine's runPolicy, which may be another one than at its launch; undefined if it knows. Pure. */
 export function policyOrder(vm: VirtualMachine, report: MachineReport | undefined): PolicyOrder | undefined {
   const attempt = vm.status?.attempt?.number;
-  if (attempt === undefined || report?.attempt !== attempt || report.policy === undefined) return undefined;
-  const policy = guestPolicies[vm.spec.runPolicy];
+  // One that is being deleted is killed.
+  if (
+    vm.metadata.deletionTimestamp ||
+    attempt === undefined ||
+    report?.attempt !== attempt ||
+    report.policy === undefined
+  )
+    return undefined;
+  const policy = guestPolicyOf(vm);
   const { onGuestShutdown, onGuestCrash } = report.policy;
   if (onGuestShutdown === policy.onGuestShutdown && onGuestCrash === policy.onGuestCrash) return undefined;
   return { type: 'policy', version: 1, uid: vm.metadata.uid, attempt, ...policy };

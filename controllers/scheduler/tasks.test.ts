@@ -70,6 +70,22 @@ test('a launch on a network of the site is of version 4, and names it as the hos
   expect(launched('lab-b')).toMatchObject({ networks: [{ segment: { nic: 'eth1', vlan: 5 } }] });
 });
 
+test('what is being deleted is taken over, and not started again', () => {
+  const launched = (deletion: object) =>
+    machineLaunch(
+      {
+        metadata: { namespace: 'n', name: 'm', uid: 'u', ...deletion },
+        spec: { runPolicy: 'Always', resources: { cores: 1, memory: '1Gi' }, terminationGracePeriod: '0s' },
+        status: { attempt: { number: 2, taskID: 't', adopted: true } },
+      } as unknown as VirtualMachine,
+      'Linux',
+      'i',
+    );
+  expect(launched({})).toMatchObject({ power: 'On', onGuestShutdown: 'Restart', onGuestCrash: 'Restart' });
+  const deleted = launched({ deletionTimestamp: '2026-01-01T00:00:00Z' });
+  expect(deleted).toMatchObject({ adopt: true, power: 'Off', onGuestShutdown: 'Stop', onGuestCrash: 'Stop' });
+});
+
 test('a launch with a way out is of version 2, which an executor refuses that would leave it out', () => {
   const launched = (egress: object) =>
     machineLaunch(

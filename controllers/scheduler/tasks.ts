@@ -94,6 +94,11 @@ export const guestPolicies = {
   Halted: { onGuestShutdown: 'Stop', onGuestCrash: 'Stop' },
 } as const satisfies Readonly<Record<VirtualMachine['spec']['runPolicy'], GuestPolicy>>;
 
+/** One that is being deleted is not started again, whatever it was made for. */
+export function guestPolicyOf({ metadata, spec }: VirtualMachine): GuestPolicy {
+  return metadata.deletionTimestamp === undefined ? guestPolicies[spec.runPolicy] : guestPolicies.Halted;
+}
+
 /** The complete description of a machine for its host. `vm.status.attempt` must be the attempt to launch. */
 export function machineLaunch(
   vm: VirtualMachine,
@@ -105,7 +110,9 @@ export function machineLaunch(
   const { cores, memoryMiB } = sizeOf(vm);
   const virtualSize = image?.virtualSize ?? 0;
   const rootSize = spec.disks?.find(({ name }) => name === 'root')?.size;
-  const off = spec.runPolicy === 'Halted' || status!.requestedPower === 'Off';
+  // What is being deleted is launched to be taken over and removed: its host may have lost its power meanwhile.
+  const isDeleted = metadata.deletionTimestamp !== undefined;
+  const off = isDeleted || spec.runPolicy === 'Halted' || status!.requestedPower === 'Off';
   const seedFormat = seedFormatOf(spec, osType);
   const isSecret = secretNames(spec).length > 0;
   const volumes = machineVolumes(vm);
@@ -140,7 +147,7 @@ export function machineLaunch(
     ...(isSecret ? { secretSeed: true as const } : {}),
     osType,
     power: off ? 'Off' : 'On',
-    ...guestPolicies[spec.runPolicy],
+    ...guestPolicyOf(vm),
     terminationGraceMs: parseDuration(spec.terminationGracePeriod),
     ...launchProbes(spec),
     ...fenceOf(spec),

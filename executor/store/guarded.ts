@@ -14,9 +14,9 @@ const answerMs = 10_000;
 /** `plain` serves where the images are on the host's own disk. */
 export function guardedStore(directory: string, plain: ImageStore, watches: readonly StoreWatch[]): ImageStore {
   let stuck: Abandonable | undefined;
-  // A QEMU that does not end keeps nobody else from what answers.
+  // All else answers for itself, and sooner than the next look knows.
   const report = (): StorageReport | undefined =>
-    watches.map((watch) => watch.report).find(({ usable, reason }) => !usable && reason !== 'QemuStuck');
+    watches.map((watch) => watch.report).find(({ reason }) => reason === 'Hung' || reason === 'MountFailed');
   const isRemote = () => watches.some((watch) => watch.isRemote);
 
   /** Its standard output; undefined if it failed. Throws if the store does not answer. */

@@ -5,7 +5,7 @@
  * (`network.ping-timeout`), and everything waits meanwhile. A mount that stayed silent for longer than that ever takes hangs for good. Guests
  * that run have its images open: what they have not read yet they would never get after a repair, so while there are any it waits for them.
  */
-import type { StorageReport } from '#lib/api/messages.ts';
+import type { StorageReason, StorageReport } from '#lib/api/messages.ts';
 
 /** What one look at the mount came to. */
 export type Look =
@@ -127,6 +127,6 @@ function listed(names: readonly string[]): string {
   return `${sorted.slice(0, namedMax).join(', ')}${more}`;
 }
 
-function bad(reason: string, message: string): StorageReport {
+function bad(reason: StorageReason, message: string): StorageReport {
   return { usable: false, reason, message };
 }

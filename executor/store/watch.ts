@@ -140,9 +140,9 @@ export class StoreWatch implements AsyncDisposable {
     if (JSON.stringify(report) === JSON.stringify(this.#report)) return;
     const { log } = this.#options;
     if (report.usable !== this.#report.usable) {
-      const { reason, message } = report;
+      const { reason, message: why } = report;
       if (report.usable) log.info('The store of images can be used again');
-      else log.warn('The store of images cannot be used', { reason, message });
+      else log.warn('The store of images cannot be used', { reason, why });
     }
     this.#report = report;
     this.#changed();

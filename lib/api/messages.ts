@@ -149,10 +149,12 @@ export interface ImagesReport {
 export interface StorageReport {
   /** Machines may start on it. */
   readonly usable: boolean;
-  /** One word for what is wrong, if something is. */
-  readonly reason: string;
+  readonly reason: StorageReason;
   readonly message: string;
 }
+
+/** The first two are usable. Local: a directory of the host's own. */
+export type StorageReason = 'Local' | 'Answers' | 'Hung' | 'Stale' | 'StoreFailed' | 'MountFailed' | 'QemuStuck';
 
 export interface VolumesReport {
   /** Gluster volumes that the host may use. */
