@@ -113,7 +113,7 @@ describe('a snapshot', () => {
   });
 
   test.each<[string, object, object, RegExp]>([
-    ['nobody', { vm: 'other' }, {}, /No VirtualMachine is called "other"/],
+    ['nobody', { vm: 'other', deadline: '1m' }, {}, /Not begun within 1m: No VirtualMachine is called "other"/],
     [
       'a machine that never gets a host',
       { vm: 'web', deadline: '1m' },
@@ -216,6 +216,20 @@ describe('a restore into a new machine', () => {
     await made.api.delete(VirtualMachine, at('copy'));
     await rest(made);
     expect([await names(made, VMSnapshot), await names(made, Image)]).toEqual([[], ['debian']]);
+  });
+
+  test('waits for a snapshot that comes later, and for one that never comes not for ever', async () => {
+    const made = await world();
+    await make(made, VMRestore, 'r', { snapshot: 's', target: { newVM: 'copy' } });
+    await make(made, VMRestore, 'never', { snapshot: 'never', target: { newVM: 'never' } });
+    await rest(made);
+    expect(await statusOf(made, VMRestore, 'r')).toMatchObject({ phase: 'Pending' });
+    await make(made, VMSnapshot, 's', { vm: 'web' });
+    await rest(made);
+    expect(await statusOf(made, VMRestore, 'r')).toMatchObject({ phase: 'Completed' });
+    await made.clock.advance(600_000);
+    await rest(made);
+    expect(await statusOf(made, VMRestore, 'never')).toMatchObject({ phase: 'Failed' });
   });
 
   test('refuses a name that is taken', async () => {

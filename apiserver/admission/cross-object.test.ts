@@ -69,6 +69,14 @@ describe('references', () => {
     expect(made).toMatchObject({ status: 201, warning: '' });
   });
 
+  test('an image of a disk that ran warns of what its machines would share, unless it says that it is sealed', async () => {
+    const source = { snapshot: { name: 's' } };
+    expect((await post('Image', 'mine', { source })).warning).toMatch(/spec.sealed: it is Unknown.*machine-id/);
+    expect((await post('Image', 'theirs', { source, osType: 'Windows' })).warning).toMatch(/Sysprep/);
+    expect(await post('Image', 'sealed', { source, sealed: 'Yes' })).toMatchObject({ status: 201, warning: '' });
+    expect((await post('Image', 'fetched', { source: { file: { path: 'a' } } })).warning).toBe('');
+  });
+
   test('to images of other namespaces are refused, but for the public one', async () => {
     const refused = await post('VirtualMachine', 'thief', machine({ image: { name: 'x', namespace: 'other' } }));
     expect(refused).toMatchObject({ status: 422, message: expect.stringContaining('of cf-public can be used') });

@@ -17,6 +17,13 @@ function checkFilePath(path: string): Cause[] {
   return leaves ? [invalid(field, path, 'must stay inside the import directory: ".." is not allowed')] : [];
 }
 
+const unsealed = {
+  Linux:
+    'Machines of a disk that ran share what is in it: empty /etc/machine-id, remove /etc/ssh/ssh_host_* and /var/lib/cloud, and shut down before the snapshot',
+  Windows:
+    'Machines of a disk that ran share what is in it: run Sysprep with /generalize and /shutdown before the snapshot',
+} as const;
+
 export const imageRules: Rules = {
   check(object, old) {
     const { source } = (object as unknown as Image).spec;
@@ -26,6 +33,11 @@ export const imageRules: Rules = {
       ...(source.file ? checkFilePath(source.file.path) : []),
       ...unchanged(object, old, ['spec.source'], 'new bytes are a new Image: create one under another name'),
     ];
+  },
+  async admit(object, old, { warn }) {
+    const { source, sealed, osType } = (object as unknown as Image).spec;
+    if (old || !source.snapshot || sealed === 'Yes') return;
+    warn(`spec.sealed: it is ${sealed}. ${unsealed[osType === 'Windows' ? 'Windows' : 'Linux']}`);
   },
 };
 

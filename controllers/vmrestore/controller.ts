@@ -77,10 +77,10 @@ async function found<T>(getting: Promise<T>): Promise<T | undefined> {
 
 /** Its image first: a machine whose image is not there yet only waits. */
 function makeMachine({ client }: Deps): Phase<Scope> {
-  return async (scope, { signal }) => {
+  return async (scope, { signal, nowMs }) => {
     const { restore, machine } = scope;
     const { newVM } = restore.spec.target;
-    const from = readySnapshot(scope);
+    const from = readySnapshot(scope, nowMs);
     if (isOver(restore) || newVM === undefined || !('ready' in from) || isOwn(machine, restore)) return done;
     const { ready: snapshot } = from;
     if (machine) {
@@ -118,10 +118,10 @@ async function unlessThere(creating: Promise<unknown>): Promise<void> {
 }
 
 function stopMachine({ client }: Deps): Phase<Scope> {
-  return async (scope, { signal }) => {
+  return async (scope, { signal, nowMs }) => {
     const { restore, machine, stop } = scope;
     const { target, readiness } = restore.spec;
-    const from = readySnapshot(scope);
+    const from = readySnapshot(scope, nowMs);
     const isWaiting = target.vm !== undefined && readiness === 'StopTarget' && restore.status?.phase !== 'InProgress';
     if (isOver(restore) || !isWaiting || stop || !('ready' in from)) return done;
     if (machine?.status?.phase === 'Stopped' || refusalOf(restore, machine, from.ready) !== undefined) return done;
@@ -138,8 +138,9 @@ function stopMachine({ client }: Deps): Phase<Scope> {
   };
 }
 
-const waitForDeadline: Phase<Scope> = ({ restore }, run) => {
-  const leftMs = (deadlineMs(restore) ?? Number.POSITIVE_INFINITY) - run.nowMs;
+const waitForDeadline: Phase<Scope> = (scope, run) => {
+  if (isOver(scope.restore)) return done;
+  const leftMs = (deadlineMs(scope) ?? Number.POSITIVE_INFINITY) - run.nowMs;
   return Number.isFinite(leftMs) && leftMs > 0 ? wait('Waiting', 'Waiting for its host', leftMs) : done;
 };
 

@@ -7,18 +7,27 @@ import { isOver, poolOf, type Scope, type Status } from './scope.ts';
 /** From the order to the host's report; a cluster server gives hosts ten minutes. */
 const reportMs = 11 * 60_000;
 
+/** Objects of one file may come in any order: so long a snapshot is waited for that is not there. */
+const absentMs = 10 * 60_000;
+
 /** When the next status comes by time alone; undefined if it does not. */
-export function deadlineMs({ status }: VMRestore): number | undefined {
-  return status?.phase === 'InProgress' ? Date.parse(status.startedAt!) + reportMs : undefined;
+export function deadlineMs({ restore, snapshot }: Pick<Scope, 'restore' | 'snapshot'>): number | undefined {
+  const { metadata, status } = restore;
+  if (status?.phase === 'InProgress') return Date.parse(status.startedAt!) + reportMs;
+  return snapshot ? undefined : Date.parse(metadata.creationTimestamp) + absentMs;
 }
 
 /** What everything else waits for: a snapshot that is there and stays. A message, a failure, or the snapshot. */
-export function readySnapshot({
-  restore,
-  snapshot,
-}: Scope): { readonly ready: VMSnapshot } | { readonly failure: string } | { readonly waits: string } {
+export function readySnapshot(
+  scope: Pick<Scope, 'restore' | 'snapshot'>,
+  nowMs: number,
+): { readonly ready: VMSnapshot } | { readonly failure: string } | { readonly waits: string } {
+  const { restore, snapshot } = scope;
   const { snapshot: name } = restore.spec;
-  if (!snapshot) return { failure: `No VMSnapshot is called "${name}" in this namespace` };
+  if (!snapshot) {
+    const absent = `No VMSnapshot is called "${name}" in this namespace`;
+    return nowMs < deadlineMs(scope)! ? { waits: `${absent} yet` } : { failure: absent };
+  }
   if (snapshot.metadata.deletionTimestamp) return { failure: `VMSnapshot ${name} is being deleted` };
   const { phase = 'Pending', message } = snapshot.status ?? {};
   if (phase === 'Failed') return { failure: `VMSnapshot ${name} has failed: ${message}` };
@@ -35,10 +44,10 @@ export function next(scope: Scope, nowMs: number): Status {
     ...{ vm: spec.target.newVM ?? spec.target.vm!, phase, message, finishedAt: timestamp(nowMs) },
   });
   if (status.phase === 'InProgress') {
-    if (nowMs < deadlineMs(restore)!) return status;
+    if (nowMs < deadlineMs(scope)!) return status;
     return end('Failed', `Host ${status.host} did not report it done: look at the machine before it is started`);
   }
-  const from = readySnapshot(scope);
+  const from = readySnapshot(scope, nowMs);
   if ('failure' in from) return end('Failed', from.failure);
   const pending = (message: string): Status => ({ ...status, phase: 'Pending', message });
   if ('waits' in from) return pending(from.waits);

@@ -27,10 +27,12 @@ export function next(snapshot: VMSnapshot, machine: VirtualMachine | undefined, 
     // Nobody knows how far its host came.
     ...(status.startedAt !== undefined && { removal: 'Wanted' as const }),
   });
-  if (!machine) return fail(`No VirtualMachine is called "${spec.vm}" in this namespace`);
-  if (status.vmUID !== undefined && status.vmUID !== machine.metadata.uid)
-    return fail(`Machine ${spec.vm} was replaced by another one of that name meanwhile`);
+  if (status.vmUID !== undefined && status.vmUID !== machine?.metadata.uid)
+    return fail(`Machine ${spec.vm} is gone, or another one of that name`);
   if (nowMs >= deadlineMs(snapshot)) return fail(late(snapshot));
+  // Objects of one file may come in any order.
+  if (!machine)
+    return { ...status, phase: 'Pending', message: `No VirtualMachine is called "${spec.vm}" in this namespace yet` };
   const attempt = machine.status?.attempt;
   if (status.startedAt !== undefined) {
     const isThere = attempt?.number === status.attempt && attempt?.host === status.host;

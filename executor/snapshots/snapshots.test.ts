@@ -180,7 +180,7 @@ test('a disk is put back while the machine is off, and not while it runs; it sta
   const order = taking(uid);
   world.agent.message(order);
   const { result } = await outcome(world, order);
-  expect(result).toMatchObject({ consistency: 'Quiesced', indications: [] });
+  expect(result).toMatchObject({ consistency: 'CrashConsistent', indications: [] });
   write(world, uid, 'new');
   const restoring = (): DiskOrder => {
     const { snapshot } = order;
@@ -207,6 +207,9 @@ test('a disk is put back while the machine is off, and not while it runs; it sta
   expect(read(world, uid)).toBe('new');
   power('Stop');
   await until(() => expect(world.agent.heartbeats.at(-1)?.machines[0]).toMatchObject({ phase: 'Stopped' }));
+  const cut = taking(uid, { consistency: 'Quiesced' });
+  world.agent.message(cut);
+  expect(await outcome(world, cut)).toMatchObject({ state: 'Failed', message: expect.stringMatching(/shut down/) });
   const restore = restoring();
   world.agent.message(restore);
   expect(await outcome(world, restore)).toMatchObject({ state: 'Completed' });

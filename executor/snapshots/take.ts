@@ -74,16 +74,16 @@ async function copyAsItIs(tools: TakeTools, order: SnapshotOrder, signal: AbortS
   }
 }
 
-/** Nothing writes to it. How its file systems are depends on how it went off. */
+/** Nothing writes to it. How its file systems are depends on how it went off; of a host that lost its power nobody tells. */
 async function copyOff(
   { hypervisor, devices, use }: TakeTools,
   { uid, consistency: wanted }: SnapshotOrder,
   { offReason }: Domain,
   signal: AbortSignal,
 ): Promise<Copy | undefined> {
-  const consistency = offReason === undefined || offReason === 'Shutdown' ? 'Quiesced' : 'CrashConsistent';
+  const consistency = offReason === 'Shutdown' ? 'Quiesced' : 'CrashConsistent';
   if (wanted === 'Quiesced' && consistency !== 'Quiesced')
-    throw new Error('The machine did not shut down by itself, so its file systems may be as after a crash');
+    throw new Error('Nobody saw the machine shut down, so its file systems may be as after a crash');
   try {
     return await use.yielding(uid, signal, async (either) => {
       if ((await hypervisor.get(uid))?.power !== 'Off') return undefined;
