@@ -13,6 +13,9 @@ import { stage } from './kept.ts';
 /** How often a copy is asked after. */
 const lookMs = 500;
 const againMs = 1_000;
+const triesMax = 3;
+/** While the hypervisor is being started anew it does not answer. */
+const silenceMs = 60_000;
 
 export interface TakeTools {
   readonly hypervisor: Hypervisor;
@@ -58,10 +61,13 @@ export async function take(
   return { digest, format: 'qcow2', size, virtualSize, consistency, indications: all };
 }
 
-/** Begins anew if the machine went on or off under the copy. */
+/**
+ * Begins anew if the machine went on or off under the copy, and a few times if the hypervisor was: what it was copying then it may have
+ * forgotten.
+ */
 async function copyAsItIs(tools: TakeTools, order: SnapshotOrder, signal: AbortSignal): Promise<Copy> {
   const { hypervisor, devices, clock } = tools;
-  for (;;) {
+  for (let failures = 0; ; ) {
     signal.throwIfAborted();
     await hypervisor.stopCopy(order.uid);
     await devices.copies.clear(order.uid);
@@ -70,6 +76,9 @@ async function copyAsItIs(tools: TakeTools, order: SnapshotOrder, signal: AbortS
     const copy =
       domain.power === 'Off' ? await copyOff(tools, order, domain, signal) : await copyOn(tools, order, domain, signal);
     if (copy) return copy;
+    if ((await hypervisor.get(order.uid))?.power === domain.power) failures += 1;
+    if (failures === triesMax)
+      throw new Error('The hypervisor could not copy the disk: it may be broken, or the host is out of room');
     await clock.sleep(againMs, signal);
   }
 }
@@ -106,9 +115,9 @@ async function copyOn(
   const begun = await beginCopy(tools, order, domain);
   try {
     for (;;) {
-      const state = await hypervisor.copyState(order.uid);
+      const state = await stateOf(tools, order.uid, signal);
       if (state === 'Copied') return { whole: true, ...begun };
-      if (state === 'Failed') return await unlessItRuns(tools, order.uid, domain);
+      if (state === 'Failed') return undefined;
       await clock.sleep(lookMs, signal);
     }
   } catch (error) {
@@ -117,12 +126,16 @@ async function copyOn(
   }
 }
 
-/** A machine that goes off takes its copy with it; of any other failure the next try would fail, too. */
-async function unlessItRuns({ hypervisor }: TakeTools, uid: string, before: Domain): Promise<undefined> {
-  const now = await hypervisor.get(uid);
-  if (now?.power === before.power)
-    throw new Error('The hypervisor could not copy the disk: it may be broken, or the host is out of room');
-  return undefined;
+async function stateOf({ hypervisor, clock }: TakeTools, uid: string, signal: AbortSignal) {
+  const until = clock.monotonic() + silenceMs;
+  for (;;) {
+    try {
+      return await hypervisor.copyState(uid);
+    } catch (error) {
+      if (clock.monotonic() > until) throw error;
+      await clock.sleep(againMs, signal);
+    }
+  }
 }
 
 /** The moment of the snapshot. The guest is thawed whatever happens. */
