@@ -162,6 +162,7 @@ test('a hypervisor that forgets or does not answer for a while is asked again; o
     if (state instanceof Error) throw state;
     return state as 'Copying';
   });
+  vi.spyOn(host.hypervisor, 'copyDisk').mockRejectedValueOnce(new Error('Connection reset'));
   const patient = taking(uid);
   world.agent.message(patient);
   expect(await outcome(world, patient)).toMatchObject({ state: 'Completed' });

@@ -14,6 +14,7 @@ import { stage } from './kept.ts';
 const lookMs = 500;
 const againMs = 1_000;
 const triesMax = 3;
+const cannotCopy = 'The hypervisor could not copy the disk: it may be broken, or the host is out of room';
 /** While the hypervisor is being started anew it does not answer. */
 const silenceMs = 60_000;
 
@@ -33,6 +34,9 @@ export interface TakenOf {
   readonly image: MachineDisks['image'];
   readonly volumes: boolean;
 }
+
+/** It makes no sense to try again: so it is. */
+class RefusedError extends Error {}
 
 interface Copy {
   /** It stands on nothing already. */
@@ -66,21 +70,30 @@ export async function take(
  * forgotten.
  */
 async function copyAsItIs(tools: TakeTools, order: SnapshotOrder, signal: AbortSignal): Promise<Copy> {
-  const { hypervisor, devices, clock } = tools;
   for (let failures = 0; ; ) {
     signal.throwIfAborted();
-    await hypervisor.stopCopy(order.uid);
-    await devices.copies.clear(order.uid);
-    const domain = await hypervisor.get(order.uid);
-    if (!domain) throw new Error(`Machine ${order.uid} has no domain on this host any more`);
-    const copy =
-      domain.power === 'Off' ? await copyOff(tools, order, domain, signal) : await copyOn(tools, order, domain, signal);
-    if (copy) return copy;
-    if ((await hypervisor.get(order.uid))?.power === domain.power) failures += 1;
-    if (failures === triesMax)
-      throw new Error('The hypervisor could not copy the disk: it may be broken, or the host is out of room');
-    await clock.sleep(againMs, signal);
+    try {
+      const copy = await tryToCopy(tools, order, signal);
+      if (copy) return copy;
+    } catch (error) {
+      failures += 1;
+      if (signal.aborted || error instanceof RefusedError || failures === triesMax) throw error;
+    }
+    await tools.clock.sleep(againMs, signal);
   }
+}
+
+async function tryToCopy(tools: TakeTools, order: SnapshotOrder, signal: AbortSignal): Promise<Copy | undefined> {
+  const { hypervisor, devices } = tools;
+  const { uid } = order;
+  await hypervisor.stopCopy(uid);
+  await devices.copies.clear(uid);
+  const domain = await hypervisor.get(uid);
+  if (!domain) throw new RefusedError(`Machine ${uid} has no domain on this host any more`);
+  if (domain.power === 'Off') return await copyOff(tools, order, domain, signal);
+  const copy = await copyOn(tools, order, domain, signal);
+  if (!copy && (await hypervisor.get(uid))?.power === domain.power) throw new Error(cannotCopy);
+  return copy;
 }
 
 /** Nothing writes to it. How its file systems are depends on how it went off; of a host that lost its power nobody tells. */
@@ -92,7 +105,7 @@ async function copyOff(
 ): Promise<Copy | undefined> {
   const consistency = offReason === 'Shutdown' ? 'Quiesced' : 'CrashConsistent';
   if (wanted === 'Quiesced' && consistency !== 'Quiesced')
-    throw new Error('Nobody saw the machine shut down, so its file systems may be as after a crash');
+    throw new RefusedError('Nobody saw the machine shut down, so its file systems may be as after a crash');
   try {
     return await use.yielding(uid, signal, async (either) => {
       if ((await hypervisor.get(uid))?.power !== 'Off') return undefined;
@@ -146,7 +159,8 @@ async function beginCopy(
 ): Promise<Omit<Copy, 'whole'>> {
   const begin = async () => await hypervisor.copyDisk(uid, devices.copies.fileFor(uid));
   const crash = async (...indications: SnapshotIndication[]): Promise<Omit<Copy, 'whole'>> => {
-    if (consistency === 'Quiesced') throw new Error(refusals[indications[0]!] ?? 'The guest could not be quiesced');
+    if (consistency === 'Quiesced')
+      throw new RefusedError(refusals[indications[0]!] ?? 'The guest could not be quiesced');
     await begin();
     return { consistency: 'CrashConsistent', indications };
   };
@@ -169,7 +183,7 @@ async function beginCopy(
   }
   const inTime = (await guests.thaw(uid)) && clock.monotonic() - since < frozenMs;
   if (inTime) return { consistency: 'Quiesced', indications: ['GuestAgent'] };
-  if (consistency === 'Quiesced') throw new Error(refusals.QuiesceTimeout);
+  if (consistency === 'Quiesced') throw new RefusedError(refusals.QuiesceTimeout);
   return { consistency: 'CrashConsistent', indications: ['QuiesceTimeout'] };
 }
 
