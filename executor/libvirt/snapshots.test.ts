@@ -209,4 +209,24 @@ describe.skipIf(whyNoRealHost() !== undefined)('snapshots of real machines', { t
     await hypervisor.destroy(uid);
     await hypervisor.undefine(uid);
   });
+
+  test('libvirtd is killed while a disk is copied: the snapshot is taken all the same, and the guest runs on, thawed', async () => {
+    const spec = await run(14, 'web-14');
+    const { uid } = spec;
+    await agentReady(uid);
+    await lines(spec, 'echo "mark-$((50 + 1))" > /data/mark');
+    using journal = journalAt();
+    await using orders = openOrders(journal);
+    const order = taking(uid, { consistency: 'QuiescedOrCrash' });
+    orders.obey(order);
+    await vi.waitFor(() => expect(filesOf(uid)).toContain('snapshot.qcow2'), { timeout: 30_000, interval: 20 });
+    for (const { pid, name } of await host.processes()) if (name === 'libvirtd') process.kill(pid, 'SIGKILL');
+    expect(await outcome(journal, order)).toMatchObject({ state: 'Completed', message: 'Taken' });
+    const status = async () => await hypervisor.agent(uid, { execute: 'guest-fsfreeze-status' }, 5_000);
+    await vi.waitFor(async () => expect(await status()).toBe('thawed'), { timeout: 30_000, interval: 500 });
+    expect(await lines(spec, 'echo on > /data/mark; sync; cat /data/mark')).toContain('on');
+    expect([filesOf(uid), journal.frozen()]).toEqual([['root.qcow2'], []]);
+    await hypervisor.destroy(uid);
+    await hypervisor.undefine(uid);
+  });
 });

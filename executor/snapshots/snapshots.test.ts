@@ -1,6 +1,6 @@
 /** Snapshots as an executor takes them of imitated machines, from the order to what is left in the store. */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { DiskOrder, OperationReport } from '#lib/api/messages.ts';
@@ -130,6 +130,51 @@ test('the deadline ends it, and it leaves nothing; a machine of another attempt,
   }
 });
 
+test.each(['flatten', 'publish'] as const)('what fails at the end leaves nothing in the store: %s', async (step) => {
+  await using world = await openWorld();
+  const { host } = await world.start();
+  const { uid } = await running(world);
+  const before = stored(world);
+  const { copies } = host.devices;
+  const flatten = copies.flatten.bind(copies);
+  copies.flatten = async (copy, file, limits) => {
+    const size = await flatten(copy, file, limits);
+    if (step === 'flatten') throw new Error('The store is full');
+    // It cannot be read any more.
+    rmSync(file);
+    return size;
+  };
+  const order = taking(uid);
+  world.agent.message(order);
+  expect(await outcome(world, order)).toMatchObject({ state: 'Failed' });
+  expect(stored(world).filter((name) => !['incoming', 'snapshots'].includes(name))).toEqual(before);
+  expect([...stored(world, 'incoming'), ...stored(world, 'snapshots')]).toEqual([]);
+  expect(filesOf(world, uid)).not.toContain('snapshot.qcow2');
+});
+
+test('a hypervisor that forgets or does not answer for a while is asked again; one that cannot copy ends it', async () => {
+  await using world = await openWorld();
+  const { host } = await world.start();
+  const { uid } = await running(world);
+  const states: (string | Error)[] = [new Error('Connection reset'), 'Failed', 'Copying', 'Copied'];
+  const copyState = vi.spyOn(host.hypervisor, 'copyState').mockImplementation(async () => {
+    const state = states.shift() ?? 'Failed';
+    if (state instanceof Error) throw state;
+    return state as 'Copying';
+  });
+  vi.spyOn(host.hypervisor, 'copyDisk').mockRejectedValueOnce(new Error('Connection reset'));
+  const patient = taking(uid);
+  world.agent.message(patient);
+  expect(await outcome(world, patient)).toMatchObject({ state: 'Completed' });
+  expect(copyState).toHaveBeenCalledTimes(4);
+  const hopeless = taking(uid);
+  world.agent.message(hopeless);
+  expect(await outcome(world, hopeless)).toMatchObject({
+    state: 'Failed',
+    message: expect.stringMatching(/could not copy/),
+  });
+});
+
 test('a worker that comes after one that was taking it thaws, and takes it', async () => {
   await using world = await openWorld({ agents: true });
   const first = await world.start();
@@ -149,12 +194,19 @@ test('a worker that comes after one that was taking it thaws, and takes it', asy
   await until(() => expect(filesOf(world, uid)).toContain('snapshot.qcow2'));
   await first[Symbol.asyncDispose]();
   // What it was writing then.
-  mkdirSync(join(world.config.imageStore, 'incoming', `snapshot-${order.snapshot}`), { recursive: true });
+  const { imageStore } = world.config;
+  for (const folder of [join('incoming', `snapshot-${order.snapshot}`), 'snapshots'])
+    mkdirSync(join(imageStore, folder), { recursive: true });
+  // Or what it had just put there, and not told.
+  const untold = 'e'.repeat(64);
+  writeFileSync(join(imageStore, 'snapshots', order.snapshot), untold);
+  writeFileSync(join(imageStore, untold), 'a disk');
   const { host } = await world.start();
   await until(async () => expect(await frozen(host.hypervisor, uid)).toBe('thawed'));
   expect(await outcome(world, order)).toMatchObject({ state: 'Completed' });
   expect(await frozen(host.hypervisor, uid)).toBe('thawed');
   expect([filesOf(world, uid).includes('snapshot.qcow2'), stored(world, 'incoming')]).toEqual([false, []]);
+  expect(stored(world)).not.toContain(untold);
 });
 
 test('after another executor has come the snapshot has failed, and nothing of it is left', async () => {

@@ -13,6 +13,10 @@ import { stage } from './kept.ts';
 /** How often a copy is asked after. */
 const lookMs = 500;
 const againMs = 1_000;
+const triesMax = 3;
+const cannotCopy = 'The hypervisor could not copy the disk: it may be broken, or the host is out of room';
+/** While the hypervisor is being started anew it does not answer. */
+const silenceMs = 60_000;
 
 export interface TakeTools {
   readonly hypervisor: Hypervisor;
@@ -30,6 +34,9 @@ export interface TakenOf {
   readonly image: MachineDisks['image'];
   readonly volumes: boolean;
 }
+
+/** It makes no sense to try again: so it is. */
+class RefusedError extends Error {}
 
 interface Copy {
   /** It stands on nothing already. */
@@ -58,20 +65,35 @@ export async function take(
   return { digest, format: 'qcow2', size, virtualSize, consistency, indications: all };
 }
 
-/** Begins anew if the machine went on or off under the copy. */
+/**
+ * Begins anew if the machine went on or off under the copy, and a few times if the hypervisor was: what it was copying then it may have
+ * forgotten.
+ */
 async function copyAsItIs(tools: TakeTools, order: SnapshotOrder, signal: AbortSignal): Promise<Copy> {
-  const { hypervisor, devices, clock } = tools;
-  for (;;) {
+  for (let failures = 0; ; ) {
     signal.throwIfAborted();
-    await hypervisor.stopCopy(order.uid);
-    await devices.copies.clear(order.uid);
-    const domain = await hypervisor.get(order.uid);
-    if (!domain) throw new Error(`Machine ${order.uid} has no domain on this host any more`);
-    const copy =
-      domain.power === 'Off' ? await copyOff(tools, order, domain, signal) : await copyOn(tools, order, domain, signal);
-    if (copy) return copy;
-    await clock.sleep(againMs, signal);
+    try {
+      const copy = await tryToCopy(tools, order, signal);
+      if (copy) return copy;
+    } catch (error) {
+      failures += 1;
+      if (signal.aborted || error instanceof RefusedError || failures === triesMax) throw error;
+    }
+    await tools.clock.sleep(againMs, signal);
   }
+}
+
+async function tryToCopy(tools: TakeTools, order: SnapshotOrder, signal: AbortSignal): Promise<Copy | undefined> {
+  const { hypervisor, devices } = tools;
+  const { uid } = order;
+  await hypervisor.stopCopy(uid);
+  await devices.copies.clear(uid);
+  const domain = await hypervisor.get(uid);
+  if (!domain) throw new RefusedError(`Machine ${uid} has no domain on this host any more`);
+  if (domain.power === 'Off') return await copyOff(tools, order, domain, signal);
+  const copy = await copyOn(tools, order, domain, signal);
+  if (!copy && (await hypervisor.get(uid))?.power === domain.power) throw new Error(cannotCopy);
+  return copy;
 }
 
 /** Nothing writes to it. How its file systems are depends on how it went off; of a host that lost its power nobody tells. */
@@ -83,7 +105,7 @@ async function copyOff(
 ): Promise<Copy | undefined> {
   const consistency = offReason === 'Shutdown' ? 'Quiesced' : 'CrashConsistent';
   if (wanted === 'Quiesced' && consistency !== 'Quiesced')
-    throw new Error('Nobody saw the machine shut down, so its file systems may be as after a crash');
+    throw new RefusedError('Nobody saw the machine shut down, so its file systems may be as after a crash');
   try {
     return await use.yielding(uid, signal, async (either) => {
       if ((await hypervisor.get(uid))?.power !== 'Off') return undefined;
@@ -106,9 +128,9 @@ async function copyOn(
   const begun = await beginCopy(tools, order, domain);
   try {
     for (;;) {
-      const state = await hypervisor.copyState(order.uid);
+      const state = await stateOf(tools, order.uid, signal);
       if (state === 'Copied') return { whole: true, ...begun };
-      if (state === 'Failed') return await unlessItRuns(tools, order.uid, domain);
+      if (state === 'Failed') return undefined;
       await clock.sleep(lookMs, signal);
     }
   } catch (error) {
@@ -117,12 +139,16 @@ async function copyOn(
   }
 }
 
-/** A machine that goes off takes its copy with it; of any other failure the next try would fail, too. */
-async function unlessItRuns({ hypervisor }: TakeTools, uid: string, before: Domain): Promise<undefined> {
-  const now = await hypervisor.get(uid);
-  if (now?.power === before.power)
-    throw new Error('The hypervisor could not copy the disk: it may be broken, or the host is out of room');
-  return undefined;
+async function stateOf({ hypervisor, clock }: TakeTools, uid: string, signal: AbortSignal) {
+  const until = clock.monotonic() + silenceMs;
+  for (;;) {
+    try {
+      return await hypervisor.copyState(uid);
+    } catch (error) {
+      if (clock.monotonic() > until) throw error;
+      await clock.sleep(againMs, signal);
+    }
+  }
 }
 
 /** The moment of the snapshot. The guest is thawed whatever happens. */
@@ -133,7 +159,8 @@ async function beginCopy(
 ): Promise<Omit<Copy, 'whole'>> {
   const begin = async () => await hypervisor.copyDisk(uid, devices.copies.fileFor(uid));
   const crash = async (...indications: SnapshotIndication[]): Promise<Omit<Copy, 'whole'>> => {
-    if (consistency === 'Quiesced') throw new Error(refusals[indications[0]!] ?? 'The guest could not be quiesced');
+    if (consistency === 'Quiesced')
+      throw new RefusedError(refusals[indications[0]!] ?? 'The guest could not be quiesced');
     await begin();
     return { consistency: 'CrashConsistent', indications };
   };
@@ -156,7 +183,7 @@ async function beginCopy(
   }
   const inTime = (await guests.thaw(uid)) && clock.monotonic() - since < frozenMs;
   if (inTime) return { consistency: 'Quiesced', indications: ['GuestAgent'] };
-  if (consistency === 'Quiesced') throw new Error(refusals.QuiesceTimeout);
+  if (consistency === 'Quiesced') throw new RefusedError(refusals.QuiesceTimeout);
   return { consistency: 'CrashConsistent', indications: ['QuiesceTimeout'] };
 }
 
