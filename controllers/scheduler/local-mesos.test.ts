@@ -11,27 +11,7 @@ import { systemClock } from '#lib/std/clock.ts';
 import { signalProcess } from '#lib/std/process-identity.ts';
 import { stringifyLossless } from '#mesos/json.ts';
 import { operatorClient } from '#mesos/operator.ts';
-import { importImage, lab } from './testing/local-lab.ts';
-
-const api = 'computefactory.io/v1alpha1';
-
-async function want(client: MemoryApi, name: string, cores: number, digest: string): Promise<void> {
-  const vm = await client.create(VirtualMachine, {
-    ...{ apiVersion: api, kind: 'VirtualMachine' },
-    metadata: { name, namespace: 'default', finalizers: [finalizers.vmCleanup] },
-    spec: {
-      ...{ runPolicy: 'Always', image: { name: 'debian' }, resources: { cores, memory: '1Gi' }, priority: 0 },
-      ...{ terminationGracePeriod: '1s', deleteProtection: false },
-    },
-  });
-  const resolved: NonNullable<VirtualMachine['status']> = {
-    phase: 'Scheduling',
-    instanceType: { cores, memory: '1Gi' },
-    conditions: [],
-    image: { name: 'debian', namespace: 'default', digest, format: 'raw', virtualSize: 1 << 20 },
-  };
-  await client.updateStatus(VirtualMachine, { ...vm, status: resolved });
-}
+import { importImage, lab, want } from './testing/local-lab.ts';
 
 const get = (client: MemoryApi, name: string) => client.get(VirtualMachine, { name, namespace: 'default' });
 const phase = async (client: MemoryApi, name: string) => (await get(client, name)).status?.phase;

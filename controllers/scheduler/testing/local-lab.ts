@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterEach, expect } from 'vitest';
 import { Cluster } from '#lib/api/generated/cluster.ts';
 import { Image } from '#lib/api/generated/image.ts';
+import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { finalizers } from '#lib/api/names.ts';
 import { type MemoryApi, memoryClient } from '#lib/client/memory-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { jsonLog, type Log, silentLog } from '#lib/std/log.ts';
@@ -13,7 +15,7 @@ import { systemRandom } from '#lib/std/random.ts';
 import { startAgent } from '#mesos/local/agent/agent.ts';
 import { startMaster } from '#mesos/local/master/master.ts';
 import { parseAttributes, parseResources } from '#mesos/local/resources.ts';
-import { runClusterServer } from '../server.ts';
+import { type ClusterServerOptions, runClusterServer } from '../server.ts';
 
 const executor = join(import.meta.dirname, '../../../bin/factory-executor');
 export const log = process.env.CF_TEST_LOG ? jsonLog('test') : silentLog;
@@ -44,12 +46,17 @@ export interface LabOptions {
   readonly cluster?: string;
   /** Of the cluster server. */
   readonly log?: Log;
+  /** Hosts keep copies of images, in `cache` beside their root. */
+  readonly imageCache?: boolean;
+  readonly images?: ImageOptions;
 }
+
+type ImageOptions = Pick<ClusterServerOptions, 'imageFiles' | 'prefetch'>;
 
 /** Hosts with room for 8 cores each. Disposed of after the test. */
 export async function lab(
   hostnames: readonly string[],
-  { client = memoryClient(), cluster = 'lab', log: serverLog = log }: LabOptions = {},
+  { client = memoryClient(), cluster = 'lab', log: serverLog = log, imageCache = false, images = {} }: LabOptions = {},
 ): Promise<Lab> {
   const stack = new AsyncDisposableStack();
   stacks.push(stack);
@@ -80,6 +87,7 @@ export async function lab(
       importDir: imports,
       allowPrivateSources: ['127.0.0.0/8'],
       sim: { bootMs: 50 },
+      ...(imageCache && { imageCache: { directory: join(root, 'cache'), sizeGiB: 1 } }),
     };
     writeFileSync(join(root, 'executor.json'), JSON.stringify(config));
     const agent = await startAgent({
@@ -97,7 +105,7 @@ export async function lab(
       executor: { command: executor, cores: '0.5', memory: '512Mi' },
     },
   });
-  stack.use(serve(client, cluster, serverLog));
+  stack.use(serve(client, cluster, serverLog, images));
   return {
     ...{ client, imports, directory, executorsOf, master: url, stopMaster },
     async startMaster() {
@@ -107,19 +115,39 @@ export async function lab(
 }
 
 /** As the Image controller would: a row to be imported. Resolves with the digest. */
-export async function importImage({ client, imports }: Lab): Promise<string> {
+export async function importImage({ client, imports }: Lab, more: Partial<Image['spec']> = {}): Promise<string> {
   writeFileSync(join(imports, 'disk.raw'), Buffer.alloc(1 << 20, 7));
   const image = await client.create(Image, {
     ...{ apiVersion: 'computefactory.io/v1alpha1', kind: 'Image', metadata: { name: 'debian', namespace: 'default' } },
     spec: {
       ...{ source: { file: { path: 'disk.raw' } }, format: 'raw', osType: 'Linux' },
       limits: { maxVirtualSize: '2Ti', timeout: '2h' },
+      ...more,
     },
   });
   await client.updateStatus(Image, { ...image, status: { clusters: [{ name: 'lab', phase: 'Pending' }] } });
   const row = async () => (await client.get(Image, { name: 'debian', namespace: 'default' })).status?.clusters?.[0];
   await expect.poll(async () => (await row())?.phase, { timeout: 30_000 }).toBe('Ready');
   return (await row())!.digest!;
+}
+
+/** A machine that the virtualmachine controller has made ready to be placed, on the image of `importImage`. */
+export async function want(client: MemoryApi, name: string, cores: number, digest: string): Promise<void> {
+  const vm = await client.create(VirtualMachine, {
+    ...{ apiVersion: 'computefactory.io/v1alpha1', kind: 'VirtualMachine' },
+    metadata: { name, namespace: 'default', finalizers: [finalizers.vmCleanup] },
+    spec: {
+      ...{ runPolicy: 'Always', image: { name: 'debian' }, resources: { cores, memory: '1Gi' }, priority: 0 },
+      ...{ terminationGracePeriod: '1s', deleteProtection: false },
+    },
+  });
+  const resolved: NonNullable<VirtualMachine['status']> = {
+    phase: 'Scheduling',
+    instanceType: { cores, memory: '1Gi' },
+    conditions: [],
+    image: { name: 'debian', namespace: 'default', digest, format: 'raw', virtualSize: 1 << 20 },
+  };
+  await client.updateStatus(VirtualMachine, { ...vm, status: resolved });
 }
 
 function processesIn(directory: string): number[] {
@@ -137,9 +165,9 @@ function environmentOf(pid: number): string {
   }
 }
 
-function serve(client: MemoryApi, cluster: string, log: Log): AsyncDisposable {
+function serve(client: MemoryApi, cluster: string, log: Log, images: ImageOptions): AsyncDisposable {
   const abort = new AbortController();
-  const options = { client, clock: systemClock, random: systemRandom, log, cluster };
+  const options = { client, clock: systemClock, random: systemRandom, log, cluster, ...images };
   const running = runClusterServer({ ...options, installation: 'installation-1' }, abort.signal);
   running.catch((error: unknown) => expect.fail(`The cluster server ended: ${String(error)}`));
   return {
