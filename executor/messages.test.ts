@@ -12,6 +12,8 @@ const taking = {
   ...{ type: 'disk', version: 1, id: 'o', uid, snapshot: randomUUID(), order: 'Snapshot' },
   ...{ attempt: 1, consistency: 'Quiesced', timeoutMs: 1 },
 };
+const probe = { initialDelayMs: 0, periodMs: 1, timeoutMs: 1, successThreshold: 1, failureThreshold: 1 };
+const http = { port: 80, path: '/', scheme: 'HTTP', headers: [{ name: 'Host', value: 'web' }] };
 const task = (launch: object, id = good.taskId) => ({
   name: 'm',
   task_id: { value: id },
@@ -25,10 +27,26 @@ test('parseLaunch() gives back what was sent', () => {
   expect(parseLaunch(task(secret))).toEqual(secret);
   const volumes = { ...good, version: 3, volumes: [shared, { ...shared, type: 'Disk', grant: 1 }] };
   expect(parseLaunch(task(volumes))).toEqual(volumes);
+  const probed = { ...good, version: 4, liveness: { ...probe, http }, startup: { ...probe, tcp: { port: 22 } } };
+  expect(parseLaunch(task(probed))).toEqual(probed);
 });
 
 test.each<[string, Partial<MachineLaunch> | object]>([
-  ['another version', { version: 4 }],
+  ['another version', { version: 5 }],
+  ...[
+    { http: { ...http, path: '/ HTTP/1.1\r\nHost: x' } },
+    { http: { ...http, path: 'x' } },
+    { http: { ...http, scheme: 'FTP' } },
+    { http: { ...http, headers: [{ name: 'a', value: 'b\r\nc: d' }] } },
+    { http: { ...http, headers: [{ name: 'a:', value: '' }] } },
+    { http: { ...http, headers: undefined } },
+    { tcp: { port: 0 } },
+    { tcp: { port: '22; reboot' } },
+    { periodMs: -1 },
+  ].map((wrong): [string, object] => [
+    `a probe with ${JSON.stringify(wrong)}`,
+    { version: 4, liveness: { ...probe, ...wrong } },
+  ]),
   ['a volume that is none', { version: 3, volumes: [{ name: 'd', uid, type: 'Disk', glusterVolume: 'vm', bytes: 1 }] }],
   ['a volume of a uid that climbs', { version: 3, volumes: [{ ...shared, uid: '..' }] }],
   ['a seed for no known reader', { version: 2, seedFormat: 'Ignition' }],

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { Host } from '#lib/api/generated/host.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { VMSnapshot } from '#lib/api/generated/vmsnapshot.ts';
+import { apiVersionOf } from '#lib/api/meta.ts';
 import { finalizers } from '#lib/api/names.ts';
 import type { MemoryApi } from '#lib/client/memory-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -54,7 +55,11 @@ test('a snapshot is taken by the host that has the machine, though its worker is
   const { host, number: attempt } = status!.attempt!;
   const at = { name: 's', namespace: 'default' };
   const made = await client.create(VMSnapshot, {
-    ...{ apiVersion: api, kind: 'VMSnapshot', metadata: { ...at, finalizers: [finalizers.snapshotCleanup] } },
+    ...{
+      apiVersion: apiVersionOf(VMSnapshot),
+      kind: 'VMSnapshot',
+      metadata: { ...at, finalizers: [finalizers.snapshotCleanup] },
+    },
     spec: { vm: 'a', consistency: 'QuiescedOrCrash', deadline: '60s', deletionPolicy: 'Delete', includeMemory: false },
   });
   const [worker] = world.executorsOf(host!).toReversed();

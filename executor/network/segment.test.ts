@@ -5,7 +5,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { whyNot } from '#test/requires.ts';
-import { addressOf, openWorld, type PretendHost, run } from '../testing/subnet-hosts.ts';
+import { addressOf, counting, openWorld, type PretendHost, run } from '../testing/subnet-hosts.ts';
+import { plugPrefix } from './names.ts';
 import { knock } from './reach.ts';
 
 const lan = { segment: { bridge: 'lan' }, gateway: '10.66.0.1' } as const;
@@ -59,7 +60,12 @@ describe.skipIf(whyNot(['ip', 'bridge', 'nft', 'dnsmasq', 'busybox', 'ping'], { 
       expect(await near.reaches(far.ip)).toBe(true);
       for (const guest of [near, far]) expect(await guest.reaches(printer)).toBe(true);
       // To guests of other hosts a host is like everything else that the site has there.
+      await counting(one.netns, 'bridge', 'input', [`iifname "${plugPrefix}*" counter`]);
       expect([await near.reaches(hostsOwn), await far.reaches(hostsOwn)]).toEqual([false, true]);
+      // Not even what asks for no answer.
+      const { stdout: heard } = await run('ip', ['netns', 'exec', one.netns, 'nft', 'list', 'table', 'bridge', 't']);
+      expect(heard).toContain('counter packets 0 ');
+      await run('ip', ['netns', 'exec', one.netns, 'nft', 'delete', 'table', 'bridge', 't']);
       expect(await pings(site, near.ip)).toBe(true);
       // The site's own machine reaches the host as ever.
       expect(await pings(site, hostsOwn)).toBe(true);
