@@ -116,6 +116,7 @@ test('who takes it over has a time of its own, and the attempt before ends nothi
   fences.begin('m', 2, 3 * minute);
   fences.end('m', 1);
   expect(fences.isOver('m', 2)).toBe(false);
+  expect(host.table!.watches).toMatchObject([{ uid: 'm', attempt: 2 }]);
   fences.end('m', 2);
   expect(host.table!.watches).toEqual([]);
 });
