@@ -218,10 +218,17 @@ describe.skipIf(whyNoRealHost() !== undefined)('snapshots of real machines', { t
     using journal = journalAt();
     await using orders = openOrders(journal);
     const order = taking(uid, { consistency: 'QuiescedOrCrash' });
+    const copyDisk = hypervisor.copyDisk.bind(hypervisor);
+    const begun = Promise.withResolvers<void>();
+    const spy = vi.spyOn(hypervisor, 'copyDisk').mockImplementation(async (...args) => {
+      await copyDisk(...args);
+      begun.resolve();
+    });
     orders.obey(order);
-    await vi.waitFor(() => expect(filesOf(uid)).toContain('snapshot.qcow2'), { timeout: 30_000, interval: 20 });
+    await begun.promise;
     for (const { pid, name } of await host.processes()) if (name === 'libvirtd') process.kill(pid, 'SIGKILL');
     expect(await outcome(journal, order)).toMatchObject({ state: 'Completed', message: 'Taken' });
+    spy.mockRestore();
     const status = async () => await hypervisor.agent(uid, { execute: 'guest-fsfreeze-status' }, 5_000);
     await vi.waitFor(async () => expect(await status()).toBe('thawed'), { timeout: 30_000, interval: 500 });
     expect(await lines(spec, 'echo on > /data/mark; sync; cat /data/mark')).toContain('on');
