@@ -1,7 +1,7 @@
 /**
  * The way of a host's probes to a guest: a small program in the router of the subnet (router.ts), one per try, which carries the bytes of one
  * connection, as a user who owns nothing. So probes come from the gateway's address, which every guest can answer, and the host itself stays
- * outside of its subnets. It costs a process for 3 ms, or for as long as the guest is silent.
+ * outside of its subnets. It costs 5 ms of a processor, and a process for as long as the guest is silent.
  */
 import { spawn } from 'node:child_process';
 import { Duplex } from 'node:stream';
