@@ -8,7 +8,7 @@ import { signalProcess } from '#lib/std/process-identity.ts';
 import { importImage, lab, want } from './testing/local-lab.ts';
 
 const at = { name: 'debian', namespace: 'default' };
-const patiently = { timeout: 60_000, interval: 100 };
+const patiently = { timeout: 150_000, interval: 100 };
 
 test('a copy is made by order, machines stand on it, and a file that is lost from the store comes back', async () => {
   const world = await lab(['h1'], {
@@ -39,4 +39,4 @@ test('a copy is made by order, machines stand on it, and a file that is lost fro
   await expect.poll(row, patiently).toMatchObject({ phase: 'Ready', digest, attempts: 2 });
   expect(existsSync(file)).toBe(true);
   expect((await machine()).status?.phase).toBe('Running');
-}, 180_000);
+}, 400_000);
