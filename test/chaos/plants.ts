@@ -189,7 +189,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'listeningSinceMs',
   },
   forgetWithoutNote: {
-    seed: 1,
+    seed: 2,
     file: 'controllers/scheduler/machines.ts',
     find: 'if (!(await bury(this.#world, vm, attempt))) return false;',
     put: '',
