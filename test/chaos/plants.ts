@@ -195,7 +195,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: '',
   },
   freeForgottenAddress: {
-    seed: 1,
+    seed: 13,
     file: 'controllers/virtualmachine/release.ts',
     find: 'if (isForgotten(vm)) return',
     put: 'if (false as boolean) return',
