@@ -189,13 +189,13 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'listeningSinceMs',
   },
   forgetWithoutNote: {
-    seed: 1,
+    seed: 2,
     file: 'controllers/scheduler/machines.ts',
     find: 'if (!(await bury(this.#world, vm, attempt))) return false;',
     put: '',
   },
   freeForgottenAddress: {
-    seed: 1,
+    seed: 13,
     file: 'controllers/virtualmachine/release.ts',
     find: 'if (isForgotten(vm)) return',
     put: 'if (false as boolean) return',
