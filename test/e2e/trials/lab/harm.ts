@@ -20,6 +20,8 @@ export interface Harm {
   readonly lab: Lab;
   /** To be called before a guest loses its life by the trial's own hand. */
   disturb(uid: string): void;
+  /** To be called before something dies that may be starting a guest. */
+  interrupt(uid: string): void;
   print(line: string): void;
 }
 
@@ -27,6 +29,8 @@ export async function hurt(harm: Harm, fault: Fault<LabKind, LabWay>, victim: La
   if (fault.way === 'power cut') return await cutPower(harm, victim.host, fault.forMs);
   if (fault.way === 'link down') return await cutWire(harm, victim.host, fault.forMs);
   if (victim.uid !== undefined && fault.way === 'kill -9') harm.disturb(victim.uid);
+  if (fault.kind === 'libvirtd' && fault.way === 'kill -9')
+    for (const { uid } of qemusIn(harm.lab.cluster.dir, [victim.host.name])) harm.interrupt(uid);
   // The others come back by themselves, at once.
   const isLeftDown = fault.way === 'SIGSTOP' || fault.kind === 'agent' || fault.kind === 'brick';
   const its = isLeftDown ? fault : { ...fault, forMs: 0 };

@@ -26,6 +26,17 @@ describe('Ledger', () => {
     expect(ledger.restarted.at(-1)).toBe('The disk of m counts 2 boots, and 1 had a reason');
   });
 
+  test('a QEMU that died while it was started is no life of the guest, whose boots count all the same', () => {
+    const ledger = new Ledger();
+    ledger.sawQemu('m', 'host-0', '10:1');
+    ledger.interrupt('m');
+    ledger.sawQemu('m', 'host-0', '11:2');
+    ledger.sawPage(page(1, 'a'));
+    expect(ledger.restarted).toEqual([]);
+    ledger.sawPage(page(2, 'b'));
+    expect(ledger.restarted).toEqual(['The disk of m counts 2 boots, and 1 had a reason']);
+  });
+
   test('a reason that came to nothing is none later', () => {
     const ledger = new Ledger();
     ledger.sawQemu('m', 'host-0', '10:1');

@@ -43,6 +43,11 @@ export class Ledger {
     account.disturbed += 1;
   }
 
+  /** Its QEMU may be just being started by what is killed now: then that one never runs, and another is started. Its disk counts no boot more. */
+  interrupt(uid: string): void {
+    this.#account(uid).livesAllowed += 1;
+  }
+
   /** How often it was disturbed. */
   disturbances(uid: string): number {
     return this.#accounts.get(uid)?.disturbed ?? 0;

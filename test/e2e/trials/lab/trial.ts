@@ -169,7 +169,11 @@ function strikerOf(lab: Lab, ledger: Ledger, adoptions: Adoptions, random: Rando
         if (uid !== undefined && fault.way === 'kill -9') crashes.set(uid, (crashes.get(uid) ?? 0) + 1);
         await adoptions.begin(host.name, fault.kind);
         try {
-          await hurt({ lab, disturb: (each) => ledger.disturb(each), print: say }, fault, victim);
+          await hurt(
+            { lab, disturb: (each) => ledger.disturb(each), interrupt: (each) => ledger.interrupt(each), print: say },
+            fault,
+            victim,
+          );
         } finally {
           adoptions.end(host.name);
         }
