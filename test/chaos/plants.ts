@@ -174,7 +174,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: `if (event.type === 'DELETED') return;`,
   },
   trustUnarmedFence: {
-    seed: 1,
+    seed: 22,
     file: 'controllers/scheduler/fence.ts',
     find: `  if (!fence?.armed) return undefined;
   const report = executor?.machines.get(uid);
