@@ -79,26 +79,20 @@ async function openHypervisor(config: ExecutorConfig, clock: Clock, log: Log): P
 
 async function openLibvirt(config: ExecutorConfig, clock: Clock, log: Log): Promise<Opened> {
   const { root, netns, hostDir, tunnelAddress, libvirtSocket, installation } = config;
-  const [
-    { libvirtHypervisor },
-    { libvirtDevices },
-    { readLimits },
-    { QemuProcesses },
-    { openStorage },
-    { processGuard },
-  ] = await Promise.all([
-    import('./libvirt/driver.ts'),
-    import('./libvirt/devices.ts'),
-    import('./libvirt/limits.ts'),
-    import('./libvirt/qemu-processes.ts'),
-    import('./store/open.ts'),
-    import('./fence/process-guard.ts'),
-  ]);
+  const [{ libvirtHypervisor }, { libvirtDevices }, { readLimits }, { QemuBook }, { openStorage }, { processGuard }] =
+    await Promise.all([
+      import('./libvirt/driver.ts'),
+      import('./libvirt/devices.ts'),
+      import('./libvirt/limits.ts'),
+      import('./libvirt/qemu-book.ts'),
+      import('./store/open.ts'),
+      import('./fence/process-guard.ts'),
+    ]);
   // A pretended host does not see the computer's control groups.
   const [mountinfo, status] = netns === undefined ? await Promise.all(['mountinfo', 'status'].map(readOwn)) : ['', ''];
   const { limits, why } = readLimits(mountinfo!, status!);
   if (why.length > 0) log.warn('Guests can take more of this host than their tasks were given', { why });
-  const processes = new QemuProcesses({ root });
+  const processes = new QemuBook({ root });
   const { imageStore: directory } = config;
   const storage = { directory, root, hostDir, stuck: () => processes.stuck() };
   return {

@@ -132,7 +132,7 @@ export class Tombstones {
     }
     const seenMs = this.#seenMs.get(key) ?? nowMs;
     this.#seenMs.set(key, seenMs);
-    const tasks = this.#livingTasks(uid);
+    const tasks = this.#livingTasks(uid, executor.agentId);
     for (const taskId of tasks) await this.#kill(taskId, nowMs);
     const { inventory, machines } = executor;
     const isFresh = inventory !== undefined && inventory.heardMs > seenMs + settleMs;
@@ -143,9 +143,10 @@ export class Tombstones {
     return false;
   }
 
-  #livingTasks(uid: string): readonly string[] {
-    return [...this.#world.tasks.entries()].flatMap(([taskId, { state }]) =>
-      parseTaskId(taskId)?.uid === uid && !isDead(state) ? [taskId] : [],
+  /** Of a host's agents only the one that is registered can run any: those of the ones before stay unreachable for ever. */
+  #livingTasks(uid: string, current: string): readonly string[] {
+    return [...this.#world.tasks.entries()].flatMap(([taskId, { state, agentId = current }]) =>
+      parseTaskId(taskId)?.uid === uid && agentId === current && !isDead(state) ? [taskId] : [],
     );
   }
 

@@ -1,7 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ConfigMap } from '#lib/api/core.ts';
+import { hostNotClean } from '#lib/api/forgotten.ts';
 import { IPLease, Subnet, VirtualMachine } from '#lib/api/generated/index.ts';
 import { systemNamespace } from '#lib/api/names.ts';
+import { ApiError } from '#lib/std/errors.ts';
 import { settles, survivesEveryFailure } from '#test/proofs.ts';
 import { story, type World } from '#test/story.ts';
 import { subnetController } from './controller.ts';
@@ -154,6 +156,21 @@ describe('subnetController', () => {
     await rest(made);
     const phases = (await made.api.list(IPLease)).items.map(({ spec, status }) => `${spec.ip} ${status?.phase}`);
     expect(phases).toEqual(['10.0.0.2 undefined', '10.0.0.3 Quarantined']);
+  });
+
+  test('an address is not freed that was said to be in use by a forgotten machine a moment ago', async () => {
+    const made = await world();
+    await rest(made);
+    const { metadata } = await lease(made, '10.0.0.3', { uid: 'gone', name: 'gone' });
+    await made.clock.advance(5 * 60_000);
+    const held = { phase: 'Quarantined', reason: hostNotClean, host: 'lab-h1' } as const;
+    // Between what the controller saw of the lease and what it writes.
+    vi.spyOn(made.api, 'get').mockImplementationOnce(async () => {
+      await made.api.patchStatus(IPLease, metadata, { status: held });
+      throw new ApiError('NotFound', 'The machine is gone');
+    });
+    await made.reconcile('subnet', 'default/net');
+    expect((await made.api.get(IPLease, metadata)).status).toEqual(held);
   });
 
   test('survives the loss of every call, up and down', async () => {

@@ -93,16 +93,19 @@ async function isHolderGone({ client }: Deps, { metadata, spec }: IPLease, { sig
   }
 }
 
+/** As it was seen: meanwhile its machine may have been let go, which holds the address for longer. */
 async function quarantine(
   { client, events }: Deps,
   subnet: Subnet,
   lease: IPLease,
   { nowMs, signal }: Run,
 ): Promise<void> {
-  const { namespace, name } = lease.metadata;
+  const { namespace, name, resourceVersion } = lease.metadata;
   const quarantinedUntil = timestamp(nowMs + parseDuration(subnet.spec.releaseCooldown));
   const status = { phase: 'Quarantined', quarantinedUntil, reason: 'HolderGone' };
-  await client.patchStatus(IPLease, { namespace, name }, { status }, { signal });
+  await client.patchStatus(IPLease, { namespace, name }, { metadata: { resourceVersion }, status } as never, {
+    signal,
+  });
   events.warning(
     subnet,
     'OrphanFound',

@@ -24,7 +24,7 @@ import { Libvirt } from './libvirt.ts';
 import type { Limits } from './limits.ts';
 import { asPng } from './picture.ts';
 import { type DomainRef, errorCode, isLibvirtError } from './protocol.ts';
-import { QemuProcesses } from './qemu-processes.ts';
+import { QemuBook } from './qemu-book.ts';
 import { removeRuntimeFiles } from './runtime-files.ts';
 import { connectToScreen, makeScreenDirectory, noScreen, type QemuUser, qemuUser } from './screen.ts';
 
@@ -38,7 +38,7 @@ export interface LibvirtHypervisorOptions {
   /** What guests are limited in; nothing unless told. */
   readonly limits?: Limits;
   /** Known for this driver alone unless given. */
-  readonly processes?: QemuProcesses;
+  readonly processes?: QemuBook;
   /** Where libvirt keeps files of guests that run; /var/lib/libvirt/qemu of the libvirt at the usual socket, and of another not known unless told. */
   readonly runtimeDirectory?: string;
   readonly clock?: Clock;
@@ -59,7 +59,7 @@ class LibvirtDriver implements Hypervisor {
   readonly #installation: string | undefined;
   readonly #kvm: () => Promise<boolean>;
   readonly #limits: Limits;
-  readonly #processes: QemuProcesses;
+  readonly #processes: QemuBook;
   readonly #runtimeDirectory: string | undefined;
   readonly #clock: Clock;
   readonly #libvirt: Libvirt;
@@ -79,7 +79,7 @@ class LibvirtDriver implements Hypervisor {
     this.#clock = clock ?? systemClock;
     this.#kvm = kvm ?? (async () => false);
     this.#limits = limits ?? { processors: false, memory: false };
-    this.#processes = processes ?? new QemuProcesses();
+    this.#processes = processes ?? new QemuBook();
     this.#runtimeDirectory = runtimeDirectory ?? (socket === undefined ? '/var/lib/libvirt/qemu' : undefined);
     this.#libvirt = new Libvirt({
       ...{ socket, clock, random },

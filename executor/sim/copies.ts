@@ -4,7 +4,7 @@ import { copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DiskCopies } from '../hypervisor.ts';
 
-interface SimDisk {
+export interface SimDisk {
   readonly backing?: unknown;
   readonly virtualSize: number;
 }

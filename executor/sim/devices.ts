@@ -5,7 +5,7 @@ import type { MachineNetwork, MachineVolume } from '#lib/api/launch.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, HostVolumes, MachineDisks, MachineNics } from '../hypervisor.ts';
 import type { Seed } from '../seed/seed.ts';
-import { simCopies } from './copies.ts';
+import { type SimDisk, simCopies } from './copies.ts';
 import { JsonDirectory } from './files.ts';
 import { simPorts } from './ports.ts';
 
@@ -37,9 +37,8 @@ export function simDevices(
       const disks = await Promise.all(
         uids.map((each) => readFile(join(directoryOf(each), 'root.qcow2'), 'utf8').catch(() => undefined)),
       );
-      return [
-        ...new Set(disks.flatMap((disk) => (disk === undefined ? [] : [JSON.parse(disk).backing.path as string]))),
-      ];
+      const pathOf = (disk: string) => (JSON.parse(disk) as SimDisk).backing?.path ?? [];
+      return [...new Set(disks.flatMap((disk) => (disk === undefined ? [] : pathOf(disk))))];
     },
     async attachNetworks(machine) {
       nics.set(machine.uid, { hostname: machine.hostname, networks: machine.networks });

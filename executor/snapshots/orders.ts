@@ -9,6 +9,7 @@ import type { Log } from '#lib/std/log.ts';
 import type { HostDevices, Hypervisor } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
 import type { Journal } from '../journal/journal.ts';
+import { imageOf } from '../machine/host.ts';
 import type { MachineState } from '../machine/state.ts';
 import type { DiskUse } from './disk-use.ts';
 import { FrozenGuests } from './frozen.ts';
@@ -117,11 +118,11 @@ export class DiskOrders implements AsyncDisposable {
   }
 
   async #perform(order: DiskOrder, deadline: number, signal: AbortSignal): Promise<SnapshotResult | undefined> {
-    const { images, imageStore, clock } = this.#deps;
+    const { imageStore, clock } = this.#deps;
     switch (order.order) {
       case 'Snapshot': {
         const { launch } = this.#machineFor(order);
-        const image = { path: await images.find(launch.image.digest), format: launch.image.format };
+        const image = { path: await imageOf(this.#deps, launch), format: launch.image.format };
         const of = { image, volumes: (launch.volumes ?? []).length > 0 };
         const tools = { ...this.#deps, guests: this.#guests };
         return await take(tools, order, of, { signal, leftMs: () => deadline - clock.now() });

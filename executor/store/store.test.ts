@@ -11,7 +11,7 @@ import { silentLog } from '#lib/std/log.ts';
 import { identifyProcess, type ProcessIdentity } from '#lib/std/process-identity.ts';
 import { whyNot } from '#test/requires.ts';
 import { imageStore } from '../images/store.ts';
-import { QemuProcesses } from '../libvirt/qemu-processes.ts';
+import { QemuBook } from '../libvirt/qemu-book.ts';
 import { type Gluster, openGluster, whyNoGluster } from '../volumes/testing/gluster.ts';
 import { guardedStore } from './guarded.ts';
 import { clientsOf, isEnding, isThere } from './processes.ts';
@@ -43,7 +43,7 @@ async function openHost() {
   ]);
   await vi.waitFor(() => expect(mountOf(directory, view)?.point).toBe(directory), patiently);
   await run('qemu-img', ['create', '-q', '-f', 'raw', join(directory, digest), '1M']);
-  const processes = new QemuProcesses({ root });
+  const processes = new QemuBook({ root });
   const times = { everyMs: 200, hungMs: 6_000, staleMs: 1_000, answerMs: 1_000, keeperMs: 0 };
   const watch = new StoreWatch({
     ...{ directory, memory: join(root, 'mount.json'), view, times },
@@ -120,7 +120,7 @@ describe.skipIf(why !== undefined)('the mount of the images', { timeout: 120_000
     expect(processes.leftOf(uid)).toMatchObject({ pid: identity.pid });
     expect(processes.stuck()).toEqual([uid]);
     // Another life of the executor knows it, too.
-    expect(new QemuProcesses({ root: host.root }).leftOf(uid)).toMatchObject({ pid: identity.pid });
+    expect(new QemuBook({ root: host.root }).leftOf(uid)).toMatchObject({ pid: identity.pid });
 
     expect(watch.report.reason).toBe('Hung');
     expect(watch.report.message).not.toContain(uid);

@@ -10,19 +10,19 @@ import type { ProcessIdentity } from '#lib/std/process-identity.ts';
 import { machineDirectory } from '../disks/disks.ts';
 import { isEnding, isThere, qemuProcesses } from '../store/processes.ts';
 
-export interface QemuProcessesOptions {
+export interface QemuBookOptions {
   /** Holds `vms/<uid>/`; nothing is written down without it. */
   readonly root?: string | undefined;
   /** Every QEMU that runs, by uid. */
   readonly all?: () => ReadonlyMap<string, ProcessIdentity>;
 }
 
-export class QemuProcesses {
+export class QemuBook {
   readonly #root: string | undefined;
   readonly #all: () => ReadonlyMap<string, ProcessIdentity>;
   readonly #known = new Map<string, ProcessIdentity>();
 
-  constructor({ root, all = qemuProcesses }: QemuProcessesOptions = {}) {
+  constructor({ root, all = qemuProcesses }: QemuBookOptions = {}) {
     this.#root = root;
     this.#all = all;
   }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { identifyProcess } from '#lib/std/process-identity.ts';
-import { QemuProcesses } from './qemu-processes.ts';
+import { QemuBook } from './qemu-book.ts';
 
 async function openMachine() {
   const directory = await mkdtempDisposable(join(tmpdir(), 'cf-'));
@@ -19,7 +19,7 @@ async function openMachine() {
   const all = () => new Map([[uid, identifyProcess(child.pid!)!]]);
   return {
     ...{ uid, pid: child.pid!, root: directory.path },
-    open: () => new QemuProcesses({ root: directory.path, all }),
+    open: () => new QemuBook({ root: directory.path, all }),
     async end() {
       child.kill('SIGKILL');
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
@@ -46,7 +46,7 @@ test('a process that was seen running is not gone because libvirt says so, also 
 test('a pid that another process has by now is not it', async () => {
   await using machine = await openMachine();
   const { uid, pid, root } = machine;
-  const old = new QemuProcesses({ root, all: () => new Map([[uid, { pid, startTime: 1 }]]) });
+  const old = new QemuBook({ root, all: () => new Map([[uid, { pid, startTime: 1 }]]) });
   old.runs(uid);
   expect(old.leftOf(uid)).toBeUndefined();
 });
