@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { DiskCopies } from '../hypervisor.ts';
 
 export interface SimDisk {
-  readonly backing?: unknown;
+  readonly backing?: { readonly path: string };
   readonly virtualSize: number;
 }
 
