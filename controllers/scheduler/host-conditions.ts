@@ -106,8 +106,8 @@ function cleanupCondition({ host }: HostInput): readonly ConditionDraft[] {
   const more = all.length > namedMax ? ` and ${all.length - namedMax} more` : '';
   const boot = all[0]?.bootID ?? 'BOOT-ID';
   const message =
-    `Deleted and let go while the host did not answer: ${named.join(', ')}${more}. They may run there, are removed when it answers, and keep ` +
-    `their addresses until then. If nothing of boot ${boot} runs any more, annotate this Host: ${annotations.confirmedDead}=${boot}`;
+    `Let go while the host did not answer: ${named.join(', ')}${more}. What is left of them there is removed when it answers; those that were ` +
+    `deleted may run until then, and keep their addresses. If nothing of boot ${boot} runs any more, annotate this Host: ${annotations.confirmedDead}=${boot}`;
   return [{ type, status: 'True', reason: 'MachinesForgotten', message }];
 }
 

@@ -130,6 +130,9 @@ export class Machines {
     const eviction = drain ? evictionOf(vm, attempt, drain, moment.nowMs) : begunEviction(vm, attempt);
     const decision = decide(vm, attempt, this.#evidence(vm, attempt), moment, eviction);
     this.#occupy(vm, attempt, decision.status.phase);
+    // Its host may come back without an executor, and hear of it from nobody then. Not noted is no reason not to go on.
+    if (decision.ended && decision.status.attempts?.at(-1)?.proof === 'SelfFenced')
+      await bury(this.#world, vm, attempt);
     const waitMs = this.#softWaitMs(key, vm, decision, moment);
     if (waitMs === 0) await this.#store(vm, decision.status);
     else if (waitMs > 0) this.#queue.addAfter(key, waitMs);

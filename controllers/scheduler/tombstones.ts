@@ -1,6 +1,7 @@
 /**
- * Machines that were deleted and let go while their host did not answer (lib/api/forgotten.ts). What the Host object notes is written before
- * the machine's attempt is closed, and taken back when the host has shown that nothing of it is there.
+ * Machines that were deleted and let go while their host did not answer (lib/api/forgotten.ts), and those that their host switched off by
+ * itself: nothing need ever be launched there again, and without an executor nobody sees what is left. What the Host object notes is written
+ * before the machine's attempt is closed, and taken back when the host has shown that nothing of it is there.
  */
 
 import { forgottenProof, type Tombstone, tombstoneOf } from '#lib/api/forgotten.ts';
@@ -27,16 +28,20 @@ const lookEveryMs = 60_000;
 export async function bury(world: World, vm: VirtualMachine, attempt: Attempt): Promise<boolean> {
   const host = world.hosts.get(hostObjectName(world.cluster, attempt.host ?? ''));
   if (!host) return false;
-  if (tombstoneOf(host, vm.metadata.uid)) return true;
+  const { uid } = vm.metadata;
+  if (tombstoneOf(host, uid)?.attempt === (attempt.number ?? 0)) return true;
   const { pendingCleanup = [], ...status } = host.status ?? {};
-  if (pendingCleanup.length >= tombstonesMax) return false;
-  const all = [...pendingCleanup, newTombstone(vm, attempt, world.clock.now())];
+  const others = pendingCleanup.filter((each) => each.uid !== uid);
+  if (others.length >= tombstonesMax) return false;
+  const all = [...others, newTombstone(vm, attempt, world.clock.now())];
   world.hosts.wrote(await world.client.updateStatus(Host, { ...host, status: { ...status, pendingCleanup: all } }));
   return true;
 }
 
 function newTombstone({ metadata, status }: VirtualMachine, { number = 0, bootID }: Attempt, nowMs: number): Tombstone {
-  const addresses = (status?.networks ?? []).flatMap(({ subnet, ip }) =>
+  // One that is wanted keeps its addresses wherever it runs.
+  const networks = metadata.deletionTimestamp === undefined ? [] : (status?.networks ?? []);
+  const addresses = networks.flatMap(({ subnet, ip }) =>
     subnet === undefined || ip === undefined ? [] : [{ subnet, ip }],
   );
   return {
@@ -120,8 +125,11 @@ export class Tombstones {
   }
 
   /** Proven gone, disks and all; else has that done. */
-  async #isClean({ metadata, spec }: Host, { uid, bootID }: Tombstone): Promise<boolean> {
-    const { clock, executors } = this.#world;
+  async #isClean({ metadata, spec }: Host, { uid, attempt, bootID }: Tombstone): Promise<boolean> {
+    const { clock, cluster, executors, machines: wanted } = this.#world;
+    // It was launched there again: whatever is there of it is its own.
+    const own = wanted.byUid(uid)?.status?.attempt;
+    if (own?.cluster === cluster && own.host === spec.hostname && (own.number ?? 0) > attempt) return true;
     if (bootID !== undefined && metadata.annotations?.[annotations.confirmedDead] === bootID) return true;
     const nowMs = clock.monotonic();
     const executor = executors.get(spec.hostname);
@@ -132,7 +140,7 @@ export class Tombstones {
     }
     const seenMs = this.#seenMs.get(key) ?? nowMs;
     this.#seenMs.set(key, seenMs);
-    const tasks = this.#livingTasks(uid, executor.agentId);
+    const tasks = this.#livingTasks(uid, attempt, executor.agentId);
     for (const taskId of tasks) await this.#kill(taskId, nowMs);
     const { inventory, machines } = executor;
     const isFresh = inventory !== undefined && inventory.heardMs > seenMs + settleMs;
@@ -144,10 +152,12 @@ export class Tombstones {
   }
 
   /** Of a host's agents only the one that is registered can run any: those of the ones before stay unreachable for ever. */
-  #livingTasks(uid: string, current: string): readonly string[] {
-    return [...this.#world.tasks.entries()].flatMap(([taskId, { state, agentId = current }]) =>
-      parseTaskId(taskId)?.uid === uid && agentId === current && !isDead(state) ? [taskId] : [],
-    );
+  #livingTasks(uid: string, attempt: number, current: string): readonly string[] {
+    return [...this.#world.tasks.entries()].flatMap(([taskId, { state, agentId = current }]) => {
+      const task = parseTaskId(taskId);
+      const isItsOwn = task?.uid === uid && task.attempt <= attempt;
+      return isItsOwn && agentId === current && !isDead(state) ? [taskId] : [];
+    });
   }
 
   async #kill(taskId: string, nowMs: number): Promise<void> {

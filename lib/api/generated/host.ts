@@ -127,7 +127,7 @@ export interface HostStatus {
     /** The Mesos agent was drained on our word, and is to be reactivated with it. */
     readonly agentDrained?: boolean;
   };
-  /** Machines that were deleted and let go while the host did not answer (disconnect.forgetAfter). They are removed when it does. */
+  /** Machines that were let go while the host did not answer, deleted (disconnect.forgetAfter) or switched off by it (selfFenceAfter). What is left of them is removed when it does. */
   readonly pendingCleanup?: readonly {
     /** Of the VirtualMachine. */
     readonly uid: string;
