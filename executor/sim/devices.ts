@@ -2,6 +2,7 @@
 import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MachineNetwork, MachineVolume } from '#lib/api/launch.ts';
+import { isThere, writeFileAtomic } from '#lib/std/files.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, HostVolumes, MachineDisks, MachineNics } from '../hypervisor.ts';
 import type { Seed } from '../seed/seed.ts';
@@ -92,11 +93,9 @@ async function makeDisks(directory: string, { image, rootDiskBytes, seed }: Mach
   await access(image.path);
   await mkdir(directory, { recursive: true });
   const rootDisk = join(directory, 'root.qcow2');
-  // What is there holds the machine's data, as a real one does.
-  const content = JSON.stringify({ backing: image, virtualSize: rootDiskBytes });
-  await writeFile(rootDisk, content, { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
+  // What is there holds the machine's data, and has its name only when it is whole, as a real one.
+  if (!(await isThere(rootDisk)))
+    writeFileAtomic(rootDisk, JSON.stringify({ backing: image, virtualSize: rootDiskBytes } satisfies SimDisk));
   const seedDisk = seed ? await writeSeed(directory, seed) : join(directory, seedName);
   await access(seedDisk);
   return { rootDisk, seedDisk };
