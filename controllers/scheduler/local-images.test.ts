@@ -36,7 +36,8 @@ test('a copy is made by order, machines stand on it, and a file that is lost fro
   // Hosts look once a minute, and when their executor starts.
   for (const pid of world.executorsOf('h1')) signalProcess(pid, 'SIGKILL');
   await expect.poll(row, patiently).toMatchObject({ phase: 'Lost', digest });
-  await expect.poll(row, patiently).toMatchObject({ phase: 'Ready', digest, attempts: 2 });
+  await expect.poll(row, patiently).toMatchObject({ phase: 'Ready', digest });
+  expect((await row())!.attempts).toBeGreaterThan(1);
   expect(existsSync(file)).toBe(true);
   expect((await machine()).status?.phase).toBe('Running');
 }, 400_000);

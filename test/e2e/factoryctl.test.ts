@@ -55,6 +55,8 @@ const base = () => [
   object('Subnet', 'net', { cidr: '10.9.0.0/24', releaseCooldown: '0s' }),
   object('Image', 'tiny', { source: { file: { path: 'tiny.img' } } }),
   object('Volume', 'scenes', { cluster: 'local', size: '1Gi', backend: { gluster: { volume: 'volumes' } } }),
+  object('VMSnapshot', 'monday', { vm: 'nobody' }),
+  object('VMRestore', 'again', { snapshot: 'monday', target: { newVM: 'again' } }),
   { apiVersion, kind: 'InstanceType', metadata: { name: 'small' }, spec: { cores: 1, memory: '128Mi' } },
   factory('fine', 2, 1),
 ];
