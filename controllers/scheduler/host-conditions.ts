@@ -58,8 +58,12 @@ function awayMessage(window: Window | undefined, nowMs: number): string {
   return `No Mesos agent of this host name is connected${isDown ? `. ${planned(window)}` : ''}`;
 }
 
-function inventoried({ executor, monotonicMs, view }: HostInput): ConditionDraft {
+function inventoried({ executor, host, monotonicMs, view }: HostInput): ConditionDraft {
   const type = 'Inventoried';
+  if (host.status?.pendingCleanup?.length) {
+    const message = 'Machines that were let go may run there; nothing new starts before they are removed';
+    return { type, status: 'False', reason: 'CleanupPending', message };
+  }
   if (view?.host.readiness === 'NotInventoried') {
     const message = 'Machines there wait to be adopted; nothing new starts';
     return { type, status: 'False', reason: 'ExecutorLost', message };

@@ -163,6 +163,8 @@ export class Hosts {
     if (this.#world.suspects.suspect(hostname)) return 'Suspect';
     if (isAlive(executor, clock.monotonic()) && storageFault(executor.heartbeat)) return 'StorageDown';
     if (isDeactivated || host?.spec.unschedulable || clusters.get(cluster)?.spec.unschedulable) return 'Cordoned';
+    // What was let go may run there, and has no room in the books.
+    if (host?.status?.pendingCleanup?.length) return 'NotInventoried';
     if (isAlive(executor, clock.monotonic()) && executor.inventory) return 'Ready';
     const hadExecutor = executor !== undefined || host?.status?.bootID !== undefined;
     return hadExecutor ? 'Unproven' : 'Ready';

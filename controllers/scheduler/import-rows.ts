@@ -63,6 +63,12 @@ export function ended(
   return { ...failed, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };
 }
 
+/** What is known of an import that nobody hears of any more. That it may go on somewhere does no harm: it publishes what the next one does. */
+export function givenUp({ host }: ImportRow, task: TaskFact | undefined): TaskFact | undefined {
+  if (task === undefined || isDead(task.state)) return task;
+  return { ...task, state: 'TASK_LOST', message: `Host ${host} does not answer, or came back without the import` };
+}
+
 /** The row after what a running import has told of itself; undefined if that is no news. */
 export function advanced(row: ImportRow, task: TaskFact | undefined): ImportRow | undefined {
   if (task?.state !== 'TASK_RUNNING' || task.data === undefined) return undefined;

@@ -3,7 +3,17 @@ import { parseDuration } from '#lib/api/duration.ts';
 import { Image } from '#lib/api/generated/image.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
-import { advanced, ended, type ImportRow, isDue, isForgotten, rowOf, started, withRow } from './import-rows.ts';
+import {
+  advanced,
+  ended,
+  givenUp,
+  type ImportRow,
+  isDue,
+  isForgotten,
+  rowOf,
+  started,
+  withRow,
+} from './import-rows.ts';
 import { launchOn } from './launcher.ts';
 import type { KnownTask } from './reconciliation.ts';
 import { imageImport, importAsk } from './tasks.ts';
@@ -13,6 +23,8 @@ const atOnce = 4;
 /** An executor ends an import in time itself; so long after that it has forgotten it, if it does not tell. */
 const overdueMs = 60_000;
 const killEveryMs = 30_000;
+/** The agent of an import that Mesos cannot reach for so long is given up. */
+const awayMs = 600_000;
 
 export class Imports {
   readonly #world: World;
@@ -20,6 +32,8 @@ export class Imports {
   #looking = false;
   /** Task -> (monotonic) when it may be killed again. */
   readonly #killMs = new Map<string, number>();
+  /** Task that Mesos cannot reach -> (monotonic) since when. */
+  readonly #awayMs = new Map<string, number>();
   /** Task of which nothing was heard -> (monotonic) since when it is known. */
   readonly #unheardMs = new Map<string, number>();
 
@@ -99,8 +113,9 @@ export class Imports {
     const taskId = row.taskID!;
     ledger.occupy(taskId, row.host ?? '', importAsk);
     const acks = tasks.pendingAcks(taskId);
-    const next = ended(row, tasks.get(taskId), clock.now(), random);
-    const news = next ?? advanced(row, tasks.get(taskId));
+    const task = this.#isGivenUp(row) ? givenUp(row, tasks.get(taskId)) : tasks.get(taskId);
+    const next = ended(row, task, clock.now(), random);
+    const news = next ?? advanced(row, task);
     if (news) await this.#store(image, news);
     for (const { agentId, uuid } of acks) {
       const acknowledge = { agent_id: { value: agentId }, task_id: { value: taskId }, uuid };
@@ -109,8 +124,19 @@ export class Imports {
     tasks.acknowledged(acks);
     if (!next) return await this.#endIfLost(image, row);
     this.#killMs.delete(taskId);
+    this.#awayMs.delete(taskId);
     ledger.release(taskId);
     tasks.forget(taskId);
+  }
+
+  /** Nobody hears of it any more: its host is away for long, or registered as another agent. */
+  #isGivenUp({ taskID = '', host = '', agentID }: ImportRow): boolean {
+    const { tasks, agents, clock } = this.#world;
+    const nowMs = clock.monotonic();
+    if (tasks.get(taskID)?.state !== 'TASK_UNREACHABLE') this.#awayMs.delete(taskID);
+    else if (!this.#awayMs.has(taskID)) this.#awayMs.set(taskID, nowMs);
+    const now = agents.get(host)?.agentId;
+    return (now !== undefined && now !== agentID) || nowMs - (this.#awayMs.get(taskID) ?? nowMs) >= awayMs;
   }
 
   /** For Mesos a forgotten task ends by being killed. */

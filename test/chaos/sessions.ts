@@ -4,7 +4,8 @@
  * not stored; nobody's task killed that somebody may still want.
  */
 import { Lease } from '#lib/api/core.ts';
-import type { VirtualMachine } from '#lib/api/generated/index.ts';
+import { tombstoneOf } from '#lib/api/forgotten.ts';
+import { Host, type VirtualMachine } from '#lib/api/generated/index.ts';
 import { clusterServerLease, parseTaskId, systemNamespace } from '#lib/api/names.ts';
 import { kindId } from '#lib/client/kind-id.ts';
 import { decodeData } from '#mesos/bytes.ts';
@@ -232,12 +233,19 @@ export class Sessions implements Ears {
     // Mesos takes nothing from a session that another has taken over.
     if (this.#over.has(taskId) || (!this.#leads(client) && this.#justWoke(client))) return;
     const vm = this.#machine(parseTaskId(taskId)?.uid ?? '');
-    if (this.#world.forgotten.has(taskId) || this.#isDisowned(vm, taskId)) return;
+    if (this.#world.forgotten.has(taskId) || this.#isDisowned(vm, taskId) || this.#isLetGo(taskId)) return;
     if (!vm || vm.metadata.deletionTimestamp || vm.status?.attempt?.drain) return;
     if (vm.status?.attempt?.taskID === taskId) this.#fail(`Task ${taskId} is killed, and its machine is wanted`);
     const sinceMs = this.#world.clock.monotonic() - (this.#ownedMs.get(taskId) ?? Number.NEGATIVE_INFINITY);
     if (sinceMs < quarantineMs)
       this.#fail(`Task ${taskId} is killed ${Math.round(sinceMs)} ms after it was a live attempt's`);
+  }
+
+  /** Its host did not answer: what is left of it there is removed as soon as it does. */
+  #isLetGo(taskId: string): boolean {
+    const { uid, attempt } = parseTaskId(taskId) ?? {};
+    const hosts = this.#world.api.store.list(kindId(Host)) as readonly Host[];
+    return hosts.some((host) => (tombstoneOf(host, uid)?.attempt ?? -1) >= (attempt ?? 0));
   }
 
   #isDisowned(vm: VirtualMachine | undefined, taskId: string): boolean {
