@@ -96,7 +96,8 @@ export class Observer implements Witness {
   #isOwned(host: RealHost, uid: string): void {
     const vm = this.machine(uid);
     const where = vm?.status?.attempt?.host;
-    if (!vm && this.#isForgotten(host, uid)) return;
+    const isLetGo = !vm || (where === undefined && vm.metadata.deletionTimestamp !== undefined);
+    if (isLetGo && this.#isForgotten(host, uid)) return;
     if (!vm) this.#fail(`Machine ${uid} runs on ${host.hostname} and does not exist`);
     else if (where !== host.hostname)
       this.#fail(`Machine ${uid} runs on ${host.hostname}, and its attempt is on ${where ?? 'no host'}`);
