@@ -79,10 +79,11 @@ export class Faults {
     agentCrash: () => this.#agentDown((host) => host.killAgent()),
     /** For longer than machines are waited for: there will be others in their place when they are back. */
     agentAway: () => this.#agentDown(() => undefined, 1_500_000),
-    /** Likewise, and nobody is left there to look after machines: where it was asked for, their host switches them off. */
-    hostAlone: () => this.#agentDown((host) => host.killExecutors(), 1_500_000),
+    /** Likewise, and only the guardian is left there: where it was asked for, it switches machines off. */
+    hostAlone: () => this.#agentDown((host) => !host.host.isGuardless && host.killExecutors(), 1_500_000),
     hostStopped: () => {
       const host = this.#host();
+      if (host.host.isGuardless) return;
       host.killAgent();
       for (const { worker } of host.supervisors) this.#pause(worker, 1_500_000);
       this.#later(60_000, 1_500_000, () => host.startAgent());
@@ -143,7 +144,8 @@ export class Faults {
       this.#host().killExecutors();
     },
     executorHang: () => {
-      for (const { worker } of this.#host().supervisors) this.#pause(worker, 400_000);
+      const { host, supervisors } = this.#host();
+      if (!host.isGuardless) for (const { worker } of supervisors) this.#pause(worker, 400_000);
     },
     executorStartsSlowly: () => {
       const host = this.#host();

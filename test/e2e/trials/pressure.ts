@@ -12,8 +12,10 @@ export async function fill(replicas: Replicas): Promise<Answer> {
     const answer = await (resourceVersion === undefined
       ? replicas.call(0, 'POST', maps, body)
       : replicas.call(0, 'PUT', `${maps}/big`, body));
-    if (answer.status >= 500) return answer;
-    resourceVersion = answer.body.metadata.resourceVersion!;
+    if (answer.status === 500) return answer;
+    // Too late: whether it was written nobody knows.
+    const known = answer.status < 300 ? answer : await replicas.call(0, 'GET', `${maps}/big`);
+    resourceVersion = known.body.metadata?.resourceVersion;
   }
   throw new Error('etcd did not run full');
 }
