@@ -101,8 +101,10 @@ describe.skipIf((whyNoGluster() ?? whyNoRealHost()) !== undefined)('a guest', { 
     const readAll = 'echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda of=/dev/null bs=1M && echo READ-"ALL"';
     expect(await shell(cached, readAll)).toContain('READ-ALL');
     // The other one comes to a stop at what it has not read before: this is what the copy is for.
-    await shell(remote, readAll, 10_000).catch(() => undefined);
-    await vi.waitFor(async () => expect(await powerOf(remote)).toMatchObject({ pausedReason: 'IOError' }), patiently);
+    await vi.waitFor(async () => {
+      await shell(remote, readAll, 10_000).catch(() => undefined);
+      expect(await powerOf(remote)).toMatchObject({ pausedReason: 'IOError' });
+    }, patiently);
     await hypervisor.destroy(cached.uid);
     await hypervisor.start(cached.uid);
     await printed(cached, 'READY', 2);
