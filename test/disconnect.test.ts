@@ -6,6 +6,7 @@
 import { expect, test } from 'vitest';
 import { Host, IPLease, Subnet, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import { hostObjectName, labels } from '#lib/api/names.ts';
+import { leftInMesos } from './chaos/left-in-mesos.ts';
 import { clusterName, tenants } from './chaos/world.ts';
 import { type Lab, openLab } from './quiet-lab.ts';
 
@@ -130,6 +131,40 @@ test.each([
   expect(starts.get(uid)).toBe(2);
   expect(world.failures).toEqual([]);
 });
+
+test.each([
+  ['runs elsewhere', async () => undefined],
+  [
+    'runs there again',
+    async ({ world }: Lab) => {
+      for (const [name, unschedulable] of [
+        ['h1', false],
+        ['h2', true],
+      ] as const)
+        await world.api.patch(Host, { name: hostObjectName(clusterName, name) }, { spec: { unschedulable } });
+    },
+  ],
+  ['is deleted', async ({ world }: Lab) => await world.api.delete(VirtualMachine, { name: 'solo', namespace })],
+])(
+  'selfFenceAfter: its task ends for Mesos, also if nobody on the host remembers it, when the machine %s',
+  async (_, then) => {
+    using lab = await single({ selfFenceAfter: '2m' });
+    const { world } = lab;
+    // The agent is there all the time: for Mesos the task runs on.
+    stopWorkers(lab);
+    await then(lab);
+    await world.clock.advance(3 * minute);
+    expect((await solo(lab).catch(() => undefined))?.status?.attempts?.at(-1)?.proof ?? 'SelfFenced').toBe(
+      'SelfFenced',
+    );
+    world.hosts[0]!.loseJournal();
+    await world.clock.advance(10 * minute);
+    const left = leftInMesos(world, (await world.api.list(VirtualMachine, { namespace })).items);
+    await world.clock.advance(5_000);
+    expect(await left).toEqual([]);
+    expect(world.failures).toEqual([]);
+  },
+);
 
 test('selfFenceAfter: a host that is heard switches nothing off, and one that is away shortly neither', async () => {
   using lab = await single({ selfFenceAfter: '2m' });

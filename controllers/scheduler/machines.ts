@@ -20,7 +20,7 @@ import { memberOf } from './member.ts';
 import type { Attempt, Evidence } from './proof.ts';
 import type { PendingAck } from './task-book.ts';
 import { askOf } from './tasks.ts';
-import { bury, forgotten } from './tombstones.ts';
+import { bury, forgotten, isUnseen } from './tombstones.ts';
 import type { World } from './world.ts';
 
 const workers = 32;
@@ -165,7 +165,8 @@ export class Machines {
     cameToNothing(this.#world, vm, attempt, closed);
     if (proof === 'ExecutorSawNoDomain') this.#world.executors.absent(attempt.host ?? '', vm.metadata.uid);
     this.#world.ledger.release(vm.metadata.uid);
-    this.#world.tasks.forget(taskId);
+    // Nobody on the host has told of the end, so none may have told Mesos: while it runs there, it is yet to be killed.
+    if (!isUnseen(proof)) this.#world.tasks.forget(taskId);
     this.#neverSent.delete(taskId);
     this.#world.sentAgain.delete(taskId);
     this.#kills.delete(taskId);

@@ -154,20 +154,27 @@ export class Orphans {
     // Not the cache: this list is newer than every orphan that it condemns.
     const fieldSelector = attemptsOf(this.#world.cluster);
     const { items } = await this.#world.client.list(VirtualMachine, { fieldSelector });
-    const riddles = domains.filter(({ uid, attempt }) => {
-      const vm = this.#world.machines.byUid(uid);
-      return vm === undefined || !isOver(vm, attempt);
+    const riddles = domains.filter(({ uid, attempt }) => this.#isRiddle(uid, attempt));
+    const riddleTasks = tasks.filter((taskId) => {
+      const { uid, attempt } = parseTaskId(taskId)!;
+      return this.#isRiddle(uid, attempt);
     });
-    const names = [...tasks, ...riddles.map(nameOf)];
+    const names = [...riddleTasks, ...riddles.map(nameOf)];
     const isHeld = brakes(names.length, items.length, this.#allowed());
     this.#hold(
       isHeld ? { count: names.length, machines: items.length, examples: names.slice(0, examplesMax) } : undefined,
     );
+    const certainTasks = isHeld ? tasks.filter((taskId) => !riddleTasks.includes(taskId)) : tasks;
     const certain = isHeld ? domains.filter((domain) => !riddles.includes(domain)) : domains;
     const attempts = new Map(items.map(({ metadata, status }) => [metadata.uid, status?.attempt]));
-    for (const taskId of isHeld ? [] : tasks)
+    for (const taskId of certainTasks)
       if (attempts.get(parseTaskId(taskId)!.uid)?.taskID !== taskId) await this.#kill(taskId);
     await this.#cleanUp(certain, attempts);
+  }
+
+  #isRiddle(uid: string, attempt: number): boolean {
+    const vm = this.#world.machines.byUid(uid);
+    return vm === undefined || !isOver(vm, attempt);
   }
 
   #hold(held: HeldOrphans | undefined): void {

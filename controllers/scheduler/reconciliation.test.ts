@@ -52,6 +52,19 @@ test('a task that nobody knows any more is not asked for again', async () => {
   expect(asked).toEqual([['a', 'b'], ['b']]);
 });
 
+test('then all is asked for again, soon at first and then every ten minutes', async () => {
+  const { clock, asked, subject } = lab([]);
+  const minutes: number[] = [];
+  subject.start([]);
+  for (let minute = 0; minute <= 60; minute++) {
+    const before = asked.length;
+    await subject.look();
+    if (asked.length > before) minutes.push(minute);
+    await clock.advance(60_000);
+  }
+  expect(minutes).toEqual([0, 1, 3, 7, 15, 25, 35, 45, 55]);
+});
+
 test('thousands are asked for in batches, and again only when the last of them could have been answered', async () => {
   const tasks = Array.from({ length: 2_500 }, (_, index) => task(`t${index}`));
   const { clock, asked, subject } = lab(tasks);

@@ -1,14 +1,15 @@
 /**
  * Asks Mesos for the state of every task that we believe in, until each is answered: no answer is an answer that must be asked for again
  * (an agent that has not come back after a master's restart has none to give). Then asks for all that Mesos has, to find what we do not
- * know of. After every subscription, and periodically.
+ * know of. After every subscription, and periodically: soon at first, then less and less often.
  */
 import { backoffMs } from '#lib/std/backoff.ts';
 import type { World } from './world.ts';
 
 const batch = 1_000;
 const retry = { firstMs: 1_000, maxMs: 15_000 } as const;
-const periodMs = 10 * 60_000;
+/** Agents that come back after a master's restart tell it of tasks that the first answers did not name. */
+const period = { firstMs: 60_000, maxMs: 10 * 60_000 } as const;
 
 export interface KnownTask {
   readonly taskId: string;
@@ -39,6 +40,7 @@ export function reconciliation(world: World, known: () => readonly KnownTask[], 
   let rounds = 0;
   let nextMs = 0;
   let nextPeriodMs = 0;
+  let periodMs: number = period.firstMs;
 
   /** Tasks of agents that are not registered cannot be answered; they must not stop all others. */
   function answerable(): boolean {
@@ -77,6 +79,7 @@ export function reconciliation(world: World, known: () => readonly KnownTask[], 
       done = false;
       rounds = 0;
       nextMs = 0;
+      periodMs = period.firstMs;
       nextPeriodMs = world.clock.monotonic() + periodMs;
       open.clear();
       for (const { taskId, agentId } of tasks) open.set(taskId, agentId);
@@ -112,6 +115,7 @@ export function reconciliation(world: World, known: () => readonly KnownTask[], 
       onDone();
     }
     if (done && nowMs >= nextPeriodMs) {
+      periodMs = Math.min(2 * periodMs, period.maxMs);
       nextPeriodMs = nowMs + periodMs;
       rounds = 0;
       for (const { taskId, agentId } of known()) open.set(taskId, agentId);

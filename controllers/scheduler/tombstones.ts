@@ -60,6 +60,11 @@ export function forgotten(vm: VirtualMachine, { host, cluster }: Attempt, nowMs:
   return { ...status, attempts: [...others.toReversed(), { ...last, ...(cluster !== undefined && { cluster }) }] };
 }
 
+/** By what was seen on the host itself: false if what is there is only known not to matter. */
+export function isUnseen(proof: string | undefined): boolean {
+  return proof === 'SelfFenced' || proof === forgottenProof;
+}
+
 /** uids of all that was let go: what shows of it is no riddle. */
 export function buried({ hosts }: World): ReadonlySet<string> {
   return new Set(hosts.list().flatMap(({ status }) => (status?.pendingCleanup ?? []).map(({ uid }) => uid)));
