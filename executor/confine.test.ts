@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { mkdtempDisposable, open, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdtempDisposable, open, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { whyNot } from '#test/requires.ts';
 import { confinedUser, runConfined } from './confine.ts';
 
-const programs = ['prlimit', 'unshare', 'setpriv', 'ip', 'pgrep'];
+const programs = ['prlimit', 'unshare', 'setpriv', 'ip', 'pgrep', 'qemu-img'];
 const options = { files: [], deadlineMs: 10_000, fileBytes: 1024 };
 
 describe.skipIf(whyNot(programs, { root: true }) !== undefined)('runConfined()', () => {
@@ -30,6 +30,21 @@ describe.skipIf(whyNot(programs, { root: true }) !== undefined)('runConfined()',
     expect((await shell('head -c 4096 /dev/zero >&3', { files: [file] })).status).not.toBe(0);
     expect((await readFile(path)).length).toBe(1024);
   });
+
+  test('qemu-img has room for as many threads as it has on a host that is busy', async () => {
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'cf-'));
+    const path = join(directory.path, 'file');
+    await using file = await open(path, 'w+');
+    await file.truncate(2 ** 26);
+    await chmod(path, 0o666);
+    // Each of 512 requests at once wants a thread of its own: it makes as many as it may.
+    const requests = ['-w', '-t', 'writeback', '-c', '10000', '-d', '512', '-s', '4096', '-S', '4096'];
+    const disk = 'driver=raw,file.driver=file,file.filename=/dev/fd/3,file.locking=off';
+    const limits = { files: [file], deadlineMs: 60_000, fileBytes: 2 ** 27 };
+    expect(await runConfined('qemu-img', ['bench', ...requests, '--image-opts', disk], limits)).toMatchObject({
+      ...{ status: 0, stderr: '' },
+    });
+  }, 70_000);
 
   test('the deadline and an abort end all of it', async () => {
     const seconds = 1_000_000 + process.pid;

@@ -33,6 +33,12 @@ export type Walls = 'all' | 'namespaces' | 'user' | 'limits';
 /** Debian's nobody. In its own namespace of processes it cannot see what else runs as nobody. */
 export const confinedUser = 65_534;
 const addressSpaceBytes = 2 ** 30;
+/**
+ * What a thread takes of it. On a busy host qemu-img has up to 64 threads, and ends where it cannot have one more: with the usual 8 MiB of
+ * stack, and 64 MiB for the memory of each, fewer than that would fill it.
+ */
+const stackBytes = 2 ** 20;
+const oneHeap = { MALLOC_ARENA_MAX: '1' } as const;
 const outputBytesMax = 2 ** 20;
 const probeMs = 10_000;
 
@@ -84,6 +90,7 @@ function run(command: readonly string[], options: ConfinedOptions): Promise<Conf
   const { deadlineMs, fileBytes, files, stdin, stdout: output, signal } = options;
   const limits = [
     `--as=${addressSpaceBytes}`,
+    `--stack=${stackBytes}`,
     `--cpu=${Math.ceil(deadlineMs / 1000)}`,
     `--fsize=${fileBytes}`,
     '--nofile=64',
@@ -93,7 +100,7 @@ function run(command: readonly string[], options: ConfinedOptions): Promise<Conf
     const child = spawn('prlimit', [...limits, '--', ...command], {
       cwd: '/',
       // Nothing of our environment: no proxy, no library path, no token is this program's business.
-      env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C' },
+      env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C', ...oneHeap },
       stdio: [stdin?.fd ?? 'ignore', output?.fd ?? 'pipe', 'pipe', ...files.map(({ fd }) => fd)],
       timeout: deadlineMs,
       killSignal: 'SIGKILL',

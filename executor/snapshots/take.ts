@@ -66,8 +66,8 @@ export async function take(
 }
 
 /**
- * Begins anew if the machine went on or off under the copy, and a few times if the hypervisor was: what it was copying then it may have
- * forgotten.
+ * Begins anew if the machine went on or off under the copy, and a few times if the guest did not freeze in time or the hypervisor was begun
+ * anew: what it was copying then it may have forgotten.
  */
 async function copyAsItIs(tools: TakeTools, order: SnapshotOrder, signal: AbortSignal): Promise<Copy> {
   for (let failures = 0; ; ) {
@@ -159,8 +159,7 @@ async function beginCopy(
 ): Promise<Omit<Copy, 'whole'>> {
   const begin = async () => await hypervisor.copyDisk(uid, devices.copies.fileFor(uid));
   const crash = async (...indications: SnapshotIndication[]): Promise<Omit<Copy, 'whole'>> => {
-    if (consistency === 'Quiesced')
-      throw new RefusedError(refusals[indications[0]!] ?? 'The guest could not be quiesced');
+    if (consistency === 'Quiesced') throw unquiesced(indications[0]!);
     await begin();
     return { consistency: 'CrashConsistent', indications };
   };
@@ -183,8 +182,14 @@ async function beginCopy(
   }
   const inTime = (await guests.thaw(uid)) && clock.monotonic() - since < frozenMs;
   if (inTime) return { consistency: 'Quiesced', indications: ['GuestAgent'] };
-  if (consistency === 'Quiesced') throw new RefusedError(refusals.QuiesceTimeout);
+  if (consistency === 'Quiesced') throw unquiesced('QuiesceTimeout');
   return { consistency: 'CrashConsistent', indications: ['QuiesceTimeout'] };
+}
+
+/** A guest that had too much to do is asked again; one that is paused stays so. */
+function unquiesced(why: SnapshotIndication): Error {
+  const text = refusals[why] ?? 'The guest could not be quiesced';
+  return why === 'Paused' ? new RefusedError(text) : new Error(text);
 }
 
 const refusals: Readonly<Partial<Record<SnapshotIndication, string>>> = {
