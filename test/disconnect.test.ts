@@ -4,8 +4,9 @@
  * they are real (test/e2e/lab-faults.test.ts, executor/libvirt/driver.test.ts).
  */
 import { expect, test } from 'vitest';
+import { Lease } from '#lib/api/core.ts';
 import { Host, IPLease, Subnet, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
-import { hostObjectName, labels } from '#lib/api/names.ts';
+import { hostObjectName, labels, systemNamespace } from '#lib/api/names.ts';
 import { leftInMesos } from './chaos/left-in-mesos.ts';
 import { clusterName, tenants } from './chaos/world.ts';
 import { type Lab, openLab } from './quiet-lab.ts';
@@ -189,6 +190,25 @@ test('selfFenceAfter: who leads next counts from its own beginning', async () =>
   await world.clock.advance(2 * minute);
   expect(await told(lab)).toEqual(['solo Running on h2, on']);
 });
+
+test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])(
+  'selfFenceAfter: who was stopped at its call %i while another one led has not heard the host, and proves nothing',
+  async (calls) => {
+    using lab = await single({ selfFenceAfter: '2m' });
+    const { world } = lab;
+    const lease = await world.api.get(Lease, { name: `cluster-server-${clusterName}`, namespace: systemNamespace });
+    const leader = world.servers.find((server) => server?.identity === lease.spec!.holderIdentity)!;
+    leader.doom = { calls, when: 'after', strike: () => leader.stop() };
+    await world.clock.advance(4 * minute);
+    // What it hears first when it goes on.
+    await world.api.patch(VirtualMachine, { name: 'solo', namespace }, { metadata: { labels: { touched: 'yes' } } });
+    leader.goOn();
+    await world.clock.advance(2 * minute);
+    expect(await told(lab)).toEqual(['solo Running on h1, on']);
+    expect((await solo(lab)).status?.attempts ?? []).toEqual([]);
+    expect(lab.cuts.size).toBe(0);
+  },
+);
 
 test('selfFenceAfter: what the host has not armed proves nothing', async () => {
   using lab = await single({ selfFenceAfter: '2m' });

@@ -180,7 +180,7 @@ export class Machines {
   }
 
   #evidence(vm: VirtualMachine, attempt: Attempt): Evidence {
-    const { agents, clock, executors, hosts, tasks, cluster } = this.#world;
+    const { agents, clock, executors, hosts, isLeading, tasks, cluster } = this.#world;
     const hostname = attempt.host ?? '';
     const agent = agents.get(hostname);
     const host = hosts.get(hostObjectName(cluster, hostname));
@@ -191,7 +191,8 @@ export class Machines {
       sentAgain: this.#world.sentAgain.has(attempt.taskID ?? ''),
       task: tasks.get(attempt.taskID ?? ''),
       executor: executors.get(hostname),
-      isFenced: fencedMs !== undefined && clock.monotonic() >= fencedMs,
+      // Once another one may lead, the silence of a host is only that it is not ours to hear.
+      isFenced: fencedMs !== undefined && clock.monotonic() >= fencedMs && isLeading(),
       ...(fencedMs !== undefined && { fencedMs }),
       seedProblem: this.#world.seedProblems.get(vm.metadata.uid),
       hostAgentId: agent?.agentId,
