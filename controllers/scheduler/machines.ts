@@ -25,6 +25,8 @@ import type { World } from './world.ts';
 
 const workers = 32;
 /** How long a change that will soon be followed by another may wait for it. */
+/** Until then this process has ended, or has renewed its lease. */
+const notLeadingMs = 1_000;
 const softDelayMs = 2_000;
 const killRetry = { firstMs: 5_000, maxMs: 60_000 } as const;
 const inventoryRetryMs = 3_000;
@@ -114,6 +116,8 @@ export class Machines {
   }
 
   async #reconcile(key: string): Promise<void> {
+    // What we know may be older than what is stored: another one may have launched the attempt, and hears its host.
+    if (!this.#world.isLeading()) return this.#queue.addAfter(key, notLeadingMs);
     const vm = this.#world.machines.get(key);
     const attempt = vm?.status?.attempt;
     if (vm && attempt?.cluster === this.#world.cluster) return await this.#follow(key, vm, attempt);
@@ -180,7 +184,7 @@ export class Machines {
   }
 
   #evidence(vm: VirtualMachine, attempt: Attempt): Evidence {
-    const { agents, clock, executors, hosts, isLeading, tasks, cluster } = this.#world;
+    const { agents, clock, executors, hosts, tasks, cluster } = this.#world;
     const hostname = attempt.host ?? '';
     const agent = agents.get(hostname);
     const host = hosts.get(hostObjectName(cluster, hostname));
@@ -191,8 +195,7 @@ export class Machines {
       sentAgain: this.#world.sentAgain.has(attempt.taskID ?? ''),
       task: tasks.get(attempt.taskID ?? ''),
       executor: executors.get(hostname),
-      // Once another one may lead, the silence of a host is only that it is not ours to hear.
-      isFenced: fencedMs !== undefined && clock.monotonic() >= fencedMs && isLeading(),
+      isFenced: fencedMs !== undefined && clock.monotonic() >= fencedMs,
       ...(fencedMs !== undefined && { fencedMs }),
       seedProblem: this.#world.seedProblems.get(vm.metadata.uid),
       hostAgentId: agent?.agentId,
