@@ -50,6 +50,12 @@ export function verdict(
   if (machine.metadata.deletionTimestamp !== undefined) return end('Failed', `Machine ${spec.vm} is being deleted`);
   if (status?.vmUID !== undefined && status.vmUID !== machine.metadata.uid)
     return end('Failed', `Machine ${spec.vm} was replaced by another one of that name after this was accepted`);
+  // Both times are the API server's.
+  if (Date.parse(machine.metadata.creationTimestamp ?? '') > Date.parse(operation.metadata.creationTimestamp ?? ''))
+    return end(
+      'Failed',
+      `Machine ${spec.vm} was made after this was asked for: it may have been meant for another one of that name`,
+    );
   if (nowMs >= deadlineMs(operation)) return end('Failed', lateMessage(operation));
   if (spec.type === 'Snapshot' || spec.type === 'Clone') {
     const { phase, message } = copyVerdict(operation, made);

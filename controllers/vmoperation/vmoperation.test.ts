@@ -66,6 +66,20 @@ describe('vmoperation', () => {
     expect(status?.finishedAt !== undefined).toBe(expected !== 'Pending');
   });
 
+  it('is not for a machine that has got the name since', async () => {
+    const world = await withMachine();
+    await ask(world, 'Reset', 'op');
+    await world.api.delete(VirtualMachine, { name: 'web-0', namespace: 'default' });
+    await world.clock.advance(2_000);
+    await world.api.create(VirtualMachine, {
+      ...{ apiVersion, kind: 'VirtualMachine', metadata: { name: 'web-0', namespace: 'default' } },
+      spec: { image: { name: 'debian' } },
+    });
+    await settles(world);
+    const message = expect.stringMatching(/web-0 was made after this was asked for/);
+    expect(await statusOf(world, 'op')).toMatchObject({ phase: 'Failed', message });
+  });
+
   it('names the cluster that has the machine, from when one has it, and another one if it moves', async () => {
     const world = await withMachine('Manual', { phase: 'Scheduling' });
     const machine = { name: 'web-0', namespace: 'default' };
