@@ -24,9 +24,9 @@ import { bury, forgotten, isUnseen } from './tombstones.ts';
 import type { World } from './world.ts';
 
 const workers = 32;
-/** How long a change that will soon be followed by another may wait for it. */
 /** Until then this process has ended, or has renewed its lease. */
 const notLeadingMs = 1_000;
+/** How long a change that will soon be followed by another may wait for it. */
 const softDelayMs = 2_000;
 const killRetry = { firstMs: 5_000, maxMs: 60_000 } as const;
 const inventoryRetryMs = 3_000;

@@ -60,7 +60,7 @@ export function forgotten(vm: VirtualMachine, { host, cluster }: Attempt, nowMs:
   return { ...status, attempts: [...others.toReversed(), { ...last, ...(cluster !== undefined && { cluster }) }] };
 }
 
-/** By what was seen on the host itself: false if what is there is only known not to matter. */
+/** True of a proof that needs nobody to have looked at the host: what is left there, and its task, is yet to be removed. */
 export function isUnseen(proof: string | undefined): boolean {
   return proof === 'SelfFenced' || proof === forgottenProof;
 }
