@@ -153,6 +153,8 @@ test.each([
     const { world, cuts } = lab;
     const { metadata, status } = await solo(lab);
     const stored = async () => (await world.api.list(VirtualMachine, { namespace })).items;
+    // Until all tasks are asked for every ten minutes only: that is too late to be what helps.
+    await world.clock.advance(23 * minute);
     // The agent is there all the time: for Mesos the task runs on.
     stopWorkers(lab);
     await then(lab);
@@ -160,7 +162,7 @@ test.each([
     expect(cuts.get(metadata.uid)).toEqual(['fence']);
     expect((await stored()).map((vm) => vm.status?.attempt?.taskID)).not.toContain(status!.attempt!.taskID);
     world.hosts[0]!.loseJournal();
-    await world.clock.advance(10 * minute);
+    await world.clock.advance(7 * minute);
     const left = leftInMesos(world, await stored());
     await world.clock.advance(5_000);
     expect(await left).toEqual([]);
