@@ -466,6 +466,33 @@ describe('more than a few that belong to no machine', () => {
     lab.mesos.heartbeat(host, true);
     await until(() => expect([...host.domains.keys()]).toEqual([metadata.uid]));
   }, 20_000);
+
+  test('are killed where a host that was vouched to be dead comes back with all that it ran', async () => {
+    const lab = await story();
+    const away = lab.mesos.addHost('h1', 64, 65_536);
+    const names = ['v', 'w', 'x', 'y', 'z'];
+    for (const name of names) {
+      await lab.want(name, 4);
+      await lab.api.patch(VirtualMachine, { name, namespace: 'default' }, { spec: { placement: { cluster: 'lab' } } });
+    }
+    lab.serve(impatient);
+    const attempts: NonNullable<VirtualMachine['status']>['attempt'][] = [];
+    for (const name of names) attempts.push((await running(lab, name)).status?.attempt);
+    lab.mesos.partition(away);
+    const { metadata } = (await lab.api.list(Host)).items[0]!;
+    const vouched = { [annotations.confirmedDead]: attempts[0]?.bootID };
+    const patch = { metadata: { annotations: vouched }, spec: { unschedulable: true } };
+    await lab.api.patch(Host, { name: metadata.name }, patch);
+    for (const name of names)
+      await until(async () => {
+        const { status } = await lab.machine(name);
+        expect([status?.attempt, status?.attempts?.[0]?.proof]).toEqual([undefined, 'ConfirmedDead']);
+      });
+    lab.mesos.heal(away);
+    const killed = () =>
+      lab.mesos.calls('KILL').map((call) => (call.kill as { task_id: { value: string } }).task_id.value);
+    await until(() => expect(killed()).toEqual(expect.arrayContaining(attempts.map((attempt) => attempt?.taskID))));
+  }, 20_000);
 });
 
 describe('images', () => {
