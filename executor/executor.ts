@@ -107,6 +107,7 @@ class Executor {
   readonly #agents: GuestAgents | undefined;
   readonly #probes: Probes | undefined;
   readonly #heartbeats: Heartbeats;
+  readonly #fences: Fences;
   readonly #peers: Peers;
   readonly #volumes: VolumeOrders;
   readonly #disks: DiskOrders;
@@ -169,7 +170,7 @@ class Executor {
       new ImageKeeper({ images, cluster: environment.frameworkId, inUse, changed, clock, log }),
     );
     const opener = options.opener ?? createOpener();
-    const fences = stack.use(
+    this.#fences = stack.use(
       new Fences({
         guard: options.host.guard(bootId),
         changed: () => this.#heartbeats.changed(),
@@ -177,6 +178,7 @@ class Executor {
         ...{ clock, log },
       }),
     );
+    const fences = this.#fences;
     const requireTime = (uid: string) => fences.requireTime(uid);
     const tools = {
       hypervisor,
@@ -258,7 +260,10 @@ class Executor {
       await this.#connection.run(handler, AbortSignal.any([signal, this.#end.signal]));
     } catch (error) {
       if (!(error instanceof RecoveryTimeoutError)) throw error;
-      this.#options.log.warn('The agent is gone: leaving, the domains go on', { reason: error.message });
+      const { log } = this.#options;
+      log.warn('The agent is gone: leaving, the domains go on', { reason: error.message });
+      // Without a guardian nobody else would switch off what has to be off by then (selfFenceAfter).
+      await this.#fences.relieved(AbortSignal.any([signal, this.#end.signal]));
       return 'AgentGone';
     }
     if (this.#fatal !== undefined) throw this.#fatal;

@@ -213,6 +213,20 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])(
   },
 );
 
+test('selfFenceAfter: without a guardian the worker stays until it has switched it off, however long the agent is away', async () => {
+  using lab = await single({ selfFenceAfter: '20m', lostAfter: '30m' });
+  const { world, cuts } = lab;
+  const [{ host }] = world.hosts as [(typeof world.hosts)[number]];
+  silent(lab);
+  host.isGuardless = true;
+  host.killGuardian();
+  await world.clock.advance(30 * minute);
+  expect(cuts.get((await solo(lab)).metadata.uid)?.[0]).toBe('fence');
+  expect(await told(lab)).toEqual(['solo Running on h2, on']);
+  expect(world.hosts[0]!.supervisors.size).toBe(0);
+  expect(world.failures).toEqual([]);
+});
+
 test('selfFenceAfter: what the host has not armed proves nothing', async () => {
   using lab = await single({ selfFenceAfter: '2m' });
   const { world } = lab;

@@ -130,3 +130,23 @@ test('nothing is started with so little time left that it could still be startin
   expect(() => fences.requireTime('m')).toThrow(/selfFenceAfter/);
   expect(() => fences.requireTime('another')).not.toThrow();
 });
+
+test('a worker may end when somebody else watches, or all that had a time was cut off', async () => {
+  const { clock, open, host } = openHost();
+  await using fences = open();
+  const may = { end: false };
+  const asked = () => void fences.relieved(new AbortController().signal).then(() => Object.assign(may, { end: true }));
+  fences.begin('m', 1, 3 * minute);
+  await clock.advance(1000);
+  asked();
+  await clock.advance(0);
+  expect(may).toEqual({ end: true });
+  host.guardian = false;
+  await clock.advance(1000);
+  may.end = false;
+  asked();
+  await clock.advance(3 * minute);
+  expect([may.end, host.cut.includes('m')]).toEqual([false, true]);
+  await clock.advance(minute);
+  expect(may).toEqual({ end: true });
+});

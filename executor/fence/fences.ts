@@ -18,6 +18,8 @@ const sentMax = 1000;
  * cannot be taken back.
  */
 const startMs = 30_000;
+/** For a cut that fails at first: it is tried again each time that is looked. */
+const cutMs = 20_000;
 
 export interface FencesDeps {
   readonly guard: Guard;
@@ -131,6 +133,12 @@ export class Fences implements AsyncDisposable {
       throw new Error(
         'The cluster server has not been heard for so long that the machine may soon have to be off (selfFenceAfter)',
       );
+  }
+
+  /** When this worker may end: what runs has no time, or is watched over by the guard, or was cut off. Also if `signal` aborts. */
+  async relieved(signal: AbortSignal): Promise<void> {
+    const needsUs = (entry: Entry) => !this.#isArmed(entry) && this.now() < entry.deadlineMs + cutMs;
+    while (!signal.aborted && [...this.#entries.values()].some(needsUs)) await this.#deps.clock.sleep(everyMs);
   }
 
   reportOf(uid: string, attempt: number): MachineReport['fence'] {

@@ -80,15 +80,15 @@ export class Faults {
     /** For longer than machines are waited for: there will be others in their place when they are back. */
     agentAway: () => this.#agentDown(() => undefined, 1_500_000),
     /** Likewise, and only the guardian is left there: where it was asked for, it switches machines off. */
-    hostAlone: () => this.#agentDown((host) => !host.host.isGuardless && host.killExecutors(), 1_500_000),
+    hostAlone: () => this.#agentDown((host) => this.#crashExecutors(host), 1_500_000),
     hostStopped: () => {
       const host = this.#host();
-      if (host.host.isGuardless) return;
+      if (!host.host.isGuarded) return;
       host.killAgent();
       for (const { worker } of host.supervisors) this.#pause(worker, 1_500_000);
       this.#later(60_000, 1_500_000, () => host.startAgent());
     },
-    /** Not with the worker stopped: one of the two has to run (docs/operations.md). */
+    /** Not with the worker stopped, see #crashExecutors. */
     guardianCrash: () => {
       const host = this.#host();
       if (this.#isWorking(host)) host.host.killGuardian();
@@ -137,20 +137,20 @@ export class Faults {
         host.isVouched = true;
         void this.operator.confirmDead(host.host.hostname, bootId);
       }),
-    executorCrash: () => this.#host().killExecutors(),
+    executorCrash: () => this.#crashExecutors(this.#host()),
     /** FAILURE is told once, to whoever listens then. */
     executorCrashUnheard: () => {
       for (const server of servers) for (const master of masters) this.#world.network.reset(master, server);
-      this.#host().killExecutors();
+      this.#crashExecutors(this.#host());
     },
     executorHang: () => {
       const { host, supervisors } = this.#host();
-      if (!host.isGuardless) for (const { worker } of supervisors) this.#pause(worker, 400_000);
+      if (host.isGuarded) for (const { worker } of supervisors) this.#pause(worker, 400_000);
     },
     executorStartsSlowly: () => {
       const host = this.#host();
       host.startDelayMs = this.#number(90_000);
-      if (this.#happens(0.5)) host.killExecutors();
+      if (this.#happens(0.5)) this.#crashExecutors(host);
       this.#later(60_000, 300_000, () => {
         host.startDelayMs = 0;
       });
@@ -165,7 +165,12 @@ export class Faults {
     serverFreeze: () => this.#freeze(this.#pick(this.#world.servers)),
     controllersFreeze: () => this.#freeze(this.#world.controllers),
     controllersDoom: () => this.#doom(this.#world.controllers),
-    stop: () => this.#pause(this.#pick(this.#lives()), 120_000),
+    stop: () => {
+      const life = this.#pick(this.#lives());
+      const unguarded = this.#world.hosts.filter(({ host }) => !host.isGuarded);
+      const isNeeded = unguarded.some(({ supervisors }) => [...supervisors].some(({ worker }) => worker === life));
+      if (!isNeeded) this.#pause(life, 120_000);
+    },
     hostCut: () => this.#cut(this.#host().host.hostname, 'both'),
     hostCutOneWay: () => this.#cut(this.#host().host.hostname, this.#happens(0.5) ? 'in' : 'out'),
     serverCut: () => this.#cut(this.#pick(servers)!, 'both'),
@@ -233,6 +238,11 @@ export class Faults {
 
   #isWorking({ supervisors }: HostProcesses): boolean {
     return supervisors.size > 0 && [...supervisors].every(({ worker }) => worker && !worker.dead && !worker.stopped);
+  }
+
+  /** Without its guardian and without an executor a host that is cut off switches nothing off: one of the two has to run (docs/operations.md). */
+  #crashExecutors(host: HostProcesses): void {
+    if (host.host.isGuarded) host.killExecutors();
   }
 
   /** So it is stored of a machine there. */

@@ -96,6 +96,11 @@ export class RealHost {
     this.#guardian = undefined;
   }
 
+  /** Its fences need no executor: there are none, or the guardian watches over them. */
+  get isGuarded(): boolean {
+    return this.#guardian !== undefined || !this.#table?.watches.length;
+  }
+
   killGuardian(): void {
     this.#guardian = undefined;
   }
