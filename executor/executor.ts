@@ -72,8 +72,8 @@ export type End = 'Shutdown' | 'AgentGone' | 'Replaced' | 'Stopped';
 const journalPatienceMs = 20_000;
 
 /**
- * Runs until `signal` aborts, the agent orders a SHUTDOWN, or the agent stays away for longer than it promised. Domains go on in each
- * case. Throws if the journal is in use or cannot be written.
+ * Runs until `signal` aborts, the agent orders a SHUTDOWN, or the agent stays away for longer than it promised; then not before all is off
+ * that no guardian would switch off. Domains go on in each case. Throws if the journal is in use or cannot be written.
  */
 export async function runExecutor(options: ExecutorOptions, signal: AbortSignal): Promise<End> {
   await using stack = new AsyncDisposableStack();
