@@ -213,6 +213,25 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])(
   },
 );
 
+test('selfFenceAfter: two hosts that have something left of one machine and no executor are looked at in the same moment', async () => {
+  using lab = await single({ selfFenceAfter: '2m' });
+  const { world } = lab;
+  const { uid } = (await solo(lab)).metadata;
+  const cordon = async (name: string) =>
+    await world.api.patch(Host, { name: hostObjectName(clusterName, name) }, { spec: { unschedulable: true } });
+  for (const [index, host] of world.hosts.entries()) {
+    await cordon(`h${index + 1}`);
+    host.killAgent();
+    host.killExecutors();
+    await world.clock.advance(5 * minute);
+  }
+  expect(world.hosts.map(({ host }) => host.domains.has(uid))).toEqual([true, true]);
+  for (const host of world.hosts) host.startAgent();
+  await world.clock.advance(minute);
+  expect(world.hosts.map(({ host }) => host.domains.has(uid))).toEqual([false, false]);
+  expect(world.failures).toEqual([]);
+});
+
 test('selfFenceAfter: without a guardian the worker stays until it has switched it off, however long the agent is away', async () => {
   using lab = await single({ selfFenceAfter: '20m', lostAfter: '30m' });
   const { world, cuts } = lab;

@@ -105,13 +105,15 @@ export class Tombstones {
   }
 
   /** Nobody there could look: Mesos starts an executor with a task, and no machine may ever be launched there. */
-  async #isBlind({ spec: { hostname } }: Host, { uid, namespace, name }: Tombstone): Promise<boolean> {
-    const { agents, clock, executors, installation, startedMs } = this.#world;
+  async #isBlind({ spec: { hostname } }: Host, { namespace, name }: Tombstone): Promise<boolean> {
+    const { agents, clock, executors, installation, random, startedMs } = this.#world;
     const nowMs = clock.monotonic();
     if (!agents.get(hostname)?.active || nowMs < startedMs + silentAfterMs) return false;
     if (isAlive(executors.get(hostname), nowMs)) return false;
     if (nowMs < (this.#lookedMs.get(hostname) ?? Number.NEGATIVE_INFINITY) + lookEveryMs) return false;
-    const taskId = imageTaskId(uid, Math.floor(clock.now() / 1000));
+    // Not of the machine: several hosts may have something left of it, and looks are repeated. Mesos wants a task id for each.
+    const uid = random.uuid();
+    const taskId = imageTaskId(uid, 1);
     const launch: LookLaunch = { version: 1, type: 'look', installation, uid, namespace, name, taskId };
     if ((await launchOn(this.#world, hostname, [{ launch, ask: lookAsk }])) === 'NotSent') return true;
     this.#lookedMs.set(hostname, nowMs);
