@@ -1,5 +1,5 @@
 /**
- * Tasks and domains that carry our mark and belong to no machine. Removed only when that is certain: they have been there for a while,
+ * Tasks and domains that carry our mark, and disks under our directories, that belong to no machine. Removed only when that is certain: they have been there for a while,
  * and a full list of the attempts of this cluster, made after that, does not claim them. A list that is suddenly almost empty (an etcd
  * restored from an old backup) must not become a mass kill: many at once are held until somebody allows it by an annotation.
  */
@@ -41,9 +41,11 @@ export function isOver({ status }: VirtualMachine, attempt: number): boolean {
   return attempt <= Math.max(0, ...rows) || attempt < (status?.attempt?.number ?? 0);
 }
 
+/** Or what an executor left that was killed before it had defined one, and whose journal is lost: disks and taps alone. */
 interface StrayDomain {
   readonly hostname: string;
   readonly uid: string;
+  /** 0 without a domain, which is what knows it. */
   readonly attempt: number;
 }
 
@@ -81,7 +83,7 @@ export class Orphans {
   }
 
   domainsOn(hostname: string): number {
-    return this.#domains.filter((domain) => domain.hostname === hostname).length;
+    return this.#domains.filter((domain) => domain.hostname === hostname && domain.attempt > 0).length;
   }
 
   get periodMs(): number {
@@ -139,15 +141,16 @@ export class Orphans {
   #strayDomains(): StrayDomain[] {
     const { executors, clock } = this.#world;
     const forgotten = buried(this.#world);
-    return executors.alive(clock.monotonic()).flatMap(({ hostname, inventory, machines }) =>
-      [...(inventory?.uids.values() ?? [])]
+    return executors.alive(clock.monotonic()).flatMap(({ hostname, inventory, machines }) => {
+      const bare = (inventory?.content.disks ?? []).filter((uid) => !inventory?.uids.has(uid));
+      return [...(inventory?.uids.values() ?? []), ...bare.map((uid) => ({ uid, attempt: 0 }))]
         .filter(({ uid }) => {
           const attempt = this.#world.machines.byUid(uid)?.status?.attempt;
           const here = attempt?.cluster === this.#world.cluster && attempt.host === hostname;
           return !here && !machines.has(uid) && !forgotten.has(uid);
         })
-        .map(({ uid, attempt }) => ({ hostname, uid, attempt })),
-    );
+        .map(({ uid, attempt }) => ({ hostname, uid, attempt }));
+    });
   }
 
   async #remove(tasks: readonly string[], domains: readonly StrayDomain[]): Promise<void> {
@@ -200,7 +203,7 @@ export class Orphans {
   async #cleanUp(domains: readonly StrayDomain[], attempts: ReadonlyMap<string, Attempt | undefined>): Promise<void> {
     for (const { hostname, uid } of domains) {
       if (attempts.get(uid)?.host === hostname) continue;
-      this.#world.log.warn('Removing a domain without a machine', { host: hostname, uid });
+      this.#world.log.warn('Removing what is left of no machine', { host: hostname, uid });
       await this.#world.tell(hostname, { type: 'cleanup', version: 1, uids: [uid] });
       await this.#world.tell(hostname, { type: 'inventory', version: 1 });
     }

@@ -422,6 +422,20 @@ describe('what belongs to no machine', () => {
     lab.mesos.heartbeat(host, true);
     await until(() => expect([...host.domains.keys()]).toEqual([metadata.uid]));
   }, 20_000);
+
+  test('disks of no machine are removed, and no disk of one that is there', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 16, 65_536);
+    lab.serve(impatient);
+    await lab.want('a', 4);
+    const { metadata } = await running(lab, 'a');
+    host.disks.add('11111111-2222-4333-8444-555555555555');
+    lab.mesos.heartbeat(host, true);
+    await until(() => expect([...host.disks]).toEqual([]));
+    expect([...host.domains.keys()]).toEqual([metadata.uid]);
+    const told = lab.mesos.messages.flatMap((message) => (message.type === 'cleanup' ? message.uids : []));
+    expect(told).not.toContain(metadata.uid);
+  }, 20_000);
 });
 
 describe('more than a few that belong to no machine', () => {

@@ -54,6 +54,8 @@ export interface FakeHost {
   missingExecutor: string | undefined;
   /** What libvirt runs: uid -> attempt. Outlives the executor. */
   readonly domains: Map<string, number>;
+  /** uids of which disks are left, and no domain. */
+  readonly disks: Set<string>;
   readonly tasks: Map<string, FakeTask>;
   /** What its executor tells of guests, beside what it tells of every machine: by uid. */
   readonly guests: Map<string, Pick<MachineReport, 'agent' | 'readiness'>>;
@@ -123,6 +125,7 @@ export class FakeMesos implements AsyncDisposable {
         executor: undefined,
         missingExecutor: undefined,
         domains: new Map(),
+        disks: new Set(),
         tasks: new Map(),
         guests: new Map(),
         offer: undefined,
@@ -280,8 +283,8 @@ export class FakeMesos implements AsyncDisposable {
   #inventory(host: FakeHost): NonNullable<Heartbeat['inventory']> {
     const domains = [...host.domains].map(([uid, attempt]) => ({ uid, attempt, power: 'On' as const }));
     const { store: images = [], backings } = host.images ?? {};
-    const found = { bootId: host.bootId, domains, foreign: { count: 0, cores: 0, memoryMiB: 0 }, images, disks: [] };
-    return { ...found, ...(backings && { backings }) };
+    const found = { bootId: host.bootId, domains, foreign: { count: 0, cores: 0, memoryMiB: 0 }, images };
+    return { ...found, disks: [...host.domains.keys(), ...host.disks], ...(backings && { backings }) };
   }
 
   #answer({ call, response }: ReceivedCall): void {
@@ -539,7 +542,11 @@ export class FakeMesos implements AsyncDisposable {
       host.images = { ...host.images, order: message.id, cached: message.digests };
     if (message.type === 'collect' && message.store && host.images)
       host.images = { ...host.images, store: host.images.store.filter((each) => !message.digests.includes(each)) };
-    if (message.type === 'cleanup') for (const uid of message.uids) host.domains.delete(uid);
+    if (message.type === 'cleanup')
+      for (const uid of message.uids) {
+        host.domains.delete(uid);
+        host.disks.delete(uid);
+      }
     if (message.type === 'inventory') this.heartbeat(host, true);
   }
 
