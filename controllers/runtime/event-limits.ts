@@ -43,7 +43,7 @@ export class EventLimits {
   }
 
   #isFlood(key: string, message: string): boolean {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonic();
     const known = this.#similar.get(key);
     const recent =
       known && nowMs - known.sinceMs < similarWindowMs ? known : { messages: new Set<string>(), sinceMs: nowMs };

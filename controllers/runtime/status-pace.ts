@@ -24,10 +24,11 @@ export function statusPace(everyMs: number): StatusPace {
     outcome(object, next, nowMs) {
       if (isWritten(object, next)) return done;
       const uid = object.metadata.uid;
-      const dueMs = (lastMs.get(uid) ?? Number.NEGATIVE_INFINITY) + everyMs;
-      if (nowMs < dueMs && !isNews(object, next))
-        return wait('Counting', `Figures are written once in ${everyMs} ms`, dueMs - nowMs);
-      for (const [key, ms] of lastMs) if (ms + everyMs <= nowMs) lastMs.delete(key);
+      const waitMs = (lastMs.get(uid) ?? Number.NEGATIVE_INFINITY) + everyMs - nowMs;
+      // Longer than the pace: the clock was set back since.
+      if (waitMs > 0 && waitMs <= everyMs && !isNews(object, next))
+        return wait('Counting', `Figures are written once in ${everyMs} ms`, waitMs);
+      for (const [key, ms] of lastMs) if (ms + everyMs <= nowMs || ms > nowMs) lastMs.delete(key);
       lastMs.set(uid, nowMs);
       return done;
     },
