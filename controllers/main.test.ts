@@ -1,9 +1,8 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { expect, it, vi } from 'vitest';
 import { ConfigMap, Lease } from '#lib/api/core.ts';
 import { Image, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import { memoryClient } from '#lib/client/memory-client.ts';
+import { freePort } from '#lib/std/free-ports.ts';
 import { type Log, silentLog } from '#lib/std/log.ts';
 import { applyDefaults } from '#test/crd-defaults.ts';
 import { runControllers } from './main.ts';
@@ -19,15 +18,6 @@ function listeningLog(errors: unknown[]): Log {
     child: () => log,
   };
   return log;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 it('runs every controller on one API: a pool becomes machines, and goes with them', async () => {

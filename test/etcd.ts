@@ -1,10 +1,10 @@
-/** A real etcd process for tests: one member on ports that the kernel chose, its data in a directory of its own. */
+/** A real etcd process for tests: one member on ports of its own, its data in a directory of its own. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePorts } from '#lib/std/free-ports.ts';
 import { type Authority, issue } from '#lib/tls/authority.ts';
 
 export interface EtcdProcess extends AsyncDisposable {
@@ -145,15 +145,6 @@ async function etcdctl(args: readonly string[]): Promise<void> {
   });
   const [code] = (await once(child, 'exit')) as [number | null];
   if (code !== 0) throw new Error(`etcdctl ${args.join(' ')} failed: ${complaints}`);
-}
-
-/** Ports that are free now. Another process may take one before etcd does; then etcd ends and the test says why. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 async function launch(flags: readonly string[], health: string): Promise<ChildProcess> {

@@ -1,9 +1,9 @@
 /** What one local cluster is made of, decided once at its first `local up` and kept in its directory. */
 import { existsSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseMiB } from '#lib/api/quantity.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
+import { freePorts } from '#lib/std/free-ports.ts';
 import { UsageError } from '#lib/std/main.ts';
 
 export type HypervisorChoice = 'auto' | 'libvirt' | 'sim';
@@ -132,18 +132,4 @@ function readMemory(text: string): number {
   } catch (error) {
     throw new UsageError(`--host-mem: ${(error as Error).message}`);
   }
-}
-
-/** Ports that were free a moment ago; all held at once so that none comes twice. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((done, failed) => server.once('error', failed).listen(0, '127.0.0.1', done));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
 }

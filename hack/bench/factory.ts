@@ -9,7 +9,7 @@ import { launcher } from '#cli/local/programs.ts';
 import { isTrue } from '#lib/api/conditions.ts';
 import { Cluster, Host, Image, Subnet, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import { apiVersionOf } from '#lib/api/meta.ts';
-import { freePort } from '#test/e2e/local-cluster.ts';
+import { freePort } from '#lib/std/free-ports.ts';
 import { cpuSeconds, type Program, startProgram, until } from './programs.ts';
 import { rawEtcd } from './raw-etcd.ts';
 import { type BenchServer, startBenchServer } from './server.ts';

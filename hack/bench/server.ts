@@ -12,8 +12,8 @@ import { Namespace } from '#lib/api/core.ts';
 import type { Client } from '#lib/client/client.ts';
 import { connectFromFile } from '#lib/client/kubeconfig.ts';
 import { systemClock } from '#lib/std/clock.ts';
+import { freePort } from '#lib/std/free-ports.ts';
 import { systemRandom } from '#lib/std/random.ts';
-import { freePort } from '#test/e2e/local-cluster.ts';
 import { startEtcd } from '#test/etcd.ts';
 
 export interface BenchServer extends AsyncDisposable {

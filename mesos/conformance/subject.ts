@@ -6,11 +6,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePort } from '#lib/std/free-ports.ts';
 import { startAgent } from '../local/agent/agent.ts';
 import { startMaster } from '../local/master/master.ts';
 import { parseAttributes, parseResources } from '../local/resources.ts';
 import { eventually, operatorCall, temporaryDirectory } from '../local/testing/cluster.ts';
-import { freePort, startAgentProgram } from '../local/testing/programs.ts';
+import { startAgentProgram } from '../local/testing/programs.ts';
 
 /** An agent that the suite starts, kills and starts again, with one work directory. */
 export interface ControlledAgent {

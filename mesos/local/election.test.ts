@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
+import { freePort } from '#lib/std/free-ports.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { SchedulerConnection } from '#mesos/scheduler.ts';
@@ -8,7 +9,7 @@ import type { SchedulerEvent } from '#mesos/types.ts';
 import { startZooKeeper, whyNoZooKeeper } from '#mesos/zookeeper/testing/server.ts';
 import { Registry, RegistryLostError } from './master/registry.ts';
 import { eventually, operatorCall, temporaryDirectory } from './testing/cluster.ts';
-import { freePort, type Program, startAgentProgram, startMasterProgram } from './testing/programs.ts';
+import { type Program, startAgentProgram, startMasterProgram } from './testing/programs.ts';
 import { labFramework } from './testing/scheduler.ts';
 
 const reason = whyNoZooKeeper();

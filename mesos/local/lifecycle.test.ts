@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { freePort } from '#lib/std/free-ports.ts';
 import { silentLog } from '#lib/std/log.ts';
 import type { FrameworkInfo } from '#mesos/types.ts';
 import { startAgent } from './agent/agent.ts';
 import { eventually, operatorCall, startCluster, temporaryDirectory } from './testing/cluster.ts';
-import { freePort, startAgentProgram, startMasterProgram } from './testing/programs.ts';
+import { startAgentProgram, startMasterProgram } from './testing/programs.ts';
 import { labCommand, labFramework, TestScheduler } from './testing/scheduler.ts';
 
 const oneHost = { hosts: ['host1.lab'], master: { allocationIntervalMs: 100 } };

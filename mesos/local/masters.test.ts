@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { freePort } from '#lib/std/free-ports.ts';
 import type { Leadership } from './master/leadership.ts';
 import { startMaster } from './master/master.ts';
 import { eventually, operatorCall, temporaryDirectory } from './testing/cluster.ts';
-import { freePort, startAgentProgram } from './testing/programs.ts';
+import { startAgentProgram } from './testing/programs.ts';
 import { labFramework, TestScheduler } from './testing/scheduler.ts';
 
 function ask(url: string, path: string, type: string): Promise<Response> {

@@ -7,7 +7,8 @@ import { whyNoLibvirt } from '#cli/local/libvirt-here.ts';
 import { localPaths } from '#cli/local/settings.ts';
 import { VirtualMachine } from '#lib/api/generated/index.ts';
 import { connectFromFile } from '#lib/client/kubeconfig.ts';
-import { freePort, must, root, run } from './local-cluster.ts';
+import { freePort } from '#lib/std/free-ports.ts';
+import { must, root, run } from './local-cluster.ts';
 import { noTraces, tracer } from './traces.ts';
 
 const summary = 'render is Ready: 200 cores in 5 machines (4 x 48 + 1 x 8)';

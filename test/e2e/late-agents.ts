@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { runningProcess, startDetached } from '#cli/local/keeper.ts';
 import { type Program, programsOf, writePrograms } from '#cli/local/programs.ts';
 import { type LocalHost, type LocalSettings, localPaths, readSettings } from '#cli/local/settings.ts';
+import { freePort } from '#lib/std/free-ports.ts';
 import { signalProcess } from '#lib/std/process-identity.ts';
 import { systemRandom } from '#lib/std/random.ts';
-import { freePort, type LocalCluster } from './local-cluster.ts';
+import type { LocalCluster } from './local-cluster.ts';
 
 export async function startLateAgents(cluster: LocalCluster, count: number, cores: number): Promise<AsyncDisposable> {
   const settings = readSettings(cluster.dir)!;

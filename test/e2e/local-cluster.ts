@@ -1,14 +1,13 @@
 /** A local cluster of its own for one test: own directory, own port, started and stopped by the user's own commands. */
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { marker } from '#cli/local/programs.ts';
 import { localPaths } from '#cli/local/settings.ts';
 import type { Client } from '#lib/client/client.ts';
 import { connectFromFile } from '#lib/client/kubeconfig.ts';
+import { freePort } from '#lib/std/free-ports.ts';
 import { processesMarked } from '#lib/std/process-identity.ts';
 
 export const root = join(import.meta.dirname, '../..');
@@ -37,15 +36,6 @@ export interface ClusterOptions {
   readonly hostMem?: string;
   readonly hypervisor?: 'auto' | 'sim' | 'libvirt';
   readonly store?: string;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Runs a program to its end, at most `timeoutMs`. */

@@ -1,7 +1,5 @@
 /** The real programs for tests that kill them: as processes, on ports that the kernel gave. */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { eventually } from './cluster.ts';
 
@@ -12,15 +10,6 @@ export interface Program extends AsyncDisposable {
   readonly exited: Promise<number | null>;
   /** Ends it at once and waits until it is gone. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-}
-
-/** A port that is free now. Programs that are started again need the same one, so the kernel cannot choose each time. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function start(program: 'master' | 'agent', port: number, flags: readonly string[]): Promise<Program> {

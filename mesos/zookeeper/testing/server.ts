@@ -5,8 +5,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '#lib/std/clock.ts';
+import { freePort } from '#lib/std/free-ports.ts';
 import { eventually } from '../../local/testing/cluster.ts';
-import { freePort } from '../../local/testing/programs.ts';
 import { ZooKeeperConnection } from '../connection.ts';
 import { noSession } from '../messages.ts';
 

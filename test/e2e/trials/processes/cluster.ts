@@ -15,11 +15,12 @@ import { formatMiB } from '#lib/api/quantity.ts';
 import type { Client } from '#lib/client/client.ts';
 import { connectFromFile } from '#lib/client/kubeconfig.ts';
 import { systemClock } from '#lib/std/clock.ts';
+import { freePort } from '#lib/std/free-ports.ts';
 import { processesMarked } from '#lib/std/process-identity.ts';
 import { systemRandom } from '#lib/std/random.ts';
 import { zooKeeperCommand } from '#mesos/zookeeper/testing/server.ts';
 import { startEtcd } from '../../../etcd.ts';
-import { freePort, must, placeTinyImage, root, run } from '../../local-cluster.ts';
+import { must, placeTinyImage, root, run } from '../../local-cluster.ts';
 import { Keeper } from '../faults/keeper.ts';
 
 export const servers = ['cluster-server-a', 'cluster-server-b'] as const;
