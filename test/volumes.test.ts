@@ -133,6 +133,29 @@ describe('a SharedFilesystem', () => {
     );
   });
 
+  test('grows: it is as large as it was until a host has done it', async () => {
+    const made = await world();
+    await tell(made, { backend: { state: 'Made', host: 'h1', size: '10Gi' }, health: { reason: 'Healthy', hosts: 1 } });
+    await machine(made, 'a');
+    await rest(made);
+    await made.api.patch(Volume, at('data'), { spec: { size: '20Gi' } });
+    await tell(made, { resize: { state: 'Making', host: 'h2' } });
+    await rest(made);
+    const growing = await volume(made);
+    expect(growing.status).toMatchObject({ phase: 'Resizing', capacity: '10Gi' });
+    expect([said(growing, 'Ready'), said(growing, 'Reconciling')]).toEqual(['True Bound', 'True Resizing']);
+    expect((await vm(made, 'a')).status?.volumes).toMatchObject([{ size: '10Gi', made: true }]);
+    await tell(made, { resize: { state: 'Waiting', failures: 1, reason: 'QuotaFailed', message: 'no quota' } });
+    await rest(made);
+    expect(said(await volume(made), 'Reconciling')).toBe('True QuotaFailed');
+    await tell(made, { backend: { state: 'Made', host: 'h1', size: '20Gi' }, resize: undefined });
+    await rest(made);
+    const grown = await volume(made);
+    expect(grown.status).toMatchObject({ phase: 'Bound', capacity: '20Gi' });
+    expect(said(grown, 'Reconciling')).toBe('False Bound');
+    expect((await vm(made, 'a')).status?.volumes).toMatchObject([{ size: '20Gi', made: true }]);
+  });
+
   test('is nearly full also by its own quota', async () => {
     const made = await world();
     await tell(made, { backend: { state: 'Made' }, health: { reason: 'Healthy', hosts: 1 }, used: '9728Mi' });

@@ -171,11 +171,22 @@ describe('Volume', () => {
   test('stays what it is, but for what becomes of its data', () => {
     expect(causes('Volume', volume)).toEqual([]);
     expect(causes('Volume', { ...volume, reclaimPolicy: 'Delete' }, volume)).toEqual([]);
-    const changes = { cluster: 'annex', type: 'Disk', size: '20Gi', backend: { gluster: { volume: 'other' } } };
+    const changes = { cluster: 'annex', type: 'Disk', backend: { gluster: { volume: 'other' } } };
     for (const [field, value] of Object.entries(changes))
       expect(causes('Volume', { ...volume, [field]: value }, volume).join()).toMatch(
         new RegExp(`^spec.${field}: .*field is immutable.*create a new Volume`),
       );
+  });
+
+  test('a directory may grow, and nothing else changes a size', () => {
+    const sized = (size: string, type = 'SharedFilesystem') => ({ ...volume, type, size });
+    expect(causes('Volume', sized('20Gi'), sized('10Gi'))).toEqual([]);
+    expect(causes('Volume', sized('10240Mi'), sized('10Gi'))).toEqual([]);
+    expect(causes('Volume', sized('10240Mi', 'Disk'), sized('10Gi', 'Disk'))).toEqual([]);
+    expect(causes('Volume', sized('9Gi'), sized('10Gi')).join()).toMatch(/^spec.size: .*may only grow \(it is 10Gi\)/);
+    expect(causes('Volume', sized('20Gi', 'Disk'), sized('10Gi', 'Disk')).join()).toMatch(
+      /^spec.size: .*a Disk keeps its size \(10Gi\).*create a new Volume/,
+    );
   });
 
   test('has a size that can be', () => {

@@ -2,6 +2,7 @@
 import { invalid } from '#apiserver/schema/causes.ts';
 import type { Volume } from '#lib/api/generated/volume.ts';
 import { parseBytes } from '#lib/api/quantity.ts';
+import type { Cause } from '#lib/std/errors.ts';
 import { unchanged } from './immutable.ts';
 import type { Rules } from './rules.ts';
 
@@ -9,8 +10,7 @@ const bytesMin = 2 ** 20;
 /** That of one brick's file; and what a number of JavaScript holds. */
 const bytesMax = 2 ** 50;
 
-/** Growing is not built, so that nothing here says that it is. */
-const kept = ['cluster', 'type', 'size', 'accessMode', 'backend', 'guestAccess'].map((name) => `spec.${name}`);
+const kept = ['cluster', 'type', 'accessMode', 'backend', 'guestAccess'].map((name) => `spec.${name}`);
 
 export const volumeRules: Rules = {
   check(object, old) {
@@ -18,7 +18,20 @@ export const volumeRules: Rules = {
     const bytes = parseBytes(size);
     return [
       ...(bytes < bytesMin || bytes > bytesMax ? [invalid('spec.size', size, 'must be from 1Mi to 1024Ti')] : []),
-      ...unchanged(object, old, kept, 'create a new Volume, and copy over what is in this one'),
+      ...unchanged(object, old, kept, instead),
+      ...(old ? resized(object as unknown as Volume, old as unknown as Volume) : []),
     ];
   },
 };
+
+const instead = 'create a new Volume, and copy over what is in this one';
+
+/** What is in a directory may be more than a smaller quota; a Disk has a guest that knows its size. */
+function resized({ spec: { type, size } }: Volume, { spec: was }: Volume): readonly Cause[] {
+  if (type !== was.type) return [];
+  if (type === 'Disk' && parseBytes(size) !== parseBytes(was.size))
+    return [invalid('spec.size', size, `a Disk keeps its size (${was.size}); growing one is not built: ${instead}`)];
+  if (parseBytes(size) < parseBytes(was.size))
+    return [invalid('spec.size', size, `may only grow (it is ${was.size}): ${instead}`)];
+  return [];
+}

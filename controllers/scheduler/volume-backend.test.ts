@@ -4,13 +4,13 @@ import type { MountReport, VolumeOrderReport } from '#lib/api/messages.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { seededRandom } from '#lib/std/random.ts';
 import type { ExecutorFact } from './executor-book.ts';
-import { type Backend, healthOf, nextBackend, orderFor, orderId, usedOf } from './volume-backend.ts';
+import { type Backend, healthOf, nextBackend, nextResize, orderFor, orderId, usedOf } from './volume-backend.ts';
 
 const nowMs = Date.parse('2026-01-01T00:00:00Z');
 const volume = (status: Volume['status'] = {}, metadata: object = {}) =>
   ({
     metadata: { uid: 'u', ...metadata },
-    spec: { backend: { gluster: { volume: 'vm' } } },
+    spec: { size: '10Gi', backend: { gluster: { volume: 'vm' } } },
     status,
   }) as unknown as Volume;
 
@@ -41,7 +41,7 @@ describe('orderFor()', () => {
 describe('nextBackend()', () => {
   const making: Backend = { state: 'Making', host: 'h1' };
   const report = (state: 'Done' | 'Failed', failures = 0) => ({
-    ...{ id: `u-make-${failures}`, uid: 'u', state, message: state === 'Done' ? '' : 'no quota' },
+    ...{ id: `u-make-${10 * 2 ** 30}-${failures}`, uid: 'u', state, message: state === 'Done' ? '' : 'no quota' },
     ...(state === 'Failed' && { reason: 'QuotaFailed' }),
   });
 
@@ -56,7 +56,11 @@ describe('nextBackend()', () => {
 
   test('ends with the report of this try, and begins elsewhere when the host is gone', () => {
     expect(next(making, [host('h1')])).toEqual(making);
-    expect(next(making, [host('h1', { orders: [report('Done')] })])).toEqual({ state: 'Made', host: 'h1' });
+    expect(next(making, [host('h1', { orders: [report('Done')] })])).toEqual({
+      state: 'Made',
+      host: 'h1',
+      size: '10Gi',
+    });
     expect(next(making, [host('h1', { orders: [report('Done', 7)] })])).toEqual(making);
     expect(next(making, [host('h2')])).toEqual({ state: 'Making', host: 'h2' });
   });
@@ -69,9 +73,52 @@ describe('nextBackend()', () => {
     expect(next(failed, hosts)).toEqual(failed);
     const later = { ...failed, retryAfter: timestamp(nowMs - 1) };
     expect(next(later, hosts)).toMatchObject({ state: 'Making', host: 'h2', failures: 1 });
-    expect(orderId(volume({ backend: later }), 'make')).toBe('u-make-1');
+    expect(orderId(volume({ backend: later }), 'make')).toBe(`u-make-${10 * 2 ** 30}-1`);
     // The old report is of an older try.
     expect(next({ ...making, failures: 1 }, hosts)).toMatchObject({ state: 'Making', host: 'h1' });
+  });
+});
+
+describe('nextResize()', () => {
+  const able = (name: string, orders: readonly VolumeOrderReport[] = []) => {
+    const one = host(name, { orders });
+    return { ...one, heartbeat: { volumes: { ...one.heartbeat.volumes, grows: true } } } as ExecutorFact;
+  };
+  const made: Backend = { state: 'Made', host: 'h0', size: '5Gi' };
+  const grow = (status: Volume['status'], hosts: readonly ExecutorFact[], metadata: object = {}) =>
+    nextResize(volume(status, metadata), hosts, nowMs, seededRandom(1));
+  const report = (bytes: number, state: 'Done' | 'Failed' = 'Done'): VolumeOrderReport => ({
+    ...{ id: `u-make-${bytes}-0`, uid: 'u', state, message: 'no quota' },
+  });
+
+  test.each<[string, Volume['status'], object?]>([
+    ['what is not there yet', { backend: { state: 'Making', host: 'h1' } }],
+    ['what is as large', { backend: { ...made, size: '10240Mi' } }],
+    ['what was made before sizes were told', { backend: { state: 'Made' }, capacity: '10Gi' }],
+    ['what is being deleted', { backend: made }, { deletionTimestamp: timestamp(nowMs) }],
+  ])('leaves %s', (_, status, metadata) => expect(grow(status, [able('h1')], metadata)).toBeUndefined());
+
+  test('gives it to a host that can, until that says that this size is there', () => {
+    expect(grow({ backend: { state: 'Made' }, capacity: '5Gi' }, [host('h1'), able('h2')])).toEqual({
+      resize: { state: 'Making', host: 'h2' },
+    });
+    expect(grow({ backend: made }, [host('h1')])).toMatchObject({
+      resize: { state: 'Waiting', message: expect.stringContaining('new enough') },
+    });
+    const resize = { state: 'Making', host: 'h2' } as const;
+    const early = [able('h2', [report(5 * 2 ** 30)])];
+    expect(grow({ backend: made, resize }, early)).toEqual({ resize });
+    const done = [able('h2', [report(10 * 2 ** 30)])];
+    expect(grow({ backend: made, resize }, done)).toEqual({ backend: { ...made, size: '10Gi' } });
+  });
+
+  test('a failure is told and tried again, and what is there stays made', () => {
+    const resize = { state: 'Making', host: 'h2' } as const;
+    const next = grow({ backend: made, resize }, [able('h2', [report(10 * 2 ** 30, 'Failed')])]);
+    expect(next).toMatchObject({
+      resize: { state: 'Waiting', failures: 1, message: expect.stringMatching(/Host h2: no quota.*again at/) },
+    });
+    expect(next).not.toHaveProperty('backend');
   });
 });
 

@@ -1,7 +1,7 @@
 /** What is to be done on the Gluster volume for a Volume, and what hosts see of it. Pure. */
 import type { Volume } from '#lib/api/generated/volume.ts';
 import type { MountReport, VolumeOrder } from '#lib/api/messages.ts';
-import { formatMiB } from '#lib/api/quantity.ts';
+import { formatMiB, parseBytes } from '#lib/api/quantity.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
@@ -21,9 +21,22 @@ export function orderFor({ metadata, status }: Volume): VolumeOrder['order'] | u
   return state === 'Made' ? undefined : 'make';
 }
 
-/** Another one for each try: what became of the last is still in the heartbeats of its host. */
-export function orderId({ metadata, status }: Volume, order: VolumeOrder['order']): string {
-  return `${metadata.uid}-${order}-${status?.backend?.failures ?? 0}`;
+/** It is there, and a larger one is wanted. */
+export function isToGrow({ metadata, spec, status }: Volume): boolean {
+  const { state, size = status?.capacity } = status?.backend ?? {};
+  if (metadata.deletionTimestamp || state !== 'Made' || size === undefined) return false;
+  return parseBytes(size) < parseBytes(spec.size);
+}
+
+/** The same volume, as if what is there were what is being done about its growth: to grow is to be made once more, larger. */
+export function asResize(volume: Volume): Volume {
+  const { resize = { state: 'Waiting' } } = volume.status ?? {};
+  return { ...volume, status: { ...volume.status, backend: resize } };
+}
+
+/** Another one for each try and size: what became of the last is still in the heartbeats of its host. */
+export function orderId({ metadata, spec, status }: Volume, order: VolumeOrder['order']): string {
+  return `${metadata.uid}-${order}-${parseBytes(spec.size)}-${status?.backend?.failures ?? 0}`;
 }
 
 const doing = { make: 'Making', remove: 'Removing' } as const;
@@ -42,11 +55,32 @@ export function nextBackend(
     const host = hosts.find(({ hostname }) => hostname === old.host);
     const id = orderId(volume, order);
     const report = host?.heartbeat.volumes?.orders.find((one) => one.id === id);
-    if (report?.state === 'Done') return { state: done[order], ...(old.host !== undefined && { host: old.host }) };
+    if (report?.state === 'Done')
+      return {
+        state: done[order],
+        ...(old.host !== undefined && { host: old.host }),
+        ...(order === 'make' && { size: volume.spec.size }),
+      };
     if (report) return failed(old, report, nowMs, random);
     if (host) return old;
   }
   return begun(volume, order, old, hosts, nowMs);
+}
+
+/** What is being done about its growth, or the backend with its new size; undefined: it is as large as is wanted. */
+export function nextResize(
+  volume: Volume,
+  hosts: readonly ExecutorFact[],
+  nowMs: number,
+  random: Random,
+): Pick<Status, 'backend' | 'resize'> | undefined {
+  if (!isToGrow(volume)) return undefined;
+  const able = hosts.filter(({ heartbeat }) => heartbeat.volumes?.grows);
+  const { state, size, ...next } = nextBackend(asResize(volume), 'make', able, nowMs, random);
+  if (state === 'Made') return { backend: { ...volume.status!.backend!, size: size! } };
+  if (state !== 'Making' && able.length === 0)
+    return { resize: { ...next, state: 'Waiting', message: 'Waits for a host whose executor is new enough to do it' } };
+  return { resize: { ...next, state: state === 'Making' ? 'Making' : 'Waiting' } };
 }
 
 function failed(

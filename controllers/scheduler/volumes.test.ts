@@ -14,14 +14,14 @@ const mount: MountReport = {
   bricks: { online: 3, total: 3 },
 };
 
-async function scene() {
+async function scene(type = 'Disk') {
   const lab = await story();
   const host = lab.mesos.addHost('h1', 8, 16_384);
   host.volumes = { names: ['vm'], mounts: [], orders: [] };
   const make = (name: string, cluster: string) =>
     lab.api.create(Volume, {
       ...{ apiVersion: api, kind: 'Volume', metadata: { ...at, name } },
-      spec: { cluster, type: 'Disk', size: '1Gi', backend: { gluster: { volume: 'vm' }, allowUnsafe: true } } as never,
+      spec: { cluster, type, size: '1Gi', backend: { gluster: { volume: 'vm' }, allowUnsafe: true } } as never,
     });
   const volume = await make('data', 'lab');
   await make('elsewhere', 'annex');
@@ -49,7 +49,7 @@ test('a host makes it once there is an executor, tells how it is, and removes it
   expect(ordersOf(lab)[0]).toMatchObject({ order: 'make', installation: 'installation-1', volume });
   expect((await status())?.backend).toEqual({ state: 'Making', host: 'h1', message: expect.any(String) });
   tell(lab, host, { orders: [{ id: ordersOf(lab)[0]!.id, uid, state: 'Done', message: '' }] });
-  await until(async () => expect((await status())?.backend).toEqual({ state: 'Made', host: 'h1' }));
+  await until(async () => expect((await status())?.backend).toEqual({ state: 'Made', host: 'h1', size: '1Gi' }));
   tell(lab, host, { mounts: [{ ...mount, used: { [uid]: 3 * 2 ** 20 } }] });
   await until(async () =>
     expect(await status()).toMatchObject({ health: { reason: 'Healthy', hosts: 1, bricksTotal: 3 }, used: '3Mi' }),
@@ -71,6 +71,28 @@ test('a host makes it once there is an executor, tells how it is, and removes it
   await until(async () => expect((await status())?.backend?.state).toBe('Removed'));
   const elsewhere = await lab.api.get(Volume, { ...at, name: 'elsewhere' });
   expect(elsewhere.status).toBeUndefined();
+}, 20_000);
+
+test('a size that was raised is ordered of a host that can, and told when it is there', async () => {
+  const { lab, host, uid, status } = await scene('SharedFilesystem');
+  const made = await lab.api.get(Volume, at);
+  const backend = { state: 'Made', host: 'h1', size: '1Gi' } as const;
+  await lab.api.updateStatus(Volume, { ...made, status: { backend } });
+  await lab.want('a', 1);
+  lab.serve();
+  await running(lab, 'a');
+  await lab.api.patch(Volume, at, { spec: { size: '2Gi' } });
+  await until(async () =>
+    expect((await status())?.resize).toMatchObject({ message: expect.stringContaining('new enough') }),
+  );
+  expect(ordersOf(lab)).toEqual([]);
+  tell(lab, host, { grows: true });
+  await until(() => expect(ordersOf(lab)).toHaveLength(1));
+  expect(ordersOf(lab)[0]).toMatchObject({ order: 'make', volume: { uid, bytes: 2 ** 31 } });
+  expect(await status()).toMatchObject({ backend, resize: { state: 'Making', host: 'h1' } });
+  tell(lab, host, { orders: [{ id: ordersOf(lab)[0]!.id, uid, state: 'Done', message: '' }] });
+  await until(async () => expect((await status())?.backend).toEqual({ ...backend, size: '2Gi' }));
+  expect(await status()).not.toHaveProperty('resize');
 }, 20_000);
 
 test('a launch says what the machine has, in a version that no older executor takes', async () => {

@@ -4,7 +4,7 @@ import { Volume } from '#lib/api/generated/volume.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { volumeOnHost } from './tasks.ts';
-import { healthOf, nextBackend, orderFor, orderId, usedOf } from './volume-backend.ts';
+import { asResize, healthOf, isToGrow, nextBackend, nextResize, orderFor, orderId, usedOf } from './volume-backend.ts';
 import type { World } from './world.ts';
 
 /** Executors forget what they were told when they are started anew. */
@@ -27,7 +27,7 @@ export class Volumes {
 
   /** Something is to be done by a host. */
   get hasWork(): boolean {
-    return this.#world.volumes.list().some((volume) => orderFor(volume) !== undefined);
+    return this.#world.volumes.list().some((volume) => orderFor(volume) !== undefined || isToGrow(volume));
   }
 
   /** To be called every now and then, when a volume changes, and when hosts tell something new of volumes. */
@@ -63,18 +63,21 @@ export class Volumes {
     const { clock, random, executors } = this.#world;
     const hosts = executors.alive(clock.monotonic());
     const order = orderFor(volume);
-    const { health: _h, used: _u, ...old } = volume.status ?? {};
+    const { health: _h, used: _u, resize: _r, ...old } = volume.status ?? {};
     const backend = order ? nextBackend(volume, order, hosts, clock.now(), random) : old.backend;
+    const resize = nextResize(volume, hosts, clock.now(), random);
     const [health, used] = [healthOf(volume, hosts), usedOf(volume, hosts) ?? volume.status?.used];
     const next: Volume['status'] = {
       ...old,
       ...(backend && { backend }),
+      ...resize,
       ...(health && { health }),
       ...(used !== undefined && { used }),
     };
     const stored = await this.#store(volume, next);
     if (order && (backend?.state === 'Making' || backend?.state === 'Removing'))
       await this.#send(stored, order, backend.host!);
+    if (resize?.resize?.state === 'Making') await this.#send(asResize(stored), 'make', resize.resize.host!);
   }
 
   async #store(volume: Volume, status: NonNullable<Volume['status']>): Promise<Volume> {

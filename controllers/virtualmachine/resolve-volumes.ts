@@ -74,7 +74,8 @@ function volumeStatus({ name }: Wish, { metadata, spec, status }: Volume): Resol
     volume: metadata.name,
     uid: metadata.uid,
     type: spec.type,
-    size: spec.size,
+    // One that is being made larger is as large as it was until it is.
+    size: status?.backend?.size ?? status?.capacity ?? spec.size,
     glusterVolume: spec.backend.gluster.volume,
     ...(spec.type === 'Disk' && { grant: status!.writer!.grant }),
     ...(spec.backend.allowUnsafe && { allowUnsafe: true }),

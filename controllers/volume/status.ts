@@ -40,7 +40,7 @@ export function summarize(scope: Scope, ending: Ending, run: Run): Volume['statu
     ...old,
     phase,
     accessMode: spec.type === 'Disk' ? 'RWO' : 'RWX',
-    ...(isMade && { capacity: spec.size }),
+    ...(isMade && { capacity: sizeThere(volume) }),
     attachments: {
       count: users.length,
       ...(users.length > 0 && {
@@ -56,24 +56,32 @@ export function summarize(scope: Scope, ending: Ending, run: Run): Volume['statu
   };
 }
 
+/** Before there was growth hosts did not tell of a size: it was the one that is wanted. */
+const sizeThere = ({ spec, status }: Volume): string => status?.backend?.size ?? status?.capacity ?? spec.size;
+
 const isToBeRemoved = (ending: Ending) => 'done' in ending && !ending.done && ending.reason === 'Removing';
 
 function phaseOf({ metadata, status }: Volume, healthy: ConditionDraft): PhaseName {
   if (metadata.deletionTimestamp) return 'Terminating';
   const { state, failures = 0 } = status?.backend ?? {};
-  if (state === 'Made') return healthy.status === 'False' && healthy.reason !== 'NearlyFull' ? 'Degraded' : 'Bound';
+  if (state === 'Made') {
+    if (healthy.status === 'False' && healthy.reason !== 'NearlyFull') return 'Degraded';
+    return status?.resize ? 'Resizing' : 'Bound';
+  }
   if (failures > 0) return 'Failed';
   return state === 'Making' ? 'Provisioning' : 'Pending';
 }
 
+const reasonOf = (said = ''): string => (failureReasons.includes(said) ? said : 'ProvisioningFailed');
+
 function lifeConditions({ spec, status }: Volume, phase: PhaseName): readonly ConditionDraft[] {
-  const { state, reason: said = '', message } = status?.backend ?? {};
-  const reason = failureReasons.includes(said) ? said : 'ProvisioningFailed';
+  const { state, reason: said, message } = status?.backend ?? {};
+  const reason = reasonOf(said);
   const progressing = { type: 'Stalled', status: 'False', reason: 'Progressing', message: '' } as const;
   if (state === 'Made')
     return [
       { type: 'Ready', status: 'True', reason: 'Bound', message: '' },
-      { type: 'Reconciling', status: 'False', reason: phase, message: '' },
+      growth(spec, status!.resize, phase),
       progressing,
     ];
   const waits = message || `Waits for the cluster server of Cluster "${spec.cluster}"`;
@@ -84,6 +92,13 @@ function lifeConditions({ spec, status }: Volume, phase: PhaseName): readonly Co
     // Hosts try again; but these do not pass without somebody's doing.
     isFailed && forGood.has(reason) ? { type: 'Stalled', status: 'True', reason, message: waits } : progressing,
   ];
+}
+
+function growth(spec: Volume['spec'], resize: Status['resize'], phase: PhaseName): ConditionDraft {
+  const type = 'Reconciling';
+  if (!resize) return { type, status: 'False', reason: phase, message: '' };
+  const message = resize.message || `Host ${resize.host} makes it ${spec.size} large`;
+  return { type, status: 'True', reason: resize.failures ? reasonOf(resize.reason) : 'Resizing', message };
 }
 
 const forGood: ReadonlySet<string> = new Set(['UnsafeReplication', 'NotAllowed', 'MountPointNotEmpty']);
@@ -103,14 +118,14 @@ function healthyCondition(volume: Volume): ConditionDraft {
   const where = `Gluster volume ${volume.spec.backend.gluster.volume}, as seen by ${hosts} hosts`;
   const bricks = bricksTotal === undefined ? '' : ` (${bricksOnline} of ${bricksTotal} bricks)`;
   if (reason !== 'Healthy') return { type, status: 'False', reason, message: `${where}${bricks}: ${message}` };
-  const used = volume.status?.used;
+  const [used, size] = [volume.status?.used, sizeThere(volume)];
   // A disk that was written to all over is no less a disk.
   if (
     volume.spec.type === 'SharedFilesystem' &&
     used !== undefined &&
-    parseBytes(used) >= nearlyFull * parseBytes(volume.spec.size)
+    parseBytes(used) >= nearlyFull * parseBytes(size)
   )
-    return { type, status: 'False', reason: 'NearlyFull', message: `${used} of ${volume.spec.size} are used` };
+    return { type, status: 'False', reason: 'NearlyFull', message: `${used} of ${size} are used` };
   return { type, status: 'True', reason: 'Healthy', message: `${where}${bricks}` };
 }
 

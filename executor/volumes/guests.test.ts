@@ -112,6 +112,8 @@ describe.skipIf(why !== undefined)('volumes in guests', { timeout: 300_000 }, ()
       const [report] = await hosts[0].devices.volumes.look();
       expect(report?.used?.[volume.uid]).toBeGreaterThan(0.95 * 20 * mebibyte);
     }, patiently);
+    await hosts[0].devices.volumes.make({ ...volume, bytes: 40 * mebibyte }, 'i');
+    expect(await shell(first, 'df -m /mnt/scenes')).toMatch(/data +40 /);
     await removeMachine(hosts[0], first.uid);
     expect(await shell(second, 'rm /mnt/scenes/big; cat /mnt/scenes/a')).toContain('hello from one');
     await removeMachine(hosts[1], second.uid);

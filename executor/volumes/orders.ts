@@ -44,7 +44,7 @@ export class VolumeOrders implements AsyncDisposable {
   }
 
   report(): VolumesReport {
-    return { names: this.#deps.volumes.names, mounts: this.#mounts, orders: [...this.#reports.values()] };
+    return { names: this.#deps.volumes.names, mounts: this.#mounts, orders: [...this.#reports.values()], grows: true };
   }
 
   obey(order: VolumeOrder): void {

@@ -12,7 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { open, readFile, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, stat, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -21,7 +21,7 @@ import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { lookAtMount } from './client.ts';
 import { healOf } from './heal.ts';
-import { onHost } from './layout.ts';
+import { onHost, onVolume } from './layout.ts';
 import { type Gluster, openGluster, whyNoGluster } from './testing/gluster.ts';
 import { glusterVolumes } from './volumes.ts';
 
@@ -118,6 +118,38 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     expect(await readFile(join(there, 'hello'), 'utf8')).toBe('from one');
     await one.volumes.remove(volume);
     await expect(two.attach(other, volume)).rejects.toMatchObject({ reason: 'NotProvisioned' });
+  });
+
+  test('a directory grows under those who use it, and an order that comes late makes it no smaller', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const volume = shared();
+    await one.volumes.make(volume, 'i');
+    const path = await one.attach(randomUUID(), volume);
+    const larger = { ...volume, bytes: 30 * mebibyte };
+    await two.volumes.make(larger, 'i');
+    await writeFile(join(path, 'big'), Buffer.alloc(20 * mebibyte), { flush: true });
+    await one.volumes.make(volume, 'i');
+    // Launched before it grew, and after.
+    for (const launched of [volume, larger]) {
+      const there = await two.attach(randomUUID(), launched);
+      const { blocks, bsize } = await statfs(there);
+      expect(blocks * bsize).toBe(larger.bytes);
+    }
+    await one.volumes.remove(volume);
+  });
+
+  test('a size that was wanted and is not in force yet keeps machines off until it is', async () => {
+    await using host = openHost(1);
+    const [machine, volume] = [randomUUID(), shared()];
+    await host.volumes.make(volume, 'i');
+    await host.attach(randomUUID(), volume);
+    // As a kill leaves it between what is wanted and Gluster's command.
+    await writeFile(join(host.point, onVolume.size(volume.uid, 20 * mebibyte)), '');
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'QuotaFailed' });
+    await host.volumes.make({ ...volume, bytes: 20 * mebibyte }, 'i');
+    await host.attach(machine, volume);
+    await host.volumes.remove(volume);
   });
 
   test('no machine gets a directory that is not on the volume', async () => {

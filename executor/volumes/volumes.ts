@@ -106,15 +106,17 @@ class GlusterVolumes implements HostVolumes {
       );
     if (await this.#isMade(volume, mount)) return;
     await this.#hand.do('makeDirectory', mount, volume, this.#answerMs);
-    if (volume.type === 'SharedFilesystem') await this.#limit(volume);
+    if (volume.type === 'SharedFilesystem') {
+      const bytes = await this.#hand.do('wantSize', mount, volume, this.#answerMs);
+      await this.#limit({ ...volume, bytes });
+    }
     await this.#hand.do('makeDisk', mount, volume, workMs);
   }
 
-  /** Whoever comes after the first need not ask Gluster for anything. */
+  /** It is there, and large enough: whoever comes after the first need not ask Gluster for anything. */
   async #isMade(volume: VolumeSpec, mount: MountRef): Promise<boolean> {
     try {
-      await this.#hand.do('requireVolume', mount, volume, this.#answerMs);
-      return true;
+      return (await this.#hand.do('requireVolume', mount, volume, this.#answerMs)) >= volume.bytes;
     } catch (error) {
       // Anything else is met again by what makes it.
       if (error instanceof VolumeError && error.reason !== 'Hung') return false;

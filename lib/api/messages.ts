@@ -162,6 +162,8 @@ export interface VolumesReport {
   readonly mounts: readonly MountReport[];
   /** The last order about each Volume that this worker has carried out. */
   readonly orders: readonly VolumeOrderReport[];
+  /** It can make a directory larger that is there. */
+  readonly grows?: true;
 }
 
 /** One Gluster volume as a host sees it. */
@@ -333,7 +335,7 @@ export interface SeedOrder {
   readonly sealed: string;
 }
 
-/** Make this Volume, or remove all that is in it. Repeated until a heartbeat says what became of it. */
+/** Make this Volume, or make it larger if it is there, or remove all that is in it. Repeated until a heartbeat says what became of it. */
 export interface VolumeOrder {
   readonly type: 'volume';
   readonly version: 1;

@@ -1,6 +1,6 @@
 /** The directory of a Volume. Every step is safe to repeat after a kill anywhere between two; the marker is written last. */
 import { randomUUID } from 'node:crypto';
-import { access, type FileHandle, link, mkdir, open, readFile, rm, stat, statfs } from 'node:fs/promises';
+import { access, type FileHandle, link, mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createDisk } from '../../images/qemu-img.ts';
 import { VolumeError } from '../errors.ts';
@@ -13,17 +13,33 @@ export async function makeDirectory(root: string, { uid, type }: VolumeSpec): Pr
   await mkdir(join(root, type === 'Disk' ? onVolume.writers(uid) : onVolume.data(uid)), { recursive: true });
 }
 
+/** Before a quota is set: what is wanted. The largest size that was ever wanted, which is what is to be set. */
+export async function wantSize(root: string, { uid, bytes }: VolumeSpec): Promise<number> {
+  await makeOnce(join(root, onVolume.size(uid, bytes)), async () => {});
+  return (await sizeWanted(root, uid)) ?? bytes;
+}
+
+/** undefined: of a directory that was made before it could grow. */
+async function sizeWanted(root: string, uid: string): Promise<number | undefined> {
+  const names = await readdir(join(root, onVolume.directory(uid)));
+  const sizes = names.flatMap((name) => /^size-(\d+)$/.exec(name)?.[1] ?? []);
+  return sizes.length > 0 ? Math.max(...sizes.map(Number)) : undefined;
+}
+
 /** The disk, and with it or, for a shared directory, once its quota is in force, the marker. */
 export async function makeDisk(root: string, spec: VolumeSpec): Promise<void> {
   const { uid, installation, type, bytes } = spec;
   if (type === 'Disk') await makeImage(join(root, onVolume.disk(uid)), bytes);
-  else await requireQuota(join(root, onVolume.directory(uid)), bytes);
+  else await requireQuota(join(root, onVolume.directory(uid)), (await sizeWanted(root, uid)) ?? bytes);
   const marker = JSON.stringify({ uid, installation, type } satisfies Marker);
   await makeOnce(join(root, onVolume.marker(uid)), async (file) => await file.writeFile(marker));
 }
 
-/** Throws VolumeError unless this is the Volume's own directory, complete. */
-export async function requireVolume(root: string, spec: VolumeSpec): Promise<void> {
+/**
+ * Throws VolumeError unless this is the Volume's own directory, complete. Its size in bytes, which may be another than `spec` has: a machine
+ * was told the one of its launch, and the Volume may have grown since.
+ */
+export async function requireVolume(root: string, spec: VolumeSpec): Promise<number> {
   const { uid, installation, type, bytes } = spec;
   const marker = JSON.parse(await readFile(join(root, onVolume.marker(uid)), 'utf8').catch(absent(uid))) as Marker;
   if (marker.uid !== uid || marker.installation !== installation || marker.type !== type)
@@ -31,8 +47,13 @@ export async function requireVolume(root: string, spec: VolumeSpec): Promise<voi
       'NotProvisioned',
       `The directory of the Volume ${uid} belongs to another: ${JSON.stringify(marker)}`,
     );
-  if (type === 'SharedFilesystem') await requireQuota(join(root, onVolume.data(uid)), bytes);
-  else await stat(join(root, onVolume.disk(uid))).catch(absent(uid));
+  if (type === 'Disk') {
+    await stat(join(root, onVolume.disk(uid))).catch(absent(uid));
+    return bytes;
+  }
+  const size = (await sizeWanted(root, uid)) ?? bytes;
+  await requireQuota(join(root, onVolume.data(uid)), size);
+  return size;
 }
 
 /** Bytes that each of these takes; without those that are not there. */

@@ -12,7 +12,7 @@ export interface VolumeSpec {
   readonly cluster: string;
   /** SharedFilesystem: a directory that many machines see at once. Disk: a disk that one machine at a time has. Immutable. Default: "SharedFilesystem". */
   readonly type: 'SharedFilesystem' | 'Disk';
-  /** The directory's quota, or the size of the disk, at least 1Mi. Immutable. */
+  /** The directory's quota, or the size of the disk, at least 1Mi. That of a SharedFilesystem may grow; nothing else changes it. */
   readonly size: string;
   /** What its type gives, if left out: RWX for a SharedFilesystem, RWO for a Disk. Immutable. */
   readonly accessMode?: 'RWX' | 'ROX' | 'RWO';
@@ -38,7 +38,7 @@ export interface VolumeStatus {
   /** What holds of this object and why, one entry per type. */
   readonly conditions?: readonly Condition[];
   /** Where it is; for people. */
-  readonly phase?: 'Pending' | 'Provisioning' | 'Bound' | 'Degraded' | 'Failed' | 'Terminating';
+  readonly phase?: 'Pending' | 'Provisioning' | 'Bound' | 'Resizing' | 'Degraded' | 'Failed' | 'Terminating';
   /** Who may have it at once. */
   readonly accessMode?: 'RWX' | 'RWO';
   /** Its size, once it is there. */
@@ -73,6 +73,23 @@ export interface VolumeStatus {
   readonly backend?: {
     /** How far it is. */
     readonly state: 'Waiting' | 'Making' | 'Made' | 'Removing' | 'Removed';
+    /** The size that is there. */
+    readonly size?: string;
+    /** The host that does it, or did it last. */
+    readonly host?: string;
+    /** Tries that failed since the last success. */
+    readonly failures?: number;
+    /** Not before. */
+    readonly retryAfter?: string;
+    /** Reason word of the last failure. */
+    readonly reason?: string;
+    /** Why it is not further. */
+    readonly message?: string;
+  };
+  /** What hosts did about a size that is wanted and not there yet. Written by the cluster server. */
+  readonly resize?: {
+    /** How far it is. */
+    readonly state: 'Waiting' | 'Making';
     /** The host that does it, or did it last. */
     readonly host?: string;
     /** Tries that failed since the last success. */
