@@ -3,13 +3,14 @@
  * under another name and renamed when it is whole: what has the right name is complete, whenever the executor was killed.
  */
 import { randomUUID } from 'node:crypto';
-import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { consolePaths } from '../console/paths.ts';
 import type { MachineDisks } from '../hypervisor.ts';
 import { createOverlay } from '../images/qemu-img.ts';
 import { readBackingFile } from '../libvirt/backing-file.ts';
 import { runCommand } from '../libvirt/command.ts';
+import { removeTree } from '../remove-tree.ts';
 import { makeIso } from '../seed/iso.ts';
 import type { Seed } from '../seed/seed.ts';
 
@@ -71,8 +72,8 @@ export async function requireDisk(root: string, uid: string): Promise<void> {
 export async function removeDisks(root: string, uid: string): Promise<void> {
   const directory = machineDirectory(root, uid);
   const { consoleSocket, vncSocket } = consolePaths(root, uid);
-  for (const socket of [consoleSocket, vncSocket]) await rm(socket, { force: true });
-  await rm(directory, { recursive: true, force: true });
+  // QEMU makes one of the sockets itself, and could have made anything else there.
+  for (const path of [consoleSocket, vncSocket, directory]) await removeTree(dirname(path), basename(path));
 }
 
 /** uids that have a directory here. */
@@ -99,7 +100,7 @@ async function whole(file: string, make: (temporary: string) => Promise<void>): 
 
 async function removeUnfinished(directory: string): Promise<void> {
   const unfinished = (await namesIn(directory)).filter((name) => name.endsWith('.tmp'));
-  await Promise.all(unfinished.map((name) => rm(join(directory, name), { recursive: true, force: true })));
+  await Promise.all(unfinished.map((name) => removeTree(directory, name)));
 }
 
 async function exists(file: string): Promise<boolean> {

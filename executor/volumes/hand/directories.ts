@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { access, type FileHandle, link, mkdir, open, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createDisk } from '../../images/qemu-img.ts';
+import { removeTree } from '../../remove-tree.ts';
 import { VolumeError } from '../errors.ts';
 import { onVolume, type VolumeSpec } from '../layout.ts';
 
@@ -71,10 +72,13 @@ function absent(uid: string): (cause: NodeJS.ErrnoException) => never {
   };
 }
 
-/** Everything of it, for good. The marker goes first, so that what is half removed is no Volume. */
+/**
+ * Everything of it, for good. The marker goes first, so that what is half removed is no Volume. A guest on a host that nobody reaches may still
+ * write into its directory.
+ */
 export async function removeVolume(root: string, { uid }: { readonly uid: string }): Promise<void> {
   await rm(join(root, onVolume.marker(uid)), { force: true });
-  await rm(join(root, onVolume.directory(uid)), { recursive: true, force: true });
+  await removeTree(join(root, onVolume.all), uid);
 }
 
 /** Gluster tells of a directory with a quota as of a file system of that size. */
