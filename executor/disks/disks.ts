@@ -7,6 +7,7 @@ import { access, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { consolePaths } from '../console/paths.ts';
 import type { MachineDisks } from '../hypervisor.ts';
+import { checkQcow2, headAt } from '../images/qcow2-header.ts';
 import { createOverlay } from '../images/qemu-img.ts';
 import { readBackingFile } from '../libvirt/backing-file.ts';
 import { runCommand } from '../libvirt/command.ts';
@@ -25,6 +26,10 @@ export function machineDirectory(root: string, uid: string): string {
   return join(root, 'vms', uid);
 }
 
+export function rootDiskOf(root: string, uid: string): string {
+  return join(machineDirectory(root, uid), 'root.qcow2');
+}
+
 /**
  * Makes what is missing. An overlay that exists is kept as it is: it holds the machine's data. The seed is made anew if it is given; else
  * it must be there, and throws if it is not.
@@ -33,7 +38,7 @@ export async function makeDisks(root: string, machine: MachineDisks): Promise<{ 
   const directory = await openDirectory(root, machine.uid);
   // libvirt makes the console's socket, but not its folder.
   await mkdir(dirname(consolePaths(root, machine.uid).consoleSocket), { recursive: true, mode: 0o755 });
-  const rootDisk = join(directory, 'root.qcow2');
+  const rootDisk = rootDiskOf(root, machine.uid);
   if (!(await exists(rootDisk))) await whole(rootDisk, (file) => makeOverlay(file, machine));
   if (machine.seed) await makeSeed(root, machine.uid, machine.seed);
   const seedDisk = join(directory, seedName);
@@ -60,7 +65,7 @@ async function openDirectory(root: string, uid: string): Promise<string> {
 
 /** Throws if the machine's disk, or the image below it, cannot be looked at: what it stands on does not answer. */
 export async function requireDisk(root: string, uid: string): Promise<void> {
-  const disk = join(machineDirectory(root, uid), 'root.qcow2');
+  const disk = rootDiskOf(root, uid);
   // By a program, which can be given up.
   const look = async (file: string) => await runCommand('stat', ['--cached=never', file], { deadlineMs: diskMs });
   await look(disk);
@@ -81,11 +86,15 @@ export async function diskOwners(root: string): Promise<readonly string[]> {
   return (await namesIn(join(root, 'vms'))).filter((name) => uidPattern.test(name));
 }
 
-/** The format of the image is said, never guessed: a raw image may begin with bytes that look like another format. */
+/**
+ * The format of the image is said, never guessed: a raw image may begin with bytes that look like another format. What the image was when it was
+ * imported it must still be: hosts of others write to the store, too.
+ */
 async function makeOverlay(file: string, { image, rootDiskBytes }: MachineDisks): Promise<void> {
   await access(image.path).catch((cause) => {
     throw new Error(`Cannot make a disk on the image ${image.path}: it is not there`, { cause });
   });
+  if (image.format === 'qcow2') checkQcow2(await headAt(image.path));
   await createOverlay(file, image, rootDiskBytes);
 }
 

@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { access, type FileHandle, link, mkdir, open, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '#lib/std/errors.ts';
+import { checkQcow2, headAt } from '../../images/qcow2-header.ts';
 import { createDisk } from '../../images/qemu-img.ts';
 import { removeTree } from '../../remove-tree.ts';
 import { VolumeError } from '../errors.ts';
@@ -33,7 +35,21 @@ export async function requireVolume(root: string, spec: VolumeSpec): Promise<voi
       `The directory of the Volume ${uid} belongs to another: ${JSON.stringify(marker)}`,
     );
   if (type === 'SharedFilesystem') await requireQuota(join(root, onVolume.data(uid)), bytes);
-  else await stat(join(root, onVolume.disk(uid))).catch(absent(uid));
+  else await requireSound(uid, join(root, onVolume.disk(uid)));
+}
+
+/** A QEMU that its guest had taken over could have written the header, and the next one would open what that names. */
+async function requireSound(uid: string, path: string): Promise<void> {
+  const head = await headAt(path).catch(absent(uid));
+  try {
+    checkQcow2(head);
+  } catch (cause) {
+    throw new VolumeError(
+      'BadDisk',
+      `The disk of the Volume ${uid} is not used, for something in a machine changed what only hosts write (${messageOf(cause)})`,
+      { cause },
+    );
+  }
 }
 
 /** Bytes that each of these takes; without those that are not there. */
