@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream';
 import type { MachineNetwork, MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
 import type { HostFacts, MountReport, PowerState } from '#lib/api/messages.ts';
+import type { DiskBase } from './disks/own-disk.ts';
 import type { Seed } from './seed/seed.ts';
 
 /** Everything a domain is made of; paths exist when it is defined. */
@@ -153,6 +154,11 @@ export interface GuestConnection extends Disposable {
 export interface HostDevices {
   /** Overlay on the image (explicit backing format) and seed disk, under the machine's own directory. Repeatable. */
   makeDisks(machine: MachineDisks): Promise<{ readonly rootDisk: string; readonly seedDisk: string }>;
+  /**
+   * To be called before each start of the machine, which is off. Throws if its disk is not as its host made it, because it stands on something
+   * else than the image or keeps its data in another file.
+   */
+  requireOwnDisk(uid: string, base: DiskBase): Promise<void>;
   /** The seed alone, before the other disks. Repeatable: the last one counts. */
   makeSeed(uid: string, seed: Seed): Promise<void>;
   removeDisks(uid: string): Promise<void>;
@@ -224,8 +230,11 @@ export interface DiskCopy {
 export interface HostVolumes {
   /** Gluster volumes that this host may use. */
   readonly names: readonly string[];
-  /** Makes the Volume's directory with its quota, or its disk. Repeatable. */
-  make(volume: VolumeOnHost, installation: string): Promise<void>;
+  /**
+   * Makes the Volume's directory with its quota, or its disk, or makes it larger. Repeatable. The bytes that it has then: fewer than are wanted of a
+   * disk that a machine had or has, which grows when that is started next.
+   */
+  make(volume: VolumeOnHost, installation: string): Promise<number>;
   /** Removes all that is in it, for good. Nothing if it is not there. The caller knows that nobody uses it. */
   remove(volume: VolumeOnHost): Promise<void>;
   /** To be called before each start of the machine; repeatable. Throws if the machine must not start on them now. */

@@ -148,7 +148,9 @@ describe('a SharedFilesystem', () => {
     await tell(made, { resize: { state: 'Waiting', failures: 1, reason: 'QuotaFailed', message: 'no quota' } });
     await rest(made);
     expect(said(await volume(made), 'Reconciling')).toBe('True QuotaFailed');
-    await tell(made, { backend: { state: 'Made', host: 'h1', size: '20Gi' }, resize: undefined });
+    const { resize: _, ...status } = (await volume(made)).status!;
+    const backend = { state: 'Made', host: 'h1', size: '20Gi' } as const;
+    await made.api.updateStatus(Volume, { ...(await volume(made)), status: { ...status, backend } });
     await rest(made);
     const grown = await volume(made);
     expect(grown.status).toMatchObject({ phase: 'Bound', capacity: '20Gi' });

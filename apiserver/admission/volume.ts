@@ -26,11 +26,8 @@ export const volumeRules: Rules = {
 
 const instead = 'create a new Volume, and copy over what is in this one';
 
-/** What is in a directory may be more than a smaller quota; a Disk has a guest that knows its size. */
-function resized({ spec: { type, size } }: Volume, { spec: was }: Volume): readonly Cause[] {
-  if (type !== was.type) return [];
-  if (type === 'Disk' && parseBytes(size) !== parseBytes(was.size))
-    return [invalid('spec.size', size, `a Disk keeps its size (${was.size}); growing one is not built: ${instead}`)];
+/** What is in it may be more than a smaller one holds. */
+function resized({ spec: { size } }: Volume, { spec: was }: Volume): readonly Cause[] {
   if (parseBytes(size) < parseBytes(was.size))
     return [invalid('spec.size', size, `may only grow (it is ${was.size}): ${instead}`)];
   return [];

@@ -112,6 +112,26 @@ describe('nextResize()', () => {
     expect(grow({ backend: made, resize }, done)).toEqual({ backend: { ...made, size: '10Gi' } });
   });
 
+  test('a disk that a machine may have open is as large as it was, and looked at again', () => {
+    const resize = { state: 'Making', host: 'h2' } as const;
+    const small = { ...report(10 * 2 ** 30), bytes: 5 * 2 ** 30 };
+    const next = grow({ backend: made, resize }, [able('h2', [small])]);
+    expect(next).toMatchObject({
+      backend: made,
+      resize: { state: 'Waiting', reason: 'InUse', message: expect.stringMatching(/restart it.*again at/) },
+    });
+    const late = { ...next!.resize!, retryAfter: timestamp(nowMs - 1) };
+    expect(grow({ backend: made, resize: late }, [able('h2', [small])])).toMatchObject({
+      resize: { state: 'Making', failures: 1 },
+    });
+  });
+
+  test('one that is there, and smaller than is wanted by now, is made', () => {
+    const making: Backend = { state: 'Making', host: 'h1' };
+    const small = { ...report(10 * 2 ** 30), bytes: 5 * 2 ** 30 };
+    expect(next(making, [host('h1', { orders: [small] })])).toEqual({ state: 'Made', host: 'h1', size: '5Gi' });
+  });
+
   test('a failure is told and tried again, and what is there stays made', () => {
     const resize = { state: 'Making', host: 'h2' } as const;
     const next = grow({ backend: made, resize }, [able('h2', [report(10 * 2 ** 30, 'Failed')])]);

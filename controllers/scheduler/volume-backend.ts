@@ -1,6 +1,6 @@
 /** What is to be done on the Gluster volume for a Volume, and what hosts see of it. Pure. */
 import type { Volume } from '#lib/api/generated/volume.ts';
-import type { MountReport, VolumeOrder } from '#lib/api/messages.ts';
+import type { MountReport, VolumeOrder, VolumeOrderReport } from '#lib/api/messages.ts';
 import { formatMiB, parseBytes } from '#lib/api/quantity.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { timestamp } from '#lib/std/clock.ts';
@@ -59,7 +59,7 @@ export function nextBackend(
       return {
         state: done[order],
         ...(old.host !== undefined && { host: old.host }),
-        ...(order === 'make' && { size: volume.spec.size }),
+        ...(order === 'make' && { size: sizeThere(volume, report) }),
       };
     if (report) return failed(old, report, nowMs, random);
     if (host) return old;
@@ -77,10 +77,26 @@ export function nextResize(
   if (!isToGrow(volume)) return undefined;
   const able = hosts.filter(({ heartbeat }) => heartbeat.volumes?.grows);
   const { state, size, ...next } = nextBackend(asResize(volume), 'make', able, nowMs, random);
-  if (state === 'Made') return { backend: { ...volume.status!.backend!, size: size! } };
+  if (state === 'Made') {
+    const backend = { ...volume.status!.backend!, size: size! };
+    if (parseBytes(backend.size) >= parseBytes(volume.spec.size)) return { backend };
+    const { state: _, ...waiting } = failed(asResize(volume).status!.backend!, isInUse, nowMs, random);
+    return { backend, resize: { ...waiting, state: 'Waiting' } };
+  }
   if (state !== 'Making' && able.length === 0)
     return { resize: { ...next, state: 'Waiting', message: 'Waits for a host whose executor is new enough to do it' } };
   return { resize: { ...next, state: state === 'Making' ? 'Making' : 'Waiting' } };
+}
+
+const isInUse = {
+  reason: 'InUse',
+  message: 'a machine may have the disk open. It grows when one that has it is started next: restart it when it suits',
+} as const;
+
+/** In the user's own words, if it is all that. */
+function sizeThere({ spec }: Volume, { bytes = Number.POSITIVE_INFINITY }: VolumeOrderReport): string {
+  if (bytes >= parseBytes(spec.size)) return spec.size;
+  return bytes % 2 ** 20 === 0 ? formatMiB(bytes / 2 ** 20) : String(bytes);
 }
 
 function failed(

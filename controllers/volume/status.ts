@@ -17,7 +17,7 @@ const healthReasons: readonly string[] = [
 ];
 const failureReasons: readonly string[] = [
   ...['UnsafeReplication', 'NotAllowed', 'QuotaFailed', 'MountFailed', 'MountPointNotEmpty'],
-  ...['QuorumLost', 'Hung', 'StaleInUse'],
+  ...['QuorumLost', 'Hung', 'StaleInUse', 'InUse', 'BadDisk'],
 ];
 
 const examplesMax = 10;

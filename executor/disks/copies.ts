@@ -4,19 +4,18 @@
  * it; and that program gets open files, and neither a name nor a format to guess.
  */
 import { constants, createReadStream, createWriteStream } from 'node:fs';
-import { copyFile, type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { copyFile, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { DiskCopies, DiskCopy, MachineDisks } from '../hypervisor.ts';
-import { checkOverlay, checkQcow2 } from '../images/qcow2-header.ts';
+import { checkQcow2, headOf } from '../images/qcow2-header.ts';
 import { flattenQcow2, resizeQcow2 } from '../images/qemu-img.ts';
 import { roomFor } from '../images/room.ts';
-import { readBackingFile } from '../libvirt/backing-file.ts';
-import { machineDirectory } from './disks.ts';
+import { machineDirectory, rootDiskOf } from './disks.ts';
+import { readOwnDisk } from './own-disk.ts';
 
 const copyName = 'snapshot.qcow2';
 const restoreName = 'restore.qcow2';
-const headBytes = 65_536;
 /** Beyond header and extensions of version 2, before the first cluster of tables: nothing of qcow2's is there. */
 const markAt = 32_768;
 /** Of the host's disk, for the guests that run on it. */
@@ -25,7 +24,7 @@ const tablesBytes = 64 * 2 ** 20;
 
 export function diskCopies(root: string): DiskCopies {
   const inDirectory = (uid: string, name: string): string => join(machineDirectory(root, uid), name);
-  const disk = (uid: string): string => inDirectory(uid, 'root.qcow2');
+  const disk = (uid: string): string => rootDiskOf(root, uid);
   const copyOf = (uid: string): string => inDirectory(uid, copyName);
   return {
     fileFor: copyOf,
@@ -85,11 +84,6 @@ async function copyAs(source: string, file: string, signal: AbortSignal): Promis
   await pipeline(createReadStream(source, chunk), createWriteStream(file, { flags: 'wx', mode: 0o600 }), { signal });
 }
 
-async function headOf(file: FileHandle): Promise<Buffer> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(headBytes), 0, headBytes, 0);
-  return buffer.subarray(0, bytesRead);
-}
-
 async function flatten(
   path: string,
   { snapshot, image, whole }: DiskCopy,
@@ -97,10 +91,10 @@ async function flatten(
   { deadlineMs, signal }: { readonly deadlineMs: number; readonly signal: AbortSignal },
 ): Promise<number> {
   await using source = await open(path, 'r');
-  const head = await headOf(source);
-  const below = whole ? undefined : await backingOf(path, image);
-  const virtualSize = below === undefined ? checkQcow2(head) : checkOverlay(head);
-  await using base = below === undefined ? undefined : await open(below, 'r');
+  const { backing, virtualSize } = whole
+    ? { backing: undefined, virtualSize: checkQcow2(await headOf(source)) }
+    : await readOwnDisk(path, { paths: [image.path], format: image.format });
+  await using base = backing === undefined ? undefined : await open(backing, 'r');
   const room = await roomFor(dirname(file), virtualSize);
   await using output = await open(file, 'r+');
   await flattenQcow2(
@@ -112,11 +106,4 @@ async function flatten(
   await output.write(snapshot, markAt);
   await output.sync();
   return virtualSize;
-}
-
-/** undefined for a disk that was restored in place, and stands on nothing. */
-async function backingOf(path: string, image: MachineDisks['image']): Promise<string | undefined> {
-  const backing = await readBackingFile(path);
-  if (backing === undefined || (backing.path === image.path && backing.format === image.format)) return backing?.path;
-  throw new Error("The machine's disk does not stand on the image that it was made of: it was not read");
 }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempDisposable, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtempDisposable, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -57,10 +57,13 @@ describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('d
     expect(await readFile(seedDisk, 'latin1')).toMatch(/cidata[\s\S]*second/);
     expect((await readdir(join(world.root, 'vms', world.machine.uid))).sort()).toEqual(['root.qcow2', 'seed.iso']);
     expect(await diskOwners(world.root)).toEqual([world.machine.uid]);
-    const { consoleSocket } = consolePaths(world.root, world.machine.uid);
+    const { consoleSocket, vncSocket } = consolePaths(world.root, world.machine.uid);
     await writeFile(consoleSocket, '');
+    // A QEMU that was taken over can make anything there.
+    await mkdir(join(vncSocket, 'deep'), { recursive: true });
+    await symlink(world.root, join(vncSocket, 'link'));
     await removeDisks(world.root, world.machine.uid);
-    expect(await readdir(dirname(consoleSocket))).toEqual([]);
+    for (const socket of [consoleSocket, vncSocket]) expect(await readdir(dirname(socket))).toEqual([]);
     expect(await diskOwners(world.root)).toEqual([]);
   });
 

@@ -3,13 +3,15 @@
  * under another name and renamed when it is whole: what has the right name is complete, whenever the executor was killed.
  */
 import { randomUUID } from 'node:crypto';
-import { access, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { consolePaths } from '../console/paths.ts';
 import type { MachineDisks } from '../hypervisor.ts';
+import { checkQcow2, headAt } from '../images/qcow2-header.ts';
 import { createOverlay } from '../images/qemu-img.ts';
 import { readBackingFile } from '../libvirt/backing-file.ts';
 import { runCommand } from '../libvirt/command.ts';
+import { removeTree } from '../remove-tree.ts';
 import { makeIso } from '../seed/iso.ts';
 import type { Seed } from '../seed/seed.ts';
 
@@ -24,6 +26,10 @@ export function machineDirectory(root: string, uid: string): string {
   return join(root, 'vms', uid);
 }
 
+export function rootDiskOf(root: string, uid: string): string {
+  return join(machineDirectory(root, uid), 'root.qcow2');
+}
+
 /**
  * Makes what is missing. An overlay that exists is kept as it is: it holds the machine's data. The seed is made anew if it is given; else
  * it must be there, and throws if it is not.
@@ -32,7 +38,7 @@ export async function makeDisks(root: string, machine: MachineDisks): Promise<{ 
   const directory = await openDirectory(root, machine.uid);
   // libvirt makes the console's socket, but not its folder.
   await mkdir(dirname(consolePaths(root, machine.uid).consoleSocket), { recursive: true, mode: 0o755 });
-  const rootDisk = join(directory, 'root.qcow2');
+  const rootDisk = rootDiskOf(root, machine.uid);
   if (!(await exists(rootDisk))) await whole(rootDisk, (file) => makeOverlay(file, machine));
   if (machine.seed) await makeSeed(root, machine.uid, machine.seed);
   const seedDisk = join(directory, seedName);
@@ -59,7 +65,7 @@ async function openDirectory(root: string, uid: string): Promise<string> {
 
 /** Throws if the machine's disk, or the image below it, cannot be looked at: what it stands on does not answer. */
 export async function requireDisk(root: string, uid: string): Promise<void> {
-  const disk = join(machineDirectory(root, uid), 'root.qcow2');
+  const disk = rootDiskOf(root, uid);
   // By a program, which can be given up.
   const look = async (file: string) => await runCommand('stat', ['--cached=never', file], { deadlineMs: diskMs });
   await look(disk);
@@ -71,8 +77,8 @@ export async function requireDisk(root: string, uid: string): Promise<void> {
 export async function removeDisks(root: string, uid: string): Promise<void> {
   const directory = machineDirectory(root, uid);
   const { consoleSocket, vncSocket } = consolePaths(root, uid);
-  for (const socket of [consoleSocket, vncSocket]) await rm(socket, { force: true });
-  await rm(directory, { recursive: true, force: true });
+  // QEMU makes one of the sockets itself, and could have made anything else there.
+  for (const path of [consoleSocket, vncSocket, directory]) await removeTree(dirname(path), basename(path));
 }
 
 /** uids that have a directory here. */
@@ -80,11 +86,15 @@ export async function diskOwners(root: string): Promise<readonly string[]> {
   return (await namesIn(join(root, 'vms'))).filter((name) => uidPattern.test(name));
 }
 
-/** The format of the image is said, never guessed: a raw image may begin with bytes that look like another format. */
+/**
+ * The format of the image is said, never guessed: a raw image may begin with bytes that look like another format. What the image was when it was
+ * imported it must still be: hosts of others write to the store, too.
+ */
 async function makeOverlay(file: string, { image, rootDiskBytes }: MachineDisks): Promise<void> {
   await access(image.path).catch((cause) => {
     throw new Error(`Cannot make a disk on the image ${image.path}: it is not there`, { cause });
   });
+  if (image.format === 'qcow2') checkQcow2(await headAt(image.path));
   await createOverlay(file, image, rootDiskBytes);
 }
 
@@ -99,7 +109,7 @@ async function whole(file: string, make: (temporary: string) => Promise<void>): 
 
 async function removeUnfinished(directory: string): Promise<void> {
   const unfinished = (await namesIn(directory)).filter((name) => name.endsWith('.tmp'));
-  await Promise.all(unfinished.map((name) => rm(join(directory, name), { recursive: true, force: true })));
+  await Promise.all(unfinished.map((name) => removeTree(directory, name)));
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -2,6 +2,7 @@
  * A strict reader of qcow2 headers (QEMU's docs/interop/qcow2.txt, versions 2 and 3). It runs before any program of QEMU's sees the file:
  * a backing file, an external data file or an encryption secret would make those open other files or sockets of the host.
  */
+import { type FileHandle, open } from 'node:fs/promises';
 import { ImportError } from './errors.ts';
 
 /** Corrupt, dirty and compression-type bits may be set; external data, extended L2 and unknown ones not. */
@@ -13,6 +14,21 @@ const backingFormatExtension = 0xe2792aca;
 const maxL1Entries = 4_194_304;
 
 const magic = 0x514649fb; // "QFI\xfb"
+
+/** What there is of a header is in these. */
+const headBytes = 65_536;
+
+/** The first 64 KiB of a file, or all of it. */
+export async function headOf(file: FileHandle): Promise<Buffer> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(headBytes), 0, headBytes, 0);
+  return buffer.subarray(0, bytesRead);
+}
+
+/** Likewise of the file of this name. */
+export async function headAt(path: string): Promise<Buffer> {
+  await using file = await open(path, 'r');
+  return await headOf(file);
+}
 
 /** The virtual size that a file with qcow2's magic says it has. `head`: its first 64 KiB. Throws ImportError. */
 export function checkQcow2(head: Buffer): number {

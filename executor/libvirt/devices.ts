@@ -2,7 +2,8 @@
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { backingsOf } from '../disks/backings.ts';
 import { diskCopies } from '../disks/copies.ts';
-import { diskOwners, makeDisks, makeSeed, removeDisks, requireDisk } from '../disks/disks.ts';
+import { diskOwners, makeDisks, makeSeed, removeDisks, requireDisk, rootDiskOf } from '../disks/disks.ts';
+import { readOwnDisk } from '../disks/own-disk.ts';
 import type { HostDevices, HostVolumes } from '../hypervisor.ts';
 import { hostNetworks } from '../network/networks.ts';
 import { dial, knock } from '../network/reach.ts';
@@ -37,6 +38,7 @@ export function libvirtDevices({
   const networks = hostNetworks({ root, netns, tunnelAddress, allowPrivateEgress, segments, clock });
   return {
     makeDisks: (machine) => makeDisks(root, machine),
+    requireOwnDisk: async (uid, base) => void (await readOwnDisk(rootDiskOf(root, uid), base)),
     makeSeed: (uid, seed) => makeSeed(root, uid, seed),
     removeDisks: (uid) => removeDisks(root, uid),
     backings: async (uid) => await backingsOf(root, uid === undefined ? await diskOwners(root) : [uid]),

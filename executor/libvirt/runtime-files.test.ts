@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,4 +44,16 @@ test('nothing is removed while libvirt does not say what runs, and a host withou
   await expect(removeRuntimeFiles(libvirt.path, mute, later())).rejects.toThrow('no libvirt');
   expect(libvirt.left()).toEqual([`domain-1-${short}`]);
   expect(await removeRuntimeFiles('/nowhere', mute, later())).toEqual([]);
+});
+
+test('a QEMU that puts links where its files were does not lead elsewhere', async () => {
+  const name = `domain-1-${short}`;
+  await using libvirt = await openLibvirt(name, `channel/target/${name}`, `elsewhere/${name}`);
+  const elsewhere = join(libvirt.path, 'elsewhere');
+  renameSync(join(libvirt.path, 'channel/target'), join(libvirt.path, 'channel/kept'));
+  symlinkSync(elsewhere, join(libvirt.path, 'channel/target'));
+  symlinkSync(elsewhere, join(libvirt.path, name, 'link'));
+  await removeRuntimeFiles(libvirt.path, async () => [], later());
+  expect(libvirt.left()).toEqual(['channel', 'elsewhere']);
+  expect(readdirSync(join(elsewhere, name))).toEqual(['master-key.aes']);
 });

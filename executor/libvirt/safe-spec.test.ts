@@ -11,6 +11,10 @@ const harmless = {
   ...{ installation: 'INSTALLATION', namespace: 'NAMESPACE', name: 'NAME', attempt: 23, cores: 17, memoryMiB: 4099 },
   ...{ rootDisk: '/ROOT', seedDisk: '/SEED', consoleSocket: '/SOCKET', consoleLog: '/LOG', vncSocket: '/SCREEN' },
   nics: [{ tap: 'TAP', bridge: 'BRIDGE', mac: '52:54:00:aa:bb:cc', mtu: 1451 }],
+  volumes: [
+    { name: 'share-tag', type: 'SharedFilesystem', path: '/SHARE' },
+    { name: 'disk-serial', type: 'Disk', path: '/DISK' },
+  ],
 } as const satisfies DomainSpec;
 const harmlessImage = { path: '/IMAGE', format: 'raw' } as const;
 const host = { kvm: false, limits: { processors: true, memory: false } };
@@ -40,13 +44,20 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   named('mac', '52:54:00:aa:bb:cc', hostileText),
   named('mtu', '1451', hostileNumber),
   named('backing file', '/IMAGE', hostilePath),
+  named('volume', 'share-tag', hostileText),
+  named('volume', 'disk-serial', hostileText),
+  named('path of a volume', '/SHARE', hostilePath),
+  named('path of a volume', '/DISK', hostilePath),
 );
 
 function specWith(changes: readonly Change[]): Parameters<typeof domainXml> {
   const values = Object.fromEntries(changes.map(({ field, value }) => [field, value]));
   const nic = { ...harmless.nics[0], ...pick(values, ['tap', 'bridge', 'mac', 'mtu']) };
+  const put = <T extends object>(object: T): T =>
+    JSON.parse(JSON.stringify(object), (_, value) => changes.find(({ from }) => from === value)?.value ?? value);
+  const volumes = harmless.volumes.map(put);
   const image = { ...harmlessImage, path: String(values['backing file'] ?? harmlessImage.path) };
-  return [{ ...harmless, ...pick(values, Object.keys(harmless)), nics: [nic] }, image, host];
+  return [{ ...harmless, ...pick(values, Object.keys(harmless)), nics: [nic], volumes }, image, host];
 }
 
 function pick(values: Record<string, unknown>, names: readonly string[]): object {

@@ -41,6 +41,8 @@ export async function perform(
       // Defined anew unless that was just done: disks and bridges are looked after, and a domain that somebody removed comes back.
       return await tools.use.first(uid, async () => {
         if (before !== 'provision') await define(tools, state);
+        const { digest, format } = launch.image;
+        await devices.requireOwnDisk(uid, { paths: tools.images.places(digest), format });
         tools.requireTime(uid);
         await hypervisor.start(uid);
       });

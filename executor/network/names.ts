@@ -1,7 +1,7 @@
 /** Names of what the executor makes in the kernel: from numbers and hashes only, at most 15 characters, never from what users typed. */
 import { createHash } from 'node:crypto';
 
-const vniMax = 2 ** 24 - 1;
+export const vniMax = 2 ** 24 - 1;
 
 /** All bridges of subnets begin with this. */
 export const bridgePrefix = 'cfb';

@@ -2,16 +2,21 @@
 import { isIPv4 } from 'node:net';
 import type { MachineNetwork, NetworkSegment } from '#lib/api/launch.ts';
 import { peersMax } from '#lib/api/messages.ts';
-import { isOurs } from './names.ts';
+import { isOurs, vniMax } from './names.ts';
 
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 const labelPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 const domainPattern = /^$|^[a-z0-9-]+(\.[a-z0-9-]+)*$/i;
+/** dnsmasq reads a line of 1024 bytes, and takes what is beyond for the next one. */
+const domainMax = 253;
+const serversMax = 8;
 
 /** Throws a TypeError that names the value. The API refuses such values long before; this host does not depend on it. */
 export function requireSafe(hostname: string, network: MachineNetwork): void {
-  const { ip, prefix, gateway, egress, segment, mac, mtu, dns, domain, leaseSeconds } = network;
+  const { vni, ip, prefix, gateway, egress, segment, mac, mtu, dns, domain, leaseSeconds } = network;
   const checks: readonly (readonly [string, unknown, boolean])[] = [
+    // It becomes the name of a directory.
+    ['vni', vni, isBetween(vni, 1, vniMax)],
     ['hostname', hostname, labelPattern.test(hostname)],
     ['ip', ip, isIPv4(ip)],
     ['prefix', prefix, isBetween(prefix, 1, 30)],
@@ -19,8 +24,8 @@ export function requireSafe(hostname: string, network: MachineNetwork): void {
     ['egress', egress, egress === undefined || egress === 'NAT'],
     ['mac', mac, macPattern.test(mac)],
     ['mtu', mtu, isBetween(mtu, 576, 9216)],
-    ['dns', dns, dns.every((server) => isIPv4(server))],
-    ['domain', domain, domainPattern.test(domain)],
+    ['dns', dns, dns.length <= serversMax && dns.every((server) => isIPv4(server))],
+    ['domain', domain, domain.length <= domainMax && domainPattern.test(domain)],
     ['segment', segment, segment === undefined || isSegment(segment)],
     // dnsmasq's own least is two minutes.
     ['leaseSeconds', leaseSeconds, isBetween(leaseSeconds, 120, 0x7fffffff)],

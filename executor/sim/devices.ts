@@ -27,6 +27,8 @@ export function simDevices(
   const volumes = simVolumes(root, glusterVolumes);
   return {
     makeDisks: async (machine) => await makeDisks(directoryOf(machine.uid), machine),
+    // Nothing runs in an imitated guest that could write to its disk.
+    requireOwnDisk: async () => undefined,
     makeSeed: async (uid, seed) => void (await writeSeed(directoryOf(uid), seed)),
     async removeDisks(uid) {
       const { consoleSocket, vncSocket } = consolePaths(root, uid);
@@ -72,7 +74,7 @@ function simVolumes(root: string, names: readonly string[]): HostVolumes {
   const attached = new JsonDirectory<readonly MachineVolume[]>(join(root, 'sim', 'volumes'));
   return {
     names,
-    make: async () => undefined,
+    make: async ({ bytes }) => bytes,
     remove: async () => undefined,
     async attach({ uid, volumes }) {
       if (volumes.length > 0) attached.set(uid, volumes);

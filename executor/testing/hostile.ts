@@ -31,6 +31,7 @@ const samples = [
     'x#y',
     'é'.repeat(127),
     'a'.repeat(5000),
+    'é'.repeat(32_768),
     '014',
     '1e3',
     '~',

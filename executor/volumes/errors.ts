@@ -8,6 +8,7 @@ export type VolumeReason =
   | 'MountFailed'
   | 'MountPointNotEmpty'
   | 'NotProvisioned'
+  | 'BadDisk'
   | 'UnsafeReplication'
   | 'QuotaFailed'
   | 'WriterHeld'

@@ -28,6 +28,7 @@ test('one order after the other, each once, and what came of the last of each Vo
     make: async ({ uid }) => {
       calls.push(`make ${uid}`);
       if (uid === 'b') throw new VolumeError('QuotaFailed', 'no');
+      return 7;
     },
     remove: async ({ uid }) => void calls.push(`remove ${uid}`),
   });
@@ -36,7 +37,7 @@ test('one order after the other, each once, and what came of the last of each Vo
   await vi.waitFor(() => expect(orders.report().orders).toHaveLength(2));
   orders.obey(order('a', '1'));
   expect(orders.report().orders).toEqual([
-    { id: '1', uid: 'a', state: 'Done', message: '' },
+    { id: '1', uid: 'a', state: 'Done', message: '', bytes: 7 },
     { id: '2', uid: 'b', state: 'Failed', reason: 'QuotaFailed', message: 'no' },
   ]);
   orders.obey(order('a', '3', 'remove'));

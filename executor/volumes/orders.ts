@@ -61,9 +61,9 @@ export class VolumeOrders implements AsyncDisposable {
     const { volumes, log } = this.#deps;
     const { uid } = volume;
     try {
-      await (order === 'make' ? volumes.make(volume, installation) : volumes.remove(volume));
+      const bytes = order === 'make' ? await volumes.make(volume, installation) : await volumes.remove(volume);
       log.info('Carried out an order about a Volume', { order, uid });
-      return { id, uid, state: 'Done', message: '' };
+      return { id, uid, state: 'Done', message: '', ...(bytes !== undefined && { bytes }) };
     } catch (error) {
       const message = messageOf(error);
       const reason = error instanceof VolumeError ? error.reason : 'VolumeFailed';

@@ -139,6 +139,29 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await one.volumes.remove(volume);
   });
 
+  test('a disk grows when it is started next, and at once if nobody ever had it', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const sizeOf = (path: string) => {
+      const args = ['info', '-U', '--output=json', '-f', 'qcow2', path];
+      return (JSON.parse(execFileSync('qemu-img', args, { encoding: 'utf8' })) as { 'virtual-size': number })[
+        'virtual-size'
+      ];
+    };
+    const [machine, volume] = [randomUUID(), disk()];
+    const sized = (mebibytes: number) => ({ ...volume, bytes: mebibytes * mebibyte });
+    expect(await one.volumes.make(volume, 'i')).toBe(64 * mebibyte);
+    expect(await two.volumes.make(sized(80), 'i')).toBe(80 * mebibyte);
+    const path = await one.attach(machine, volume);
+    expect(sizeOf(path)).toBe(80 * mebibyte);
+    expect(await two.volumes.make(sized(100), 'i')).toBe(80 * mebibyte);
+    expect(sizeOf(path)).toBe(80 * mebibyte);
+    await one.attach(machine, volume);
+    expect(sizeOf(path)).toBe(100 * mebibyte);
+    expect(await two.volumes.make(sized(100), 'i')).toBe(100 * mebibyte);
+    await one.volumes.remove(volume);
+  });
+
   test('a size that was wanted and is not in force yet keeps machines off until it is', async () => {
     await using host = openHost(1);
     const [machine, volume] = [randomUUID(), shared()];

@@ -92,34 +92,34 @@ class GlusterVolumes implements HostVolumes {
     return this.#options.names;
   }
 
-  async make(spec: VolumeOnHost, installation: string): Promise<void> {
+  async make(spec: VolumeOnHost, installation: string): Promise<number> {
     const volume = { ...spec, installation };
     requireSafeVolume(volume);
-    await this.#held(volume, async (mount, health) => await this.#make(volume, mount, health));
+    return await this.#held(volume, async (mount, health) => await this.#make(volume, mount, health));
   }
 
-  async #make(volume: VolumeSpec, mount: MountRef, health: MountHealth): Promise<void> {
+  /** Its size. */
+  async #make(volume: VolumeSpec, mount: MountRef, health: MountHealth): Promise<number> {
     if (volume.type === 'Disk' && !(health.usable && health.safe) && !volume.allowUnsafe)
       throw new VolumeError(
         'UnsafeReplication',
         `A disk on ${volume.glusterVolume} can be lost or split: it needs three copies or an arbiter, and a quorum`,
       );
-    if (await this.#isMade(volume, mount)) return;
+    const there = await this.#sizeOf(volume, mount);
+    if (there >= volume.bytes) return there;
     await this.#hand.do('makeDirectory', mount, volume, this.#answerMs);
-    if (volume.type === 'SharedFilesystem') {
-      const bytes = await this.#hand.do('wantSize', mount, volume, this.#answerMs);
-      await this.#limit({ ...volume, bytes });
-    }
-    await this.#hand.do('makeDisk', mount, volume, workMs);
+    const bytes = await this.#hand.do('wantSize', mount, volume, this.#answerMs);
+    if (volume.type === 'SharedFilesystem') await this.#limit({ ...volume, bytes });
+    return await this.#hand.do('makeDisk', mount, volume, workMs);
   }
 
-  /** It is there, and large enough: whoever comes after the first need not ask Gluster for anything. */
-  async #isMade(volume: VolumeSpec, mount: MountRef): Promise<boolean> {
+  /** 0: it is not there. Whoever comes after the first need not ask Gluster for anything. */
+  async #sizeOf(volume: VolumeSpec, mount: MountRef): Promise<number> {
     try {
-      return (await this.#hand.do('requireVolume', mount, volume, this.#answerMs)) >= volume.bytes;
+      return (await this.#hand.do('requireVolume', mount, volume, this.#answerMs)).bytes;
     } catch (error) {
       // Anything else is met again by what makes it.
-      if (error instanceof VolumeError && error.reason !== 'Hung') return false;
+      if (error instanceof VolumeError && error.reason !== 'Hung') return 0;
       throw error;
     }
   }
@@ -148,11 +148,21 @@ class GlusterVolumes implements HostVolumes {
       this.#putHolder(name, machine, { volumes: [...known.filter((other) => other !== uid), uid] });
       const { mount, health } = await this.#ready(name);
       if (volume.make) await this.#make(volume, mount, health);
-      await this.#hand.do('requireVolume', mount, volume, this.#answerMs);
+      const { bytes, wanted } = await this.#hand.do('requireVolume', mount, volume, this.#answerMs);
       if (type === 'SharedFilesystem') return join(mount.point, onVolume.data(uid));
       if (grant === undefined) throw new TypeError(`The disk ${uid} was given to nobody: the launch has no grant`);
       await this.#hand.do('claimWriter', mount, { uid, token: { machine, grant, attempt } }, this.#answerMs);
+      if (bytes < wanted) await this.#grow(uid, mount);
       return join(mount.point, onVolume.disk(uid));
+    });
+  }
+
+  /** That it does not grow keeps no machine off: the Volume says that it has not, and it is tried at the next start. */
+  async #grow(uid: string, mount: MountRef): Promise<void> {
+    const { log } = this.#options;
+    await this.#hand.do('growDisk', mount, { uid }, workMs).catch((error) => {
+      if (error instanceof VolumeError && error.reason === 'Hung') throw error;
+      log.warn('The disk of a Volume is not as large as is wanted', { uid, reason: messageOf(error) });
     });
   }
 
@@ -224,15 +234,15 @@ class GlusterVolumes implements HostVolumes {
   }
 
   /** Does `work` on the mount while the Volume itself holds it. */
-  async #held(
+  async #held<T>(
     { uid, glusterVolume: name }: VolumeOnHost,
-    work: (mount: MountRef, health: MountHealth) => Promise<void>,
-  ): Promise<void> {
-    await this.#inTurn(name, async () => {
+    work: (mount: MountRef, health: MountHealth) => Promise<T>,
+  ): Promise<T> {
+    return await this.#inTurn(name, async () => {
       this.#putHolder(name, uid, { volumes: [] });
       try {
         const { mount, health } = await this.#ready(name);
-        await work(mount, health);
+        return await work(mount, health);
       } finally {
         await this.#letGo(name, uid);
       }

@@ -190,6 +190,8 @@ export interface VolumeOrderReport {
   /** Of a failure: one word. */
   readonly reason?: string;
   readonly message: string;
+  /** Of one that was made: its size, which is less than was ordered while a machine may have the disk open. */
+  readonly bytes?: number;
 }
 
 export interface OperationReport {

@@ -261,6 +261,7 @@ export class RealHost {
           this.disks.add(uid);
           return { rootDisk: `/vms/${uid}/root.qcow2`, seedDisk: `/vms/${uid}/seed.iso` };
         }),
+      requireOwnDisk: async () => undefined,
       makeSeed: (uid) => call(() => void this.disks.add(uid)),
       // Of the images of this world nothing is ever removed.
       backings: async () => [],

@@ -2,7 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { access, type FileHandle, link, mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createDisk } from '../../images/qemu-img.ts';
+import { messageOf } from '#lib/std/errors.ts';
+import { checkQcow2, headAt } from '../../images/qcow2-header.ts';
+import { createDisk, resizeQcow2 } from '../../images/qemu-img.ts';
+import { removeTree } from '../../remove-tree.ts';
 import { VolumeError } from '../errors.ts';
 import { onVolume, type VolumeSpec } from '../layout.ts';
 
@@ -27,19 +30,29 @@ async function sizeWanted(root: string, uid: string): Promise<number | undefined
 }
 
 /** The disk, and with it or, for a shared directory, once its quota is in force, the marker. */
-export async function makeDisk(root: string, spec: VolumeSpec): Promise<void> {
+export async function makeDisk(root: string, spec: VolumeSpec): Promise<number> {
   const { uid, installation, type, bytes } = spec;
   if (type === 'Disk') await makeImage(join(root, onVolume.disk(uid)), bytes);
   else await requireQuota(join(root, onVolume.directory(uid)), (await sizeWanted(root, uid)) ?? bytes);
   const marker = JSON.stringify({ uid, installation, type } satisfies Marker);
   await makeOnce(join(root, onVolume.marker(uid)), async (file) => await file.writeFile(marker));
+  return type === 'Disk' ? await growUnused(root, spec) : (await requireVolume(root, spec)).bytes;
+}
+
+/** Its size then. A disk that a machine ever had stays as it is: that may have it open, on any host. */
+async function growUnused(root: string, { uid }: VolumeSpec): Promise<number> {
+  if ((await readdir(join(root, onVolume.writers(uid)))).length === 0) await growDisk(root, { uid });
+  return await soundSize(uid, join(root, onVolume.disk(uid)));
 }
 
 /**
- * Throws VolumeError unless this is the Volume's own directory, complete. Its size in bytes, which may be another than `spec` has: a machine
- * was told the one of its launch, and the Volume may have grown since.
+ * Throws VolumeError unless this is the Volume's own directory, complete. Its size, which may be another than `spec` has: a machine was told the
+ * one of its launch, and the Volume may have grown since. `wanted` is more for a disk that is to grow when it is started next.
  */
-export async function requireVolume(root: string, spec: VolumeSpec): Promise<number> {
+export async function requireVolume(
+  root: string,
+  spec: VolumeSpec,
+): Promise<{ readonly bytes: number; readonly wanted: number }> {
   const { uid, installation, type, bytes } = spec;
   const marker = JSON.parse(await readFile(join(root, onVolume.marker(uid)), 'utf8').catch(absent(uid))) as Marker;
   if (marker.uid !== uid || marker.installation !== installation || marker.type !== type)
@@ -47,13 +60,44 @@ export async function requireVolume(root: string, spec: VolumeSpec): Promise<num
       'NotProvisioned',
       `The directory of the Volume ${uid} belongs to another: ${JSON.stringify(marker)}`,
     );
+  const wanted = await sizeWanted(root, uid);
   if (type === 'Disk') {
-    await stat(join(root, onVolume.disk(uid))).catch(absent(uid));
-    return bytes;
+    const there = await soundSize(uid, join(root, onVolume.disk(uid)));
+    return { bytes: there, wanted: wanted ?? there };
   }
-  const size = (await sizeWanted(root, uid)) ?? bytes;
-  await requireQuota(join(root, onVolume.data(uid)), size);
-  return size;
+  const there = wanted ?? bytes;
+  await requireQuota(join(root, onVolume.data(uid)), there);
+  return { bytes: there, wanted: there };
+}
+
+/**
+ * Makes a disk as large as is wanted. Nobody may have it open: to be called by who has its token, or before anybody had one. What a machine sees
+ * of it changes with its next QEMU.
+ */
+export async function growDisk(root: string, { uid }: { readonly uid: string }): Promise<void> {
+  const path = join(root, onVolume.disk(uid));
+  const wanted = await sizeWanted(root, uid);
+  if (wanted === undefined || (await soundSize(uid, path)) >= wanted) return;
+  await using file = await open(path, 'r+');
+  await resizeQcow2(file, wanted);
+  await file.sync();
+}
+
+/**
+ * The size of a disk as guests see it. A QEMU that its guest had taken over could have written the header, and the next one would open what that
+ * names.
+ */
+async function soundSize(uid: string, path: string): Promise<number> {
+  const head = await headAt(path).catch(absent(uid));
+  try {
+    return checkQcow2(head);
+  } catch (cause) {
+    throw new VolumeError(
+      'BadDisk',
+      `The disk of the Volume ${uid} is not used, for something in a machine changed what only hosts write (${messageOf(cause)})`,
+      { cause },
+    );
+  }
 }
 
 /** Bytes that each of these takes; without those that are not there. */
@@ -92,10 +136,13 @@ function absent(uid: string): (cause: NodeJS.ErrnoException) => never {
   };
 }
 
-/** Everything of it, for good. The marker goes first, so that what is half removed is no Volume. */
+/**
+ * Everything of it, for good. The marker goes first, so that what is half removed is no Volume. A guest on a host that nobody reaches may still
+ * write into its directory.
+ */
 export async function removeVolume(root: string, { uid }: { readonly uid: string }): Promise<void> {
   await rm(join(root, onVolume.marker(uid)), { force: true });
-  await rm(join(root, onVolume.directory(uid)), { recursive: true, force: true });
+  await removeTree(join(root, onVolume.all), uid);
 }
 
 /** Gluster tells of a directory with a quota as of a file system of that size. */

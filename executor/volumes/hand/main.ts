@@ -9,11 +9,11 @@ import { text } from 'node:stream/consumers';
 import { systemClock } from '#lib/std/clock.ts';
 import { VolumeError } from '../errors.ts';
 import { parseMountinfo } from '../mountinfo.ts';
-import { makeDirectory, makeDisk, removeVolume, requireVolume, wantSize } from './directories.ts';
+import { growDisk, makeDirectory, makeDisk, removeVolume, requireVolume, wantSize } from './directories.ts';
 import { probe } from './probe.ts';
 import { claimWriter } from './writers.ts';
 
-const deeds = { probe, makeDirectory, wantSize, makeDisk, requireVolume, removeVolume, claimWriter } as const;
+const deeds = { probe, makeDirectory, wantSize, makeDisk, growDisk, requireVolume, removeVolume, claimWriter } as const;
 
 export type Deeds = typeof deeds;
 

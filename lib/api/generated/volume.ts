@@ -12,7 +12,7 @@ export interface VolumeSpec {
   readonly cluster: string;
   /** SharedFilesystem: a directory that many machines see at once. Disk: a disk that one machine at a time has. Immutable. Default: "SharedFilesystem". */
   readonly type: 'SharedFilesystem' | 'Disk';
-  /** The directory's quota, or the size of the disk, at least 1Mi. That of a SharedFilesystem may grow; nothing else changes it. */
+  /** The directory's quota, or the size of the disk, at least 1Mi. It may grow. */
   readonly size: string;
   /** What its type gives, if left out: RWX for a SharedFilesystem, RWO for a Disk. Immutable. */
   readonly accessMode?: 'RWX' | 'ROX' | 'RWO';

@@ -1,0 +1,37 @@
+/**
+ * Whether a machine's disk is still what its host made. Its guest writes into it, and a QEMU that its guest has taken over can write its
+ * header, too: one that names another machine's disk to stand on, or a file of the host to keep its data in, would have the next QEMU open that.
+ * So before a program of QEMU's opens a disk its header is read by us, in the format that it was made in and no other.
+ */
+import { TerminalError } from '#lib/std/errors.ts';
+import { checkOverlay, checkQcow2, headAt } from '../images/qcow2-header.ts';
+import { readBackingFile } from '../libvirt/backing-file.ts';
+
+const whatToDo =
+  "The machine's disk is not used: something in the machine changed what only its host writes. Restore it from a snapshot, or make the machine anew";
+
+/** Files of the image that a machine was made of, any of which its disk may stand on. */
+export interface DiskBase {
+  readonly paths: readonly string[];
+  readonly format: 'qcow2' | 'raw';
+}
+
+export interface OwnDisk {
+  /** undefined for a disk that was restored in place, and stands on nothing. */
+  readonly backing: string | undefined;
+  readonly virtualSize: number;
+}
+
+/** Of a disk that nobody writes to meanwhile. Throws a TerminalError that says what is wrong with it. */
+export async function readOwnDisk(path: string, { paths, format }: DiskBase): Promise<OwnDisk> {
+  try {
+    const backing = await readBackingFile(path);
+    if (backing !== undefined && (!paths.includes(backing.path) || backing.format !== format))
+      throw new Error('It does not stand on the image that it was made of');
+    const head = await headAt(path);
+    return { backing: backing?.path, virtualSize: backing === undefined ? checkQcow2(head) : checkOverlay(head) };
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause) throw cause;
+    throw new TerminalError('BadDisk', whatToDo, { cause });
+  }
+}

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { DiskUse } from '../snapshots/disk-use.ts';
+import { machineLaunch } from '../testing/world.ts';
+import { type HostTools, perform } from './host.ts';
+import { accepted, type HostEffect } from './state.ts';
+
+/** Tools that write down in which order they are used. */
+function recorded(disk: () => Promise<void>) {
+  const calls: string[] = [];
+  const call = (name: string, value?: unknown) => async () => {
+    calls.push(name);
+    return value;
+  };
+  const tools = {
+    hypervisor: { define: call('define'), start: call('start') },
+    devices: {
+      ...{ backings: async () => [], attachNetworks: async () => [], volumes: { attach: call('volumes', []) } },
+      makeDisks: call('disks', { rootDisk: '/r', seedDisk: '/s' }),
+      requireOwnDisk: async (_: string, base: unknown) => {
+        calls.push(`own disk ${JSON.stringify(base)}`);
+        await disk();
+      },
+    },
+    ...{
+      root: '/root',
+      images: { places: () => ['/store/x'], find: async () => '/store/x' },
+      requireTime: () => undefined,
+    },
+    use: new DiskUse(),
+  } as unknown as HostTools;
+  return { calls, tools };
+}
+
+const state = accepted(machineLaunch(randomUUID()));
+const { format } = state.launch.image;
+const ownDisk = `own disk {"paths":["/store/x"],"format":"${format}"}`;
+const ways: readonly [string, HostEffect | undefined][] = [
+  ['right after its disk was made', 'provision'],
+  ['again', undefined],
+];
+
+test.each(ways)('a machine that starts %s has its disk looked at after all else', async (_, before) => {
+  const { calls, tools } = recorded(async () => undefined);
+  await perform(tools, state, 'start', { event: { type: 'looked', domain: undefined }, before });
+  expect(calls.slice(-2)).toEqual([ownDisk, 'start']);
+});
+
+test.each(ways)('a machine whose disk is not its own is not started %s', async (_, before) => {
+  const { calls, tools } = recorded(() => Promise.reject(new Error('BadDisk')));
+  const starting = perform(tools, state, 'start', { event: { type: 'looked', domain: undefined }, before });
+  await expect(starting).rejects.toThrow('BadDisk');
+  expect(calls).not.toContain('start');
+});
