@@ -36,6 +36,7 @@ import type { Probes } from './probes/probes.ts';
 import { watchHealth } from './probes/start.ts';
 import { Reporter } from './reporter.ts';
 import { DiskUse } from './snapshots/disk-use.ts';
+import { Freezes } from './snapshots/freezes.ts';
 import { DiskOrders } from './snapshots/orders.ts';
 import { VolumeOrders } from './volumes/orders.ts';
 
@@ -222,15 +223,17 @@ class Executor {
       new Machines({ journal, reporter, tools, opener, fences, clock, log, fatal, cleaned: () => this.#cleaning }),
     );
     const everyMs = options.lookMs ?? 10_000;
+    const freezes = new Freezes(clock);
     this.#disks = stack.use(
       new DiskOrders({
         ...{ journal, hypervisor, devices, images, imageStore: config.imageStore, use: tools.use, clock, log, fatal },
+        freezes,
         machine: (uid) => this.#machines.stateOf(uid),
         changed: () => this.#heartbeats.changed(),
       }),
     );
     if (config.hypervisor === 'libvirt' || config.sim.agents) {
-      const common = { hypervisor, changed: () => this.#heartbeats.changed(), clock, log };
+      const common = { hypervisor, freezes, changed: () => this.#heartbeats.changed(), clock, log };
       this.#agents = stack.use(new GuestAgents({ ...common, running: () => this.#machines.running(), everyMs }));
       const mounts = () => this.#volumes.report().mounts;
       this.#probes = stack.use(watchHealth({ ...common, devices, machines: () => this.#machines, mounts }));

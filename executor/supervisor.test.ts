@@ -1,34 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { seededRandom } from '#lib/std/random.ts';
-import { machineLaunch, openWorld, type World } from './testing/world.ts';
+import { domains, startProgram, workerOf } from './testing/program.ts';
+import { machineLaunch, openWorld } from './testing/world.ts';
 
 const until = async (check: () => unknown): Promise<void> =>
   void (await vi.waitFor(check, { timeout: 20_000, interval: 10 }));
-
-function startProgram(world: World): ChildProcess {
-  const { config, configFile, agent } = world;
-  const program = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
-    env: { PATH: process.env.PATH, CF_EXECUTOR_CONFIG: configFile, ...agent.variables(config.root) },
-    stdio: ['ignore', 'ignore', 'ignore'],
-  });
-  onTestFinished(async () => {
-    if (program.exitCode !== null || program.signalCode !== null) return;
-    program.kill('SIGKILL');
-    await once(program, 'exit');
-  });
-  return program;
-}
-
-/** The worker under a supervisor, by the kernel's list of children. */
-function workerOf({ pid }: ChildProcess): number | undefined {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return children === '' ? undefined : Number(children.split(' ')[0]);
-}
 
 function isAlive(pid: number): boolean {
   try {
@@ -39,18 +19,11 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function domains({ config }: World): { uid: string; power: string; bootedAt: number }[] {
-  const directory = join(config.root, 'sim', 'domains');
-  return readdirSync(directory)
-    .filter((name) => name.endsWith('.json'))
-    .map((name) => ({ uid: name.slice(0, -5), ...JSON.parse(readFileSync(join(directory, name), 'utf8')) }));
-}
-
 test('workers killed at random moments lose no task, boot no machine twice and leave nothing', async () => {
   await using world = await openWorld();
   const seed = Math.floor(Math.random() * 2 ** 31);
   const random = seededRandom(seed);
-  const program = startProgram(world);
+  const { process: program } = startProgram(world);
   const { agent } = world;
   await until(() => expect(agent.subscriptions.length).toBe(1));
   const launches = Array.from({ length: 6 }, () => machineLaunch(randomUUID()));
@@ -100,7 +73,7 @@ test('workers killed at random moments lose no task, boot no machine twice and l
 
 test('a worker ends when its supervisor is killed, and the domains go on', async () => {
   await using world = await openWorld();
-  const program = startProgram(world);
+  const { process: program } = startProgram(world);
   await until(() => expect(world.agent.subscriptions.length).toBe(1));
   const launch = machineLaunch(randomUUID());
   world.agent.launch(launch);
@@ -113,7 +86,7 @@ test('a worker ends when its supervisor is killed, and the domains go on', async
 
 test('SIGTERM ends both with exit code 0, and the domains go on', async () => {
   await using world = await openWorld();
-  const program = startProgram(world);
+  const { process: program } = startProgram(world);
   await until(() => expect(world.agent.subscriptions.length).toBe(1));
   const worker = workerOf(program)!;
   program.kill('SIGTERM');
@@ -124,7 +97,7 @@ test('SIGTERM ends both with exit code 0, and the domains go on', async () => {
 
 test('SHUTDOWN from the agent ends worker and supervisor', async () => {
   await using world = await openWorld();
-  const program = startProgram(world);
+  const { process: program } = startProgram(world);
   await until(() => expect(world.agent.subscriptions.length).toBe(1));
   const ended = once(program, 'exit');
   world.agent.send({ type: 'SHUTDOWN' });

@@ -1,6 +1,6 @@
 /**
  * Keeps one worker process running. To Mesos this process is the executor: while it lives, a worker that crashes or is replaced is a
- * reconnect, and no task is lost. So it does next to nothing and imports next to nothing.
+ * reconnect, and no task is lost. So it does next to nothing and imports next to nothing. Between two workers it is renewed (renewal.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,6 +22,8 @@ export interface SupervisorOptions {
   /** A worker that ran this long had no trouble starting. */
   readonly settledMs: number;
   say(message: string, fields: object): void;
+  /** Before each further worker, when there is none: becomes the program that is installed now, if that is another one. */
+  renew(signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -39,6 +41,7 @@ export async function supervise(options: SupervisorOptions, signal: AbortSignal)
     failures++;
     options.say('The worker died; starting another', { how, delayMs });
     await delay(delayMs, signal);
+    if (!signal.aborted) await options.renew(signal);
   }
 }
 

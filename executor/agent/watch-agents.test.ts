@@ -1,7 +1,9 @@
 import { expect, test, vi } from 'vitest';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
+import { VirtualClock } from '#test/virtual-clock.ts';
 import { type AgentCommand, MachineError } from '../hypervisor.ts';
+import { Freezes } from '../snapshots/freezes.ts';
 import { describeGuest } from './guest-report.ts';
 import { GuestAgents } from './watch-agents.ts';
 
@@ -89,6 +91,7 @@ test('only a change is told; a machine that is gone is forgotten; one that hangs
   };
   const agents = new GuestAgents({
     hypervisor,
+    freezes: new Freezes(systemClock),
     running: () => [...running],
     changed: (uid) => told.push(uid),
     everyMs: 10,
@@ -107,4 +110,33 @@ test('only a change is told; a machine that is gone is forgotten; one that hangs
   running.delete('slow');
   await until(() => expect(agents.reportOf('slow')).toBeUndefined());
   await agents[Symbol.asyncDispose]();
+});
+
+test('a guest that is frozen for a snapshot is not asked; what its agent left unsaid meanwhile is not told', async () => {
+  const clock = new VirtualClock();
+  const freezes = new Freezes(clock);
+  let answer = async (): Promise<Answers> => healthy;
+  let asked = 0;
+  await using agents = new GuestAgents({
+    hypervisor: {
+      async agent(_uid: string, { execute }: AgentCommand) {
+        asked += 1;
+        return await asking(await answer())(execute);
+      },
+    },
+    ...{ freezes, running: () => ['a'], changed: () => undefined, everyMs: 10_000, clock, log: silentLog },
+  });
+  await clock.advance(0);
+  expect(agents.reportOf('a')).toEqual(report);
+  const slow = Promise.withResolvers<Answers>();
+  answer = async () => await slow.promise;
+  await clock.advance(10_000);
+  freezes.begin('a');
+  slow.reject(new MachineError('The guest agent did not answer in time'));
+  const before = asked;
+  await clock.advance(30_000);
+  expect([asked, agents.reportOf('a')]).toEqual([before, report]);
+  freezes.end('a');
+  await clock.advance(10_000);
+  expect(agents.reportOf('a')).toEqual({ connected: false });
 });

@@ -5,6 +5,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import { sameJson } from '#lib/std/same-json.ts';
 import { type Hypervisor, MachineError } from '../hypervisor.ts';
+import type { Freezes } from '../snapshots/freezes.ts';
 import { asking, describeGuest } from './guest-report.ts';
 
 const pingMs = 5_000;
@@ -15,6 +16,8 @@ const atOnce = 8;
 
 export interface AgentsDeps {
   readonly hypervisor: Pick<Hypervisor, 'agent'>;
+  /** Guests that are frozen are not asked, and what they were asked before counts for nothing: they answer little, and late. */
+  readonly freezes: Pick<Freezes, 'watch'>;
   /** uids of the machines that run. */
   running(): readonly string[];
   /** A report is another one now. */
@@ -66,10 +69,12 @@ export class GuestAgents implements AsyncDisposable {
   }
 
   async #ask(uid: string): Promise<void> {
-    const { clock, changed } = this.#deps;
+    const { clock, changed, freezes } = this.#deps;
     const before = this.#known.get(uid);
+    using freeze = freezes.watch(uid);
+    if (freeze.isFrozen) return;
     const report = await this.#look(uid, before);
-    if (report === undefined || !this.#deps.running().includes(uid)) return;
+    if (report === undefined || freeze.wasFrozen || !this.#deps.running().includes(uid)) return;
     // That there is none is no news of a machine that has just come up: the next heartbeat is soon enough.
     const isNew = before === undefined ? report.connected : !sameJson(report, before.report);
     const described = report !== before?.report;

@@ -12,23 +12,14 @@ import { silentLog } from '#lib/std/log.ts';
 import { isRunning, signalProcess } from '#lib/std/process-identity.ts';
 import { openRealHost, whyNoRealHost } from '#test/real-host.ts';
 import { whyNot } from '#test/requires.ts';
+import { QemuProcesses } from '../processes/qemu.ts';
 import { ScriptedAgent } from '../testing/scripted-agent.ts';
 import { digest, machineLaunch } from '../testing/world.ts';
 import { guardDirectory, processGuard } from './process-guard.ts';
-import { machineOf, QemuProcesses } from './qemu.ts';
 import { fenceFiles, uptimeMs } from './table.ts';
 
 const until = async (check: () => unknown, timeout = 20_000): Promise<void> =>
   void (await vi.waitFor(check, { timeout, interval: 50 }));
-
-test('whose guest a process is', () => {
-  const uid = '5d1c3f0a-1b9e-4c57-9c0e-2f6f1d5b7a11';
-  const line = (...words: string[]) => ['/usr/bin/qemu-system-x86_64', ...words, ''].join('\0');
-  expect(machineOf(line('-name', `guest=cf-${uid},debug-threads=on`, '-S'))).toBe(uid);
-  expect(machineOf(line('-name', 'guest=other,debug-threads=on'))).toBeUndefined();
-  expect(machineOf(line('-smbios', `guest=cf-${uid}`))).toBeUndefined();
-  expect(machineOf(line('-name', `guest=cf-${uid}x`))).toBeUndefined();
-});
 
 describe.skipIf(whyNot(['setsid', 'sh'], { root: true }) !== undefined)('the guardian', { timeout: 60_000 }, () => {
   async function open() {

@@ -7,8 +7,8 @@ import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { timestamp } from '#lib/std/clock.ts';
 import { identifyProcess, isRunning } from '#lib/std/process-identity.ts';
+import { QemuProcesses } from '../processes/qemu.ts';
 import type { Table } from './guard.ts';
-import { QemuProcesses } from './qemu.ts';
 import { fenceFiles, uptimeMs } from './table.ts';
 
 const everyMs = 500;

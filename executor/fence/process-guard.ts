@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import { isRunning, signalProcess } from '#lib/std/process-identity.ts';
+import { QemuProcesses } from '../processes/qemu.ts';
 import { foreignGroups, leaveGroups } from '../volumes/client.ts';
 import type { Guard } from './guard.ts';
-import { QemuProcesses } from './qemu.ts';
 import { fenceFiles, uptimeMs } from './table.ts';
 
 /** One that has not looked for so long is stopped, or hangs. It looks twice a second. */

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
 import { consolePaths } from '../console/paths.ts';
 import type { DomainSpec, HostDevices, Hypervisor } from '../hypervisor.ts';
+import { QemuProcesses } from '../processes/qemu.ts';
 import { seedOf } from '../seed/seed.ts';
 import { machineLaunch } from '../testing/world.ts';
 import { libvirtDevices } from './devices.ts';
@@ -69,8 +70,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('a running QEMU', { timeout: 120_
     await hypervisor.start(uid);
     // All that it opens it has opened by the time its guest is up.
     await vi.waitFor(() => expect(readFileSync(whole.consoleLog, 'latin1')).toContain('READY'), 60_000);
-    const running = (await host.processes()).map(({ pid }) => pid);
-    return { spec: whole, pid: running.find((pid) => procFile(pid, 'cmdline').includes(`guest=cf-${uid},`))! };
+    return { spec: whole, pid: new QemuProcesses().look().find((each) => each.uid === uid)!.pid };
   }
 
   const procFile = (pid: number, name: string): string => {

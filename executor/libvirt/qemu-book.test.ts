@@ -16,10 +16,10 @@ async function openMachine() {
   mkdirSync(join(directory.path, 'vms', uid), { recursive: true });
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });
   await once(child, 'spawn');
-  const all = () => new Map([[uid, identifyProcess(child.pid!)!]]);
+  const processes = { look: () => [{ uid, ...identifyProcess(child.pid!)! }] };
   return {
     ...{ uid, pid: child.pid!, root: directory.path },
-    open: () => new QemuBook({ root: directory.path, all }),
+    open: () => new QemuBook({ root: directory.path, processes }),
     async end() {
       child.kill('SIGKILL');
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
@@ -46,7 +46,7 @@ test('a process that was seen running is not gone because libvirt says so, also 
 test('a pid that another process has by now is not it', async () => {
   await using machine = await openMachine();
   const { uid, pid, root } = machine;
-  const old = new QemuBook({ root, all: () => new Map([[uid, { pid, startTime: 1 }]]) });
+  const old = new QemuBook({ root, processes: { look: () => [{ uid, pid, startTime: 1 }] } });
   old.runs(uid);
   expect(old.leftOf(uid)).toBeUndefined();
 });

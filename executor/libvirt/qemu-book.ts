@@ -8,30 +8,32 @@ import { dirname, join } from 'node:path';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import type { ProcessIdentity } from '#lib/std/process-identity.ts';
 import { machineDirectory } from '../disks/disks.ts';
-import { isEnding, isThere, qemuProcesses } from '../store/processes.ts';
+import { isEnding, isThere } from '../processes/kernel.ts';
+import { QemuProcesses } from '../processes/qemu.ts';
 
 export interface QemuBookOptions {
   /** Holds `vms/<uid>/`; nothing is written down without it. */
   readonly root?: string | undefined;
-  /** Every QEMU that runs, by uid. */
-  readonly all?: () => ReadonlyMap<string, ProcessIdentity>;
+  /** What finds QEMUs that run. */
+  readonly processes?: Pick<QemuProcesses, 'look'>;
 }
 
 export class QemuBook {
   readonly #root: string | undefined;
-  readonly #all: () => ReadonlyMap<string, ProcessIdentity>;
+  readonly #processes: Pick<QemuProcesses, 'look'>;
   readonly #known = new Map<string, ProcessIdentity>();
 
-  constructor({ root, all = qemuProcesses }: QemuBookOptions = {}) {
+  constructor({ root, processes = new QemuProcesses() }: QemuBookOptions = {}) {
     this.#root = root;
-    this.#all = all;
+    this.#processes = processes;
   }
 
   /** To be told whenever libvirt says that the guest runs. */
   runs(uid: string): void {
     if (this.#left(uid)) return;
-    const found = this.#all().get(uid);
-    if (!found) return;
+    const its = this.#processes.look().find((each) => each.uid === uid);
+    if (!its) return;
+    const found = { pid: its.pid, startTime: its.startTime };
     this.#known.set(uid, found);
     const file = this.#fileOf(uid);
     if (file && existsSync(dirname(file))) writeFileAtomic(file, JSON.stringify(found));

@@ -13,6 +13,7 @@ import { imageStore } from '../images/store.ts';
 import { Journal } from '../journal/journal.ts';
 import { accepted, type MachineState } from '../machine/state.ts';
 import { DiskUse } from '../snapshots/disk-use.ts';
+import { Freezes } from '../snapshots/freezes.ts';
 import { DiskOrders } from '../snapshots/orders.ts';
 import { shell } from '../testing/guest-shell.ts';
 import { sha256 } from '../testing/image-store.ts';
@@ -77,6 +78,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('snapshots of real machines', { t
         images: imageStore(store, systemClock),
         imageStore: store,
         use: new DiskUse(),
+        freezes: new Freezes(systemClock),
       },
       machine: (uid) => machines.get(uid),
       changed: () => undefined,

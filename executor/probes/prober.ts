@@ -1,7 +1,7 @@
 /**
  * The probes of one run of one guest. Until startup has succeeded the others wait. Readiness is told. Liveness counts once the guest has come
  * up: by its first success, or by startup's. A failure counts only if its host is found well after it, and was so after the one before: a
- * try may have begun while something was broken. What does not count breaks the row.
+ * try may have begun while something was broken. What does not count breaks the row; a guest that its host keeps still is not tried at all.
  */
 import type { LaunchProbe } from '#lib/api/launch.ts';
 import type { ProbeReport } from '#lib/api/messages.ts';
@@ -73,17 +73,25 @@ export class Prober implements AsyncDisposable {
 
   /** Until the judge has enough. */
   async #repeat(probe: LaunchProbe, judge: Judge): Promise<void> {
-    const { clock, attempt } = this.#deps;
+    const { clock } = this.#deps;
     const { signal } = this.#stop;
     const sleep = async (ms: number) => await clock.sleep(ms, signal).catch(() => undefined); // disposed: the loop sees it
     await sleep(Math.max(0, this.machine.since + probe.initialDelayMs - clock.now()));
     while (!signal.aborted) {
-      const finding = await attempt(this.machine, probe, signal);
+      const finding = await this.#try(probe);
       if (signal.aborted) return;
-      if (finding.outcome === 'Unknown') this.#warn('Cannot probe a guest', finding.reason ?? finding.message);
-      if (await judge(finding)) return;
+      if (finding?.outcome === 'Unknown') this.#warn('Cannot probe a guest', finding.reason ?? finding.message);
+      if (finding && (await judge(finding))) return;
       await sleep(Math.max(periodMsMin, probe.periodMs));
     }
+  }
+
+  /** undefined if its host keeps the guest from answering, or did meanwhile: no row of tries grows by that, and none is broken. */
+  async #try(probe: LaunchProbe): Promise<Finding | undefined> {
+    using stillness = this.#deps.stillness(this.machine);
+    if (stillness.isStill) return undefined;
+    const finding = await this.#deps.attempt(this.machine, probe, this.#stop.signal);
+    return finding.outcome !== 'Succeeded' && (await stillness.wasStill()) ? undefined : finding;
   }
 
   #readiness({ successThreshold, failureThreshold }: LaunchProbe): Judge {

@@ -15,12 +15,22 @@ function openWorld(probes: Partial<ProbedMachine['launch']>, up = false) {
   const clock = new VirtualClock();
   const machines: ProbedMachine[] = [{ launch: { ...launch, ...probes }, since: clock.now(), up }];
   const told: string[] = [];
-  const world = { finding: well, hostFault: undefined as string | undefined, tries: 0 };
+  const world = { finding: well, hostFault: undefined as string | undefined, tries: 0, during: (): void => undefined };
+  const still = { now: false, since: false };
   const running = new Probes({
     machines: () => machines,
     attempt: async () => {
       world.tries += 1;
+      world.during();
       return world.finding;
+    },
+    stillness: () => {
+      still.since = still.now;
+      return {
+        isStill: still.now,
+        wasStill: async () => still.since,
+        [Symbol.dispose]: () => undefined,
+      };
     },
     requireHost: async () => {
       if (world.hostFault) throw new Error(world.hostFault);
@@ -34,7 +44,7 @@ function openWorld(probes: Partial<ProbedMachine['launch']>, up = false) {
   const pass = async (seconds: number) => await clock.advance(seconds * 1000);
   const news = () => told.splice(0);
   return Object.assign(world, {
-    ...{ clock, machines, probes: running, pass, news },
+    ...{ clock, machines, still, probes: running, pass, news },
     [Symbol.asyncDispose]: async () => await running[Symbol.asyncDispose](),
   });
 }
@@ -153,4 +163,53 @@ test('until startup succeeds the others wait; a guest that does not get so far i
   world.finding = ill;
   await world.pass(10);
   expect(world.news()[0]).toMatch(/^LivenessFailed/);
+});
+
+const keptStill: Readonly<Record<string, { keep(world: ReturnType<typeof openWorld>): void; tries: number }>> = {
+  'now is not tried': {
+    keep({ still }) {
+      still.now = true;
+    },
+    tries: 0,
+  },
+  'during a try, and no more by its end, has not failed it': {
+    keep(world) {
+      world.during = () => {
+        world.still.since = true;
+      };
+    },
+    tries: 6,
+  },
+};
+
+test.each(Object.entries(keptStill))(
+  'a guest that its host keeps still %s; its failures before stay as many',
+  async (_, { keep, tries }) => {
+    await using world = openWorld({ readiness: probe, liveness: probe });
+    await world.pass(0);
+    world.finding = ill;
+    await world.pass(20);
+    const before = world.tries;
+    expect(world.news()).toEqual(['changed', 'up']);
+    keep(world);
+    await world.pass(30);
+    expect([world.tries - before, world.news()]).toEqual([tries, []]);
+    expect(world.probes.reportOf('u')?.ready).toBe(true);
+    Object.assign(world, { during: () => undefined }).still.now = false;
+    await world.pass(10);
+    const given = 'LivenessFailed: The guest has failed its probe 3 times in a row: no database';
+    expect(world.news().sort()).toEqual([given, 'changed']);
+  },
+);
+
+test('a guest that does not come up has the tries that it was kept still for besides', async () => {
+  await using world = openWorld({ startup: probe });
+  world.finding = ill;
+  await world.pass(10);
+  world.still.now = true;
+  await world.pass(600);
+  world.still.now = false;
+  expect(world.news()).toEqual(['changed']);
+  await world.pass(10);
+  expect(world.news()[0]).toMatch(/^StartupTimeout/);
 });

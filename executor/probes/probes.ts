@@ -21,10 +21,20 @@ export interface ProbedMachine {
   readonly up: boolean;
 }
 
+/** A guest that is kept still, frozen for a snapshot or paused, is not tried, and what it left unsaid meanwhile says nothing of it. */
+export interface Stillness extends Disposable {
+  /** Known without asking. */
+  readonly isStill: boolean;
+  /** It was still at any moment since this was begun. */
+  wasStill(): Promise<boolean>;
+}
+
 export interface ProbesDeps {
   /** Those that run and have a probe. */
   machines(): readonly ProbedMachine[];
   attempt(machine: ProbedMachine, probe: LaunchProbe, signal: AbortSignal): Promise<Finding>;
+  /** Begins to watch whether it is its host that keeps the guest from answering. */
+  stillness(machine: ProbedMachine): Stillness;
   /** Throws what of the host could be why a guest fails. */
   requireHost(machine: ProbedMachine): Promise<void>;
   /** A report is another one now. */

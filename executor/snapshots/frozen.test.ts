@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { silentLog } from '#lib/std/log.ts';
 import { VirtualClock } from '#test/virtual-clock.ts';
 import { MachineError } from '../hypervisor.ts';
+import { Freezes } from './freezes.ts';
 import { FrozenGuests } from './frozen.ts';
 
 /** A guest with one file system. */
@@ -26,6 +27,7 @@ function openWorld() {
         return before === guest.isFrozen ? 0 : 1;
       },
     },
+    freezes: new Freezes(clock),
     clock,
     log: silentLog,
   };
@@ -77,4 +79,40 @@ test('a machine that went off is not asked for ever; one without an agent is not
   guest.power = 'On';
   expect(await guests.freeze('a')).toBe('NoGuestAgent');
   expect([...journalled]).toEqual([]);
+});
+
+test('whoever asks the guest something meanwhile sees that it is frozen, or was; not for ever', async () => {
+  const world = openWorld();
+  const { guest, clock, freezes } = world;
+  await using guests = world.open();
+  using before = freezes.watch('a');
+  using other = freezes.watch('b');
+  expect(before).toMatchObject({ isFrozen: false, wasFrozen: false });
+  await guests.freeze('a');
+  expect(before).toMatchObject({ isFrozen: true, wasFrozen: true });
+  await guests.thaw('a');
+  expect(before).toMatchObject({ isFrozen: false, wasFrozen: true });
+  expect(other).toMatchObject({ isFrozen: false, wasFrozen: false });
+  using after = freezes.watch('a');
+  expect(after).toMatchObject({ isFrozen: false, wasFrozen: false });
+  // Its agent dies while it is frozen.
+  await guests.freeze('a');
+  guest.answers = false;
+  await clock.advance(59_900);
+  expect(freezes.watch('a')).toMatchObject({ isFrozen: true });
+  await clock.advance(200);
+  expect(freezes.watch('a')).toMatchObject({ isFrozen: false, wasFrozen: false });
+});
+
+test('what a killed worker left frozen is so to the next one, until it has thawed', async () => {
+  const world = openWorld();
+  const { guest, clock, freezes, journalled } = world;
+  journalled.add('a');
+  Object.assign(guest, { isFrozen: true, answers: false });
+  await using _ = world.open();
+  await clock.advance(10_000);
+  expect(freezes.watch('a')).toMatchObject({ isFrozen: true });
+  guest.answers = true;
+  await clock.advance(15_000);
+  expect(freezes.watch('a')).toMatchObject({ isFrozen: false });
 });

@@ -7,6 +7,7 @@ import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import { type Hypervisor, MachineError } from '../hypervisor.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { Freezes } from './freezes.ts';
 
 /** Nobody is kept from writing for longer. Windows gives up by itself after as much. */
 export const frozenMs = 10_000;
@@ -17,6 +18,7 @@ const retry = { firstMs: 500, maxMs: 10_000 } as const;
 export interface FrozenDeps {
   readonly journal: Pick<Journal, 'freezes' | 'hasThawed' | 'frozen'>;
   readonly hypervisor: Pick<Hypervisor, 'agent' | 'get'>;
+  readonly freezes: Pick<Freezes, 'begin' | 'end'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -40,7 +42,10 @@ export class FrozenGuests implements AsyncDisposable {
   /** Thaws at once whatever an earlier worker may have left frozen. */
   constructor(deps: FrozenDeps) {
     this.#deps = deps;
-    for (const uid of deps.journal.frozen()) void this.thaw(uid);
+    for (const uid of deps.journal.frozen()) {
+      deps.freezes.begin(uid);
+      void this.thaw(uid);
+    }
   }
 
   /** The guests of a worker that leaves are its successor's to thaw. */
@@ -63,6 +68,7 @@ export class FrozenGuests implements AsyncDisposable {
       return 'NoGuestAgent';
     }
     journal.freezes(uid);
+    this.#deps.freezes.begin(uid);
     this.#timers.set(
       uid,
       clock.timeout(() => void this.thaw(uid), frozenMs),
@@ -101,6 +107,7 @@ export class FrozenGuests implements AsyncDisposable {
       const thawed = await this.#tryThaw(uid);
       if (thawed !== undefined) {
         journal.hasThawed(uid);
+        this.#deps.freezes.end(uid);
         log.info('A guest has thawed its file systems', { uid, wasFrozen: thawed });
       }
       tried(thawed ?? false);

@@ -12,6 +12,7 @@ import type { Journal } from '../journal/journal.ts';
 import { imageOf } from '../machine/host.ts';
 import type { MachineState } from '../machine/state.ts';
 import type { DiskUse } from './disk-use.ts';
+import type { Freezes } from './freezes.ts';
 import { FrozenGuests } from './frozen.ts';
 import { discard } from './kept.ts';
 import { take } from './take.ts';
@@ -26,6 +27,7 @@ export interface DiskOrdersDeps {
   readonly images: ImageStore;
   readonly imageStore: string;
   readonly use: DiskUse;
+  readonly freezes: Freezes;
   /** A machine of this host that is not gone. */
   machine(uid: string): MachineState | undefined;
   /** A heartbeat has something new to tell. */

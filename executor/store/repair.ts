@@ -6,10 +6,11 @@
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import { signalProcess } from '#lib/std/process-identity.ts';
+import { isThere } from '../processes/kernel.ts';
 import { startAbandonable } from '../volumes/abandon.ts';
 import { runOutside } from '../volumes/client.ts';
 import type { MountEntry } from '../volumes/mountinfo.ts';
-import { clientsOf, hasClient, isThere } from './processes.ts';
+import { clientsOf, hasClient } from './processes.ts';
 import { inView, mountNamespace, mountOf, type View } from './view.ts';
 
 export interface RepairOptions {

@@ -12,9 +12,10 @@ import { identifyProcess, type ProcessIdentity } from '#lib/std/process-identity
 import { whyNot } from '#test/requires.ts';
 import { imageStore } from '../images/store.ts';
 import { QemuBook } from '../libvirt/qemu-book.ts';
+import { isEnding, isThere } from '../processes/kernel.ts';
 import { type Gluster, openGluster, whyNoGluster } from '../volumes/testing/gluster.ts';
 import { guardedStore } from './guarded.ts';
-import { clientsOf, isEnding, isThere } from './processes.ts';
+import { clientsOf } from './processes.ts';
 import { mountNamespace, mountOf, type View } from './view.ts';
 import { StoreWatch } from './watch.ts';
 
@@ -61,7 +62,18 @@ async function openHost() {
       const overlay = join(root, 'vms', uid, 'root.qcow2');
       mkdirSync(join(root, 'vms', uid), { recursive: true });
       await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', join(directory, digest), overlay]);
-      const args = ['-uuid', uid, '-S', '-display', 'none', '-nodefaults', '-m', '16', '-monitor', 'none'];
+      const args = [
+        '-name',
+        `guest=cf-${uid}`,
+        '-S',
+        '-display',
+        'none',
+        '-nodefaults',
+        '-m',
+        '16',
+        '-monitor',
+        'none',
+      ];
       const qemu = spawn('qemu-system-x86_64', [...args, '-drive', `file=${overlay},format=qcow2`], {
         stdio: 'ignore',
       });

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isRunning, type ProcessIdentity } from '#lib/std/process-identity.ts';
+import { namespaceOf } from '../processes/kernel.ts';
 import { type MountEntry, parseMountinfo } from '../volumes/mountinfo.ts';
-import { namespaceOf } from './processes.ts';
 
 export interface View {
   /** undefined while the host is off. */

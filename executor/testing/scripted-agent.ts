@@ -1,5 +1,5 @@
 /** A Mesos agent reduced to what an executor sees of it: a stream of events out, calls in, every update acknowledged once. */
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Launch, Termination } from '#lib/api/launch.ts';
 import type { Heartbeat, SchedulerMessage } from '#lib/api/messages.ts';
@@ -11,6 +11,8 @@ export class ScriptedAgent implements AsyncDisposable {
   readonly updates: TaskStatus[] = [];
   readonly heartbeats: Heartbeat[] = [];
   readonly subscriptions: (ExecutorCall & { type: 'SUBSCRIBE' })[] = [];
+  /** What calls were authorized by. */
+  readonly authorizations: (string | undefined)[] = [];
   /** False: updates are taken and never acknowledged. */
   acknowledging = true;
   /** As it names itself to who subscribes. Executors are told `a-1` when they start. */
@@ -101,7 +103,8 @@ export class ScriptedAgent implements AsyncDisposable {
     return last?.data === undefined ? undefined : (decodeData(last.data) as Termination);
   }
 
-  async #serve(request: AsyncIterable<Buffer>, response: ServerResponse): Promise<void> {
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.authorizations.push(request.headers.authorization);
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const call = JSON.parse(Buffer.concat(chunks).toString()) as ExecutorCall;

@@ -2,8 +2,8 @@
  * Where things are. On the host, `<root>/volumes/<gluster volume>/`: the mount point `mnt` and `holders/<holder>.json`; beside it the client's
  * log, which stays.
  * On the Gluster volume, `/cf/<uid of the Volume>/`: `volume.json`, which says that it is that Volume's, `data/` that guests see or
- * `disk.qcow2`, `writers/`, and a file for each size that was ever wanted, of which the largest
- * holds. `/cf/hosts/` holds a file per host that it writes to see whether it can.
+ * `disk.qcow2`, `writers/`, and a file for each size that was ever wanted, of which the largest holds. `/.cf-host-<host>` is written by each host
+ * to see whether it can.
  */
 import { join } from 'node:path';
 import type { VolumeOnHost } from '#lib/api/launch.ts';
@@ -24,7 +24,8 @@ const uidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** As Gluster itself asks for; these become arguments and parts of paths. */
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 const serverPattern = /^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$/;
-const hostPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/;
+/** What a file may be called, less what stands before it. */
+const hostPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
 const serversMax = 8;
 
 /** Throws TypeError naming what is wrong. */
@@ -68,8 +69,7 @@ export const onHost = {
 
 /** Relative to the root of the Gluster volume. */
 export const onVolume = {
-  all: 'cf',
-  hosts: 'cf/hosts',
+  host: (host: string): string => `.cf-host-${host}`,
   directory: (uid: string): string => `cf/${uid}`,
   marker: (uid: string): string => `cf/${uid}/volume.json`,
   data: (uid: string): string => `cf/${uid}/data`,

@@ -103,6 +103,9 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await writeFile(join(path, 'hello'), 'from one');
     const there = await two.attach(other, volume);
     expect(await readFile(join(there, 'hello'), 'utf8')).toBe('from one');
+    // To see whether it can write each has a file of its own.
+    const names = readdirSync(two.point).filter((each) => each.includes('host'));
+    expect(names.toSorted()).toEqual(['.cf-host-host-1', '.cf-host-host-2']);
     const filling = (async () => {
       await using file = await open(join(path, 'big'), 'w');
       for (let written = 0; written < 40; written++) {

@@ -1,19 +1,20 @@
-import { mkdir, open, readdir, readFile, statfs } from 'node:fs/promises';
+import { open, readdir, readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Probe } from '../health.ts';
 import { onVolume } from '../layout.ts';
 import { usageOf } from './directories.ts';
 
 /**
- * Writes to the disks of the bricks, as a guest would: what is read may come from a cache. Which bricks the client reaches it tells itself,
- * in a directory that it makes up. `host`: a name for the file that only this host writes; `uids`: of the Volumes that are used here.
+ * Writes to the disks of the bricks, as a guest would: what is read may come from a cache. All hosts do this, and at once, also while bricks
+ * come and go: what two of them made under one name then may be another thing on each brick, a directory with all that is in it. So each
+ * has a file of its own beside what is made once, in the root, which nobody makes. Which bricks the client reaches it tells itself, in a
+ * directory that it makes up. `host`: unlike all other hosts'; `uids`: of the Volumes that are used here.
  */
 export async function probe(
   root: string,
   { host, uids }: { readonly host: string; readonly uids: readonly string[] },
 ): Promise<Probe> {
-  await mkdir(join(root, onVolume.hosts), { recursive: true });
-  await using file = await open(join(root, onVolume.hosts, host), 'w');
+  await using file = await open(join(root, onVolume.host(host)), 'w');
   await file.writeFile('1');
   await file.sync();
   const { blocks, bavail, bsize } = await statfs(root);
