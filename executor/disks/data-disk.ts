@@ -1,0 +1,29 @@
+/**
+ * The header of a data disk before QEMU sees it. Its guest, once it has taken over its QEMU, could have written into it the name of another
+ * file of the host, which the next QEMU would open as if it were a part of the disk.
+ */
+import { open } from 'node:fs/promises';
+import { messageOf, TerminalError } from '#lib/std/errors.ts';
+import type { DataDisk } from '../hypervisor.ts';
+import { checkQcow2 } from '../images/qcow2-header.ts';
+
+const headBytes = 65_536;
+
+/** Throws a TerminalError unless the disk is all in its own file. Nothing else is opened. */
+export async function requireAlone({ name, path }: DataDisk): Promise<void> {
+  await using file = await open(path, 'r');
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(headBytes), 0, headBytes, 0);
+  try {
+    checkQcow2(buffer.subarray(0, bytesRead));
+  } catch (error) {
+    throw new TerminalError('BadDisk', unopened(name, messageOf(error)), { cause: error });
+  }
+}
+
+/** In words for the user of the machine. */
+export function unopened(name: string, why: string): string {
+  return (
+    `The data disk "${name}" is not what it was made as, and was not opened: ${why}. ` +
+    'Something in the machine has changed its header. The next launch of the machine makes it anew, empty'
+  );
+}
