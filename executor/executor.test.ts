@@ -107,7 +107,7 @@ test('a data disk that its guest has made stand on another file is opened by nob
   await writeFile(path, JSON.stringify({ virtualSize: 4096, backing: { path: '/etc/shadow' } }));
   world.agent.message(order(uid, 'Restart'));
   await until(() =>
-    expect(lastBeat(world)?.machines[0]?.message).toMatch(/data disk "data".* was not opened: .*\/etc\/shadow/),
+    expect(lastBeat(world)?.machines[0]?.message).toMatch(/The disk "data".* was not opened: .*\/etc\/shadow/),
   );
   expect(await host.hypervisor.get(uid)).toMatchObject({ power: 'Off' });
 });

@@ -157,7 +157,7 @@ export function describeHypervisor(open: () => Promise<HypervisorUnderTest>): vo
     await world.spoil(disk!.path, spec.rootDisk);
     await expect(hypervisor.define(spec)).rejects.toMatchObject({ name: 'TerminalError', reason: 'BadDisk' });
     await hypervisor.undefine(uid);
-    await expect(hypervisor.define(spec)).rejects.toThrow('data disk "data"');
+    await expect(hypervisor.define(spec)).rejects.toThrow('The disk "data"');
     expect(await hypervisor.get(uid)).toBeUndefined();
   });
 

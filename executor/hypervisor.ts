@@ -115,8 +115,8 @@ export interface Hypervisor extends AsyncDisposable {
   }>;
   get(uid: string): Promise<Domain | undefined>;
   /**
-   * Makes it known, powered off; the same spec again changes nothing. Throws a TerminalError for a data disk whose header names another file:
-   * its guest may have written it.
+   * Makes it known, powered off; the same spec again changes nothing. Throws a TerminalError for a disk whose header names another file for
+   * its data, or a data disk that stands on one: its guest may have written it.
    */
   define(spec: DomainSpec): Promise<void>;
   start(uid: string): Promise<void>;

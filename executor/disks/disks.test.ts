@@ -8,8 +8,8 @@ import { describe, expect, test } from 'vitest';
 import { whyNot } from '#test/requires.ts';
 import { consolePaths } from '../console/paths.ts';
 import { readBackingFile } from '../libvirt/backing-file.ts';
-import { requireAlone } from './data-disk.ts';
 import { diskOwners, makeDisks, makeSeed, removeDisks } from './disks.ts';
+import { requireAlone, requireOwnData } from './header.ts';
 
 const run = promisify(execFile);
 const mib = 2 ** 20;
@@ -111,7 +111,7 @@ describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('d
     ['a backing file', ['-b', 'CANARY', '-F', 'raw']],
     ['one as JSON', ['-b', 'json:{"driver":"raw","file":{"driver":"file","filename":"CANARY"}}', '-F', 'raw']],
     ['another file for its data', ['-o', 'data_file=CANARY,data_file_raw=on']],
-  ])('a data disk whose header names %s is refused', async (_, options) => {
+  ])('a data disk whose header names %s is refused, and a root disk whose data is elsewhere', async (what, options) => {
     await using world = await openWorld();
     const path = join(world.root, 'disk-data.qcow2');
     const canary = join(world.root, 'canary');
@@ -121,6 +121,9 @@ describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('d
       name: 'TerminalError',
       reason: 'BadDisk',
     });
+    const asRoot = requireOwnData(path);
+    if (what !== 'another file for its data') await asRoot;
+    else await expect(asRoot).rejects.toMatchObject({ name: 'TerminalError', reason: 'BadDisk' });
   });
 
   test('an image that is missing and a file that is no seed fail with what is wrong', async () => {

@@ -5,7 +5,7 @@ import type { HostFacts } from '#lib/api/messages.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import { firstUntraversable } from '#lib/std/traversable.ts';
-import { requireAlone } from '../disks/data-disk.ts';
+import { requireAlone, requireOwnData } from '../disks/header.ts';
 import {
   type AgentCommand,
   type Domain,
@@ -127,7 +127,8 @@ class LibvirtDriver implements Hypervisor {
       throw new Error(`Cannot define ${domainName(spec.uid)}: a domain with this uuid exists and is not ours`);
     }
     const backing = await readBackingFile(spec.rootDisk);
-    // At every start, since it is defined anew for each: libvirt tells QEMU of no backing file, but not of no data file.
+    // Before every start, since it is defined anew for each: libvirt tells QEMU which backing file there is, but not of a data file.
+    await requireOwnData(spec.rootDisk);
     for (const disk of spec.dataDisks ?? []) await requireAlone(disk);
     const host = { kvm: await this.#kvm(), limits: this.#limits };
     await makeScreenDirectory(spec.vncSocket, await this.#qemuUser());

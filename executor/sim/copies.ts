@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TerminalError } from '#lib/std/errors.ts';
-import { unopened } from '../disks/data-disk.ts';
+import { unopened } from '../disks/header.ts';
 import type { DataDisk, DiskCopies } from '../hypervisor.ts';
 
 export interface SimDisk {
@@ -39,7 +39,7 @@ export function simCopies(directoryOf: (uid: string) => string): DiskCopies {
   };
 }
 
-/** As disks/data-disk.ts of a real one. */
+/** As disks/header.ts of a real one. */
 export async function requireSimAlone({ name, path }: DataDisk): Promise<void> {
   const { backing } = JSON.parse(await readFile(path, 'utf8')) as SimDisk;
   if (backing) throw new TerminalError('BadDisk', unopened(name, `it stands on ${backing.path}`));

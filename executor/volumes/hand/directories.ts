@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { access, type FileHandle, link, mkdir, open, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf, TerminalError } from '#lib/std/errors.ts';
+import { requireAlone } from '../../disks/header.ts';
 import { createDisk } from '../../images/qemu-img.ts';
 import { VolumeError } from '../errors.ts';
 import { onVolume, type VolumeSpec } from '../layout.ts';
@@ -32,7 +34,18 @@ export async function requireVolume(root: string, spec: VolumeSpec): Promise<voi
       `The directory of the Volume ${uid} belongs to another: ${JSON.stringify(marker)}`,
     );
   if (type === 'SharedFilesystem') await requireQuota(join(root, onVolume.data(uid)), bytes);
-  else await stat(join(root, onVolume.disk(uid))).catch(absent(uid));
+  else await requireOwnFile(join(root, onVolume.disk(uid)), uid).catch(absent(uid));
+}
+
+/** A guest that had it may have written another file's name into its header. */
+async function requireOwnFile(path: string, uid: string): Promise<void> {
+  try {
+    await requireAlone({ name: uid, path });
+  } catch (error) {
+    if (!(error instanceof TerminalError)) throw error;
+    const message = `The disk of the Volume ${uid} was not opened: ${messageOf(error.cause)}. A machine that had it has changed its header`;
+    throw new VolumeError('VolumeFailed', message, { cause: error });
+  }
 }
 
 /** Bytes that each of these takes; without those that are not there. */
