@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { Heartbeat, OperationOrder } from '#lib/api/messages.ts';
@@ -68,6 +68,48 @@ test('a machine is made once for its first start, and again for a start that com
   world.agent.message(order(later.uid, 'Start'));
   await until(async () => expect(await host.hypervisor.get(later.uid)).toMatchObject({ power: 'On' }));
   times(3);
+});
+
+test('data disks are made with the machine, keep what is in them when it is started again, and go with it', async () => {
+  await using world = await openWorld();
+  const { host } = await world.start();
+  const define = vi.spyOn(host.hypervisor, 'define');
+  const limits = { bytesPerSecond: 2 ** 20 };
+  const disks = [{ name: 'data', bytes: 4096, limits }];
+  const changes = { version: 5, disks, rootDiskLimits: { requestsPerSecond: 9 }, ioWeight: 300 } as const;
+  const launch = await running(world, machineLaunch(randomUUID(), changes));
+  const path = join(world.config.root, 'vms', launch.uid, 'disk-data.qcow2');
+  expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({ virtualSize: 4096 });
+  const { rootDiskLimits, ioWeight } = changes;
+  expect(define).toHaveBeenLastCalledWith(
+    expect.objectContaining({ dataDisks: [{ name: 'data', path, limits }], rootDiskLimits, ioWeight }),
+  );
+  const content = JSON.stringify({ virtualSize: 4096, content: 'of the guest' });
+  await writeFile(path, content);
+  const restart = order(launch.uid, 'Restart');
+  world.agent.message(restart);
+  await until(() =>
+    expect(lastBeat(world)?.operations).toContainEqual(expect.objectContaining({ id: restart.id, state: 'Completed' })),
+  );
+  expect(define).toHaveBeenCalledTimes(2);
+  expect(await readFile(path, 'utf8')).toBe(content);
+  world.agent.kill(launch.taskId);
+  await until(() => expect(world.agent.states(launch.taskId)).toContain('TASK_KILLED'));
+  expect(await host.devices.owners()).toEqual([]);
+});
+
+test('a data disk that its guest has made stand on another file is opened by nobody, and the report says so', async () => {
+  await using world = await openWorld();
+  const { host } = await world.start();
+  const disks = [{ name: 'data', bytes: 4096 }];
+  const { uid } = await running(world, machineLaunch(randomUUID(), { version: 5, disks }));
+  const path = join(world.config.root, 'vms', uid, 'disk-data.qcow2');
+  await writeFile(path, JSON.stringify({ virtualSize: 4096, backing: { path: '/etc/shadow' } }));
+  world.agent.message(order(uid, 'Restart'));
+  await until(() =>
+    expect(lastBeat(world)?.machines[0]?.message).toMatch(/The data disk "data" is not used: .*\/etc\/shadow/),
+  );
+  expect(await host.hypervisor.get(uid)).toMatchObject({ power: 'Off' });
 });
 
 test('heartbeats tell what the agent of a guest says, and whether its probe succeeds', async () => {

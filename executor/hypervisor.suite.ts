@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import type { MachineDisk } from '#lib/api/launch.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { runCommand } from './agent/run-command.ts';
 import { isPng } from './console/png.ts';
@@ -11,8 +12,10 @@ import { openRfb } from './testing/rfb.ts';
 
 export interface HypervisorUnderTest extends AsyncDisposable {
   readonly hypervisor: Hypervisor;
-  /** A spec for this uid whose files exist and whose guest obeys the power button. */
-  spec(uid: string): Promise<DomainSpec>;
+  /** A spec for this uid whose files exist, as they were if they did, and whose guest obeys the power button. */
+  spec(uid: string, disks?: readonly MachineDisk[]): Promise<DomainSpec>;
+  /** Has the header of a data disk name `file`, as a guest could that has taken over its QEMU. */
+  spoil(disk: string, file: string): Promise<void>;
   /** The same for a guest whose disk fails soon after it has started, until it is mended. */
   failing(uid: string): Promise<{ readonly spec: DomainSpec; mend(): Promise<void> }>;
   /** Another connection to the same host, as after a restart of the worker. */
@@ -118,6 +121,44 @@ export function describeHypervisor(open: () => Promise<HypervisorUnderTest>): vo
       expect(await hypervisor.get(uid)).toMatchObject({ power: 'Off', offReason: 'Shutdown' });
     });
     expect(heard).toBe(2);
+  });
+
+  test('a machine has data disks, limits and a weight, and has the same disks when it is started again', async () => {
+    await using world = await open();
+    const { hypervisor } = world;
+    const uid = randomUUID();
+    const disks = [
+      { name: 'data', bytes: 2 ** 20, limits: { bytesPerSecond: 2 ** 20, requestsPerSecond: 50 } },
+      { name: 'scratch-space-1', bytes: 2 ** 22 },
+    ];
+    const limited = { rootDiskLimits: { requestsPerSecond: 10_000 }, ioWeight: 300 };
+    const spec = { ...(await world.spec(uid, disks)), ...limited };
+    const inodes = async () =>
+      await Promise.all((spec.dataDisks ?? []).map(async ({ path }) => (await stat(path)).ino));
+    const before = await inodes();
+    expect(before).toHaveLength(2);
+    for (let starts = 0; starts < 2; starts += 1) {
+      await hypervisor.define({ ...(await world.spec(uid, disks)), ...limited });
+      await hypervisor.start(uid);
+      expect(await powerOf(world, uid)).toBe('On');
+      await hypervisor.destroy(uid);
+    }
+    expect(await inodes()).toEqual(before);
+  });
+
+  test('a data disk whose header names another file is not defined, neither at first nor again', async () => {
+    await using world = await open();
+    const { hypervisor } = world;
+    const uid = randomUUID();
+    const disks = [{ name: 'data', bytes: 2 ** 20 }];
+    const spec = await world.spec(uid, disks);
+    await hypervisor.define(spec);
+    const [disk] = spec.dataDisks ?? [];
+    await world.spoil(disk!.path, spec.rootDisk);
+    await expect(hypervisor.define(spec)).rejects.toMatchObject({ name: 'TerminalError', reason: 'BadDisk' });
+    await hypervisor.undefine(uid);
+    await expect(hypervisor.define(spec)).rejects.toThrow('The data disk "data"');
+    expect(await hypervisor.get(uid)).toBeUndefined();
   });
 
   test('reset leaves the domain on', async () => {

@@ -3,7 +3,7 @@
  * executor/hypervisor.suite.ts. Drivers are stupid: every decision is made above. Each method is safe to repeat.
  */
 import type { Duplex } from 'node:stream';
-import type { MachineNetwork, MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
+import type { DiskLimits, MachineDisk, MachineNetwork, MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
 import type { HostFacts, MountReport, PowerState } from '#lib/api/messages.ts';
 import type { DiskBase } from './disks/own-disk.ts';
 import type { Seed } from './seed/seed.ts';
@@ -18,6 +18,10 @@ export interface DomainSpec {
   readonly cores: number;
   readonly memoryMiB: number;
   readonly rootDisk: string;
+  readonly rootDiskLimits?: DiskLimits;
+  readonly dataDisks?: readonly DataDisk[];
+  /** Of its requests to the host's disks, where the kernel weighs them: 100 to 1000. */
+  readonly ioWeight?: number;
   readonly seedDisk: string;
   /** The guest sees the seed as a CD-ROM, not as a disk. */
   readonly seedRemovable?: boolean;
@@ -66,6 +70,13 @@ export interface DomainVolume {
   readonly path: string;
 }
 
+/** A qcow2 disk of the machine's own that stands on nothing, and bears its name as its serial number. */
+export interface DataDisk {
+  readonly name: string;
+  readonly path: string;
+  readonly limits?: DiskLimits;
+}
+
 /** What a domain does, and why if it does not run. */
 export interface DomainPower {
   readonly power: PowerState;
@@ -104,7 +115,10 @@ export interface Hypervisor extends AsyncDisposable {
     readonly foreign: { readonly count: number; readonly cores: number; readonly memoryMiB: number };
   }>;
   get(uid: string): Promise<Domain | undefined>;
-  /** Makes it known, powered off; the same spec again changes nothing. */
+  /**
+   * Makes it known, powered off; the same spec again changes nothing. Throws a TerminalError for a data disk whose header names another file:
+   * its guest may have written it.
+   */
   define(spec: DomainSpec): Promise<void>;
   start(uid: string): Promise<void>;
   /** Gives the interfaces of a guest that is not off their carrier, as if the cable were plugged in. */
@@ -152,8 +166,8 @@ export interface GuestConnection extends Disposable {
 }
 
 export interface HostDevices {
-  /** Overlay on the image (explicit backing format) and seed disk, under the machine's own directory. Repeatable. */
-  makeDisks(machine: MachineDisks): Promise<{ readonly rootDisk: string; readonly seedDisk: string }>;
+  /** Overlay on the image (explicit backing format), data disks and seed disk, under the machine's own directory. Repeatable. */
+  makeDisks(machine: MachineDisks): Promise<MadeDisks>;
   /**
    * To be called before each start of the machine, which is off. Throws if its disk is not as its host made it, because it stands on something
    * else than the image or keeps its data in another file.
@@ -258,9 +272,12 @@ export interface MachineDisks {
   readonly uid: string;
   readonly image: { readonly path: string; readonly format: 'qcow2' | 'raw' };
   readonly rootDiskBytes: number;
+  readonly disks?: readonly MachineDisk[];
   /** Without it the seed that `makeSeed` made is used. */
   readonly seed?: Seed;
 }
+
+export type MadeDisks = Required<Pick<DomainSpec, 'rootDisk' | 'dataDisks' | 'seedDisk'>>;
 
 export interface MachineNics {
   readonly uid: string;

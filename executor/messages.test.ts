@@ -29,10 +29,34 @@ test('parseLaunch() gives back what was sent', () => {
   expect(parseLaunch(task(volumes))).toEqual(volumes);
   const probed = { ...good, version: 4, liveness: { ...probe, http }, startup: { ...probe, tcp: { port: 22 } } };
   expect(parseLaunch(task(probed))).toEqual(probed);
+  const limits = { bytesPerSecond: 2 ** 20, requestsPerSecond: 100 };
+  const disks = [
+    { name: 'data', bytes: 2 ** 30, limits },
+    { name: 'scratch', bytes: 512 },
+  ];
+  const disked = { ...good, version: 5, disks, rootDiskLimits: { requestsPerSecond: 7 }, ioWeight: 100 };
+  expect(parseLaunch(task(disked))).toEqual(disked);
 });
 
 test.each<[string, Partial<MachineLaunch> | object]>([
-  ['another version', { version: 5 }],
+  ['another version', { version: 6 }],
+  ...[
+    { disks: {} },
+    { disks: [{ name: '../root', bytes: 512 }] },
+    { disks: [{ name: 'a'.repeat(21), bytes: 512 }] },
+    { disks: [{ name: 'data' }] },
+    { disks: [{ name: 'data', bytes: 0 }] },
+    { disks: [{ name: 'data', bytes: 512, limits: { requestsPerSecond: 0.5 } }] },
+    {
+      disks: [
+        { name: 'data', bytes: 512 },
+        { name: 'data', bytes: 1024 },
+      ],
+    },
+    { rootDiskLimits: { bytesPerSecond: '1; x' } },
+    { ioWeight: 99 },
+    { ioWeight: 500.5 },
+  ].map((wrong): [string, object] => [`disks with ${JSON.stringify(wrong)}`, { version: 5, ...wrong }]),
   ...[
     { http: { ...http, path: '/ HTTP/1.1\r\nHost: x' } },
     { http: { ...http, path: 'x' } },

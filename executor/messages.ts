@@ -6,9 +6,11 @@ import { isIPv4 } from 'node:net';
 import { readExecRequest } from '#lib/api/exec.ts';
 import { digestPattern } from '#lib/api/image-digests.ts';
 import type {
+  DiskLimits,
   HttpProbe,
   Launch,
   LaunchProbe,
+  MachineDisk,
   MachineVolume,
   SeedFormat,
   SeedSecrets,
@@ -29,12 +31,13 @@ import { decodeData } from '#mesos/bytes.ts';
 import type { TaskInfo } from '#mesos/types.ts';
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const diskName = /^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$/;
 
 /** Throws Error saying what is wrong: such a launch can never work, whoever repeats it. */
 export function parseLaunch(task: TaskInfo): Launch {
   if (task.data === undefined) throw new Error('The task carries no data');
   const launch = decodeData(task.data) as Launch;
-  if (![1, 2, 3, 4].includes(launch?.version))
+  if (![1, 2, 3, 4, 5].includes(launch?.version))
     throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
   const id = parseTaskId(task.task_id.value);
   if (
@@ -65,6 +68,7 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
   const { selfFenceMs } = launch;
   if (selfFenceMs !== undefined && !(Number.isSafeInteger(selfFenceMs) && selfFenceMs > 0))
     throw new Error(`selfFenceMs is ${selfFenceMs}, not a number of milliseconds`);
+  checkDisks(launch);
   const { volumes = [] } = launch;
   if (!Array.isArray(volumes)) throw new Error('volumes is not a list');
   for (const volume of volumes as readonly Partial<MachineVolume>[]) {
@@ -73,6 +77,24 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
     if (!isVolume(volume) || !isRight || (volume.type === 'Disk') !== Number.isSafeInteger(grant))
       throw new Error(`"${name}" is not a volume`);
   }
+}
+
+/** Names become names of files and serial numbers. */
+function checkDisks({ disks = [], rootDiskLimits, ioWeight }: Launch & { type: 'machine' }): void {
+  if (!Array.isArray(disks)) throw new Error('disks is not a list');
+  for (const { name, bytes, limits } of disks as readonly Partial<MachineDisk>[]) {
+    const isRight = typeof name === 'string' && diskName.test(name) && Number.isSafeInteger(bytes) && Number(bytes) > 0;
+    if (!isRight || !areLimits(limits)) throw new Error(`${JSON.stringify(name)} is not a data disk`);
+  }
+  if (new Set(disks.map(({ name }) => name)).size < disks.length) throw new Error('Two data disks have the same name');
+  if (!areLimits(rootDiskLimits)) throw new Error('rootDiskLimits are not limits of a disk');
+  if (ioWeight !== undefined && !(Number.isInteger(ioWeight) && ioWeight >= 100 && ioWeight <= 1000))
+    throw new Error(`ioWeight is ${ioWeight}, not a whole number from 100 to 1000`);
+}
+
+function areLimits(limits: DiskLimits | undefined): boolean {
+  const { bytesPerSecond = 1, requestsPerSecond = 1 } = limits ?? {};
+  return [bytesPerSecond, requestsPerSecond].every((each) => Number.isSafeInteger(each) && each > 0);
 }
 
 function isVolume({ uid = '', type, glusterVolume, bytes }: Partial<VolumeOnHost>): boolean {

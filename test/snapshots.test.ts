@@ -70,7 +70,9 @@ async function serve(made: World): Promise<void> {
     const sending = snapshotOrder(snapshot, ['h1', 'h2'], clock.now());
     const digest = snapshot.metadata.uid.replaceAll('-', '').padEnd(64, '0');
     const disks = [{ name: 'root', digest, format: 'qcow2', size: 7, virtualSize: 1024 }];
-    const taken = { phase: 'Ready', consistencyAchieved: 'Quiesced', indications: ['GuestAgent'], disks, size: 7 };
+    const { disks: others = [] } = JSON.parse(snapshot.status?.machine ?? '{}') as VirtualMachine['spec'];
+    const kept = { disks, size: 7, notKept: others.map(({ name }) => name) };
+    const taken = { phase: 'Ready', consistencyAchieved: 'Quiesced', indications: ['GuestAgent'], ...kept };
     if (sending?.order.order === 'Snapshot') await set(made, VMSnapshot, snapshot.metadata.name, taken);
     if (sending?.order.order === 'Discard') await set(made, VMSnapshot, snapshot.metadata.name, { removal: 'Removed' });
   }
@@ -200,6 +202,21 @@ describe('a restore into a new machine', () => {
       spec: { osType: 'Windows' },
       status: { phase: 'Ready', digest, clusters: [{ name: 'lab', phase: 'Ready', digest }] },
     });
+  });
+
+  test('has data disks of its own, and says that what was on those of the old one is not there', async () => {
+    const made = await world();
+    const old = await made.api.get(VirtualMachine, at('web'));
+    const disks = [{ name: 'data', size: '1Gi' }];
+    await made.api.update(VirtualMachine, { ...old, spec: { ...old.spec, disks } });
+    await make(made, VMSnapshot, 's', { vm: 'web' });
+    await make(made, VMRestore, 'r', { snapshot: 's', target: { newVM: 'copy' } });
+    await make(made, VMOperation, 'clone', { vm: 'web', type: 'Clone', target: 'twin' });
+    await rest(made);
+    const without = expect.stringMatching(/^Machine \w+ was made.*, without what was on data$/);
+    expect(await statusOf(made, VMRestore, 'r')).toMatchObject({ phase: 'Completed', message: without });
+    expect(await statusOf(made, VMOperation, 'clone')).toMatchObject({ phase: 'Completed', message: without });
+    expect((await made.api.get(VirtualMachine, at('copy'))).spec).toMatchObject({ disks });
   });
 
   test('keeps the snapshot for as long as the machine is there', async () => {

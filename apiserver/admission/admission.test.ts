@@ -125,6 +125,28 @@ describe('machines', () => {
       else expect(said.join('; ')).toMatch(message);
   });
 
+  test.each([
+    [{ name: 'data', size: '1Mi', limits: { throughput: '1Mi' } }, undefined],
+    [{ name: 'data', size: '16Ti', limits: { throughput: '1Ti', iops: 10 } }, undefined],
+    [{ name: 'data', size: '1023Ki' }, /disks\[0\].size: .*from 1Mi to 16Ti/],
+    [{ name: 'data', size: '17Ti' }, /disks\[0\].size: .*from 1Mi to 16Ti/],
+    [{ name: 'root', limits: { throughput: '100k' } }, /disks\[0\].limits.throughput: .*from 1Mi to 1Ti/],
+    [{ name: 'root', limits: { throughput: '2Ti' } }, /disks\[0\].limits.throughput/],
+  ])('disk %j, of a machine and of a template', (disk, message) => {
+    const disks = [disk];
+    for (const said of [
+      causes('VirtualMachine', { image, resources: size, disks }),
+      causes('VMPool', { template: { spec: { image, resources: size, disks } } }),
+      causes('ComputeFactory', {
+        capacity: { target: 1 },
+        shapes: [{ cores: 1, memory: '1Gi' }],
+        template: { spec: { image, disks } },
+      }),
+    ])
+      if (message === undefined) expect(said).toEqual([]);
+      else expect(said.join('; ')).toMatch(message);
+  });
+
   test('a protected machine is not deleted by name', () => {
     const protect = (deleteProtection: boolean) =>
       refuseDelete(

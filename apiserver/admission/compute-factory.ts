@@ -2,6 +2,7 @@ import { duplicate, forbidden, invalid } from '#apiserver/schema/causes.ts';
 import type { ComputeFactory, ComputeFactorySpec } from '#lib/api/generated/computefactory.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { checkDisconnect } from './disconnect.ts';
+import { checkDisks } from './disks.ts';
 import { unchanged } from './immutable.ts';
 import { checkPlacement } from './placement.ts';
 import { checkImage, warnOfReferences } from './references.ts';
@@ -84,6 +85,7 @@ export const computeFactoryRules: Rules = {
       ...checkClusters(spec),
       ...checkPlacement(spec.template.spec, 'spec.template.spec'),
       ...checkDisconnect(spec.template.spec, 'spec.template.spec'),
+      ...checkDisks(spec.template.spec, 'spec.template.spec'),
       ...checkImage(object, template),
       ...unchanged(object, old, ['spec.capacity.unit'], 'create a new ComputeFactory that counts in the other unit'),
     ];

@@ -191,6 +191,40 @@ test('deletion of a collection leaves what is protected, takes the rest, honours
   expect(await names()).toEqual(['c-0']);
 });
 
+describe('disks of machines and of templates', () => {
+  const disk = { name: 'data', size: '1Gi' };
+  const volumes = [{ name: 'data', volume: 'v' }];
+
+  test.each<[string, object, RegExp]>([
+    ['without a size', { disks: [{ name: 'data' }] }, /data disk needs a size/],
+    ['that are to stay', { disks: [{ ...disk, persistence: 'Persistent' }] }, /Volume of type Disk .* spec\.volumes/],
+    ['on a Volume', { disks: [{ ...disk, volume: 'v' }] }, /Name the Volume in spec\.volumes/],
+    ['that bear the name of a volume', { disks: [disk], volumes }, /cannot have the same name/],
+    ['with a name that is no serial number', { disks: [{ ...disk, name: 'a'.repeat(21) }] }, /20/],
+    ['with too few requests a second', { disks: [{ ...disk, limits: { iops: 9 } }] }, /greater than or equal to 10/],
+    ['that weigh too little', { ioWeight: 99 }, /greater than or equal to 100/],
+  ])('%s are refused', async (_, more, message) => {
+    const template = { spec: machine(more) };
+    const shapes = [{ cores: 1, memory: '1Gi' }];
+    const { resources: _r, ...sizeless } = machine(more) as { readonly resources?: object };
+    for (const refused of [
+      await post('VirtualMachine', 'disks', machine(more)),
+      await post('VMPool', 'disks', { template }),
+      await post('ComputeFactory', 'disks', { capacity: { target: 1 }, shapes, template: { spec: sizeless } }),
+    ])
+      expect(refused).toMatchObject({ status: 422, message: expect.stringMatching(message) });
+  });
+
+  test('others are taken', async () => {
+    const disks = [
+      { name: 'root', limits: { iops: 10 } },
+      { ...disk, persistence: 'Ephemeral' },
+    ];
+    const more = { disks, ioWeight: 100, volumes: [{ name: 'root', volume: 'v' }] };
+    expect(await post('VirtualMachine', 'disks', machine(more))).toMatchObject({ status: 201 });
+  });
+});
+
 describe('what of volumes is not built is refused with a sentence', () => {
   const volume = { cluster: 'lab', size: '1Gi', backend: { gluster: { volume: 'vm' } } };
 

@@ -8,6 +8,7 @@ import { parseIPv4 } from '#lib/api/ipv4.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { admitAddresses } from './addresses.ts';
 import { checkDisconnect } from './disconnect.ts';
+import { checkDisks } from './disks.ts';
 import { unchanged } from './immutable.ts';
 import { checkPlacement } from './placement.ts';
 import { checkImage, warnOfReferences } from './references.ts';
@@ -50,6 +51,7 @@ export const virtualMachineRules: Rules = {
       ...checkAddresses(machine),
       ...checkPlacement(machine.spec, 'spec'),
       ...checkDisconnect(machine.spec, 'spec'),
+      ...checkDisks(machine.spec, 'spec'),
       ...checkImage(object, ['spec']),
     ];
   },
@@ -77,6 +79,7 @@ export const vmPoolRules: Rules = {
       ...checkSize(pool.spec.template.spec, 'spec.template.spec'),
       ...checkPlacement(pool.spec.template.spec, 'spec.template.spec'),
       ...checkDisconnect(pool.spec.template.spec, 'spec.template.spec'),
+      ...checkDisks(pool.spec.template.spec, 'spec.template.spec'),
       ...checkImage(object, template),
       ...unchanged(object, old, ['spec.cluster'], 'create a new pool for another cluster, then scale this one down'),
     ];

@@ -46,7 +46,7 @@ export function besidesReport(object: JsonObject): Json {
     indications: _i,
     ...rest
   } = statusOf(object);
-  const { disks: _d, size: _s, removal: _r, ...own } = rest;
+  const { disks: _d, notKept: _n, size: _s, removal: _r, ...own } = rest;
   return own;
 }
 

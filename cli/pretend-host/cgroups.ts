@@ -6,8 +6,9 @@ import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmdirSync 
 import { join } from 'node:path';
 import type { Clock } from '#lib/std/clock.ts';
 
-/** What libvirt needs to limit a guest. */
-export const controllers = ['cpu', 'memory'] as const;
+/** What libvirt needs to limit a guest; and to weigh what it asks of disks, where there is that. */
+const needed = ['cpu', 'memory'];
+const wished = ['blkio'];
 const mounts = '/sys/fs/cgroup';
 /** The kernel needs a moment after the last process of a group has gone. */
 const removeMs = 10_000;
@@ -15,17 +16,34 @@ const removeMs = 10_000;
 /** undefined where a pretended host can have control groups. */
 export function whyNoCgroups(): string | undefined {
   try {
-    for (const controller of controllers) accessSync(join(parentOf(controller), 'cgroup.procs'), constants.W_OK);
+    needed.forEach(requireWritable);
     return undefined;
   } catch (error) {
     return `a pretended host needs control groups (version 1, cpu and memory) that can be written: ${String(error)}`;
   }
 }
 
+function requireWritable(controller: string): void {
+  accessSync(join(parentOf(controller), 'cgroup.procs'), constants.W_OK);
+}
+
+/** Those of a pretended host, in the order of its groups. */
+export function controllersHere(): readonly string[] {
+  const isThere = (controller: string): boolean => {
+    try {
+      requireWritable(controller);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return [...needed, ...wished.filter(isThere)];
+}
+
 /** Directories of the host's groups, made if they are not there; none where it cannot have any. */
 export function makeCgroups(name: string): readonly string[] {
   if (whyNoCgroups() !== undefined) return [];
-  const groups = controllers.map((controller) => groupOf(controller, name));
+  const groups = controllersHere().map((controller) => groupOf(controller, name));
   for (const group of groups) mkdirSync(group, { recursive: true });
   return groups;
 }
@@ -34,7 +52,7 @@ export function makeCgroups(name: string): readonly string[] {
 export async function removeCgroups(name: string, clock: Clock): Promise<void> {
   if (whyNoCgroups() !== undefined) return;
   const deadline = clock.monotonic() + removeMs;
-  for (const controller of controllers) {
+  for (const controller of controllersHere()) {
     for (;;) {
       try {
         removeTree(groupOf(controller, name));

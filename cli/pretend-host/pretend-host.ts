@@ -11,7 +11,7 @@ import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import { identifyProcess, isRunning, type ProcessIdentity } from '#lib/std/process-identity.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
-import { controllers, makeCgroups, removeCgroups } from './cgroups.ts';
+import { controllersHere, makeCgroups, removeCgroups } from './cgroups.ts';
 import { hostPaths, writeConfiguration } from './configuration.ts';
 import { plugIn, type Wire, wireAddress } from './fabric.ts';
 import { shareMounts } from './mounts.ts';
@@ -135,7 +135,7 @@ async function boot(
       '/bin/sh',
       join(import.meta.dirname, 'init.sh'),
     ],
-    ...[name, dir, ...(groups.length > 0 ? controllers : [])],
+    ...[name, dir, ...(groups.length > 0 ? controllersHere() : [])],
   ];
   const enterGroups =
     'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1/cgroup.procs"; shift; n=$((n - 1)); done; exec "$@"';

@@ -141,9 +141,10 @@ export class DiskOrderBook {
     const finishedAt = timestamp(this.#world.clock.now());
     const words = { finishedAt, message: message.slice(0, messageMax) };
     if (state !== 'Completed' || !result) return await this.#writeSnapshot(snapshot, { ...words, phase: 'Failed' });
-    const { digest, format, size, virtualSize, consistency: consistencyAchieved, indications } = result;
+    const { digest, format, size, virtualSize, consistency: consistencyAchieved, indications, notKept } = result;
     const disks = [{ name: 'root', digest, format, size, virtualSize }];
-    await this.#writeSnapshot(snapshot, { ...words, phase: 'Ready', consistencyAchieved, indications, disks, size });
+    const kept = { disks, size, ...(notKept && notKept.length > 0 && { notKept }) };
+    await this.#writeSnapshot(snapshot, { ...words, phase: 'Ready', consistencyAchieved, indications, ...kept });
   }
 
   async #discarded(snapshot: VMSnapshot, { state, message }: OperationReport): Promise<void> {

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { conditionOf } from '#lib/api/conditions.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { VMSnapshot } from '#lib/api/generated/vmsnapshot.ts';
@@ -49,7 +50,9 @@ test('import, run on two hosts, survive the death of an executor with its superv
 test('a snapshot is taken by the host that has the machine, though its worker is killed, and removed again', async () => {
   const world = await lab(['h1', 'h2']);
   const { client } = world;
-  await want(client, 'a', 4, await importImage(world));
+  await want(client, 'a', 4, await importImage(world), { disks: [{ name: 'data', size: '1Gi' }], ioWeight: 300 });
+  const weighted = async () => conditionOf(await get(client, 'a'), 'IOWeighted');
+  await expect.poll(weighted, { timeout: 30_000 }).toMatchObject({ status: 'False', reason: 'NoWeights' });
   await expect.poll(() => phase(client, 'a'), { timeout: 30_000 }).toBe('Running');
   const { metadata, status } = await get(client, 'a');
   const { host, number: attempt } = status!.attempt!;
@@ -77,7 +80,10 @@ test('a snapshot is taken by the host that has the machine, though its worker is
   signalProcess(worker!, 'SIGKILL');
   const snapshot = async () => (await client.get(VMSnapshot, at)).status;
   await expect.poll(async () => (await snapshot())?.phase, { timeout: 40_000 }).toBe('Ready');
-  expect(await snapshot()).toMatchObject({ consistencyAchieved: 'CrashConsistent', indications: ['NoGuestAgent'] });
+  expect(await snapshot()).toMatchObject({
+    ...{ consistencyAchieved: 'CrashConsistent', indications: ['NoGuestAgent', 'Partial'] },
+    ...{ notKept: ['data'], message: 'Taken; not in it: data' },
+  });
   const { digest } = (await snapshot())!.disks![0]!;
   const stored = () => readdirSync(join(world.directory, 'images'));
   expect(stored()).toContain(digest);

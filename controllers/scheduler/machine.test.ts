@@ -147,6 +147,20 @@ describe('the phase follows what is known', () => {
     expect(emulated({ ...running, executor: executor([report({ attempt: 0 })]) })).toBeUndefined();
   });
 
+  test('it says whether its weight counts on its host, if it has one and the host has told', () => {
+    const weighted = (ioWeight: number | undefined, ioWeights: boolean | undefined) => {
+      const vm = launched(machine(ioWeight === undefined ? {} : { ioWeight }));
+      const known = executor([report()]);
+      const facts = { ...known.heartbeat.facts, ...(ioWeights !== undefined && { ioWeights }) };
+      const given = { task: task('TASK_RUNNING'), executor: { ...known, heartbeat: { ...known.heartbeat, facts } } };
+      return conditionOf({ ...vm, status: look(vm, evidence(given)).status }, 'IOWeighted');
+    };
+    expect(weighted(300, true)).toMatchObject({ status: 'True', reason: 'Weighted' });
+    const message = expect.stringMatching(/host h1 .* ioWeight 300 has no effect/);
+    expect(weighted(300, false)).toMatchObject({ status: 'False', reason: 'NoWeights', message });
+    for (const untold of [weighted(300, undefined), weighted(undefined, false)]) expect(untold).toBeUndefined();
+  });
+
   test('a machine that runs has used its addresses: no host asks for them again', () => {
     const vm = launched();
     const given = evidence({ task: task('TASK_RUNNING'), executor: executor([report()]) });

@@ -23,6 +23,7 @@ import type { Eviction } from './drain.ts';
 import { isAlive, isSilent } from './executor-book.ts';
 import { fenceOf } from './fence.ts';
 import { agentCondition, isProbed, probeCondition, withGuest, withoutAgent } from './guest.ts';
+import { ioWeighted } from './io-weights.ts';
 import { emulated } from './kvm.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd, tellingOf } from './proof.ts';
 import { isAgentDraining, type TaskFact } from './task-book.ts';
@@ -220,6 +221,7 @@ function followed(
   const entered = enter(known, vm, phase, moment.nowMs, [
     ...drafts,
     ...(facts === undefined ? [] : emulated(facts, attempt.host ?? 'unknown')),
+    ...(facts === undefined ? [] : ioWeighted(vm.spec, facts, attempt.host ?? 'unknown')),
     ...agentCondition(vm, report?.agent, away?.message),
     ...drainingCondition(vm, eviction),
     ...configCondition(vm, evidence),

@@ -70,6 +70,38 @@ test('a launch on a network of the site is of version 4, and names it as the hos
   expect(launched('lab-b')).toMatchObject({ networks: [{ segment: { nic: 'eth1', vlan: 5 } }] });
 });
 
+test('a launch with data disks, limits or a weight is of version 5; one with a root disk alone is as before', () => {
+  const launched = (more: object) =>
+    machineLaunch(
+      {
+        metadata: { namespace: 'n', name: 'm', uid: 'u' },
+        spec: { runPolicy: 'Always', resources: { cores: 1, memory: '1Gi' }, terminationGracePeriod: '0s', ...more },
+        status: { attempt: { number: 1, taskID: 't' } },
+      } as unknown as VirtualMachine,
+      'Linux',
+      'i',
+    );
+  const root = { name: 'root', size: '20Gi' };
+  const old = launched({ disks: [root] });
+  expect(old).toMatchObject({ version: 1, rootDiskBytes: 20 * 2 ** 30 });
+  for (const field of ['disks', 'rootDiskLimits', 'ioWeight']) expect(old).not.toHaveProperty(field);
+  const limits = { throughput: '100Mi', iops: 500 };
+  const told = { bytesPerSecond: 100 * 2 ** 20, requestsPerSecond: 500 };
+  const disks = [
+    { name: 'data', size: '1Gi', limits },
+    { name: 'scratch', size: '2Gi', limits: { iops: 10 } },
+  ];
+  const whole = launched({ disks: [root, ...disks] });
+  expect(whole).toMatchObject({ version: 5, rootDiskBytes: 20 * 2 ** 30 });
+  expect(whole).not.toHaveProperty('rootDiskLimits');
+  expect(whole.disks).toEqual([
+    { name: 'data', bytes: 2 ** 30, limits: told },
+    { name: 'scratch', bytes: 2 ** 31, limits: { requestsPerSecond: 10 } },
+  ]);
+  expect(launched({ disks: [{ ...root, limits }] })).toMatchObject({ version: 5, rootDiskLimits: told });
+  expect(launched({ ioWeight: 250 })).toMatchObject({ version: 5, ioWeight: 250 });
+});
+
 test('what is being deleted is taken over, and not started again', () => {
   const launched = (deletion: object) =>
     machineLaunch(

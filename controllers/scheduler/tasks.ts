@@ -18,6 +18,7 @@ import { secretNames, seedFormatOf } from '#lib/api/seeds.ts';
 import { encodeData } from '#mesos/bytes.ts';
 import { reservationsOf, sumMilli, takeScalar } from '#mesos/resources.ts';
 import type { ExecutorInfo, Resource, TaskInfo } from '#mesos/types.ts';
+import { launchDisks } from './disks.ts';
 import { installationLabels } from './framework.ts';
 import { askFor, type GuestSize } from './overhead.ts';
 import { isTried, launchProbes, needsProber } from './probes.ts';
@@ -118,10 +119,11 @@ export function machineLaunch(
   const volumes = machineVolumes(vm);
   const { networks = [] } = status!;
   const isClosed = networks.every(({ egress }) => egress === undefined);
+  const disks = launchDisks(spec);
   const isNew = needsProber(spec) || networks.some(({ segment }) => segment);
   const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
-    version: isNew ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
+    version: Object.keys(disks).length > 0 ? 5 : isNew ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
     type: 'machine',
     installation,
     uid: metadata.uid,
@@ -134,6 +136,7 @@ export function machineLaunch(
     memoryMiB,
     image: { digest: image?.digest ?? '', format: image?.format === 'raw' ? 'raw' : 'qcow2', virtualSize },
     rootDiskBytes: Math.max(virtualSize, rootSize === undefined ? 10 * 2 ** 30 : parseBytes(rootSize)),
+    ...disks,
     networks: networks.map((network, index) => ({
       ...networkOf(network, attempt!.cluster),
       ...(index === 0 && isTried(spec) ? { tried: true as const } : {}),

@@ -102,7 +102,7 @@ function scheduledCondition(
 
 /** What the cluster server last said of an attempt that is over would be read as said of now. */
 function closedConditions({ status }: VirtualMachine): readonly ConditionDraft[] {
-  return ['Launched', 'Reachable', 'GuestAgentConnected', 'GuestReady', 'Emulated']
+  return ['Launched', 'Reachable', 'GuestAgentConnected', 'GuestReady', 'Emulated', 'IOWeighted']
     .filter((type) =>
       status?.conditions?.some((condition) => condition.type === type && condition.reason !== 'NoAttempt'),
     )

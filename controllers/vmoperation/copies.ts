@@ -6,6 +6,7 @@ import { done, type Phase, type Run, wait } from '#controllers/runtime/controlle
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { type VMOperation, type VMOperationStatus, VMRestore, VMSnapshot } from '#lib/api/generated/index.ts';
 import { apiVersionOf, type KubeObject, ownerReference } from '#lib/api/meta.ts';
+import { withoutNotKept } from '#lib/api/not-kept.ts';
 import { isCode } from '#lib/std/errors.ts';
 
 /** What an operation has made so far. */
@@ -64,7 +65,7 @@ export function copyVerdict(
   if (operation.spec.type === 'Snapshot') return { phase: 'Completed', message: `VMSnapshot ${name} is ready` };
   if (restore?.status?.phase === 'Failed') return { phase: 'Failed', message: restore.status.message ?? '' };
   if (restore?.status?.phase === 'Completed')
-    return { phase: 'Completed', message: `Machine ${operation.spec.target} was made` };
+    return { phase: 'Completed', message: `Machine ${operation.spec.target} was made${withoutNotKept(snapshot)}` };
   return { phase: 'InProgress', message: `VMRestore ${name}: ${restore?.status?.message ?? 'Pending'}` };
 }
 

@@ -1,6 +1,7 @@
 /** How a restore goes from Pending to its end, as far as its host does not say. Pure. */
 import type { VirtualMachine, VMRestore, VMSnapshot } from '#lib/api/generated/index.ts';
 import { annotations } from '#lib/api/names.ts';
+import { withoutNotKept } from '#lib/api/not-kept.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isOver, poolOf, type Scope, type Status } from './scope.ts';
 
@@ -55,7 +56,10 @@ export function next(scope: Scope, nowMs: number): Status {
   if (scope.refusal !== undefined) return end('Failed', scope.refusal);
   const { machine } = scope;
   if (!isOwn(machine, restore)) return pending(`Makes machine ${spec.target.newVM}`);
-  return { ...end('Completed', `Machine ${spec.target.newVM} was made from it`), vmUID: machine.metadata.uid };
+  return {
+    ...end('Completed', `Machine ${spec.target.newVM} was made from it${withoutNotKept(from.ready)}`),
+    vmUID: machine.metadata.uid,
+  };
 }
 
 /** The machine that this restore has made. */

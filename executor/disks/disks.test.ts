@@ -9,6 +9,7 @@ import { whyNot } from '#test/requires.ts';
 import { consolePaths } from '../console/paths.ts';
 import { readBackingFile } from '../libvirt/backing-file.ts';
 import { diskOwners, makeDisks, makeSeed, removeDisks } from './disks.ts';
+import { requireAlone } from './own-disk.ts';
 
 const run = promisify(execFile);
 const mib = 2 ** 20;
@@ -76,6 +77,53 @@ describe.skipIf(whyNot(['qemu-img', 'genisoimage', 'prlimit']) !== undefined)('d
     const { seedDisk } = await makeDisks(world.root, world.machine);
     expect(await readFile(seedDisk, 'latin1')).toMatch(/cidata[\s\S]*second/);
     expect((await stat(seedDisk)).mode & 0o777).toBe(0o600);
+  });
+
+  test('data disks are of the asked size, are all in their own files, and stay as they are the next time', async () => {
+    await using world = await openWorld();
+    const limits = { bytesPerSecond: mib };
+    const disks = [
+      { name: 'data', bytes: 3 * mib, limits },
+      { name: 'root', bytes: mib },
+    ];
+    const make = async () => await makeDisks(world.root, { ...world.machine, disks, seed: seed({}) });
+    const { rootDisk, dataDisks } = await make();
+    const own = (name: string) => join(dirname(rootDisk), name);
+    expect(dataDisks).toEqual([
+      { name: 'data', path: own('disk-data.qcow2'), limits },
+      { name: 'root', path: own('disk-root.qcow2') },
+    ]);
+    const [data] = dataDisks;
+    const { stdout } = await run('qemu-img', ['info', '--output=json', '-f', 'qcow2', data!.path]);
+    expect(JSON.parse(stdout)).toMatchObject({ 'virtual-size': 3 * mib });
+    expect((await stat(data!.path)).mode & 0o777).toBe(0o600);
+    for (const disk of dataDisks) await requireAlone(disk);
+    await writeFile(data!.path, 'data of the machine');
+    await writeFile(`${data!.path}.x.tmp`, 'half');
+    await make();
+    expect(await readFile(data!.path, 'utf8')).toBe('data of the machine');
+    const names = ['disk-data.qcow2', 'disk-root.qcow2', 'root.qcow2', 'seed.iso'];
+    expect((await readdir(dirname(rootDisk))).sort()).toEqual(names);
+    const climbing = { ...world.machine, disks: [{ name: '../x', bytes: mib }], seed: seed({}) };
+    await expect(makeDisks(world.root, climbing)).rejects.toThrow(TypeError);
+    await removeDisks(world.root, world.machine.uid);
+    expect(await diskOwners(world.root)).toEqual([]);
+  });
+
+  test.each([
+    ['a backing file', ['-b', 'CANARY', '-F', 'raw']],
+    ['one as JSON', ['-b', 'json:{"driver":"raw","file":{"driver":"file","filename":"CANARY"}}', '-F', 'raw']],
+    ['another file for its data', ['-o', 'data_file=CANARY,data_file_raw=on']],
+  ])('a data disk whose header names %s is refused', async (_, options) => {
+    await using world = await openWorld();
+    const path = join(world.root, 'disk-data.qcow2');
+    const canary = join(world.root, 'canary');
+    const words = options.map((word) => word.replace('CANARY', canary));
+    await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-u', ...words, path, '1M']);
+    await expect(requireAlone({ name: 'data', path })).rejects.toMatchObject({
+      name: 'TerminalError',
+      reason: 'BadDisk',
+    });
   });
 
   test('an image that is missing and a file that is no seed fail with what is wrong', async () => {

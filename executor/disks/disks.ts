@@ -1,14 +1,14 @@
 /**
- * A machine's disks in its own directory: `root.qcow2`, an overlay on the image, and `seed.iso`, its seed. Each file is made
+ * A machine's disks in its own directory: `root.qcow2`, an overlay on the image, `disk-<name>.qcow2`, its data disks, and `seed.iso`, its seed. Each file is made
  * under another name and renamed when it is whole: what has the right name is complete, whenever the executor was killed.
  */
 import { randomUUID } from 'node:crypto';
-import { access, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, readdir, rename, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { consolePaths } from '../console/paths.ts';
-import type { MachineDisks } from '../hypervisor.ts';
+import type { DataDisk, MachineDisks, MadeDisks } from '../hypervisor.ts';
 import { checkQcow2, headAt } from '../images/qcow2-header.ts';
-import { createOverlay } from '../images/qemu-img.ts';
+import { createDisk, createOverlay } from '../images/qemu-img.ts';
 import { readBackingFile } from '../libvirt/backing-file.ts';
 import { runCommand } from '../libvirt/command.ts';
 import { removeTree } from '../remove-tree.ts';
@@ -31,15 +31,21 @@ export function rootDiskOf(root: string, uid: string): string {
 }
 
 /**
- * Makes what is missing. An overlay that exists is kept as it is: it holds the machine's data. The seed is made anew if it is given; else
- * it must be there, and throws if it is not.
+ * Makes what is missing. A disk that exists is kept as it is, also in its size: it holds the machine's data. The seed is made anew if it is
+ * given; else it must be there, and throws if it is not.
  */
-export async function makeDisks(root: string, machine: MachineDisks): Promise<{ rootDisk: string; seedDisk: string }> {
+export async function makeDisks(root: string, machine: MachineDisks): Promise<MadeDisks> {
   const directory = await openDirectory(root, machine.uid);
   // libvirt makes the console's socket, but not its folder.
   await mkdir(dirname(consolePaths(root, machine.uid).consoleSocket), { recursive: true, mode: 0o755 });
   const rootDisk = rootDiskOf(root, machine.uid);
   if (!(await exists(rootDisk))) await whole(rootDisk, (file) => makeOverlay(file, machine));
+  const dataDisks: DataDisk[] = [];
+  for (const { bytes, ...disk } of machine.disks ?? []) {
+    const path = join(directory, dataDiskName(disk.name));
+    if (!(await exists(path))) await whole(path, (file) => makeDataDisk(file, bytes));
+    dataDisks.push({ ...disk, path });
+  }
   if (machine.seed) await makeSeed(root, machine.uid, machine.seed);
   const seedDisk = join(directory, seedName);
   await access(seedDisk).catch((cause) => {
@@ -47,7 +53,14 @@ export async function makeDisks(root: string, machine: MachineDisks): Promise<{ 
       cause,
     });
   });
-  return { rootDisk, seedDisk };
+  return { rootDisk, dataDisks, seedDisk };
+}
+
+/** Throws a TypeError for what would be another file. */
+function dataDiskName(name: string): string {
+  if (!/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name))
+    throw new TypeError(`Cannot make a data disk named ${JSON.stringify(name)}`);
+  return `disk-${name}.qcow2`;
 }
 
 /** What it held before is replaced. */
@@ -96,6 +109,11 @@ async function makeOverlay(file: string, { image, rootDiskBytes }: MachineDisks)
   });
   if (image.format === 'qcow2') checkQcow2(await headAt(image.path));
   await createOverlay(file, image, rootDiskBytes);
+}
+
+async function makeDataDisk(path: string, bytes: number): Promise<void> {
+  await using file = await open(path, 'r+');
+  await createDisk(file, bytes);
 }
 
 async function whole(file: string, make: (temporary: string) => Promise<void>): Promise<void> {

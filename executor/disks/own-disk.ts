@@ -3,7 +3,8 @@
  * header, too: one that names another machine's disk to stand on, or a file of the host to keep its data in, would have the next QEMU open that.
  * So before a program of QEMU's opens a disk its header is read by us, in the format that it was made in and no other.
  */
-import { TerminalError } from '#lib/std/errors.ts';
+import { messageOf, TerminalError } from '#lib/std/errors.ts';
+import type { DataDisk } from '../hypervisor.ts';
 import { checkOverlay, checkQcow2, headAt } from '../images/qcow2-header.ts';
 import { readBackingFile } from '../libvirt/backing-file.ts';
 
@@ -22,7 +23,7 @@ export interface OwnDisk {
   readonly virtualSize: number;
 }
 
-/** Of a disk that nobody writes to meanwhile. Throws a TerminalError that says what is wrong with it. */
+/** Of a root disk that nobody writes to meanwhile. Throws a TerminalError that says what is wrong with it. */
 export async function readOwnDisk(path: string, { paths, format }: DiskBase): Promise<OwnDisk> {
   try {
     const backing = await readBackingFile(path);
@@ -34,4 +35,22 @@ export async function readOwnDisk(path: string, { paths, format }: DiskBase): Pr
     if (cause instanceof Error && 'code' in cause) throw cause;
     throw new TerminalError('BadDisk', whatToDo, { cause });
   }
+}
+
+/** Throws a TerminalError unless the data disk, which nobody writes to meanwhile, is all in its own file. Nothing else is opened. */
+export async function requireAlone({ name, path }: DataDisk): Promise<void> {
+  const head = await headAt(path);
+  try {
+    checkQcow2(head);
+  } catch (cause) {
+    throw notAlone(name, messageOf(cause), cause);
+  }
+}
+
+/** In words for the user of the machine. */
+export function notAlone(name: string, why: string, cause?: unknown): TerminalError {
+  const message =
+    `The data disk "${name}" is not used: ${why}. Something in the machine changed what only its host writes. ` +
+    'The next launch of the machine makes the disk anew';
+  return new TerminalError('BadDisk', message, { cause });
 }

@@ -14,6 +14,7 @@ import { libvirtHypervisor } from './driver.ts';
 import { type Limits, memoryLimitMiB, readLimits } from './limits.ts';
 
 const secrets = { userData: '#cloud-config\n# SECRET-OF-THE-USER\n', sshKeys: ['ssh-ed25519 SECRET-KEY me'] };
+const data = [{ name: 'data', bytes: 2 ** 20 }];
 const network = {
   ...{
     subnet: 's',
@@ -60,12 +61,18 @@ describe.skipIf(whyNoRealHost() !== undefined)('a running QEMU', { timeout: 120_
     const uid = randomUUID();
     const launch = machineLaunch(uid, { memoryMiB: 96, hostname: `web-${last}`, ...secrets });
     const image = { path: host.image, format: 'qcow2' } as const;
-    const disks = await devices.makeDisks({ uid, image, rootDiskBytes: 64 * 2 ** 20, seed: seedOf(launch) });
+    const disks = await devices.makeDisks({
+      uid,
+      image,
+      rootDiskBytes: 64 * 2 ** 20,
+      disks: data,
+      seed: seedOf(launch),
+    });
     const networks = [{ ...network, ip: `10.66.10.${last}`, mac: `52:54:00:00:00:${last}` }];
     const nics = await devices.attachNetworks({ uid, hostname: launch.hostname, networks });
     const { installation, namespace, name, attempt, cores, memoryMiB } = launch;
     const spec = { uid, installation, namespace, name, attempt, cores, memoryMiB, ...disks, nics };
-    const whole = { ...spec, ...consolePaths(host.root, uid) };
+    const whole = { ...spec, ioWeight: 300, ...consolePaths(host.root, uid) };
     await hypervisor.define(whole);
     await hypervisor.start(uid);
     // All that it opens it has opened by the time its guest is up.
@@ -118,6 +125,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('a running QEMU', { timeout: 120_
         { path: host.image, writable: false },
         { path: spec.seedDisk, writable: false },
         { path: spec.rootDisk, writable: true },
+        { path: spec.dataDisks![0]!.path, writable: true },
         { path: `/run/libvirt/qemu/cf-${spec.uid}.pid`, writable: true },
       ]),
     );
@@ -150,8 +158,10 @@ describe.skipIf(whyNoRealHost() !== undefined)('a running QEMU', { timeout: 120_
   test('owns its disks and nothing else: the image, which all share, stays the host’s', () => {
     const [user] = statusOf(guest!, 'Uid');
     for (const { spec } of [guest!, other!]) {
-      const { uid, mode } = statSync(spec.rootDisk);
-      expect([String(uid), mode & 0o077]).toEqual([user, 0]);
+      for (const path of [spec.rootDisk, spec.dataDisks![0]!.path]) {
+        const { uid, mode } = statSync(path);
+        expect([String(uid), mode & 0o077]).toEqual([user, 0]);
+      }
     }
     expect(statSync(host.image).uid).toBe(0);
     expect(statSync(dirname(guest!.spec.rootDisk)).uid).toBe(0);
@@ -175,5 +185,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('a running QEMU', { timeout: 120_
     const cpu = group('cpu');
     expect(cpu('cpu.cfs_quota_us')).toBe('100000');
     expect(cpu('../cpu.shares')).toBe('100');
+    expect(cpu('../cpu.cfs_quota_us')).toBe('200000');
+    if (limited.weights) expect(group('blkio')('blkio.bfq.weight')).toBe('300');
   });
 });

@@ -17,7 +17,8 @@ const spec: DomainSpec = {
   consoleLog: '/d/console.log',
   vncSocket: '/r/vnc/abc',
 };
-const none = { processors: false, memory: false };
+const none = { processors: false, memory: false, weights: false };
+const all = { processors: true, memory: true, weights: true };
 const emulated = { kvm: false, limits: none };
 const image = { path: `/images/a&b`, format: 'raw' } as const;
 
@@ -67,20 +68,17 @@ test('a console path too long to listen on costs the console, not the machine', 
 });
 
 test('where there are control groups QEMU gets what its task was given, and one core beside its processors', () => {
-  const xml = domainXml(spec, image, { kvm: true, limits: { processors: true, memory: true } });
+  const xml = domainXml(spec, image, { kvm: true, limits: all });
   // 96 MiB and 2 %, and 64.
   expect(xml).toContain('<memtune><hard_limit unit="MiB">162</hard_limit></memtune>');
   expect(xml).toContain(
-    '<cputune><shares>200</shares><emulator_period>100000</emulator_period><emulator_quota>100000<',
+    '<cputune><shares>200</shares><global_period>100000</global_period><global_quota>300000</global_quota>' +
+      '<emulator_period>100000</emulator_period><emulator_quota>100000<',
   );
-  expect(domainXml(spec, image, { kvm: false, limits: { processors: true, memory: true } })).toContain(
-    '<hard_limit unit="MiB">194</hard_limit>',
-  );
-  expect(
-    domainXml({ ...spec, cores: 512 }, image, { kvm: true, limits: { processors: true, memory: true } }),
-  ).toContain('<shares>10000</shares>');
+  expect(domainXml(spec, image, { kvm: false, limits: all })).toContain('<hard_limit unit="MiB">194</hard_limit>');
+  expect(domainXml({ ...spec, cores: 512 }, image, { kvm: true, limits: all })).toContain('<shares>10000</shares>');
   expect(domainXml(spec, image, emulated)).not.toMatch(/memtune|cputune/);
-  const only = domainXml(spec, image, { kvm: true, limits: { processors: true, memory: false } });
+  const only = domainXml(spec, image, { kvm: true, limits: { ...all, memory: false } });
   expect(only).toMatch(/^(?!.*memtune).*cputune/);
 });
 
@@ -114,4 +112,40 @@ test('a directory is shared by way of the memory, a disk bears its name, and nei
   for (const word of ['memoryBacking', 'filesystem', 'vdc']) expect(without).not.toContain(word);
   for (const wrong of [{ name: 'a b' }, { name: 'a'.repeat(21) }, { path: 'v' }])
     expect(() => domainXml({ ...spec, volumes: [{ ...volumes[0], ...wrong }] }, image, emulated)).toThrow(TypeError);
+});
+
+test('a data disk stands on nothing and bears its name; there is a place for each, behind those of volumes', () => {
+  const volumes = [{ name: 'v', type: 'Disk', path: '/v/disk.qcow2' }] as const;
+  const dataDisks = Array.from({ length: 26 }, (_, index) => ({ name: `d-${index}`, path: `/d/disk-${index}.qcow2` }));
+  const xml = domainXml({ ...spec, volumes, dataDisks }, image, emulated);
+  expect(xml).toContain(
+    '<driver name="qemu" type="qcow2" error_policy="stop" discard="unmap"/><source file="/d/disk-0.qcow2"/><backingStore/>' +
+      '<target dev="vdd" bus="virtio"/><serial>d-0</serial>',
+  );
+  for (const [index, place] of [
+    [22, 'vdz'],
+    [23, 'vdaa'],
+    [25, 'vdac'],
+  ] as const)
+    expect(xml).toContain(`<target dev="${place}" bus="virtio"/><serial>d-${index}</serial>`);
+  for (const wrong of [{ name: 'a b' }, { name: 'a'.repeat(21) }, { path: 'd' }, { limits: { bytesPerSecond: 0.5 } }])
+    expect(() => domainXml({ ...spec, dataDisks: [{ ...dataDisks[0]!, ...wrong }] }, image, emulated)).toThrow(
+      TypeError,
+    );
+});
+
+test('a disk is limited where it is asked for, wherever it runs; a weight is written only where the host weighs', () => {
+  const limits = { bytesPerSecond: 2 ** 20, requestsPerSecond: 50 };
+  const dataDisks = [{ name: 'd', path: '/d/disk-d.qcow2', limits: { requestsPerSecond: 70 } }];
+  const limited = { ...spec, rootDiskLimits: limits, dataDisks, ioWeight: 700 };
+  const xml = domainXml(limited, image, emulated);
+  expect(xml).toContain(
+    '<target dev="vda" bus="virtio"/><iotune><total_bytes_sec>1048576</total_bytes_sec><total_iops_sec>50</total_iops_sec></iotune>',
+  );
+  expect(xml).toContain('<serial>d</serial><iotune><total_iops_sec>70</total_iops_sec></iotune>');
+  expect(xml).not.toContain('blkiotune');
+  const weight = '<blkiotune><weight>700</weight></blkiotune>';
+  expect(domainXml(limited, image, { kvm: false, limits: { ...none, weights: true } })).toContain(weight);
+  const without = domainXml(spec, image, { kvm: false, limits: all });
+  for (const word of ['iotune', 'blkiotune']) expect(without).not.toContain(word);
 });

@@ -1,7 +1,8 @@
 /** The domain's XML: written from a DomainSpec, read back for what libvirt does not tell otherwise. Built by a library, never joined. */
-import type { DomainSpec, DomainVolume } from '../hypervisor.ts';
+import type { DiskLimits } from '#lib/api/launch.ts';
+import type { DataDisk, DomainSpec, DomainVolume } from '../hypervisor.ts';
 import type { BackingFile } from './backing-file.ts';
-import { type Limits, limitElements, translationCacheMiB } from './limits.ts';
+import { diskLimitElements, type Limits, limitElements, translationCacheMiB } from './limits.ts';
 import { requireSafeSpec } from './safe-spec.ts';
 import { buildXml, type Element, parseXml } from './xml.ts';
 
@@ -63,11 +64,13 @@ function metadata({ installation, namespace, name, attempt }: DomainSpec): Eleme
 }
 
 function devices(spec: DomainSpec, backing: BackingFile | undefined): Element {
+  const volumes = (spec.volumes ?? []).filter(({ type }) => type === 'Disk');
   return {
     disk: [
-      rootDisk(spec.rootDisk, backing),
+      rootDisk(spec.rootDisk, spec.rootDiskLimits, backing),
       seedDisk(spec),
-      ...(spec.volumes ?? []).filter(({ type }) => type === 'Disk').map(volumeDisk),
+      ...volumes.map((volume, index) => volumeDisk(volume, index + 2)),
+      ...(spec.dataDisks ?? []).map((disk, index) => dataDisk(disk, index + 2 + volumes.length)),
     ],
     ...(shared(spec).length > 0 ? { filesystem: shared(spec).map(filesystem) } : {}),
     interface: spec.nics.map(networkInterface),
@@ -113,7 +116,7 @@ function screen({ vncSocket }: DomainSpec): Element {
   };
 }
 
-function rootDisk(path: string, backing: BackingFile | undefined): Element {
+function rootDisk(path: string, limits: DiskLimits | undefined, backing: BackingFile | undefined): Element {
   return {
     '@type': 'file',
     '@device': 'disk',
@@ -131,6 +134,7 @@ function rootDisk(path: string, backing: BackingFile | undefined): Element {
             backingStore: {},
           },
     target: { '@dev': 'vda', '@bus': 'virtio' },
+    ...diskLimitElements(limits),
   };
 }
 
@@ -147,7 +151,7 @@ function seedDisk({ seedDisk: path, seedRemovable = false }: DomainSpec): Elemen
 }
 
 /** The same policy on errors as for the root disk: a disk whose bricks are too few pauses the guest, which goes on when they are back. */
-function volumeDisk({ name, path }: DomainVolume, index: number): Element {
+function volumeDisk({ name, path }: DomainVolume, place: number): Element {
   return {
     '@type': 'file',
     '@device': 'disk',
@@ -155,9 +159,29 @@ function volumeDisk({ name, path }: DomainVolume, index: number): Element {
     driver: { '@name': 'qemu', '@type': 'qcow2', '@cache': 'none', '@error_policy': 'stop', '@discard': 'unmap' },
     source: { '@file': path },
     backingStore: {},
-    target: { '@dev': `vd${String.fromCharCode('c'.charCodeAt(0) + index)}`, '@bus': 'virtio' },
+    target: { '@dev': deviceName(place), '@bus': 'virtio' },
     serial: name,
   };
+}
+
+function dataDisk({ name, path, limits }: DataDisk, place: number): Element {
+  return {
+    '@type': 'file',
+    '@device': 'disk',
+    driver: { '@name': 'qemu', '@type': 'qcow2', '@error_policy': 'stop', '@discard': 'unmap' },
+    source: { '@file': path },
+    // It stands on nothing, whatever its header says.
+    backingStore: {},
+    target: { '@dev': deviceName(place), '@bus': 'virtio' },
+    serial: name,
+    ...diskLimitElements(limits),
+  };
+}
+
+/** As Linux counts them: vda, vdz, vdaa. */
+function deviceName(place: number): string {
+  const letter = (index: number) => String.fromCharCode('a'.charCodeAt(0) + index);
+  return `vd${place < 26 ? '' : letter(Math.floor(place / 26) - 1)}${letter(place % 26)}`;
 }
 
 function shared({ volumes = [] }: DomainSpec): readonly DomainVolume[] {

@@ -6,6 +6,7 @@ import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { MachineDisk } from '#lib/api/launch.ts';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
 import { consolePaths } from '../console/paths.ts';
 import { describeHypervisor } from '../hypervisor.suite.ts';
@@ -29,13 +30,14 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
 
   const open = () => libvirtHypervisor({ socket: host.socket, installation });
 
-  async function spec(uid: string, root = host.root): Promise<DomainSpec> {
+  async function spec(uid: string, wanted: readonly MachineDisk[] = [], root = host.root): Promise<DomainSpec> {
     mkdirSync(root, { recursive: true });
     const image = { path: host.image, format: 'qcow2' } as const;
     const disks = await libvirtDevices({ root, netns: host.netns }).makeDisks({
       uid,
       image,
       rootDiskBytes: 64 * 2 ** 20,
+      disks: wanted,
       seed: { label: 'cidata', files: { 'meta-data': '', 'user-data': '' } },
     });
     const size = { cores: 1, memoryMiB: 96, nics: [] };
@@ -74,6 +76,8 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
     return {
       hypervisor,
       spec,
+      spoil: async (disk: string, file: string) =>
+        void (await run('qemu-img', ['rebase', '-u', '-f', 'qcow2', '-F', 'qcow2', '-b', file, disk])),
       failing,
       guestMs: 60_000,
       reopen: async () => open(),
@@ -151,7 +155,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('libvirt', { timeout: 120_000 }, 
     await using world = await openWorld();
     const { hypervisor } = world;
     const uid = randomUUID();
-    const ours = await spec(uid, join(host.root, `a,readonly=off&amp; "b" <c> 'é😀' json:{}`));
+    const ours = await spec(uid, [], join(host.root, `a,readonly=off&amp; "b" <c> 'é😀' json:{}`));
     await using reader = libvirtHypervisor({ socket: host.socket, installation: `]]><i a="1"/>&#65;ü` });
     await hypervisor.define({ ...ours, installation: `]]><i a="1"/>&#65;ü`, name: '</cf:name><evil/>' });
     await reader.start(uid);

@@ -5,6 +5,7 @@ import type { HostFacts } from '#lib/api/messages.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
 import { firstUntraversable } from '#lib/std/traversable.ts';
+import { requireAlone } from '../disks/own-disk.ts';
 import {
   type AgentCommand,
   type Domain,
@@ -78,7 +79,7 @@ class LibvirtDriver implements Hypervisor {
     this.#installation = installation;
     this.#clock = clock ?? systemClock;
     this.#kvm = kvm ?? (async () => false);
-    this.#limits = limits ?? { processors: false, memory: false };
+    this.#limits = limits ?? { processors: false, memory: false, weights: false };
     this.#processes = processes ?? new QemuBook();
     this.#runtimeDirectory = runtimeDirectory ?? (socket === undefined ? '/var/lib/libvirt/qemu' : undefined);
     this.#libvirt = new Libvirt({
@@ -93,7 +94,8 @@ class LibvirtDriver implements Hypervisor {
 
   async facts(): Promise<HostFacts> {
     const [versions, kvm] = await Promise.all([this.#libvirt.versions(), this.#kvm()]);
-    return { hypervisor: 'libvirt', kvm, cpuModel: cpus()[0]?.model ?? 'unknown', ...versions };
+    const { weights: ioWeights } = this.#limits;
+    return { hypervisor: 'libvirt', kvm, cpuModel: cpus()[0]?.model ?? 'unknown', ...versions, ioWeights };
   }
 
   async list(): ReturnType<Hypervisor['list']> {
@@ -125,6 +127,8 @@ class LibvirtDriver implements Hypervisor {
       throw new Error(`Cannot define ${domainName(spec.uid)}: a domain with this uuid exists and is not ours`);
     }
     const backing = await readBackingFile(spec.rootDisk);
+    // Before every start, since it is defined anew for each.
+    for (const disk of spec.dataDisks ?? []) await requireAlone(disk);
     const host = { kvm: await this.#kvm(), limits: this.#limits };
     await makeScreenDirectory(spec.vncSocket, await this.#qemuUser());
     await this.#libvirt.define(domainXml(spec, backing, host));

@@ -10,6 +10,8 @@ const harmless = {
   uid: '0e3a1f6c-0000-4000-8000-000000000001',
   ...{ installation: 'INSTALLATION', namespace: 'NAMESPACE', name: 'NAME', attempt: 23, cores: 17, memoryMiB: 4099 },
   ...{ rootDisk: '/ROOT', seedDisk: '/SEED', consoleSocket: '/SOCKET', consoleLog: '/LOG', vncSocket: '/SCREEN' },
+  ...{ rootDiskLimits: { bytesPerSecond: 1_000_003 }, ioWeight: 503 },
+  dataDisks: [{ name: 'data-disk', path: '/DATA', limits: { requestsPerSecond: 1_000_033 } }],
   nics: [{ tap: 'TAP', bridge: 'BRIDGE', mac: '52:54:00:aa:bb:cc', mtu: 1451 }],
   volumes: [
     { name: 'share-tag', type: 'SharedFilesystem', path: '/SHARE' },
@@ -17,7 +19,7 @@ const harmless = {
   ],
 } as const satisfies DomainSpec;
 const harmlessImage = { path: '/IMAGE', format: 'raw' } as const;
-const host = { kvm: false, limits: { processors: true, memory: false } };
+const host = { kvm: false, limits: { processors: true, memory: false, weights: true } };
 const harmlessTree = rowsOf(domainXml(harmless, harmlessImage, host));
 
 /** Which fields differ, and how. */
@@ -39,6 +41,10 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   named('consoleSocket', '/SOCKET', hostileSocket),
   named('consoleLog', '/LOG', hostilePath),
   named('vncSocket', '/SCREEN', hostileSocket),
+  named('data disk', 'data-disk', hostileText),
+  named('path of a data disk', '/DATA', hostilePath),
+  named('limit of a disk', '1000033', hostileNumber),
+  named('ioWeight', '503', hostileNumber),
   named('tap', 'TAP', hostileText),
   named('bridge', 'BRIDGE', hostileText),
   named('mac', '52:54:00:aa:bb:cc', hostileText),
@@ -57,7 +63,17 @@ function specWith(changes: readonly Change[]): Parameters<typeof domainXml> {
     JSON.parse(JSON.stringify(object), (_, value) => changes.find(({ from }) => from === value)?.value ?? value);
   const volumes = harmless.volumes.map(put);
   const image = { ...harmlessImage, path: String(values['backing file'] ?? harmlessImage.path) };
-  return [{ ...harmless, ...pick(values, Object.keys(harmless)), nics: [nic], volumes }, image, host];
+  const [disk] = harmless.dataDisks;
+  const dataDisk = {
+    name: String(values['data disk'] ?? disk.name),
+    path: String(values['path of a data disk'] ?? disk.path),
+    limits: { requestsPerSecond: Number(values['limit of a disk'] ?? disk.limits.requestsPerSecond) },
+  };
+  return [
+    { ...harmless, ...pick(values, Object.keys(harmless)), nics: [nic], dataDisks: [dataDisk], volumes },
+    image,
+    host,
+  ];
 }
 
 function pick(values: Record<string, unknown>, names: readonly string[]): object {

@@ -11,8 +11,8 @@ const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 /** IFNAMSIZ of Linux without its final zero. */
 const interfacePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/;
-/** What a virtio disk has room for as its serial number is shorter than what virtiofs has for its tag. */
-const volumePattern = /^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$/;
+/** Of volumes and data disks. What a virtio disk has room for as its serial number is shorter than what virtiofs has for its tag. */
+const serialPattern = /^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$/;
 /** PATH_MAX of Linux without its final zero. */
 const pathBytesMax = 4095;
 /** Of names that users see: Linux' own bound on one. */
@@ -35,9 +35,17 @@ export function requireSafeSpec(spec: DomainSpec, backing: BackingFile | undefin
     ['vncSocket', spec.vncSocket, isPath(spec.vncSocket)],
     ['consoleLog', spec.consoleLog, isPath(spec.consoleLog)],
     ...(spec.volumes ?? []).flatMap(({ name, path }): typeof checks => [
-      ['volume', name, volumePattern.test(name)],
+      ['volume', name, serialPattern.test(name)],
       ['path of a volume', path, isPath(path)],
     ]),
+    ...(spec.dataDisks ?? []).flatMap(({ name, path }): typeof checks => [
+      ['data disk', name, serialPattern.test(name)],
+      ['path of a data disk', path, isPath(path)],
+    ]),
+    ...[spec.rootDiskLimits, ...(spec.dataDisks ?? []).map(({ limits }) => limits)]
+      .flatMap((limits) => Object.values(limits ?? {}) as readonly number[])
+      .map((limit): (typeof checks)[number] => ['limit of a disk', limit, isCount(limit)]),
+    ['ioWeight', spec.ioWeight, spec.ioWeight === undefined || isCount(spec.ioWeight)],
     ['backing file', backing?.path, backing === undefined || isPath(backing.path)],
     ...nics.flatMap(({ tap, bridge, mac, mtu }): typeof checks => [
       ['tap', tap, interfacePattern.test(tap)],

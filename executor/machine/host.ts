@@ -2,7 +2,7 @@
 import type { MachineLaunch, SeedSecrets } from '#lib/api/launch.ts';
 import { isThere } from '#lib/std/files.ts';
 import { type ConsolePaths, consolePaths } from '../console/paths.ts';
-import { type DomainSpec, type HostDevices, type Hypervisor, leftMessage } from '../hypervisor.ts';
+import { type DomainSpec, type HostDevices, type Hypervisor, leftMessage, type MadeDisks } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
 import { isRemovable, seedOf } from '../seed/seed.ts';
 import type { DiskUse } from '../snapshots/disk-use.ts';
@@ -69,10 +69,10 @@ async function define(tools: HostTools, state: Owned): Promise<void> {
   const { launch } = state;
   const { devices, hypervisor, root } = tools;
   const path = await imageOf(tools, launch);
-  const { uid, installation, attempt, rootDiskBytes, networks, hostname } = launch;
+  const { uid, installation, attempt, rootDiskBytes, disks: wanted = [], networks, hostname } = launch;
   const image = { path, format: launch.image.format };
   const seed = launch.secretSeed ? {} : { seed: seedOf(launch) };
-  const disks = await devices.makeDisks({ uid, image, rootDiskBytes, ...seed });
+  const disks = await devices.makeDisks({ uid, image, rootDiskBytes, disks: wanted, ...seed });
   const attached = await devices.attachNetworks({ uid, networks, hostname });
   // To ask for an address takes a second and a half, which the guest needs to boot anyway.
   const nics = awaitsPlug(state) ? attached.map((nic) => ({ ...nic, unplugged: true as const })) : attached;
@@ -99,11 +99,16 @@ export async function imageOf(
   throw new Error(`The disk of machine ${uid} stands on ${standing}, which is gone and cannot be brought back`);
 }
 
-type Identity = Omit<DomainSpec, 'rootDisk' | 'seedDisk' | 'seedRemovable' | 'nics' | 'volumes' | keyof ConsolePaths>;
+type Identity = Omit<DomainSpec, keyof MadeDisks | 'seedRemovable' | 'nics' | 'volumes' | keyof ConsolePaths>;
 
+/** What of it is told as it is. */
 function identity(launch: MachineLaunch): Identity {
-  const { uid, installation, namespace, name, attempt, cores, memoryMiB } = launch;
-  return { uid, installation, namespace, name, attempt, cores, memoryMiB };
+  const { uid, installation, namespace, name, attempt, cores, memoryMiB, rootDiskLimits, ioWeight } = launch;
+  return {
+    ...{ uid, installation, namespace, name, attempt, cores, memoryMiB },
+    ...(rootDiskLimits && { rootDiskLimits }),
+    ...(ioWeight !== undefined && { ioWeight }),
+  };
 }
 
 /**

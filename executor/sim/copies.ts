@@ -2,7 +2,8 @@
 import { constants } from 'node:fs';
 import { copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DiskCopies } from '../hypervisor.ts';
+import { notAlone } from '../disks/own-disk.ts';
+import type { DataDisk, DiskCopies } from '../hypervisor.ts';
 
 export interface SimDisk {
   readonly backing?: { readonly path: string };
@@ -35,6 +36,12 @@ export function simCopies(directoryOf: (uid: string) => string): DiskCopies {
       for (const path of [copyOf(uid), restored(uid)]) await rm(path, { force: true });
     },
   };
+}
+
+/** As disks/own-disk.ts of a real one. */
+export async function requireSimAlone({ name, path }: DataDisk): Promise<void> {
+  const { backing } = JSON.parse(await readFile(path, 'utf8')) as SimDisk;
+  if (backing) throw notAlone(name, `it stands on ${backing.path}`);
 }
 
 /** What the imitated hypervisor does for `copyDisk`. */

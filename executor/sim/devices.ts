@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { MachineNetwork, MachineVolume } from '#lib/api/launch.ts';
 import { isThere, writeFileAtomic } from '#lib/std/files.ts';
 import { consolePaths } from '../console/paths.ts';
-import type { DomainSpec, HostDevices, HostVolumes, MachineDisks, MachineNics } from '../hypervisor.ts';
+import type { DomainSpec, HostDevices, HostVolumes, MachineDisks, MachineNics, MadeDisks } from '../hypervisor.ts';
 import type { Seed } from '../seed/seed.ts';
 import { type SimDisk, simCopies } from './copies.ts';
 import { JsonDirectory } from './files.ts';
@@ -91,16 +91,24 @@ function simVolumes(root: string, names: readonly string[]): HostVolumes {
   };
 }
 
-async function makeDisks(directory: string, { image, rootDiskBytes, seed }: MachineDisks) {
+async function makeDisks(
+  directory: string,
+  { image, rootDiskBytes, disks = [], seed }: MachineDisks,
+): Promise<MadeDisks> {
   await access(image.path);
   await mkdir(directory, { recursive: true });
   const rootDisk = join(directory, 'root.qcow2');
-  // What is there holds the machine's data, and has its name only when it is whole, as a real one.
-  if (!(await isThere(rootDisk)))
-    writeFileAtomic(rootDisk, JSON.stringify({ backing: image, virtualSize: rootDiskBytes } satisfies SimDisk));
+  await makeDisk(rootDisk, { backing: image, virtualSize: rootDiskBytes });
+  const dataDisks = disks.map(({ bytes, ...disk }) => ({ ...disk, path: join(directory, `disk-${disk.name}.qcow2`) }));
+  for (const [index, { path }] of dataDisks.entries()) await makeDisk(path, { virtualSize: disks[index]!.bytes });
   const seedDisk = seed ? await writeSeed(directory, seed) : join(directory, seedName);
   await access(seedDisk);
-  return { rootDisk, seedDisk };
+  return { rootDisk, dataDisks, seedDisk };
+}
+
+/** What is there holds the machine's data, and has its name only when it is whole, as a real one. */
+async function makeDisk(file: string, disk: SimDisk): Promise<void> {
+  if (!(await isThere(file))) writeFileAtomic(file, JSON.stringify(disk));
 }
 
 async function writeSeed(directory: string, seed: Seed): Promise<string> {

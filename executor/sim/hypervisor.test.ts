@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import type { MachineDisk } from '#lib/api/launch.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { consolePaths } from '../console/paths.ts';
@@ -23,11 +24,16 @@ async function openWorld() {
     ...sim,
     root,
     guestMs: 5000,
-    async spec(uid: string) {
+    async spec(uid: string, disks: readonly MachineDisk[] = []) {
       const spec = specOf(root, uid);
       await writeFile(spec.rootDisk, 'a disk');
-      return spec;
+      const image = { path: spec.rootDisk, format: 'raw' } as const;
+      const seed = { label: 'cidata', files: {} };
+      const { dataDisks } = await sim.devices.makeDisks({ uid, image, rootDiskBytes: 1, disks, seed });
+      return { ...spec, dataDisks };
     },
+    spoil: async (disk: string, file: string) =>
+      await writeFile(disk, JSON.stringify({ virtualSize: 1, backing: { path: file } })),
     async failing(uid: string) {
       const fail = vi.waitUntil(async () => (await sim.hypervisor.get(uid))?.power === 'On', 5000);
       void fail.then(() => sim.hypervisor.inject(uid, 'break'));

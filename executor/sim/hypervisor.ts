@@ -20,7 +20,7 @@ import {
 } from '../hypervisor.ts';
 import { SimAgent } from './agent.ts';
 import { bootLog, SimConsole } from './console.ts';
-import { copySimDisk } from './copies.ts';
+import { copySimDisk, requireSimAlone } from './copies.ts';
 import { type SimNics, simDevices } from './devices.ts';
 import {
   atTime,
@@ -103,7 +103,7 @@ export class SimHypervisor implements Hypervisor {
 
   async facts() {
     const cpuModel = cpus()[0]?.model ?? 'unknown';
-    return { hypervisor: 'sim', kvm: false, cpuModel } as const;
+    return { hypervisor: 'sim', kvm: false, cpuModel, ioWeights: false } as const;
   }
 
   async list() {
@@ -118,6 +118,7 @@ export class SimHypervisor implements Hypervisor {
   }
 
   async define(spec: DomainSpec): Promise<void> {
+    for (const disk of spec.dataDisks ?? []) await requireSimAlone(disk);
     const domain = this.#at(spec.uid);
     this.#domains.set(spec.uid, domain ? { ...domain, spec } : { spec, power: 'Off' });
   }

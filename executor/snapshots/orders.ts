@@ -2,6 +2,7 @@
  * Carries out what is ordered to be done with machines' disks, each order once by its id, and each to its end or its deadline, also over
  * workers that are killed: a next one begins it anew, and what was left behind is removed first. A worker that leaves reports nothing.
  */
+import type { MachineLaunch } from '#lib/api/launch.ts';
 import type { DiskOrder, OperationReport, SnapshotResult } from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
@@ -112,7 +113,7 @@ export class DiskOrders implements AsyncDisposable {
   ): Promise<Pick<OperationReport, 'state' | 'message' | 'result'>> {
     try {
       const result = await this.#perform(order, deadline, signal);
-      return { state: 'Completed', message: done[order.order], ...(result && { result }) };
+      return { state: 'Completed', message: this.#wordsOf(order), ...(result && { result }) };
     } catch (error) {
       const why = signal.aborted ? (reasons.get(signal.reason) ?? messageOf(error)) : messageOf(error);
       return { state: 'Failed', message: why };
@@ -125,7 +126,7 @@ export class DiskOrders implements AsyncDisposable {
       case 'Snapshot': {
         const { launch } = this.#machineFor(order);
         const image = { path: await imageOf(this.#deps, launch), format: launch.image.format };
-        const of = { image, volumes: (launch.volumes ?? []).length > 0 };
+        const of = { image, notKept: besidesRoot(launch) };
         const tools = { ...this.#deps, guests: this.#guests };
         return await take(tools, order, of, { signal, leftMs: () => deadline - clock.now() });
       }
@@ -155,6 +156,14 @@ export class DiskOrders implements AsyncDisposable {
       await requireOff();
       await devices.copies.replace(uid);
     });
+  }
+
+  /** What it left out is named. */
+  #wordsOf({ order, uid }: DiskOrder): string {
+    const launch = order === 'Discard' ? undefined : this.#deps.machine(uid)?.launch;
+    const others = launch ? besidesRoot(launch) : [];
+    if (others.length === 0) return done[order];
+    return `${done[order]}; ${order === 'Snapshot' ? 'not in it' : 'as they were'}: ${others.join(', ')}`;
   }
 
   #machineFor({ uid, attempt }: { readonly uid: string; readonly attempt: number }): MachineState {
@@ -192,6 +201,11 @@ export class DiskOrders implements AsyncDisposable {
       log.warn('An order about a disk left something behind', { order, reason: messageOf(error) });
     }
   }
+}
+
+/** Names of data disks and volumes. */
+function besidesRoot({ disks = [], volumes = [] }: Pick<MachineLaunch, 'disks' | 'volumes'>): readonly string[] {
+  return [...disks, ...volumes].map(({ name }) => name);
 }
 
 const done = { Snapshot: 'Taken', Restore: 'The disk was put back', Discard: 'Removed' } as const;

@@ -224,6 +224,36 @@ test('after another executor has come the snapshot has failed, and nothing of it
   expect(stored(world, 'snapshots')).toEqual([]);
 });
 
+test('data disks and volumes are not in a snapshot, which names them; nor are they touched when one is put back', async () => {
+  await using world = await openWorld();
+  await world.start();
+  const disks = [{ name: 'data', bytes: 4096 }];
+  const volume = {
+    uid: randomUUID(),
+    name: 'scenes',
+    type: 'SharedFilesystem',
+    glusterVolume: 'vm',
+    bytes: 1,
+  } as const;
+  const { uid } = await running(world, { version: 5, disks, volumes: [volume], power: 'Off' });
+  const order = taking(uid);
+  world.agent.message(order);
+  const { result, ...report } = await outcome(world, order);
+  expect(report).toMatchObject({ state: 'Completed', message: 'Taken; not in it: data, scenes' });
+  expect(result).toMatchObject({ indications: ['Partial'], notKept: ['data', 'scenes'] });
+  const data = join(world.config.root, 'vms', uid, 'disk-data.qcow2');
+  writeFileSync(data, JSON.stringify({ virtualSize: 4096, mark: 'newer' }));
+  const { digest } = result!;
+  const restore: DiskOrder = {
+    ...{ type: 'disk', version: 1, id: randomUUID(), uid, snapshot: order.snapshot, attempt: 1, timeoutMs: 10_000 },
+    ...{ order: 'Restore', digest },
+  };
+  world.agent.message(restore);
+  const message = 'The disk was put back; as they were: data, scenes';
+  expect(await outcome(world, restore)).toMatchObject({ state: 'Completed', message });
+  expect(JSON.parse(readFileSync(data, 'utf8'))).toMatchObject({ mark: 'newer' });
+});
+
 test('a disk is put back while the machine is off, and not while it runs; it starts with it', async () => {
   await using world = await openWorld();
   const { host } = await world.start();

@@ -29,10 +29,10 @@ export interface TakeTools {
 
 export type SnapshotOrder = Extract<DiskOrder, { order: 'Snapshot' }>;
 
-/** A machine that has volumes keeps them out of its snapshots. */
 export interface TakenOf {
   readonly image: MachineDisks['image'];
-  readonly volumes: boolean;
+  /** Names of its data disks and volumes, which stay out of its snapshots. */
+  readonly notKept: readonly string[];
 }
 
 /** It makes no sense to try again: so it is. */
@@ -54,15 +54,15 @@ export async function take(
 ): Promise<SnapshotResult> {
   const { devices, imageStore } = tools;
   const { uid, snapshot } = order;
-  const { image } = machine;
+  const { image, notKept } = machine;
   await devices.copies.requireRoom(uid, image);
   const { whole, consistency, indications } = await copyAsItIs(tools, order, signal);
   const staged = await stage(imageStore, snapshot);
   const limits = { deadlineMs: Math.max(1, leftMs()), signal };
   const virtualSize = await devices.copies.flatten({ uid, snapshot, image, whole }, staged.file, limits);
   const { digest, size } = await staged.publish(signal);
-  const all = machine.volumes ? [...indications, 'Partial' as const] : indications;
-  return { digest, format: 'qcow2', size, virtualSize, consistency, indications: all };
+  const all = notKept.length > 0 ? [...indications, 'Partial' as const] : indications;
+  return { digest, format: 'qcow2', size, virtualSize, consistency, indications: all, notKept };
 }
 
 /**

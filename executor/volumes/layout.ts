@@ -69,6 +69,7 @@ export const onHost = {
 
 /** Relative to the root of the Gluster volume. */
 export const onVolume = {
+  all: 'cf',
   host: (host: string): string => `.cf-host-${host}`,
   directory: (uid: string): string => `cf/${uid}`,
   marker: (uid: string): string => `cf/${uid}/volume.json`,

@@ -71,12 +71,27 @@ export interface MachineVolume extends VolumeOnHost {
   readonly grant?: number;
 }
 
+/** What a guest may ask of a disk in a second, by reads and writes together. */
+export interface DiskLimits {
+  readonly bytesPerSecond?: number;
+  readonly requestsPerSecond?: number;
+}
+
+/** A data disk: empty when it is made, and removed with the machine. */
+export interface MachineDisk {
+  /** Its serial number. */
+  readonly name: string;
+  /** Virtual size. */
+  readonly bytes: number;
+  readonly limits?: DiskLimits;
+}
+
 export interface MachineLaunch {
   /**
-   * 2, 3 (volumes) or 4 (networks of the site, probes other than of readiness by the agent) if there is in it what an executor that knows less would leave out
-   * without a word: it refuses what it does not know.
+   * 2, 3 (volumes), 4 (networks of the site, probes other than of readiness by the agent) or 5 (data disks, limits and weight of disks) if there is in it what
+   * an executor that knows less would leave out without a word: it refuses what it does not know.
    */
-  readonly version: 1 | 2 | 3 | 4;
+  readonly version: 1 | 2 | 3 | 4 | 5;
   readonly type: 'machine';
   /** uid of the namespace cf-system: what carries another one is not ours. */
   readonly installation: string;
@@ -92,6 +107,10 @@ export interface MachineLaunch {
   readonly image: { readonly digest: string; readonly format: 'qcow2' | 'raw'; readonly virtualSize: number };
   /** Virtual size of the root overlay; at least the image's. */
   readonly rootDiskBytes: number;
+  readonly rootDiskLimits?: DiskLimits;
+  readonly disks?: readonly MachineDisk[];
+  /** Of its requests to the host's disks against those of others: 100 to 1000. */
+  readonly ioWeight?: number;
   readonly networks: readonly MachineNetwork[];
   readonly volumes?: readonly MachineVolume[];
   readonly hostname: string;

@@ -79,6 +79,8 @@ export interface HostFacts {
   readonly cpuModel: string;
   readonly libvirt?: string;
   readonly qemu?: string;
+  /** Its kernel weighs what guests ask of its disks. Executors before 0.6 do not tell. */
+  readonly ioWeights?: boolean;
   /** IPv4 address at which other hosts reach this one for subnets that both carry. Without it its subnets stay on it. */
   readonly tunnelAddress?: string;
 }
@@ -212,6 +214,8 @@ export interface SnapshotResult {
   readonly virtualSize: number;
   readonly consistency: 'Quiesced' | 'CrashConsistent';
   readonly indications: readonly SnapshotIndication[];
+  /** Names of the machine's data disks and volumes, which are not in it. Executors before 0.6 do not tell. */
+  readonly notKept?: readonly string[];
 }
 
 export type SnapshotIndication = 'GuestAgent' | 'NoGuestAgent' | 'QuiesceTimeout' | 'Paused' | 'Partial';

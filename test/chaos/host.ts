@@ -256,10 +256,11 @@ export class RealHost {
   #devices(life: Life): HostDevices {
     const call = <T>(work: () => T) => this.#call(life, work);
     return {
-      makeDisks: ({ uid }) =>
+      makeDisks: ({ uid, disks = [] }) =>
         call(() => {
           this.disks.add(uid);
-          return { rootDisk: `/vms/${uid}/root.qcow2`, seedDisk: `/vms/${uid}/seed.iso` };
+          const dataDisks = disks.map(({ name }) => ({ name, path: `/vms/${uid}/disk-${name}.qcow2` }));
+          return { rootDisk: `/vms/${uid}/root.qcow2`, dataDisks, seedDisk: `/vms/${uid}/seed.iso` };
         }),
       requireOwnDisk: async () => undefined,
       makeSeed: (uid) => call(() => void this.disks.add(uid)),

@@ -132,13 +132,19 @@ export async function importImage({ client, imports }: Lab, more: Partial<Image[
 }
 
 /** A machine that the virtualmachine controller has made ready to be placed, on the image of `importImage`. */
-export async function want(client: MemoryApi, name: string, cores: number, digest: string): Promise<void> {
+export async function want(
+  client: MemoryApi,
+  name: string,
+  cores: number,
+  digest: string,
+  more: Partial<VirtualMachine['spec']> = {},
+): Promise<void> {
   const vm = await client.create(VirtualMachine, {
     ...{ apiVersion: 'computefactory.io/v1alpha1', kind: 'VirtualMachine' },
     metadata: { name, namespace: 'default', finalizers: [finalizers.vmCleanup] },
     spec: {
       ...{ runPolicy: 'Always', image: { name: 'debian' }, resources: { cores, memory: '1Gi' }, priority: 0 },
-      ...{ terminationGracePeriod: '1s', deleteProtection: false },
+      ...{ terminationGracePeriod: '1s', deleteProtection: false, ...more },
     },
   });
   const resolved: NonNullable<VirtualMachine['status']> = {

@@ -72,6 +72,8 @@ export interface HostStatus {
     readonly libvirt?: string;
     /** Version. */
     readonly qemu?: string;
+    /** Its kernel weighs what machines ask of its disks (ioWeight). */
+    readonly ioWeights?: boolean;
     /** IPv4 address at which other hosts reach it for subnets that both carry. */
     readonly tunnelAddress?: string;
   };

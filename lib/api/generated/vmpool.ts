@@ -41,13 +41,26 @@ export interface VMPoolSpec {
         /** Its namespace: empty for the machine's own, or cf-public. */
         readonly namespace?: string;
       };
-      /** Disks. Only the root disk for now. */
+      /** Disks: root, and data disks, which are empty when the machine is launched. */
       readonly disks?: readonly {
-        /** root is the copy-on-write overlay on the image. */
-        readonly name: 'root';
-        /** Virtual size; never below the image's own. */
+        /** root is the copy-on-write overlay on the image. Every other name is a data disk, and its serial number: the guest finds it as /dev/disk/by-id/virtio-NAME. */
+        readonly name: string;
+        /** Virtual size; of root never below the image's own. A data disk needs one. */
         readonly size?: string;
+        /** Ephemeral, or left out: it keeps its content over restarts in place and is removed with the machine's launch. Persistent is refused: name a Volume of type Disk in volumes. */
+        readonly persistence?: 'Ephemeral' | 'Persistent';
+        /** Refused; name the Volume in volumes. */
+        readonly volume?: string;
+        /** What the guest may ask of this disk; more of it waits. Holds from the next launch on. */
+        readonly limits?: {
+          /** Bytes a second, read and written together; at least 1Mi. */
+          readonly throughput?: string;
+          /** Requests a second, reads and writes together. */
+          readonly iops?: number;
+        };
       }[];
+      /** Its share of the host's disks where machines wait for them, against that of the others: with 800 it gets twice as much as with 400. Only where the host's kernel weighs. */
+      readonly ioWeight?: number;
       /** Network interfaces; the first is the primary one. */
       readonly networks?: readonly {
         /** Name of a Subnet in the same namespace. */

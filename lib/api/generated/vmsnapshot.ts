@@ -58,6 +58,8 @@ export interface VMSnapshotStatus {
     /** Bytes as a guest sees it. */
     readonly virtualSize?: number;
   }[];
+  /** Names of the machine's data disks and volumes, which are not in it. */
+  readonly notKept?: readonly string[];
   /** Bytes in the image store. */
   readonly size?: number;
   /** Whether a host is to remove what it may have left in the image store. */
