@@ -1,10 +1,11 @@
 /** Serial consoles: one connection to a machine's socket, since QEMU takes no second one, and any number of clients behind it. */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import { closeCode, maxBufferedBytes } from './close-codes.ts';
 import { lastPrinted } from './log.ts';
+import { connectToOwn } from './own-socket.ts';
 import { consolePaths } from './paths.ts';
 import { Sharing } from './sharing.ts';
 
@@ -60,7 +61,7 @@ class SerialLine {
     this.#log = log;
     this.#uid = uid;
     this.#forget = forget;
-    this.#serial = connect(consoleSocket);
+    this.#serial = connectToOwn(consoleSocket);
     this.#connected = new Promise((resolve, reject) => {
       this.#serial.once('connect', resolve).once('error', reject);
     });

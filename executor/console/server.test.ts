@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtempDisposable } from 'node:fs/promises';
 import { request } from 'node:https';
 import { createServer, type Socket } from 'node:net';
@@ -160,6 +160,25 @@ test('a machine without a console closes with a reason', async () => {
   await using world = await openWorld();
   const { ended } = open(world, { path: `/machines/${randomUUID()}/console` });
   await until(() => expect(ended.code).toBe(4404));
+});
+
+test('a link in the place of a console is not followed to another socket, nor is anything else', async () => {
+  await using world = await openWorld();
+  const { consoleSocket } = consolePaths(world.root, world.uid);
+  const other = `${consoleSocket}.other`;
+  renameSync(consoleSocket, other);
+  const places = [() => symlinkSync(other, consoleSocket), () => writeFileSync(consoleSocket, ''), () => undefined];
+  for (const put of places) {
+    put();
+    const { ended } = open(world);
+    await until(() => expect(ended.code).toBe(4404));
+    rmSync(consoleSocket, { force: true });
+  }
+  expect(world.guests.size).toBe(0);
+  renameSync(other, consoleSocket);
+  const { heard } = open(world);
+  await until(() => expect(heard.length).toBe(1));
+  await until(() => expect(world.guests.size).toBe(1));
 });
 
 test('the certificate is the one whose fingerprint is told', async () => {

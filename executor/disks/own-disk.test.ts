@@ -1,6 +1,6 @@
 /** Headers as a QEMU could write them that its guest has taken over. */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,6 +68,14 @@ describe.skipIf(whyNot(['qemu-img']) !== undefined)('a disk', () => {
   test.each(['no qcow2 any more', '', 'QFI\xfb'])('of %j is not', async (content) => {
     await using world = await openWorld();
     writeFileSync(world.disk, content);
+    await expect(world.read()).rejects.toMatchObject({ reason: 'BadDisk' });
+  });
+
+  test('of another machine, in whose place a link is, is not', async () => {
+    await using world = await openWorld();
+    world.create('-b', '/store/image', '-F', 'qcow2');
+    renameSync(world.disk, `${world.disk}.other`);
+    symlinkSync(`${world.disk}.other`, world.disk);
     await expect(world.read()).rejects.toMatchObject({ reason: 'BadDisk' });
   });
 

@@ -6,7 +6,7 @@
 import { messageOf, TerminalError } from '#lib/std/errors.ts';
 import type { DataDisk } from '../hypervisor.ts';
 import { checkOverlay, checkQcow2, headAt } from '../images/qcow2-header.ts';
-import { readBackingFile } from '../libvirt/backing-file.ts';
+import { backingFileIn } from '../libvirt/backing-file.ts';
 
 const whatToDo =
   "The machine's disk is not used: something in the machine changed what only its host writes. Restore it from a snapshot, or make the machine anew";
@@ -26,13 +26,14 @@ export interface OwnDisk {
 /** Of a root disk that nobody writes to meanwhile. Throws a TerminalError that says what is wrong with it. */
 export async function readOwnDisk(path: string, { paths, format }: DiskBase): Promise<OwnDisk> {
   try {
-    const backing = await readBackingFile(path);
+    const head = await headAt(path);
+    const backing = backingFileIn(head, path);
     if (backing !== undefined && (!paths.includes(backing.path) || backing.format !== format))
       throw new Error('It does not stand on the image that it was made of');
-    const head = await headAt(path);
     return { backing: backing?.path, virtualSize: backing === undefined ? checkQcow2(head) : checkOverlay(head) };
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause) throw cause;
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    if (code !== '' && code !== 'ELOOP') throw cause;
     throw new TerminalError('BadDisk', whatToDo, { cause });
   }
 }

@@ -2,7 +2,7 @@
  * A strict reader of qcow2 headers (QEMU's docs/interop/qcow2.txt, versions 2 and 3). It runs before any program of QEMU's sees the file:
  * a backing file, an external data file or an encryption secret would make those open other files or sockets of the host.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, type FileHandle, open } from 'node:fs/promises';
 import { ImportError } from './errors.ts';
 
 /** Corrupt, dirty and compression-type bits may be set; external data, extended L2 and unknown ones not. */
@@ -24,9 +24,10 @@ export async function headOf(file: FileHandle): Promise<Buffer> {
   return buffer.subarray(0, bytesRead);
 }
 
-/** Likewise of the file of this name. */
+/** Likewise of the file of this name. Throws for a link: what it leads to is somebody else's. */
 export async function headAt(path: string): Promise<Buffer> {
-  await using file = await open(path, 'r');
+  // Nor is waited for whoever would write to a pipe.
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   return await headOf(file);
 }
 

@@ -1,6 +1,7 @@
 /** What a qcow2 file says it stands on, from its header alone: nothing is opened but the file itself. */
 import { open } from 'node:fs/promises';
 import { TerminalError } from '#lib/std/errors.ts';
+import { headOf } from '../images/qcow2-header.ts';
 
 export interface BackingFile {
   readonly path: string;
@@ -9,7 +10,6 @@ export interface BackingFile {
 
 const magic = 0x514649fb; // "QFI\xfb"
 const backingFormatExtension = 0xe2792aca;
-const headerBytesMax = 64 * 1024;
 
 /**
  * undefined if the file stands on nothing. Throws a TerminalError if it is no qcow2 file, or names a backing file without its format:
@@ -17,8 +17,11 @@ const headerBytesMax = 64 * 1024;
  */
 export async function readBackingFile(path: string): Promise<BackingFile | undefined> {
   await using file = await open(path, 'r');
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(headerBytesMax), 0, headerBytesMax, 0);
-  const header = buffer.subarray(0, bytesRead);
+  return backingFileIn(await headOf(file), path);
+}
+
+/** Likewise, of its first 64 KiB. `path` is for messages. */
+export function backingFileIn(header: Buffer, path: string): BackingFile | undefined {
   if (header.length < 104 || header.readUInt32BE(0) !== magic)
     throw new TerminalError('BadDisk', `${path} is not a qcow2 file`);
   const offset = Number(header.readBigUInt64BE(8));
