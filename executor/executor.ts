@@ -45,6 +45,8 @@ export interface ExecutorOptions {
   readonly environment: ExecutorEnvironment;
   /** One life of the Mesos executor: the same for every worker that its supervisor starts. */
   readonly incarnation: string;
+  /** Of the process above the worker. Those before 0.7 do not tell. */
+  readonly supervisorVersion?: string | undefined;
   readonly host: Host;
   readonly clock: Clock;
   readonly random: Random;
@@ -197,6 +199,7 @@ class Executor {
         hostname: () => this.#hostname,
         bootId,
         sealKey: opener.publicKey,
+        supervisorVersion: options.supervisorVersion,
         facts: async () => await this.#askFacts(),
         machines,
         imports: () => this.#images.taskIds(),

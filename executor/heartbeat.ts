@@ -19,9 +19,8 @@ import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
 import { encodeData } from '#mesos/bytes.ts';
 import type { Fences } from './fence/fences.ts';
+import { executorVersion } from './version.ts';
 
-/** Grows when an executor learns something that a cluster server may want to know of. */
-const executorVersion = '0.6.0';
 /** Changes that come together go together. */
 const coalesceMs = 75;
 
@@ -31,6 +30,7 @@ export interface HeartbeatDeps {
   hostname(): string | undefined;
   readonly bootId: string;
   readonly sealKey: string;
+  readonly supervisorVersion: string | undefined;
   facts(): Promise<HostFacts>;
   machines(): readonly MachineReport[];
   /** Task ids. */
@@ -131,12 +131,14 @@ export class Heartbeats implements AsyncDisposable {
 
   #heartbeat(parts: Pick<Heartbeat, 'hostname' | 'facts' | 'sequence' | 'inventory'>): Heartbeat {
     const [console, peers, storage] = [this.#deps.console(), this.#deps.peers(), this.#deps.storage()];
+    const { supervisorVersion } = this.#deps;
     return {
       type: 'heartbeat',
       version: 1,
       bootId: this.#deps.bootId,
       workerId: this.#workerId,
       executorVersion,
+      ...(supervisorVersion === undefined ? {} : { supervisorVersion }),
       since: this.#since,
       ...(console ? { console } : {}),
       sealKey: this.#deps.sealKey,

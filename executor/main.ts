@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { answer, becomeSuccessor, installedProgram, question, requireSuccessor, takeLife } from './renewal.ts';
 import { supervise } from './supervisor.ts';
+import { executorVersion } from './version.ts';
 
 const usage = `Usage: factory-executor [--check]
 
@@ -60,7 +61,7 @@ await supervise(
     command: process.execPath,
     arguments: [join(import.meta.dirname, 'worker.ts')],
     environment,
-    orders: { incarnation, ...(token ? { token } : {}) },
+    orders: { incarnation, version: executorVersion, ...(token ? { token } : {}) },
     firstDelayMs: 200,
     maxDelayMs: 10_000,
     settledMs: 60_000,

@@ -20,10 +20,8 @@ const token = 'secret-of-the-agent';
 /** What an update changes, by file. */
 type Patch = Readonly<Record<string, (text: string) => string>>;
 
-/** Names its version in heartbeats, and its supervisor in what that says. */
 const version = (name: string): Patch => ({
-  'executor/heartbeat.ts': (text) => text.replace(/executorVersion = '[^']+'/, `executorVersion = '${name}'`),
-  'executor/supervisor.ts': (text) => text.replace('The worker died', `The worker of ${name} died`),
+  'executor/version.ts': (text) => text.replace(/executorVersion = '[^']+'/, `executorVersion = '${name}'`),
 });
 const broken: Patch = { ...version('3'), 'executor/main.ts': (text) => `${text}\nthis is no program` };
 /** As before there was a renewal. */
@@ -92,7 +90,11 @@ async function endWorker(world: World, program: ChildProcess): Promise<void> {
   await until(() => expect(world.agent.subscriptions.length).toBeGreaterThan(before));
 }
 
-const versionOf = ({ agent }: World) => agent.heartbeats.at(-1)?.executorVersion;
+/** Of the worker and its supervisor. */
+const versionsOf = ({ agent }: World) => {
+  const heartbeat = agent.heartbeats.at(-1);
+  return [heartbeat?.executorVersion, heartbeat?.supervisorVersion];
+};
 
 test('supervisor and worker become what was installed: one process to the agent, no machine touched, no task lost', async () => {
   await using world = await openWorld();
@@ -107,20 +109,19 @@ test('supervisor and worker become what was installed: one process to the agent,
 
   // A worker that is replaced by one of the same program leaves the supervisor as it is.
   await endWorker(world, program);
-  expect(said()).toContain('The worker of 1 died');
+  expect(said()).toContain('The worker died');
   expect(said()).not.toContain('The supervisor becomes');
 
   for (const name of ['2', '3']) {
     update(version(name));
     await endWorker(world, program);
-    await until(() => expect(heartbeat()).toMatchObject({ executorVersion: name, machines: [{ phase: 'Running' }] }));
+    await until(() => expect(versionsOf(world)).toEqual([name, name]));
+    await until(() => expect(heartbeat()).toMatchObject({ machines: [{ phase: 'Running' }] }));
     expect([program.exitCode, program.signalCode]).toEqual([null, null]);
     expect(identifyProcess(program.pid!)).toEqual(identity);
-    // It is new itself, not only what it starts; and neither a dead child nor a second worker is left.
+    // Neither a dead child nor a second worker is left.
     const [worker, ...others] = childrenOf(program);
     expect([others, processes().toSorted()]).toEqual([[], [program.pid!, worker!].toSorted()]);
-    await endWorker(world, program);
-    expect(said()).toContain(`The worker of ${name} died`);
   }
   expect(said().match(/The supervisor becomes/g)).toHaveLength(2);
 
@@ -134,30 +135,35 @@ test('supervisor and worker become what was installed: one process to the agent,
   program.kill('SIGTERM');
   expect((await once(program, 'exit'))[0]).toBe(0);
   expect(processes()).toEqual([]);
-});
+}, 120_000);
 
 test.each([
   ['does not start', broken, 'SyntaxError'],
   ['knows nothing of this', old, '--takes-over'],
-])('to a program that %s nothing is handed: the supervisor stays, and its workers are new', async (_, patch, why) => {
-  await using world = await openWorld();
-  const { main, update } = install(world);
-  const { process: program, said } = await start(world, main);
-  const launch = await running(world);
-  const before = domains(world);
-  update(patch);
-  await endWorker(world, program);
-  await until(() => expect(versionOf(world)).toBe(patch === broken ? '3' : '0'));
-  expect(said()).toMatch(new RegExp(`The installed program cannot take over.*${why}`));
-  await endWorker(world, program);
-  expect(said().match(/The worker of 1 died/g)).toHaveLength(2);
-  // Once it is put right it takes over.
-  update(version('4'));
-  await endWorker(world, program);
-  await until(() => expect(versionOf(world)).toBe('4'));
-  expect(said()).toContain('The supervisor becomes');
-  expect([domains(world), world.agent.states(launch.taskId)]).toEqual([before, ['TASK_STARTING', 'TASK_RUNNING']]);
-});
+])(
+  'to a program that %s nothing is handed: the supervisor stays, and its workers are new',
+  async (_, patch, why) => {
+    await using world = await openWorld();
+    const { main, update } = install(world);
+    const { process: program, said } = await start(world, main);
+    const launch = await running(world);
+    const before = domains(world);
+    update(patch);
+    await endWorker(world, program);
+    await until(() => expect(versionsOf(world)).toEqual([patch === broken ? '3' : '0', '1']));
+    expect(said()).toMatch(new RegExp(`The installed program cannot take over.*${why}`));
+    // It is asked anew each time.
+    await endWorker(world, program);
+    expect(said().match(/cannot take over/g)).toHaveLength(2);
+    // Once it is put right it takes over.
+    update(version('4'));
+    await endWorker(world, program);
+    await until(() => expect(versionsOf(world)).toEqual(['4', '4']));
+    expect(said()).toContain('The supervisor becomes');
+    expect([domains(world), world.agent.states(launch.taskId)]).toEqual([before, ['TASK_STARTING', 'TASK_RUNNING']]);
+  },
+  120_000,
+);
 
 test('killed at any moment of it: nothing of it stays, machines go on, and the next executor takes them over', async () => {
   await using world = await openWorld();
@@ -179,7 +185,7 @@ test('killed at any moment of it: nothing of it stays, machines go on, and the n
     const taskId = machineTaskId(launch.uid, attempt);
     world.agent.launch({ ...launch, attempt, taskId, adopt: true });
     await until(() => expect(world.agent.states(taskId), `seed ${seed}`).toContain('TASK_RUNNING'));
-    await until(() => expect(versionOf(world)).toBe(String(attempt)));
+    await until(() => expect(versionsOf(world)).toEqual([String(attempt), String(attempt)]));
     expect(domains(world), `seed ${seed}`).toMatchObject(before.map(({ bootedAt, power }) => ({ bootedAt, power })));
     before.splice(0, 1, ...domains(world));
   }

@@ -22,7 +22,7 @@ const answerMs = 20_000;
 const lifeVariable = 'CF_EXECUTOR_LIFE';
 const tokenVariable = 'MESOS_EXECUTOR_AUTHENTICATION_TOKEN';
 /** Whatever else a later program is made of: these import it, and differ. */
-const sources = ['main.ts', 'supervisor.ts', 'renewal.ts'];
+const sources = ['main.ts', 'supervisor.ts', 'renewal.ts', 'version.ts'];
 
 /** What one supervisor hands to the next. */
 export interface Life {

@@ -8,6 +8,8 @@ import { once } from 'node:events';
 /** What a worker is told on its standard input, one line of JSON. Not in its environment, which other processes may read. */
 export interface Orders {
   readonly incarnation: string;
+  /** Of the supervisor. Those before 0.7 do not say. */
+  readonly version?: string;
   /** For the agent, if that wants one. */
   readonly token?: string;
 }

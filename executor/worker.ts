@@ -18,14 +18,14 @@ import type { Orders } from './supervisor.ts';
 const log = jsonLog('factory-executor');
 
 await runMain(log, async (stack, signal) => {
-  const { incarnation, token } = await readOrders();
+  const { incarnation, token, version: supervisorVersion } = await readOrders();
   const config = readConfig(configFile(process.env));
   const environment = { ...readExecutorEnvironment(process.env), ...(token === undefined ? {} : { token }) };
   const host = await openHost(config, systemClock, log);
   stack.use(host.hypervisor);
   stack.use(host.storage);
   const end = await runExecutor(
-    { config, environment, incarnation, host, clock: systemClock, random: systemRandom, log },
+    { config, environment, incarnation, supervisorVersion, host, clock: systemClock, random: systemRandom, log },
     signal,
   );
   log.info('The executor has ended', { end });

@@ -84,10 +84,14 @@ function sizes(view: HostView, share: Room): Partial<HostStatus> {
 
 function executorFields(executor: ExecutorFact, { nowMs, monotonicMs, strays }: HostInput): Partial<HostStatus> {
   const { heartbeat, inventory } = executor;
-  const { executorVersion: version, since, console, facts } = heartbeat;
+  const { executorVersion: version, supervisorVersion: supervisor, since, console, facts } = heartbeat;
   return {
     bootID: heartbeat.bootId,
-    executor: { id: executor.executorId, version, since, ...(console ? { consoleURL: console.url } : {}) },
+    executor: {
+      ...{ id: executor.executorId, version, since },
+      ...(supervisor === undefined ? {} : { supervisor }),
+      ...(console ? { consoleURL: console.url } : {}),
+    },
     lastHeartbeat: timestamp(nowMs - (monotonicMs - executor.heardMs)),
     facts,
     ...(inventory

@@ -279,7 +279,11 @@ test('a restarted cluster server does not call a host unready before its executo
   await running(lab, 'a');
   const read = () => lab.api.get(Host, { name: 'lab-h1' });
   await until(async () =>
-    expect((await read()).status).toMatchObject({ displayStatus: 'Ready', executor: {}, vms: 1 }),
+    expect((await read()).status).toMatchObject({
+      displayStatus: 'Ready',
+      executor: { version: '2', supervisor: '1' },
+      vms: 1,
+    }),
   );
   open.splice(open.indexOf(first), 1);
   await first[Symbol.asyncDispose]();

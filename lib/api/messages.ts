@@ -114,6 +114,8 @@ export interface Heartbeat {
   /** Random per start of the worker. */
   readonly workerId: string;
   readonly executorVersion: string;
+  /** Of the process above the worker, which Mesos started. Executors before 0.7 do not tell. */
+  readonly supervisorVersion?: string;
   readonly since: string;
   readonly facts: HostFacts;
   readonly console?: { readonly url: string; readonly token: string; readonly certificateSha256: string };

@@ -244,7 +244,8 @@ export class FakeMesos implements AsyncDisposable {
       ...{
         sequence: executor.sequence,
         workerId: executor.workerId,
-        executorVersion: '1',
+        executorVersion: '2',
+        supervisorVersion: '1',
         since: '2026-01-01T00:00:00Z',
       },
       facts: {

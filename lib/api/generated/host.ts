@@ -51,8 +51,10 @@ export interface HostStatus {
   readonly executor?: {
     /** Mesos executor. */
     readonly id?: string;
-    /** Version. */
+    /** Version of its worker. */
     readonly version?: string;
+    /** Version of the process above the worker, which Mesos started and knows. It becomes what is installed when a worker ends; where it could not, its log says why. */
+    readonly supervisor?: string;
     /** Worker running since. */
     readonly since?: string;
     /** Where consoles are served. */
