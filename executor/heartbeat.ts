@@ -11,6 +11,7 @@ import type {
   MachineReport,
   OperationReport,
   StorageReport,
+  UploadReport,
   VolumesReport,
 } from '#lib/api/messages.ts';
 import { type Clock, timestamp } from '#lib/std/clock.ts';
@@ -21,7 +22,7 @@ import { encodeData } from '#mesos/bytes.ts';
 import type { Fences } from './fence/fences.ts';
 
 /** Grows when an executor learns something that a cluster server may want to know of. */
-const executorVersion = '0.6.0';
+const executorVersion = '0.7.0';
 /** Changes that come together go together. */
 const coalesceMs = 75;
 
@@ -39,6 +40,8 @@ export interface HeartbeatDeps {
   storage(): StorageReport | undefined;
   volumes(): VolumesReport;
   images(): ImagesReport;
+  /** Undefined if the host takes none. */
+  uploads(): readonly UploadReport[] | undefined;
   /** Id of the peers order in force. */
   peers(): string | undefined;
   operations(): readonly OperationReport[];
@@ -131,6 +134,7 @@ export class Heartbeats implements AsyncDisposable {
 
   #heartbeat(parts: Pick<Heartbeat, 'hostname' | 'facts' | 'sequence' | 'inventory'>): Heartbeat {
     const [console, peers, storage] = [this.#deps.console(), this.#deps.peers(), this.#deps.storage()];
+    const uploads = this.#deps.uploads();
     return {
       type: 'heartbeat',
       version: 1,
@@ -145,6 +149,7 @@ export class Heartbeats implements AsyncDisposable {
       ...(storage ? { storage } : {}),
       volumes: this.#deps.volumes(),
       images: this.#deps.images(),
+      ...(uploads ? { uploads } : {}),
       ...(peers === undefined ? {} : { peers }),
       operations: this.#deps.operations(),
       ...parts,

@@ -126,12 +126,24 @@ export interface Heartbeat {
   readonly volumes?: VolumesReport;
   /** Executors before 0.6 do not tell. */
   readonly images?: ImagesReport;
+  /** Files of Images that are uploaded, in the store that the host sees. Absent: the host takes none. A few; executors before 0.7 do not tell. */
+  readonly uploads?: readonly UploadReport[];
   /** Id of the peers order that is in force here; none yet, or an executor before 0.3: absent. */
   readonly peers?: string;
   /** With the first heartbeat of a worker and whenever asked for. */
   readonly inventory?: Inventory;
   /** Every operation since its order until the acknowledgement came. */
   readonly operations: readonly OperationReport[];
+}
+
+export interface UploadReport {
+  /** Of the Image. */
+  readonly uid: string;
+  readonly received: number;
+  /** Of the whole file. */
+  readonly size: number;
+  /** All of it is in the store. */
+  readonly complete: boolean;
 }
 
 export interface ImagesReport {
@@ -323,6 +335,13 @@ export interface CollectOrder {
   readonly store: boolean;
 }
 
+/** The Images with these uids are gone, or have all they need: what was uploaded for them goes. Repeated while a heartbeat names them. */
+export interface DropUploadsOrder {
+  readonly type: 'drop-uploads';
+  readonly version: 1;
+  readonly uids: readonly string[];
+}
+
 /** The secret parts of a machine's seed. Repeated with each heartbeat that says that it waits for them. */
 export interface SeedOrder {
   readonly type: 'seed';
@@ -356,6 +375,7 @@ export type SchedulerMessage =
   | InventoryRequest
   | CleanupOrder
   | CollectOrder
+  | DropUploadsOrder
   | ImagesOrder
   | PeersOrder
   | PolicyOrder
