@@ -194,6 +194,8 @@ function secureServer({ tls }: ServerOptions): Http2SecureServer {
     // Go's clients keep idle connections for 90 s; closing them earlier would race with their next request.
     keepAliveTimeout: 120_000,
     headersTimeout: 125_000,
+    // A file that is uploaded takes as long as it takes. Every other request has a deadline of its own (chain/deadline.ts).
+    requestTimeout: 0,
     settings: { maxConcurrentStreams: 1_000 },
   } as Parameters<typeof createSecureServer>[0]);
 }

@@ -17,6 +17,7 @@ import { restart, start, stop } from './verbs/operate.ts';
 import { plan } from './verbs/plan.ts';
 import { scale } from './verbs/scale.ts';
 import { screenshot } from './verbs/screenshot.ts';
+import { upload } from './verbs/upload.ts';
 import { version } from './verbs/version.ts';
 import { vnc } from './verbs/vnc.ts';
 import { wait } from './verbs/wait.ts';
@@ -39,6 +40,7 @@ export const verbs: readonly Verb[] = [
   screenshot,
   vnc,
   exec,
+  upload,
   cordon,
   drain,
   uncordon,

@@ -26,6 +26,8 @@ export interface Session {
   request<T>(method: HttpRequest['method'], path: string, options?: RequestOptions): Promise<T>;
   /** Events until the server or the signal ends it. */
   watch<T>(path: string, options?: RequestOptions): AsyncIterable<StreamEvent<T>>;
+  /** A body of so many bytes, as it is. Never sent twice. */
+  send<T>(path: string, body: AsyncIterable<Uint8Array>, length: number, signal: AbortSignal): Promise<T>;
   /** An answer that is no object, as it comes. */
   bytes(path: string): AsyncIterable<Uint8Array>;
   /** An answer that takes its time. Never asked for twice. */
@@ -77,6 +79,14 @@ export function connect(flags: ConnectFlags): Session {
       try {
         const chunks = transport.bytes({ method: 'POST', path, body }, { beginsWithinMs: withinMs });
         return JSON.parse(Buffer.concat(await Array.fromAsync(chunks)).toString('utf8')) as T;
+      } catch (error) {
+        throw explained(error, endpoint.server);
+      }
+    },
+    async send<T>(path: string, body: AsyncIterable<Uint8Array>, length: number, signal: AbortSignal) {
+      try {
+        const contentType = 'application/octet-stream';
+        return (await transport.send({ method: 'PUT', path, contentType, signal }, body, length)) as T;
       } catch (error) {
         throw explained(error, endpoint.server);
       }

@@ -26,6 +26,7 @@ import type { Host } from './host.ts';
 import type { importImage } from './images/import.ts';
 import { ImageKeeper } from './images/keeper.ts';
 import { ImageTasks } from './images/tasks.ts';
+import { Uploads } from './images/uploads.ts';
 import { takeInventory } from './inventory.ts';
 import { Journal, JournalBusyError } from './journal/journal.ts';
 import { Machines } from './machines.ts';
@@ -107,6 +108,7 @@ class Executor {
   readonly #machines: Machines;
   readonly #images: ImageTasks;
   readonly #imageKeeper: ImageKeeper;
+  readonly #uploads: Uploads | undefined;
   readonly #agents: GuestAgents | undefined;
   readonly #probes: Probes | undefined;
   readonly #heartbeats: Heartbeats;
@@ -129,10 +131,16 @@ class Executor {
     const bootId = await host.bootId();
     const claims = options.claims ?? fileClaims(config.root, options.clock);
     const journal = stack.use(await openJournal(options, claims));
-    const serial = config.consoleListen
-      ? stack.use(await startConsole({ listen: config.consoleListen, root: config.root, hypervisor, clock, log }))
-      : undefined;
-    return new Executor({ options, journal, claims, bootId, console: serial?.endpoint, hypervisor }, stack);
+    let changed = (): void => undefined;
+    const { consoleListen: listen, root, imageStore } = config;
+    // Where nobody can send, nothing comes.
+    const uploads = listen ? stack.use(new Uploads({ imageStore, changed: () => changed(), clock, log })) : undefined;
+    const serial =
+      listen && uploads ? stack.use(await startConsole({ listen, root, hypervisor, uploads, clock, log })) : undefined;
+    const parts = { options, journal, claims, bootId, console: serial?.endpoint, uploads, hypervisor };
+    const executor = new Executor(parts, stack);
+    changed = () => executor.#heartbeats.changed();
+    return executor;
   }
 
   private constructor(
@@ -142,11 +150,13 @@ class Executor {
       claims: Claims;
       bootId: string;
       console: { url: string; token: string; certificateSha256: string } | undefined;
+      uploads: Uploads | undefined;
       hypervisor: Host['hypervisor'];
     },
     stack: AsyncDisposableStack,
   ) {
     const { options, journal, bootId, hypervisor } = parts;
+    this.#uploads = parts.uploads;
     const { environment, clock, random, log, config } = options;
     const { devices, images } = options.host;
     this.#options = options;
@@ -206,6 +216,7 @@ class Executor {
         storage: () => this.#storage(),
         volumes: () => this.#volumes.report(),
         images: () => this.#imageKeeper.report(),
+        uploads: () => parts.uploads?.report(),
         peers: () => this.#peers.inForce,
         operations: () => journal.operations(),
         inventory: async () => {
@@ -442,6 +453,9 @@ class Executor {
       case 'collect':
         this.#imageKeeper.collect(message);
         return;
+      case 'drop-uploads':
+        this.#dropUploads(message.uids);
+        return;
       case 'policy':
         this.#machines.follow(message);
         return;
@@ -455,6 +469,13 @@ class Executor {
         this.#queueCleanUp(message.uids);
         return;
     }
+  }
+
+  #dropUploads(uids: readonly string[]): void {
+    const { log } = this.#options;
+    void this.#uploads?.drop(uids).catch((error: unknown) => {
+      log.warn('Cannot remove what was uploaded', { uids, reason: messageOf(error) });
+    });
   }
 
   /** Orders are repeated until an inventory shows that they were carried out: what is in the queue is not queued again. */

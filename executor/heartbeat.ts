@@ -11,6 +11,7 @@ import type {
   MachineReport,
   OperationReport,
   StorageReport,
+  UploadReport,
   VolumesReport,
 } from '#lib/api/messages.ts';
 import { type Clock, timestamp } from '#lib/std/clock.ts';
@@ -39,6 +40,8 @@ export interface HeartbeatDeps {
   storage(): StorageReport | undefined;
   volumes(): VolumesReport;
   images(): ImagesReport;
+  /** Undefined if the host takes none. */
+  uploads(): readonly UploadReport[] | undefined;
   /** Id of the peers order in force. */
   peers(): string | undefined;
   operations(): readonly OperationReport[];
@@ -132,6 +135,7 @@ export class Heartbeats implements AsyncDisposable {
   #heartbeat(parts: Pick<Heartbeat, 'hostname' | 'facts' | 'sequence' | 'inventory'>): Heartbeat {
     const [console, peers, storage] = [this.#deps.console(), this.#deps.peers(), this.#deps.storage()];
     const { supervisorVersion } = this.#deps;
+    const uploads = this.#deps.uploads();
     return {
       type: 'heartbeat',
       version: 1,
@@ -147,6 +151,7 @@ export class Heartbeats implements AsyncDisposable {
       ...(storage ? { storage } : {}),
       volumes: this.#deps.volumes(),
       images: this.#deps.images(),
+      ...(uploads ? { uploads } : {}),
       ...(peers === undefined ? {} : { peers }),
       operations: this.#deps.operations(),
       ...parts,

@@ -259,6 +259,7 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
     case 'volume':
       return isVolumeOrder(message) ? (message as SchedulerMessage) : undefined;
     case 'cleanup':
+    case 'drop-uploads':
       return Array.isArray(message.uids) && message.uids.every((uid) => uuid.test(uid))
         ? (message as SchedulerMessage)
         : undefined;

@@ -89,7 +89,7 @@ function printObject(schema: Schema, indent: string, path: string): string {
     const doc = property.description ? `${inner}/** ${property.description}${defaultNote(property)} */\n` : '';
     return `${doc}${inner}readonly ${name}${there ? '' : '?'}: ${printType(property, inner, `${path}.${name}`)};`;
   });
-  return lines.length === 0 ? '{}' : `{\n${lines.join('\n')}\n${indent}}`;
+  return lines.length === 0 ? 'Readonly<Record<string, never>>' : `{\n${lines.join('\n')}\n${indent}}`;
 }
 
 function defaultNote(schema: Schema): string {

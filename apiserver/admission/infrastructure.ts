@@ -24,12 +24,14 @@ const unsealed = {
     'Machines of a disk that ran share what is in it: run Sysprep with /generalize and /shutdown before the snapshot',
 } as const;
 
+const sources = ['http', 'file', 'upload', 'snapshot'] as const;
+
 export const imageRules: Rules = {
   check(object, old) {
     const { source } = (object as unknown as Image).spec;
-    const set = (['http', 'file', 'snapshot'] as const).filter((name) => source[name] !== undefined);
+    const set = sources.filter((name) => source[name] !== undefined);
     return [
-      ...exactlyOne('spec.source', ['http', 'file', 'snapshot'], set),
+      ...exactlyOne('spec.source', sources, set),
       ...(source.file ? checkFilePath(source.file.path) : []),
       ...unchanged(object, old, ['spec.source'], 'new bytes are a new Image: create one under another name'),
     ];

@@ -14,6 +14,7 @@ import { ApiError } from '#lib/std/errors.ts';
 import type { Exchange, Step } from './exchange.ts';
 import { serveDocument } from './serve-document.ts';
 import { passedOf, serveMachine } from './serve-machine.ts';
+import { isUpload, serveUpload } from './serve-upload.ts';
 import { serveWatch } from './serve-watch.ts';
 
 export const answer: Step = async (exchange) => {
@@ -25,6 +26,7 @@ export const answer: Step = async (exchange) => {
   if (call.resource.deprecation) exchange.warn(call.resource.deprecation);
   const passed = passedOf(call, verb);
   if (passed) await serveMachine(exchange, call, passed);
+  else if (isUpload(call, verb)) await serveUpload(exchange, call, verb);
   else if (verb === 'watch') await serveWatch(exchange, call);
   else await answerCall(exchange, call, verb);
 };

@@ -4,18 +4,19 @@ import type { Pipeline } from '#apiserver/pipeline.ts';
 import type { Registry } from '#apiserver/resources/registry.ts';
 import type { Resource } from '#apiserver/resources/resource.ts';
 import { readObject } from '#apiserver/storage/objects.ts';
-import type { ServerContext } from '#apiserver/verbs/server-context.ts';
 import { Secret } from '#lib/api/core.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import { type MachineService, machinePath, machineToken } from '#lib/api/host-endpoint.ts';
+import { type MachineService, machinePath, machineToken, type uploadService } from '#lib/api/host-endpoint.ts';
 import type { Kind } from '#lib/api/meta.ts';
 import { consoleSecretName, hostObjectName, systemNamespace } from '#lib/api/names.ts';
 import { ApiError } from '#lib/std/errors.ts';
 
-/** Where one of a machine's services is, and what opens it. */
+export type HostService = MachineService | typeof uploadService;
+
+/** Where one of a machine's services is, or an Image's file is sent to, and what opens it. */
 export interface HostTarget {
-  readonly service: MachineService;
+  readonly service: HostService;
   /** As the host has told it: https:// and no query. */
   readonly url: string;
   readonly token: string;
@@ -23,43 +24,65 @@ export interface HostTarget {
   readonly certificateSha256: string;
 }
 
-const doing: Readonly<Record<MachineService, string>> = {
+const doing: Readonly<Record<HostService, string>> = {
   console: 'open the console',
   vnc: 'open the screen',
   log: 'read the log',
   screenshot: 'take a screenshot',
   exec: 'run the command',
+  upload: 'upload the file',
 };
 
 /** What cannot be done now, in the words of the service. */
-export function unavailable(service: MachineService, why: string, options?: { readonly cause: unknown }): ApiError {
+export function unavailable(service: HostService, why: string, options?: { readonly cause: unknown }): ApiError {
   return new ApiError('ServiceUnavailable', `Cannot ${doing[service]}: ${why}`, options);
 }
 
 /** NotFound for a machine that is not there, ServiceUnavailable with the reason for one whose host cannot be reached now. */
 export async function hostTarget(
-  { context, registry }: Pick<Pipeline, 'context' | 'registry'>,
+  server: Pick<Pipeline, 'context' | 'registry'>,
   { namespace, name }: { readonly namespace: string; readonly name: string },
   service: MachineService,
 ): Promise<HostTarget> {
-  const fail = (why: string) => unavailable(service, why);
-  const machine = await read(context, registry, VirtualMachine, namespace, name);
+  const machine = await read(server, VirtualMachine, namespace, name);
   const { attempt } = (machine as unknown as VirtualMachine).status ?? {};
   if (!attempt?.host || !attempt.cluster)
-    throw fail(`virtual machine "${name}" is not running: status.attempt names no host yet`);
-  const hostName = hostObjectName(attempt.cluster, attempt.host);
+    throw unavailable(service, `virtual machine "${name}" is not running: status.attempt names no host yet`);
+  const { uid } = machine.metadata;
+  const asked = {
+    service,
+    path: machinePath(uid, service),
+    tokenOf: (secret: string) => machineToken(secret, uid, service),
+  };
+  return await targetOn(server, { cluster: attempt.cluster, hostname: attempt.host }, asked);
+}
+
+export interface AskedOfHost {
+  readonly service: HostService;
+  /** Below the host's own URL. */
+  readonly path: string;
+  readonly tokenOf: (secret: string) => string;
+}
+
+/** ServiceUnavailable with the reason for a host that cannot be reached now. */
+export async function targetOn(
+  server: Pick<Pipeline, 'context' | 'registry'>,
+  { cluster, hostname }: { readonly cluster: string; readonly hostname: string },
+  { service, path, tokenOf }: AskedOfHost,
+): Promise<HostTarget> {
+  const fail = (why: string) => unavailable(service, why);
+  const hostName = hostObjectName(cluster, hostname);
   const host = await readOr(
-    () => read(context, registry, Host, undefined, hostName),
+    () => read(server, Host, undefined, hostName),
     () => fail(`its host "${hostName}" is not known`),
   );
   const base = atPath(host, ['status', 'executor', 'consoleURL']);
   if (typeof base !== 'string') throw fail(`host "${hostName}" serves no consoles: its status names no consoleURL`);
   // Of two Clusters, one named like the beginning of the other, hosts may come out under one name.
-  if (atPath(host, ['spec', 'cluster']) !== attempt.cluster)
-    throw fail(`host "${hostName}" is not of cluster "${attempt.cluster}"`);
+  if (atPath(host, ['spec', 'cluster']) !== cluster) throw fail(`host "${hostName}" is not of cluster "${cluster}"`);
   const secretName = consoleSecretName(hostName);
   const secret = await readOr(
-    () => read(context, registry, Secret, systemNamespace, secretName),
+    () => read(server, Secret, systemNamespace, secretName),
     () => fail(`the secret ${systemNamespace}/${secretName} is missing`),
   );
   const textOf = (key: string) => {
@@ -67,11 +90,10 @@ export async function hostTarget(
     if (value === undefined) throw fail(`the secret ${systemNamespace}/${secretName} has no key "${key}"`);
     return value;
   };
-  const { uid } = machine.metadata;
   return {
     service,
-    url: `${base.replace(/\/$/, '')}${machinePath(uid, service)}`,
-    token: machineToken(textOf('token'), uid, service),
+    url: `${base.replace(/\/$/, '')}${path}`,
+    token: tokenOf(textOf('token')),
     certificateSha256: textOf('certificateSha256').toLowerCase().replaceAll(':', ''),
   };
 }
@@ -82,9 +104,9 @@ function resourceOf(registry: Registry, kind: Kind): Resource {
   return resource;
 }
 
-function read(
-  context: ServerContext,
-  registry: Registry,
+/** One object, as it is stored now. */
+export function read(
+  { context, registry }: Pick<Pipeline, 'context' | 'registry'>,
   kind: Kind,
   namespace: string | undefined,
   name: string,

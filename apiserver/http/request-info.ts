@@ -1,5 +1,6 @@
 /** What a path asks for, as Kubernetes reads paths (apiserver, endpoints/request/requestinfo.go). */
 import type { Resource, Verb } from '#apiserver/resources/resource.ts';
+import { uploadService } from '#lib/api/host-endpoint.ts';
 import { ApiError } from '#lib/std/errors.ts';
 
 export interface ResourcePath {
@@ -40,12 +41,16 @@ export function requestInfo(method: string, target: string): RequestInfo {
   const path = parsePath(pathname);
   const verb = path.type === 'other' ? method.toLowerCase() : (verbOf(method, path, query) ?? '');
   const probe = /^\/(?:livez|readyz|healthz)(?:\/|$)/.test(pathname);
-  const longRunning = verb === 'watch' || isFollowed(path, query);
+  const longRunning = verb === 'watch' || isFollowed(path, query) || isUpload(path, verb);
   return { pathname, query, path, verb, longRunning, probe };
 }
 
 function isFollowed(path: ResourcePath | OtherPath, query: URLSearchParams): boolean {
   return path.type === 'resource' && path.subresource === 'log' && isTrue(query.get('follow'));
+}
+
+function isUpload(path: ResourcePath | OtherPath, verb: string): boolean {
+  return path.type === 'resource' && path.subresource === uploadService && verb === 'update';
 }
 
 /** Never throws: what is no resource path is `other`. */

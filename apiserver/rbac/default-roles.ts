@@ -60,6 +60,7 @@ const edit: readonly PolicyRule[] = [
   on(factoryGroup, scalable, ['patch', 'update']),
   on(factoryGroup, ['virtualmachines/console', 'virtualmachines/vnc', 'virtualmachines/screenshot'], ['get']),
   on(factoryGroup, ['virtualmachines/exec'], ['create']),
+  on(factoryGroup, ['images/upload'], ['get', 'update']),
 ];
 
 const admin: readonly PolicyRule[] = [

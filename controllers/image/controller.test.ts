@@ -170,6 +170,41 @@ describe('imageController', () => {
     expect((await image(made)).status?.clusters?.[0]?.phase).toBe('Failed');
   });
 
+  test('one that is uploaded waits for its file, and again after a failure if somebody says so', async () => {
+    const made = await world(['a', 'b']);
+    const uploaded = { namespace, name: 'uploaded' };
+    const spec = { source: { upload: {} } };
+    await made.api.create(Image, { apiVersion, kind: 'Image', metadata: uploaded, spec });
+    await rest(made);
+    const status = async () => (await made.api.get(Image, uploaded)).status;
+    expect(await status()).toMatchObject({ phase: 'WaitingForUpload', progress: '0% (0/2)' });
+    const set = async (a: Partial<Row>, b: Partial<Row>) => {
+      const found = await made.api.get(Image, uploaded);
+      const clusters = [
+        { name: 'a', ...a },
+        { name: 'b', ...b },
+      ];
+      await made.api.updateStatus(Image, { ...found, status: { ...found.status, clusters } });
+      await rest(made);
+    };
+    await set({ phase: 'Ready', digest }, { phase: 'WaitingForUpload', message: 'Waits for its file' });
+    const ready = (await status())?.conditions?.find(({ type }) => type === 'Ready');
+    expect(ready).toMatchObject({
+      reason: 'WaitingForUpload',
+      message: '1 of 2 clusters have it; b: Waits for its file',
+    });
+    await set({ phase: 'Lost', terminal: true, digest }, { phase: 'Failed', terminal: true, message: 'No disk' });
+    const stalled = (await status())?.conditions?.find(({ type }) => type === 'Stalled');
+    expect(stalled).toMatchObject({ status: 'True', message: expect.stringContaining('factoryctl upload image') });
+    await made.api.patch(Image, uploaded, { metadata: { annotations: { [annotations.restartedAt]: 'now' } } });
+    await rest(made);
+    expect((await status())?.clusters).toEqual([
+      { name: 'a', phase: 'WaitingForUpload', attempts: 0 },
+      { name: 'b', phase: 'WaitingForUpload', attempts: 0 },
+    ]);
+    expect((await status())?.digest).toBe(digest);
+  });
+
   test('stays while machines use it, and says which', async () => {
     const made = await world(['a']);
     const vm = { namespace, name: 'vm' };

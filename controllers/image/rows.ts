@@ -8,19 +8,26 @@ export type Phase = NonNullable<Status['phase']>;
 /** Rows that an Image's status can hold. */
 export const rowsMax = 64;
 
-/**
- * A row for every cluster: new ones Pending, those of clusters that are gone left out, all others as their cluster server wrote them. With
- * `retry`, failed rows start again.
- */
-export function rowsFor(old: readonly Row[], clusters: readonly string[], retry: boolean): readonly Row[] {
+export interface RowsAsked {
+  readonly clusters: readonly string[];
+  /** Failed rows start again, and lost ones that do not by themselves. */
+  readonly retry: boolean;
+  /** Somebody has to send the bytes first. */
+  readonly upload: boolean;
+}
+
+/** A row for every cluster: new ones at the beginning, those of clusters that are gone left out, all others as their cluster server wrote them. */
+export function rowsFor(old: readonly Row[], { clusters, retry, upload }: RowsAsked): readonly Row[] {
+  const phase = upload ? 'WaitingForUpload' : 'Pending';
   const known = new Map(old.map((row) => [row.name, row]));
   return clusters
     .toSorted()
     .slice(0, rowsMax)
     .map((name) => {
       const row = known.get(name);
-      if (!row) return { name, phase: 'Pending' };
-      return retry && row.phase === 'Failed' ? { name, phase: 'Pending', attempts: row.attempts ?? 0 } : row;
+      if (!row) return { name, phase };
+      const isOver = row.phase === 'Failed' || (upload && row.phase === 'Lost' && row.terminal === true);
+      return retry && isOver ? { name, phase, attempts: row.attempts ?? 0 } : row;
     });
 }
 
@@ -94,7 +101,8 @@ function phaseOf(rows: readonly Row[]): Phase {
   if (under) return under;
   // Another cluster has it still.
   if (has('Lost')) return has('Ready') ? 'Pending' : 'Lost';
-  return has('Failed') ? 'Failed' : 'Pending';
+  if (has('Failed')) return 'Failed';
+  return has('WaitingForUpload') ? 'WaitingForUpload' : 'Pending';
 }
 
 function progressOf(rows: readonly Row[], ready: number): string {

@@ -8,12 +8,13 @@ import type { Scope } from './scope.ts';
 
 export function summarize(scope: Scope, ending: Ending, run: Run): Image['status'] {
   if (scope.holdStatus) return undefined;
-  const { image, users } = scope;
+  const { image, users, clusters, retry } = scope;
+  const { upload, snapshot } = image.spec.source;
   const old = image.status ?? {};
   const before = old.clusters ?? [];
-  const rows = image.spec.source.snapshot
+  const rows = snapshot
     ? rowsOfSnapshot(before, scope.snapshot)
-    : rowsFor(before, scope.clusters, scope.retry);
+    : rowsFor(before, { clusters, retry, upload: upload !== undefined });
   const { disagreeing, ...sum } = sumOf(rows, old.digest);
   const conditions = conditionsOf(scope, rows, { ...sum, ...(disagreeing && { disagreeing }) }, ending);
   return {
@@ -41,7 +42,8 @@ function knownBytes({ digest, format, size, virtualSize, etag, resolvedURL }: No
 function conditionsOf(scope: Scope, rows: readonly Row[], sum: Sum, ending: Ending): readonly ConditionDraft[] {
   const failure = 'error' in ending ? messageOf(ending.error) : '';
   const stuck = sum.disagreeing ?? rows.find((row) => row.phase === 'Failed' && row.terminal);
-  const message = stuck ? stuckMessage(stuck, sum) : failure || (snapshotMessage(scope) ?? waitMessage(rows));
+  const isUpload = scope.image.spec.source.upload !== undefined;
+  const message = stuck ? stuckMessage(stuck, sum, isUpload) : failure || (snapshotMessage(scope) ?? waitMessage(rows));
   const isReady = sum.phase === 'Ready' && !sum.disagreeing;
   const reason = stuck
     ? 'ImportFailed'
@@ -66,10 +68,12 @@ function conditionsOf(scope: Scope, rows: readonly Row[], sum: Sum, ending: Endi
   ];
 }
 
-function stuckMessage(row: Row, { disagreeing, digest }: Sum): string {
+function stuckMessage(row: Row, { disagreeing, digest }: Sum, isUpload: boolean): string {
   if (row === disagreeing)
     return `${row.name} fetched other bytes (${row.digest}) than the first cluster (${digest}): the source changed. Make a new Image`;
-  const next = 'Change it by a new Image, or set the annotation computefactory.io/restarted-at to try again';
+  const next = isUpload
+    ? 'Upload it again by factoryctl upload image, or make a new Image'
+    : 'Change it by a new Image, or set the annotation computefactory.io/restarted-at to try again';
   return `Import into ${row.name} failed: ${row.message ?? 'no details'}. ${next}`;
 }
 

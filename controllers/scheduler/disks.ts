@@ -5,7 +5,7 @@ import { parseBytes } from '#lib/api/quantity.ts';
 
 type Wish = NonNullable<VirtualMachine['spec']['disks']>[number];
 
-/** Empty if there is nothing that an executor before 0.6 would not know. */
+/** Empty if there is nothing that an executor before 0.7 would not know. */
 export function launchDisks({
   disks = [],
   ioWeight,

@@ -26,6 +26,8 @@ export interface HeartbeatOptions {
   readonly onMachine: (uid: string) => void;
   /** What hosts tell of volumes has changed. */
   readonly onVolumes: () => void;
+  /** What hosts tell of files that are uploaded has changed. */
+  readonly onUploads: () => void;
   readonly onUnknownAgent: () => void;
 }
 
@@ -65,7 +67,7 @@ export function heardMessage(options: HeartbeatOptions, message: MessageEvent): 
 }
 
 function hear(
-  { world, orders, disks, seeds, prefetch, onHost, onMachine, onVolumes }: HeartbeatOptions,
+  { world, orders, disks, seeds, prefetch, onHost, onMachine, onVolumes, onUploads }: HeartbeatOptions,
   from: { hostname: string; agentId: string; executorId: string },
   heartbeat: Heartbeat,
 ): void {
@@ -81,6 +83,7 @@ function hear(
   for (const uid of uids) if (news || differs(before?.machines.get(uid), now.machines.get(uid))) onMachine(uid);
   tellPeers(world, from.hostname, heartbeat);
   if (!isDeepStrictEqual(before?.heartbeat.volumes, heartbeat.volumes)) onVolumes();
+  if (!sameJson(before?.heartbeat.uploads, heartbeat.uploads)) onUploads();
   seeds.heard(from.hostname, heartbeat);
   const images = prefetch.orderFor(from.hostname, heartbeat.images ?? {});
   if (images) void world.tell(from.hostname, images);

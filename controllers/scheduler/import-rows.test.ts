@@ -69,6 +69,18 @@ describe('ended', () => {
     expect(rowAfter(again, fourth)).toMatchObject({ phase: 'Failed', terminal: true, failures: 5 });
   });
 
+  test('a file that did not come whole is waited for again; who knows no such source is not the last', () => {
+    const uploaded = { ...row, bytesUploaded: 5, bytesTotal: 5 };
+    const incomplete = fact('TASK_FAILED', { ...failure, reason: 'UploadIncomplete', terminal: true });
+    expect(rowAfter(incomplete, uploaded)).toMatchObject({ phase: 'WaitingForUpload', message: 'No such file' });
+    expect(rowAfter(incomplete, uploaded)).not.toHaveProperty('taskID');
+    const older = fact('TASK_FAILED', { ...failure, reason: 'NoSource', terminal: true });
+    expect(rowAfter(older)).toMatchObject({ phase: 'Pending', failures: 1 });
+    expect(lost({ ...pending, phase: 'Ready' }, { upload: {} }, nowMs)).toMatchObject({
+      ...{ phase: 'Lost', terminal: true, message: expect.stringContaining('upload it again') },
+    });
+  });
+
   test('after a success the failures before it do not count any more', () => {
     const done = {
       digest: 'd'.repeat(64),

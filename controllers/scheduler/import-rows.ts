@@ -56,8 +56,11 @@ export function ended(
   const reason = (task.termination?.reason ?? '').slice(0, reasonLengthMax);
   const failed = { ...rest, failures: before + 1, ...(reason && { reason }) };
   const { failures } = failed;
-  if (task.termination?.terminal || failures >= retryLimit)
-    return { ...failed, phase: 'Failed', terminal: true, message: why };
+  // Nobody but the sender has it.
+  if (reason === 'UploadIncomplete') return { ...rest, phase: 'WaitingForUpload', message: why };
+  // Of an executor that is older than the source: another host may know it.
+  const isTerminal = task.termination?.terminal && reason !== 'NoSource';
+  if (isTerminal || failures >= retryLimit) return { ...failed, phase: 'Failed', terminal: true, message: why };
   const delayMs = backoffMs(failures, retry, random);
   const message = `${why}. Tried ${failures} of ${retryLimit} times; again in ${Math.round(delayMs / 1000)} s`;
   return { ...failed, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };
@@ -88,8 +91,10 @@ const foundAgainMs = 30_000;
  * The row of an image whose file was seen to be gone: it is imported again, if it does not come back by itself in a moment. One that was not
  * imported can only come back.
  */
-export function lost(row: ImportRow, { http, file }: Image['spec']['source'], nowMs: number): ImportRow {
+export function lost(row: ImportRow, { http, file, upload }: Image['spec']['source'], nowMs: number): ImportRow {
   const gone = 'Its file is gone from the store of the cluster';
+  if (upload)
+    return { ...row, phase: 'Lost', terminal: true, message: `${gone}: upload it again by factoryctl upload image` };
   if (!http && !file) return { ...row, phase: 'Lost', terminal: true, message: `${gone}, and can be had from nowhere` };
   return {
     ...row,

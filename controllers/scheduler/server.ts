@@ -52,6 +52,7 @@ import { Suspects } from './suspects.ts';
 import { TaskBook } from './task-book.ts';
 import { Ticker } from './ticker.ts';
 import { Tombstones } from './tombstones.ts';
+import { Uploads } from './uploads.ts';
 import { Volumes } from './volumes.ts';
 import { Windows } from './windows.ts';
 import type { World } from './world.ts';
@@ -82,6 +83,7 @@ const tombstonesMs = 5_000;
 const agentDrainsMs = 2_000;
 const movesMs = 1_000;
 const volumesMs = 15_000;
+const uploadsMs = 5_000;
 /** A launch of which nothing was heard for so long is asked for. */
 const launchSilenceMs = 15_000;
 const clusterPaceMs = 1_000;
@@ -125,6 +127,7 @@ class ClusterServer {
   readonly #machines: Machines;
   readonly #placing: Placing;
   readonly #imports: Imports;
+  readonly #uploads: Uploads;
   readonly #imageFiles: ImageFiles;
   readonly #prefetch: Prefetch;
   readonly #volumes: Volumes;
@@ -182,6 +185,7 @@ class ClusterServer {
       },
     });
     this.#imports = new Imports(world, mayLaunch);
+    this.#uploads = new Uploads(world);
     this.#imageFiles = new ImageFiles(world, options.imageFiles);
     this.#prefetch = new Prefetch(world, options.prefetch);
     this.#volumes = new Volumes(world);
@@ -246,7 +250,7 @@ class ClusterServer {
       machines: this.#follow(VirtualMachine, machinesFor(name), (key, vm) => this.#machineChanged(key, vm), isOurs),
       hosts: this.#follow(Host, [hostsOf(name)], (_key, host, old) => this.#hostObjectChanged(host, old)),
       // Every image has a row for every cluster.
-      images: this.#follow(Image, [undefined], () => this.#wakeImports()),
+      images: this.#follow(Image, [undefined], () => this.#wakeImages()),
       volumes: this.#follow(Volume, [volumesOf(name)], () => this.#wakeVolumes()),
       operations: this.#follow(VMOperation, [operationsFor(name)], () => void this.#orders.look()),
       snapshots: this.#follow(VMSnapshot, [operationsFor(name)], () => this.#wakeDisks()),
@@ -303,6 +307,7 @@ class ClusterServer {
         this.#every(this.#orphans.periodMs, () => this.#lookForOrphans(), running),
         this.#every(this.#imageFiles.periodMs, () => this.#lookAfterImages(), running),
         this.#every(this.#prefetch.periodMs, () => this.#prefetch.look(), running),
+        this.#every(uploadsMs, () => this.#uploads.look(), running),
         this.#every(silentMs, () => this.#askForSilentLaunches(), running),
         this.#every(tombstonesMs, () => this.#lookForTombstones(), running),
         this.#every(agentDrainsMs, () => this.#agentDrains.look(), running),
@@ -345,6 +350,7 @@ class ClusterServer {
         onHost: (hostname) => this.#updateHost(hostname),
         onMachine: (uid) => this.#machines.dueByUid(uid),
         onVolumes: () => this.#wakeVolumes(),
+        onUploads: () => this.#wakeUploads(),
         onUnknownAgent: () => this.#refreshAgents(),
       },
     });
@@ -558,6 +564,15 @@ class ClusterServer {
 
   #wakeImports(): void {
     void this.#imports.look().catch((error: unknown) => this.#complain('Imports not advanced', error));
+  }
+
+  #wakeImages(): void {
+    this.#wakeImports();
+    this.#wakeUploads();
+  }
+
+  #wakeUploads(): void {
+    void this.#uploads.look().catch((error: unknown) => this.#complain('Uploads not looked after', error));
   }
 
   #wakeVolumes(): void {

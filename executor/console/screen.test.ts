@@ -9,6 +9,7 @@ import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { MachineError } from '../hypervisor.ts';
 import { simPicture, simScreen } from '../sim/screen.ts';
+import { noUploads } from '../testing/no-uploads.ts';
 import { openRfb } from '../testing/rfb.ts';
 import { png } from './png.ts';
 import { startConsole } from './server.ts';
@@ -47,6 +48,7 @@ async function openWorld() {
     listen: '127.0.0.1:0',
     root: '/nowhere',
     hypervisor,
+    uploads: noUploads,
     clock: systemClock,
     log: silentLog,
   });

@@ -11,6 +11,7 @@ import { WebSocket } from 'ws';
 import { type MachineService, machineToken } from '#lib/api/host-endpoint.ts';
 import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
+import { noUploads } from '../testing/no-uploads.ts';
 import { consolePaths } from './paths.ts';
 import { startConsole } from './server.ts';
 
@@ -42,7 +43,14 @@ async function openWorld() {
   });
   const hypervisor = { screenshot: nothing, openScreen: nothing, agent: nothing };
   const { endpoint } = stack.use(
-    await startConsole({ listen: '127.0.0.1:0', root, hypervisor, clock: systemClock, log: silentLog }),
+    await startConsole({
+      listen: '127.0.0.1:0',
+      root,
+      hypervisor,
+      uploads: noUploads,
+      clock: systemClock,
+      log: silentLog,
+    }),
   );
   const kept = stack.move();
   return { uid, root, endpoint, guests, [Symbol.asyncDispose]: async () => await kept.disposeAsync() };

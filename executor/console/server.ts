@@ -1,22 +1,31 @@
 /**
  * Serves what is to be seen of the inside of machines over TLS: `/machines/<uid>/<service>` with a bearer token, which opens that and nothing
- * else (lib/api/host-endpoint.ts). Secret and certificate are new with every worker and travel in its heartbeats, so only the cluster server
+ * else (lib/api/host-endpoint.ts); and takes the files of images that are uploaded, at `/images/<uid>/upload`. Secret and certificate are new with every worker and travel in its heartbeats, so only the cluster server
  * can tell a client how to come in.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import { type MachineService, machinePath, machineServices, machineToken } from '#lib/api/host-endpoint.ts';
+import {
+  type MachineService,
+  machinePath,
+  machineServices,
+  machineToken,
+  uploadPath,
+  uploadToken,
+} from '#lib/api/host-endpoint.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
 import { createAuthority, fingerprint, issue } from '#lib/tls/authority.ts';
 import type { Hypervisor } from '../hypervisor.ts';
+import type { Uploads } from '../images/uploads.ts';
 import { answering } from './answer.ts';
 import { screens } from './screen.ts';
 import { serialConsoles } from './serial.ts';
+import { uploadAnswering } from './upload.ts';
 
 const maxClients = 256;
 /** As much as the API server takes of a client at once. */
@@ -40,6 +49,7 @@ export interface ConsoleOptions {
   /** The executor's; see consolePaths. */
   readonly root: string;
   readonly hypervisor: Pick<Hypervisor, 'screenshot' | 'openScreen' | 'agent'>;
+  readonly uploads: Pick<Uploads, 'state' | 'receive'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -59,21 +69,30 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
   const authority = await createAuthority('factory-executor console');
   const identity = await issue(authority, { commonName: 'factory-executor', usage: 'server', ips: [address] });
   const token = randomBytes(32).toString('base64url');
-  const server = createServer({ cert: identity.certificate, key: identity.key });
+  // A file takes as long as it takes; silence has a deadline of its own.
+  const server = createServer({ cert: identity.certificate, key: identity.key, requestTimeout: 0 });
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxFrameBytes, perMessageDeflate: false });
   const streams = { console: serialConsoles(root, log), vnc: screens(hypervisor, log) };
   const answer = answering(options);
+  const answerUpload = uploadAnswering(options);
   const over = new AbortController();
   server.on('secureConnection', (socket) => socket.setKeepAlive(true, keepAliveMs));
-  server.on('request', (request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    const uploadOf = readUpload(request);
     const asked = readAsked(request);
-    if (asked && isOpenedBy(request, token, asked)) void answer(asked, request, response, over.signal);
-    else response.writeHead(asked ? 401 : 404).end();
-  });
+    if (uploadOf !== undefined && isOpenedBy(request, uploadToken(token, uploadOf)))
+      void answerUpload(uploadOf, request, response, over.signal);
+    else if (asked && isOpenedBy(request, machineToken(token, asked.uid, asked.service)))
+      void answer(asked, request, response, over.signal);
+    else response.writeHead(asked || uploadOf !== undefined ? 401 : 404).end();
+  };
+  server.on('request', onRequest);
+  // Whoever answers it says when the body may come, or refuses before.
+  server.on('checkContinue', onRequest);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const asked = readAsked(request);
     if (!asked) return refuse(socket, '404 Not Found');
-    if (!isOpenedBy(request, token, asked)) return refuse(socket, '401 Unauthorized');
+    if (!isOpenedBy(request, machineToken(token, asked.uid, asked.service))) return refuse(socket, '401 Unauthorized');
     if (sockets.clients.size >= maxClients) return refuse(socket, '503 Service Unavailable');
     const { uid, service, query } = asked;
     const readOnly = query.get('readOnly') === 'true';
@@ -104,11 +123,17 @@ function readAsked({ url = '' }: IncomingMessage): Asked | undefined {
   return service ? { uid, service, query: new URLSearchParams(mark < 0 ? '' : url.slice(mark)) } : undefined;
 }
 
+/** uid of the Image whose file is sent, or asked for. */
+function readUpload({ url = '' }: IncomingMessage): string | undefined {
+  const path = url.split('?')[0]!;
+  const uid = /^\/images\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\//.exec(path)?.[1];
+  return uid !== undefined && path === uploadPath(uid) ? uid : undefined;
+}
+
 /** Compared as digests: equal in length, and the time tells nothing. */
-function isOpenedBy({ headers }: IncomingMessage, secret: string, { uid, service }: Asked): boolean {
+function isOpenedBy({ headers }: IncomingMessage, token: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  const expected = `Bearer ${machineToken(secret, uid, service)}`;
-  return timingSafeEqual(digest(headers.authorization ?? ''), digest(expected));
+  return timingSafeEqual(digest(headers.authorization ?? ''), digest(`Bearer ${token}`));
 }
 
 function refuse(socket: Duplex, status: string): void {

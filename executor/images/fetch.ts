@@ -1,6 +1,6 @@
 /** Brings the bytes of an image's source here: bounded in time and size, from http(s) or from the one import directory only. */
 import { constants } from 'node:fs';
-import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
 import type { ImageImport } from '#lib/api/launch.ts';
 import { download } from './download.ts';
@@ -20,11 +20,24 @@ export interface Fetching {
 /** Leaves the whole source in `staging.source`. Throws ImportError, or the signal's reason. */
 export async function fetchSource(fetching: Fetching): Promise<void> {
   const { launch } = fetching;
-  const { http, file } = launch.source;
+  const { http, file, upload } = launch.source;
   if (http) return await download(http.url, fetching);
   if (file) return await copyFile(file.path, fetching);
+  if (upload) return await findUploaded(fetching);
   const image = `${launch.namespace}/${launch.name}`;
   throw ImportError.refused('NoSource', `Image ${image} has no source that this executor knows`);
+}
+
+/** All of it is there already (uploads.ts), or the upload has to be begun anew. */
+async function findUploaded({ staging, room }: Fetching): Promise<void> {
+  const { received, total, sha256 } = await staging.progress();
+  const { size } = await stat(staging.source).catch(() => ({ size: 0 }));
+  if (sha256 === undefined || received !== total || size !== total)
+    throw ImportError.refused(
+      'UploadIncomplete',
+      'The file that was uploaded is not whole in the store: upload it again',
+    );
+  if (total > room.bytes) throw room.tooLarge('The uploaded file');
 }
 
 async function copyFile(path: string, { options, staging, room }: Fetching): Promise<void> {

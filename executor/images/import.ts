@@ -60,7 +60,8 @@ async function importStaged(
   const room = await roomFor(imageStore, launch.maxVirtualSize, received);
   await fetchSource({ launch, options, staging, room });
   onPhase('Verifying');
-  if (checksum) await verify(checksum, staging, signal);
+  await verifyUploaded(staging, signal);
+  if (checksum) await verify(checksum, { staging, signal, isUploaded: launch.source.upload !== undefined });
   const limits = { room: await roomFor(imageStore, launch.maxVirtualSize), deadlineMs: launch.timeoutMs, signal };
   const path = await unpack(staging.source, staging.unpacked, limits);
   const { format, virtualSize } = await inspect(launch, path, signal);
@@ -107,10 +108,30 @@ function checksumOf(text: string | undefined): Checksum | undefined {
   return { algorithm, hex: match[2]!.toLowerCase() };
 }
 
+/** Pieces of two files, or of one that was written to meanwhile, look like one file here. */
+async function verifyUploaded(staging: Staging, signal: AbortSignal): Promise<void> {
+  const { sha256 } = await staging.progress();
+  if (sha256 === undefined) return;
+  const found = await hashOf('sha256', staging.source, signal);
+  if (found === sha256) return;
+  const message = `The bytes that came have sha256:${found}, not sha256:${sha256} as the file had before it was sent: upload it again`;
+  throw ImportError.refused('ChecksumMismatch', message);
+}
+
+interface Verifying {
+  readonly staging: Staging;
+  readonly signal: AbortSignal;
+  readonly isUploaded: boolean;
+}
+
 /** Once it may have been a fault on the way, and everything is fetched again; the second time the source has other bytes. */
-async function verify({ algorithm, hex }: Checksum, staging: Staging, signal: AbortSignal): Promise<void> {
+async function verify({ algorithm, hex }: Checksum, { staging, signal, isUploaded }: Verifying): Promise<void> {
   const found = await hashOf(algorithm, staging.source, signal);
   if (found === hex) return;
+  if (isUploaded) {
+    const message = `The uploaded file has ${algorithm}:${found}, not ${algorithm}:${hex} as the image's spec says: upload the right one`;
+    throw ImportError.refused('ChecksumMismatch', message);
+  }
   const mismatches = (await staging.progress()).mismatches + 1;
   staging.keep({ received: 0, mismatches });
   const message = `The source has ${algorithm}:${found}, not ${algorithm}:${hex} as the image's spec says`;

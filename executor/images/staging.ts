@@ -21,6 +21,28 @@ export interface Progress {
   readonly url?: string;
   /** So often the whole source had another checksum than the image's. */
   readonly mismatches: number;
+  /** They were uploaded (uploads.ts): the sha256 of the whole file, as whoever sends it has announced it. Then `total` is known as well. */
+  readonly sha256?: string;
+}
+
+const nothing: Progress = { received: 0, mismatches: 0 };
+
+/** Directory of what is fetched, or sent, for images that are not in the store yet. */
+export const incomingIn = (imageStore: string): string => join(imageStore, 'incoming');
+export const sourceIn = (directory: string): string => join(directory, 'source');
+const stateIn = (directory: string): string => join(directory, 'state.json');
+
+/** What is known of the files in `directory`, which need not be there. */
+export async function readProgress(directory: string): Promise<Progress> {
+  const text = await readFile(stateIn(directory), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return text === undefined ? nothing : (JSON.parse(text) as Progress);
+}
+
+export function writeProgress(directory: string, progress: Progress): void {
+  writeFileAtomic(stateIn(directory), JSON.stringify(progress));
 }
 
 export interface Staging {
@@ -40,27 +62,20 @@ export interface Staging {
 
 /** Takes over what an earlier try of the same image left, and removes what nobody has touched for a day. */
 export async function openStaging(imageStore: string, launch: ImageImport, nowMs: number): Promise<Staging> {
-  const incoming = join(imageStore, 'incoming');
+  const incoming = incomingIn(imageStore);
   // The bytes of all tenants pass here.
   await mkdir(incoming, { recursive: true, mode: 0o700 });
   await removeForgotten(incoming, nowMs);
   const own = join(incoming, launch.taskId);
   const parked = join(incoming, launch.uid);
   if (!(await takeOver(parked, own))) await mkdir(own, { recursive: true });
-  const state = join(own, 'state.json');
   const inOwn = (name: string): string => join(own, name);
   return {
-    source: inOwn('source'),
+    source: sourceIn(own),
     unpacked: inOwn('unpacked'),
     canonical: inOwn('canonical'),
-    async progress() {
-      const text = await readFile(state, 'utf8').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return '{"received":0,"mismatches":0}';
-        throw error;
-      });
-      return JSON.parse(text) as Progress;
-    },
-    keep: (progress) => writeFileAtomic(state, JSON.stringify(progress)),
+    progress: async () => await readProgress(own),
+    keep: (progress) => writeProgress(own, progress),
     async park() {
       await Promise.all(['unpacked', 'canonical'].map((name) => rm(inOwn(name), { force: true })));
       await rm(parked, { recursive: true, force: true });

@@ -15,6 +15,7 @@ import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
 import { consolePaths } from '../console/paths.ts';
 import { type ConsoleServer, startConsole } from '../console/server.ts';
 import { type Hypervisor, MachineError } from '../hypervisor.ts';
+import { noUploads } from '../testing/no-uploads.ts';
 import { openRfb } from '../testing/rfb.ts';
 import { libvirtDevices } from './devices.ts';
 import { libvirtHypervisor } from './driver.ts';
@@ -54,7 +55,14 @@ describe.skipIf(whyNoRealHost() !== undefined)('inside a machine', { timeout: 12
     };
     await hypervisor.define({ ...named, ...disks, ...consolePaths(root, uid) });
     await hypervisor.start(uid);
-    server = await startConsole({ listen: '127.0.0.1:0', root, hypervisor, clock: systemClock, log: silentLog });
+    server = await startConsole({
+      listen: '127.0.0.1:0',
+      root,
+      hypervisor,
+      uploads: noUploads,
+      clock: systemClock,
+      log: silentLog,
+    });
     await vi.waitFor(async () => expect(await text('log')).toContain('READY web'), { timeout: bootMs, interval: 200 });
   }, 180_000);
   afterAll(async () => {
@@ -136,6 +144,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('inside a machine', { timeout: 12
       listen: '127.0.0.1:0',
       root: host.root,
       hypervisor,
+      uploads: noUploads,
       clock: systemClock,
       log: silentLog,
     });

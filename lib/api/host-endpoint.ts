@@ -1,4 +1,4 @@
-/** What a host's executor serves over TLS to the API server, machine by machine: paths, and the tokens that open them. */
+/** What a host's executor serves over TLS to the API server, machine by machine and image by image: paths, and the tokens that open them. */
 import { createHmac } from 'node:crypto';
 
 /** What can be asked of a machine at its host. Each is a subresource of VirtualMachine too. */
@@ -16,5 +16,34 @@ export function machinePath(uid: string, service: MachineService): string {
  */
 export function machineToken(secret: string, uid: string, service: MachineService): string {
   if (service === 'console') return secret;
-  return createHmac('sha256', secret).update(machinePath(uid, service)).digest('base64url');
+  return tokenFor(secret, machinePath(uid, service));
+}
+
+/** Where the file of an Image is sent to, piece after piece. A subresource of Image too. */
+export const uploadService = 'upload';
+
+/** As machinePath, of an Image. GET tells what is there, PUT adds to it. */
+export function uploadPath(uid: string): string {
+  return `/images/${uid}/${uploadService}`;
+}
+
+export function uploadToken(secret: string, uid: string): string {
+  return tokenFor(secret, uploadPath(uid));
+}
+
+function tokenFor(secret: string, path: string): string {
+  return createHmac('sha256', secret).update(path).digest('base64url');
+}
+
+/** What there is of a file that is uploaded: the answer to GET and PUT, and what the API server tells its clients. */
+export interface UploadState {
+  /** So many of its first bytes are on the disk of the store: the next piece begins there. While somebody sends: so many have come. */
+  readonly received: number;
+  /** Bytes and sha256 (hex) of the whole file, as they were announced; absent before the first piece. */
+  readonly size?: number;
+  readonly sha256?: string;
+  /** All of it is there. */
+  readonly complete: boolean;
+  /** Somebody is sending now. */
+  readonly busy: boolean;
 }

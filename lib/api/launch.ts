@@ -168,7 +168,12 @@ export interface ImageImport {
   readonly name: string;
   readonly attempt: number;
   readonly taskId: string;
-  readonly source: { readonly http?: { readonly url: string }; readonly file?: { readonly path: string } };
+  readonly source: {
+    readonly http?: { readonly url: string };
+    readonly file?: { readonly path: string };
+    /** The bytes are in the store already. Executors before 0.7 know no such source. */
+    readonly upload?: object;
+  };
   readonly checksum?: string;
   /** Of the disk, which may be packed by gz, xz or zst. */
   readonly format?: 'qcow2' | 'raw' | 'vmdk' | 'vhd' | 'vhdx';

@@ -79,7 +79,7 @@ export interface HostFacts {
   readonly cpuModel: string;
   readonly libvirt?: string;
   readonly qemu?: string;
-  /** Its kernel weighs what guests ask of its disks. Executors before 0.6 do not tell. */
+  /** Its kernel weighs what guests ask of its disks. Executors before 0.7 do not tell. */
   readonly ioWeights?: boolean;
   /** IPv4 address at which other hosts reach this one for subnets that both carry. Without it its subnets stay on it. */
   readonly tunnelAddress?: string;
@@ -130,12 +130,24 @@ export interface Heartbeat {
   readonly volumes?: VolumesReport;
   /** Executors before 0.6 do not tell. */
   readonly images?: ImagesReport;
+  /** Files of Images that are uploaded, in the store that the host sees. Absent: the host takes none. A few; executors before 0.7 do not tell. */
+  readonly uploads?: readonly UploadReport[];
   /** Id of the peers order that is in force here; none yet, or an executor before 0.3: absent. */
   readonly peers?: string;
   /** With the first heartbeat of a worker and whenever asked for. */
   readonly inventory?: Inventory;
   /** Every operation since its order until the acknowledgement came. */
   readonly operations: readonly OperationReport[];
+}
+
+export interface UploadReport {
+  /** Of the Image. */
+  readonly uid: string;
+  readonly received: number;
+  /** Of the whole file. */
+  readonly size: number;
+  /** All of it is in the store. */
+  readonly complete: boolean;
 }
 
 export interface ImagesReport {
@@ -166,7 +178,7 @@ export interface VolumesReport {
   readonly mounts: readonly MountReport[];
   /** The last order about each Volume that this worker has carried out. */
   readonly orders: readonly VolumeOrderReport[];
-  /** It can make a directory larger that is there. */
+  /** It can make a Volume larger that is there. Executors before 0.7 cannot. */
   readonly grows?: true;
 }
 
@@ -216,7 +228,7 @@ export interface SnapshotResult {
   readonly virtualSize: number;
   readonly consistency: 'Quiesced' | 'CrashConsistent';
   readonly indications: readonly SnapshotIndication[];
-  /** Names of the machine's data disks and volumes, which are not in it. Executors before 0.6 do not tell. */
+  /** Names of the machine's data disks and volumes, which are not in it. Executors before 0.7 do not tell. */
   readonly notKept?: readonly string[];
 }
 
@@ -333,6 +345,13 @@ export interface CollectOrder {
   readonly store: boolean;
 }
 
+/** The Images with these uids are gone, or have all they need: what was uploaded for them goes. Repeated while a heartbeat names them. */
+export interface DropUploadsOrder {
+  readonly type: 'drop-uploads';
+  readonly version: 1;
+  readonly uids: readonly string[];
+}
+
 /** The secret parts of a machine's seed. Repeated with each heartbeat that says that it waits for them. */
 export interface SeedOrder {
   readonly type: 'seed';
@@ -366,6 +385,7 @@ export type SchedulerMessage =
   | InventoryRequest
   | CleanupOrder
   | CollectOrder
+  | DropUploadsOrder
   | ImagesOrder
   | PeersOrder
   | PolicyOrder

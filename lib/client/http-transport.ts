@@ -5,6 +5,7 @@
  * Tried again: reads that failed on the way or were answered with 429, 502, 503 or 504; writes only when the server refused to look at
  * them (429). A write without an answer may have been done: only its caller knows what to do then.
  */
+import { Readable } from 'node:stream';
 import { Agent, type Dispatcher, errors } from 'undici';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
@@ -58,6 +59,11 @@ export interface Transport extends AsyncDisposable {
   call(request: HttpRequest): Promise<unknown>;
   /** The answer's lines, one JSON value each, as they come. */
   lines(request: HttpRequest): AsyncGenerator<unknown>;
+  /**
+   * Sends a body of so many bytes as it is, however long that takes, and gives the answer's JSON. Never tried again, and without any deadline
+   * but the signal's: whoever gives the bytes sees how they are taken.
+   */
+  send(request: Omit<HttpRequest, 'body'>, body: AsyncIterable<Uint8Array>, length: number): Promise<unknown>;
   /** The answer's bytes, as they come, however long that takes. */
   bytes(request: HttpRequest, options?: BytesOptions): AsyncGenerator<Uint8Array>;
 }
@@ -132,6 +138,18 @@ class HttpTransport implements Transport {
     }
   }
 
+  async send(request: Omit<HttpRequest, 'body'>, body: AsyncIterable<Uint8Array>, length: number): Promise<unknown> {
+    try {
+      const timeouts = { bodyTimeout: 0, headersTimeout: 0, length };
+      const answer = await this.#send(this.#watches, { ...request, body }, request.signal, timeouts);
+      const text = await answer.body.text();
+      if (answer.statusCode >= 300) throw refused(request, answer, text);
+      return JSON.parse(text) as unknown;
+    } catch (error) {
+      throw asApiError(request, error);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#calls.destroy(), this.#watches.destroy()]);
   }
@@ -153,7 +171,10 @@ class HttpTransport implements Transport {
     agent: Agent,
     request: HttpRequest,
     signal: AbortSignal | undefined,
-    timeouts: { readonly bodyTimeout?: number; readonly headersTimeout?: number } = {},
+    {
+      length,
+      ...timeouts
+    }: { readonly bodyTimeout?: number; readonly headersTimeout?: number; readonly length?: number } = {},
   ): Promise<Dispatcher.ResponseData> {
     const authorization = await this.#endpoint.authorization?.();
     return agent.request({
@@ -165,12 +186,20 @@ class HttpTransport implements Transport {
         'user-agent': this.#options.userAgent,
         ...(authorization && { authorization }),
         ...(request.body !== undefined && { 'content-type': request.contentType ?? 'application/json' }),
+        ...(length !== undefined && { 'content-length': String(length) }),
       },
-      ...(request.body !== undefined && { body: JSON.stringify(request.body) }),
+      ...(request.body !== undefined && {
+        body: length === undefined ? JSON.stringify(request.body) : bytesOf(request),
+      }),
       ...(signal && { signal }),
       ...timeouts,
     });
   }
+}
+
+/** Of a request that is sent as it is. */
+function bytesOf({ body }: HttpRequest): Readable {
+  return Readable.from(body as AsyncIterable<Uint8Array>, { objectMode: false, highWaterMark: 2 ** 20 });
 }
 
 function connectOptions(endpoint: Endpoint) {

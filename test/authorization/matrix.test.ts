@@ -388,6 +388,11 @@ describe('the default roles', () => {
     ['viewer', { verb: 'create', group: factory, resource: 'virtualmachines/exec' }, false],
     ['editor', { verb: 'create', group: factory, resource: 'virtualmachines/exec' }, true],
     ['editor', { verb: 'get', group: factory, resource: 'virtualmachines/exec' }, false],
+    ...(['get', 'update'] as const).flatMap((verb) => [
+      ['viewer', { verb, group: factory, resource: 'images/upload' }, false] as const,
+      ['editor', { verb, group: factory, resource: 'images/upload' }, true] as const,
+      ['operator', { verb, group: factory, resource: 'images/upload' }, false] as const,
+    ]),
     ['operator', { verb: 'get', group: factory, resource: 'virtualmachines/screenshot' }, false],
     ['editor', { verb: 'update', group: factory, resource: 'virtualmachines/status' }, false],
     ['editor', { verb: 'create', group: rbac, resource: 'rolebindings' }, false],

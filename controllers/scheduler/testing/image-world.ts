@@ -24,6 +24,8 @@ export interface HostWords {
   readonly images?: ImagesReport;
   /** What it says now comes without an inventory. */
   readonly short?: boolean;
+  /** What else its heartbeat says. */
+  readonly heartbeat?: Partial<Heartbeat>;
 }
 
 export function imageWorld() {
@@ -72,11 +74,15 @@ export function imageWorld() {
       const name = hostObjectName('lab', hostname);
       hosts.set(name, { metadata: { name }, spec: { hostname }, status: { ...(bootID && { bootID }) } } as never);
     },
-    says(hostname: string, { store = [], backings, images: report, short = false }: HostWords): void {
+    says(
+      hostname: string,
+      { store = [], backings, images: report, short = false, heartbeat: more = {} }: HostWords,
+    ): void {
       const inventory = { bootId: 'b', domains: [], foreign: { count: 0, cores: 0, memoryMiB: 0 }, disks: [] };
       const heartbeat = {
         ...{ hostname, bootId: 'b', sequence: ++sequence, workerId: hostname, machines: [], operations: [] },
         images: { store: storeId(store), ...report },
+        ...more,
         ...(!short && { inventory: { ...inventory, images: store, ...(backings && { backings }) } }),
       } as unknown as Heartbeat;
       executors.hear({ hostname, agentId: hostname, executorId: 'e' }, heartbeat, clock.monotonic());

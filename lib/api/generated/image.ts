@@ -20,6 +20,8 @@ export interface ImageSpec {
       /** Path relative to the import directory. */
       readonly path: string;
     };
+    /** A file that somebody sends: factoryctl upload image, or PUT to the subresource upload. */
+    readonly upload?: Readonly<Record<string, never>>;
     /** A VMSnapshot of the same namespace; nothing is copied, and it stays while this is there. */
     readonly snapshot?: {
       /** Name of the VMSnapshot. */
@@ -82,7 +84,7 @@ export interface ImageStatus {
   /** What holds of this object and why, one entry per type. */
   readonly conditions?: readonly Condition[];
   /** Where it is. */
-  readonly phase?: 'Pending' | 'Downloading' | 'Verifying' | 'Converting' | 'Ready' | 'Failed' | 'Lost' | 'Terminating';
+  readonly phase?: 'Pending' | 'WaitingForUpload' | 'Downloading' | 'Verifying' | 'Converting' | 'Ready' | 'Failed' | 'Lost' | 'Terminating';
   /** sha256 of the canonical file. */
   readonly digest?: string;
   /** Format of the canonical file. */
@@ -117,7 +119,7 @@ export interface ImageStatus {
     /** Cluster. */
     readonly name: string;
     /** Where it is. */
-    readonly phase?: 'Pending' | 'Downloading' | 'Verifying' | 'Converting' | 'Ready' | 'Failed' | 'Lost';
+    readonly phase?: 'Pending' | 'WaitingForUpload' | 'Downloading' | 'Verifying' | 'Converting' | 'Ready' | 'Failed' | 'Lost';
     /** sha256 of the canonical file. */
     readonly digest?: string;
     /** Format. */
@@ -138,8 +140,12 @@ export interface ImageStatus {
     readonly taskID?: string;
     /** Mesos agent of the import. */
     readonly agentID?: string;
-    /** Host of the import. */
+    /** Host of the import, or that takes the file that is uploaded. */
     readonly host?: string;
+    /** Bytes that were uploaded. Written now and then. */
+    readonly bytesUploaded?: number;
+    /** Bytes of the file that is uploaded. */
+    readonly bytesTotal?: number;
     /** Imports tried. */
     readonly attempts?: number;
     /** Of these in a row without success. */

@@ -1,0 +1,112 @@
+/**
+ * Images whose bytes somebody sends: gives each a host that takes them, tells how far they are, hands them over to the imports once they are
+ * whole, and has removed what no Image needs. The bytes go from the API server to the host, by status.clusters[].host.
+ */
+import type { Image } from '#lib/api/generated/image.ts';
+import { keyOf } from '#lib/api/meta.ts';
+import { isCode, messageOf } from '#lib/std/errors.ts';
+import { type ExecutorFact, isSilent } from './executor-book.ts';
+import { rowOf } from './import-rows.ts';
+import { storeRow } from './imports.ts';
+import { nextUploadRow, waitingRow } from './upload-rows.ts';
+import type { World } from './world.ts';
+
+/** An Image that was just made may be on its way here. */
+const unknownMs = 30_000;
+
+export class Uploads {
+  readonly #world: World;
+  #looking = false;
+  #again = false;
+  /** uid of an Image -> (monotonic) when its row was written last. */
+  readonly #toldMs = new Map<string, number>();
+  /** uid that no Image has -> (monotonic) since when a host names it. */
+  readonly #unknownMs = new Map<string, number>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** To be called every few seconds, when an image changes, and when a host has something new to tell. */
+  async look(): Promise<void> {
+    this.#again = true;
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      while (this.#again) {
+        this.#again = false;
+        await this.#lookOnce();
+      }
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { images, executors, clock } = this.#world;
+    const alive = executors.alive(clock.monotonic());
+    const waiting = new Set<string>();
+    for (const image of images.list()) {
+      const row = waitingRow(image, this.#world.cluster);
+      if (!row) continue;
+      waiting.add(image.metadata.uid);
+      await this.#advance(image, alive);
+    }
+    for (const uid of this.#toldMs.keys()) if (!waiting.has(uid)) this.#toldMs.delete(uid);
+    await this.#drop(alive);
+  }
+
+  async #advance(image: Image, alive: readonly ExecutorFact[]): Promise<void> {
+    const { cluster, clock, log } = this.#world;
+    const { uid } = image.metadata;
+    const nowMs = clock.monotonic();
+    const toldMs = this.#toldMs.get(uid) ?? Number.NEGATIVE_INFINITY;
+    const isAway = (hostname: string) => this.#isAway(hostname);
+    const next = nextUploadRow(image, waitingRow(image, cluster)!, { alive, isAway, nowMs, toldMs });
+    if (!next) return;
+    try {
+      await storeRow(this.#world, image, next);
+      this.#toldMs.set(uid, nowMs);
+    } catch (error) {
+      // Its event brings us back.
+      if (!isCode(error, 'Conflict', 'NotFound'))
+        log.warn('Upload not told', { image: keyOf(image), reason: messageOf(error) });
+    }
+  }
+
+  #isAway(hostname: string): boolean {
+    const { executors, clock, startedMs } = this.#world;
+    const fact = executors.get(hostname);
+    return fact?.lostMs !== undefined || isSilent(fact, clock.monotonic(), startedMs);
+  }
+
+  async #drop(alive: readonly ExecutorFact[]): Promise<void> {
+    const needless = this.#needless(alive);
+    for (const { hostname, heartbeat } of alive) {
+      const uids = (heartbeat.uploads ?? []).map(({ uid }) => uid).filter((uid) => needless.has(uid));
+      if (uids.length > 0) await this.#world.tell(hostname, { type: 'drop-uploads', version: 1, uids });
+    }
+  }
+
+  /** Of Images that are gone, and of those that have been imported. One that failed may be tried again with what is there. */
+  #needless(alive: readonly ExecutorFact[]): ReadonlySet<string> {
+    const { images, cluster, clock } = this.#world;
+    const reported = new Set(alive.flatMap(({ heartbeat }) => (heartbeat.uploads ?? []).map(({ uid }) => uid)));
+    for (const uid of this.#unknownMs.keys()) if (!reported.has(uid)) this.#unknownMs.delete(uid);
+    if (reported.size === 0) return reported;
+    const known = new Map(images.list().map((image) => [image.metadata.uid, image]));
+    const nowMs = clock.monotonic();
+    return new Set(
+      [...reported].filter((uid) => {
+        const image = known.get(uid);
+        if (image) {
+          this.#unknownMs.delete(uid);
+          return image.metadata.deletionTimestamp !== undefined || rowOf(image, cluster)?.phase === 'Ready';
+        }
+        const sinceMs = this.#unknownMs.get(uid) ?? nowMs;
+        this.#unknownMs.set(uid, sinceMs);
+        return nowMs - sinceMs >= unknownMs;
+      }),
+    );
+  }
+}
