@@ -19,9 +19,9 @@ import { Secret } from '#lib/api/core.ts';
 import { Host, Image } from '#lib/api/generated/index.ts';
 import { type HttpClient, httpClient } from '#lib/client/http-client.ts';
 import { systemClock } from '#lib/std/clock.ts';
+import { freePort } from '#lib/std/free-ports.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { createAuthority, issue } from '#lib/tls/authority.ts';
-import { freePort } from './e2e/local-cluster.ts';
 
 const common = { clock: systemClock, log: silentLog };
 const at = { namespace: 'default', name: 'debian' };
