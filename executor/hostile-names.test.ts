@@ -69,8 +69,13 @@ test('a uid that is none becomes no path', async () => {
   expect(await readdir(store.path)).toEqual([]);
 });
 
-/** A field, a launch that has a value there, and what the value must be for the launch to be taken. */
 const machine = machineLaunch(uid);
+const times = { initialDelayMs: 0, periodMs: 1, timeoutMs: 1, successThreshold: 1, failureThreshold: 1 };
+const http = { port: 80, path: '/', scheme: 'HTTP', headers: [] };
+const probed = (changes: object) => ({ ...machine, version: 4, liveness: { ...times, ...changes } });
+const isPrintable = (value: unknown) => /^[ -~]*$/.test(String(value));
+
+/** A field, a launch that has a value there, and what the value must be for the launch to be taken. */
 const launches: readonly [string, (value: unknown) => object, (value: unknown) => boolean][] = [
   ['uid', (value) => ({ ...machine, uid: value }), (value) => value === uid],
   ['task id', (value) => ({ ...machine, taskId: value }), (value) => value === machine.taskId],
@@ -82,6 +87,18 @@ const launches: readonly [string, (value: unknown) => object, (value: unknown) =
   ['seed', (value) => ({ ...machine, seedFormat: value }), () => false],
   ['volume', (value) => ({ ...machine, version: 3, volumes: [{ ...shared, uid: value }] }), isUuid],
   ['its type', (value) => ({ ...machine, version: 3, volumes: [{ ...shared, type: value }] }), () => false],
+  [
+    'path of a probe',
+    (value) => probed({ http: { ...http, path: value } }),
+    (value) => isPrintable(value) && /^\/\S*$/.test(String(value)),
+  ],
+  ['header of a probe', (value) => probed({ http: { ...http, headers: [{ name: 'a', value }] } }), isPrintable],
+  [
+    'name of a header',
+    (value) => probed({ http: { ...http, headers: [{ name: value, value: '' }] } }),
+    (value) => isPrintable(value) && !/[\s:]/.test(String(value)),
+  ],
+  ['port of a probe', (value) => probed({ tcp: { port: value } }), Number.isInteger],
   ['uid of an image', (value) => ({ ...imageImport(uid, {}), uid: value }), (value) => value === uid],
 ];
 

@@ -1,8 +1,8 @@
-import { XMLParser } from 'fast-xml-parser';
 import { expect, test } from 'vitest';
 import { fc } from '#test/properties.ts';
 import type { DomainSpec } from '../hypervisor.ts';
 import { hostileNumber, hostilePath, hostileText } from '../testing/hostile.ts';
+import { rowsOf } from '../testing/xml-rows.ts';
 import { domainXml, readDomainXml } from './domain-xml.ts';
 
 /** Every value is another one, so that its places in the XML are known by it. */
@@ -78,20 +78,6 @@ function specWith(changes: readonly Change[]): Parameters<typeof domainXml> {
 
 function pick(values: Record<string, unknown>, names: readonly string[]): object {
   return Object.fromEntries(Object.entries(values).filter(([name]) => names.includes(name)));
-}
-
-/** Path of element names and the text of every element and attribute, in the order of the document. Reads on its own, with order kept. */
-function rowsOf(xml: string): readonly string[][] {
-  const order = { preserveOrder: true, ignoreAttributes: false, attributeNamePrefix: '@', trimValues: false } as const;
-  const nodes = new XMLParser({ ...order, parseTagValue: false, parseAttributeValue: false }).parse(xml) as object[];
-  const walk = (path: string, node: object): string[][] =>
-    Object.entries(node).flatMap(([name, content]) => {
-      if (name === '#text') return [[`${path}#`, content as string]];
-      if (name === ':@') return Object.entries(content as object).map(([attribute, text]) => [path + attribute, text]);
-      const inner = `${path}/${name}`;
-      return [[inner], ...(content as object[]).flatMap((child) => walk(inner, child))];
-    });
-  return nodes.flatMap((node) => walk('', node));
 }
 
 test('whatever a value holds, it is that value in the XML and nothing else, or is refused by its name', () => {
