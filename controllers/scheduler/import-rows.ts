@@ -82,20 +82,23 @@ export function advanced(row: ImportRow, task: TaskFact | undefined): ImportRow 
 
 const phases = ['Downloading', 'Verifying', 'Converting'] as const satisfies ImportStep['phase'][];
 
-const foundAgainMs = 30_000;
-
 /**
- * The row of an image whose file was seen to be gone: it is imported again, if it does not come back by itself in a moment. One that was not
- * imported can only come back.
+ * The row of an image whose file was seen to be gone: it is imported again, if it does not come back by itself within `againMs`. One that was
+ * not imported can only come back.
  */
-export function lost(row: ImportRow, { http, file }: Image['spec']['source'], nowMs: number): ImportRow {
+export function lost(
+  row: ImportRow,
+  { http, file }: Image['spec']['source'],
+  nowMs: number,
+  againMs: number,
+): ImportRow {
   const gone = 'Its file is gone from the store of the cluster';
   if (!http && !file) return { ...row, phase: 'Lost', terminal: true, message: `${gone}, and can be had from nowhere` };
   return {
     ...row,
     phase: 'Lost',
     message: `${gone}: it is imported again`,
-    retryAfter: timestamp(nowMs + foundAgainMs),
+    retryAfter: timestamp(nowMs + againMs),
   };
 }
 
