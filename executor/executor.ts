@@ -255,6 +255,7 @@ class Executor {
     this.#images = stack.use(
       new ImageTasks({
         ...{ journal, reporter, config, clock, random, log, fatal },
+        imported: () => this.#imageKeeper.lookNow(),
         ...(options.importImage ? { importImage: options.importImage } : {}),
       }),
     );

@@ -1,12 +1,12 @@
 /** A host's images through its executor: what it does by order of the cluster server, and what it tells. */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { cachedDigits, storeId } from '#lib/api/image-digests.ts';
 import { sha256 } from './testing/image-store.ts';
-import { machineLaunch, openWorld, digest as stored, type World } from './testing/world.ts';
+import { imageImport, machineLaunch, openWorld, digest as stored, type World } from './testing/world.ts';
 
 const until = async (check: () => unknown): Promise<void> =>
   void (await vi.waitFor(check, { timeout: 10_000, interval: 10 }));
@@ -117,4 +117,16 @@ test('collected is what no machine here stands on or waits for', async () => {
   } finally {
     now.mockRestore();
   }
+});
+
+test('an image that is imported here is told of at once, long before the next look at the store', async () => {
+  await using world = await openWorld();
+  await world.start();
+  await until(() => expect(report(world)?.store).toBe(storeId([stored])));
+  writeFileSync(join(world.config.importDir, 'disk.raw'), 'x'.repeat(512));
+  const launch = imageImport(randomUUID(), { file: { path: 'disk.raw' } }, { name: 'img' });
+  world.agent.launch(launch);
+  await until(() => expect(world.agent.states(launch.taskId)).toContain('TASK_FINISHED'));
+  const digest = readdirSync(world.config.imageStore).find((name) => /^[0-9a-f]{64}$/.test(name) && name !== stored)!;
+  await until(() => expect(report(world)?.store).toBe(storeId([stored, digest])));
 });

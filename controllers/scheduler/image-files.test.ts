@@ -3,7 +3,7 @@ import { ImageFiles } from './image-files.ts';
 import { imageWorld } from './testing/image-world.ts';
 
 const [named, unnamed] = ['a'.repeat(64), 'b'.repeat(64)];
-const options = { periodMs: 60_000, graceMs: 3_600_000, lostMs: 180_000 };
+const options = { periodMs: 60_000, graceMs: 3_600_000, lostMs: 180_000, againMs: 30_000 };
 
 /** Two hosts that have told of a store with one image that an Image names, and one that none does. */
 function open() {

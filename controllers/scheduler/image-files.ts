@@ -21,10 +21,12 @@ export interface ImageFilesOptions {
   readonly graceMs: number;
   /** A file that no host sees is missed for so long. Hosts look once a minute. */
   readonly lostMs: number;
+  /** One that is lost has so long to come back by itself, as a mount that was away for a moment. Then it is imported again. */
+  readonly againMs: number;
 }
 
 export const defaultImageFilesOptions: ImageFilesOptions = {
-  ...{ periodMs: 60_000, graceMs: 3_600_000, lostMs: 180_000 },
+  ...{ periodMs: 60_000, graceMs: 3_600_000, lostMs: 180_000, againMs: 30_000 },
 };
 
 const askAgainMs = 600_000;
@@ -101,7 +103,7 @@ export class ImageFiles {
       const sinceMs = this.#missedMs.get(uid) ?? clock.monotonic();
       this.#missedMs.set(uid, sinceMs);
       if (clock.monotonic() - sinceMs >= this.#options.lostMs)
-        await this.#store(image, lost(row, image.spec.source, clock.now()));
+        await this.#store(image, lost(row, image.spec.source, clock.now(), this.#options.againMs));
     }
     for (const uid of this.#missedMs.keys()) if (!missed.has(uid)) this.#missedMs.delete(uid);
   }

@@ -23,9 +23,9 @@ test.each([
   ['one that waits', { ...pending, retryAfter: '2026-01-01T00:00:01Z' }, false],
   ['one that has waited', { ...pending, retryAfter: '2026-01-01T00:00:00Z' }, true],
   ['one that was given up', { ...pending, terminal: true }, false],
-  ['one that was lost a moment ago', lost({ ...pending, phase: 'Ready' }, imported, nowMs), false],
-  ['one that was lost a minute ago', lost({ ...pending, phase: 'Ready' }, imported, nowMs - 60_000), true],
-  ['one that was lost and was not imported', lost({ ...pending, phase: 'Ready' }, {}, nowMs - 60_000), false],
+  ['one that was lost a moment ago', lost({ ...pending, phase: 'Ready' }, imported, nowMs, 30_000), false],
+  ['one that was lost a minute ago', lost({ ...pending, phase: 'Ready' }, imported, nowMs - 60_000, 30_000), true],
+  ['one that was lost and was not imported', lost({ ...pending, phase: 'Ready' }, {}, nowMs - 60_000, 30_000), false],
 ])('isDue: %s', (_, row, due) => {
   expect(isDue(row, nowMs)).toBe(due);
 });
@@ -94,7 +94,7 @@ describe('ended', () => {
     expect(next).toMatchObject({ phase: 'Ready', etag: '"1"', resolvedURL: 'http://a/' });
     expect(next).not.toHaveProperty('failures');
     expect(next).not.toHaveProperty('reason');
-    for (const source of [imported, {}]) expect(foundAgain(lost(next, source, nowMs))).toEqual(next);
+    for (const source of [imported, {}]) expect(foundAgain(lost(next, source, nowMs, 30_000))).toEqual(next);
   });
 });
 

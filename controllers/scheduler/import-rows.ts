@@ -85,13 +85,16 @@ export function advanced(row: ImportRow, task: TaskFact | undefined): ImportRow 
 
 const phases = ['Downloading', 'Verifying', 'Converting'] as const satisfies ImportStep['phase'][];
 
-const foundAgainMs = 30_000;
-
 /**
- * The row of an image whose file was seen to be gone: it is imported again, if it does not come back by itself in a moment. One that was not
- * imported can only come back.
+ * The row of an image whose file was seen to be gone: it is imported again, if it does not come back by itself within `againMs`. One that was
+ * not imported can only come back.
  */
-export function lost(row: ImportRow, { http, file, upload }: Image['spec']['source'], nowMs: number): ImportRow {
+export function lost(
+  row: ImportRow,
+  { http, file, upload }: Image['spec']['source'],
+  nowMs: number,
+  againMs: number,
+): ImportRow {
   const gone = 'Its file is gone from the store of the cluster';
   if (upload)
     return { ...row, phase: 'Lost', terminal: true, message: `${gone}: upload it again by factoryctl upload image` };
@@ -100,7 +103,7 @@ export function lost(row: ImportRow, { http, file, upload }: Image['spec']['sour
     ...row,
     phase: 'Lost',
     message: `${gone}: it is imported again`,
-    retryAfter: timestamp(nowMs + foundAgainMs),
+    retryAfter: timestamp(nowMs + againMs),
   };
 }
 

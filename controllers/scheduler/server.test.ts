@@ -591,7 +591,7 @@ describe('images', () => {
     // Executors come with machines, and by the books a machine's image is named.
     for (const name of ['a', 'b']) await lab.want(name, 10);
     lab.serve(undefined, {
-      imageFiles: { periodMs: 50, graceMs: 200, lostMs: 60_000 },
+      imageFiles: { periodMs: 50, graceMs: 200, lostMs: 60_000, againMs: 30_000 },
       prefetch: { periodMs: 50, paceMs: 200, listenMs: 0 },
     });
     for (const name of ['a', 'b']) await running(lab, name);

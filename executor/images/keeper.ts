@@ -39,6 +39,8 @@ export class ImageKeeper implements AsyncDisposable {
   #timer: Disposable | undefined;
   #filling: Promise<void> | undefined;
   #collecting: Promise<void> = Promise.resolve();
+  #looking = false;
+  #again = false;
   #closed = false;
 
   constructor(deps: ImageKeeperDeps) {
@@ -101,11 +103,23 @@ export class ImageKeeper implements AsyncDisposable {
     if (store) await this.#readStore();
   }
 
+  /** The store is another one by what was done here: who waits for the image need not wait for the next look. */
+  lookNow(): void {
+    if (this.#looking) this.#again = true;
+    else this.#lookLater(0);
+  }
+
   #lookLater(afterMs: number): void {
+    this.#timer?.[Symbol.dispose]();
     if (this.#closed) return;
     this.#timer = this.#deps.clock.timeout(() => {
-      // Only then: a mount that hangs must not be asked again and again.
-      void this.#look().finally(() => this.#lookLater(this.#deps.lookMs ?? lookMs));
+      this.#looking = true;
+      void this.#look().finally(() => {
+        this.#looking = false;
+        // Only then: a mount that hangs must not be asked again and again.
+        this.#lookLater(this.#again ? 0 : (this.#deps.lookMs ?? lookMs));
+        this.#again = false;
+      });
     }, afterMs);
   }
 

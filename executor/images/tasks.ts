@@ -24,6 +24,8 @@ export interface ImageTasksDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** An image has come into the store. */
+  imported(): void;
   /** Instead of really fetching and converting. */
   readonly importImage?: typeof importImage;
   fatal(error: unknown): void;
@@ -84,7 +86,7 @@ export class ImageTasks implements AsyncDisposable {
   }
 
   async #run(launch: ImageImport, abort: AbortController): Promise<void> {
-    const { reporter, config, clock, random, log, importImage: fetch = importImage } = this.#deps;
+    const { reporter, config, clock, random, log, imported, importImage: fetch = importImage } = this.#deps;
     const { taskId } = launch;
     using _ = clock.timeout(() => abort.abort(late), launch.timeoutMs);
     reporter.step(taskId, { words: [{ state: 'TASK_RUNNING', message: 'Fetching' }] });
@@ -93,6 +95,7 @@ export class ImageTasks implements AsyncDisposable {
       using phases = this.#phases(taskId);
       const { onPhase } = phases;
       const data = await fetch(launch, { ...config, clock, random, signal: abort.signal, onProgress, onPhase });
+      imported();
       reporter.step(taskId, { words: [{ state: 'TASK_FINISHED', message: `Stored as ${data.digest}`, data }] });
     } catch (error) {
       if (abort.signal.reason === leaving) return;

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { DiskOrder, OperationReport } from '#lib/api/messages.ts';
-import type { Hypervisor } from '../hypervisor.ts';
+import { systemClock } from '#lib/std/clock.ts';
+import { type Hypervisor, MachineError } from '../hypervisor.ts';
 import { machineLaunch, openWorld, type World } from '../testing/world.ts';
 
 const until = async (check: () => unknown): Promise<void> =>
@@ -89,6 +90,43 @@ test('a machine with an agent is frozen for its snapshot and thawed; nothing but
   expect([stored(world).includes(digest), stored(world, 'snapshots')]).toEqual([false, []]);
   expect(seen).toHaveLength(1);
 });
+
+test('a guest that cannot answer while it is frozen has failed no probe, and its agent is not gone', async () => {
+  await using world = await openWorld({ agents: true });
+  const { host } = await world.start();
+  const probe = { initialDelayMs: 0, periodMs: 1_000, timeoutMs: 1_000, successThreshold: 1, failureThreshold: 1 };
+  const { uid, taskId } = await running(world, { readiness: probe, liveness: probe });
+  const report = () => world.agent.heartbeats.at(-1)!.machines[0]!;
+  const well = { phase: 'Running', readiness: { ready: true }, agent: { connected: true } };
+  await until(() => expect(report()).toMatchObject(well));
+  let asked = 0;
+  const [copyDisk, agent] = [host.hypervisor.copyDisk, host.hypervisor.agent].map((each) =>
+    each.bind(host.hypervisor),
+  ) as [Hypervisor['copyDisk'], Hypervisor['agent']];
+  host.hypervisor.copyDisk = async (...args) => {
+    const seen: unknown[] = [];
+    host.hypervisor.agent = async (_, { execute }) => {
+      asked += 1;
+      throw new MachineError(`The guest agent refuses: ${execute}`);
+    };
+    // Longer than three tries are apart.
+    for (let n = 0; n < 35; n++) {
+      await systemClock.sleep(100);
+      seen.push(report());
+    }
+    host.hypervisor.agent = agent;
+    for (const each of seen) expect(each).toMatchObject(well);
+    await copyDisk(...args);
+  };
+  const order = taking(uid, { consistency: 'Quiesced' });
+  world.agent.message(order);
+  expect(await outcome(world, order)).toMatchObject({ state: 'Completed', result: { consistency: 'Quiesced' } });
+  // Whoever had begun to ask before it was frozen.
+  expect(asked).toBeLessThanOrEqual(3);
+  await until(() => expect(report()).toMatchObject(well));
+  expect(report().restarts).toBe(0);
+  expect(world.agent.states(taskId)).toEqual(['TASK_STARTING', 'TASK_RUNNING']);
+}, 60_000);
 
 test('without an agent the snapshot is as after a crash, and one that must be quiesced fails', async () => {
   await using world = await openWorld();
