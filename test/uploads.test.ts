@@ -163,7 +163,7 @@ function fileOf(dir: string, bytes: Buffer, name = 'disk.img'): string {
 test('an upload goes on though the host and the API server begin anew in the middle of it', async () => {
   await using world = await openWorld();
   const bytes = randomBytes(64 * 2 ** 20);
-  const running = world.upload('--file', fileOf(world.dir, bytes));
+  const running = world.upload('--file', fileOf(world.dir, bytes), '--family', 'f', '--os-type', 'Windows');
   await world.prepared();
   const importing = world.imported();
   const far = (mib: number) =>
@@ -188,6 +188,7 @@ test('an upload goes on though the host and the API server begin anew in the mid
   expect(progress.join('\n')).toMatch(/Uploading debian to lab: \d+(\.\d)? MiB of 64\.0 MiB \(\d+%\), .*\/s/);
   expect(progress.filter((text) => text.startsWith('Trying again')).length).toBeGreaterThanOrEqual(2);
   const { spec } = await world.client.get(Image, at);
+  expect(spec).toMatchObject({ family: 'f', osType: 'Windows' });
   expect(spec).toMatchObject({ source: { upload: {} }, checksum: `sha256:${sha256(bytes)}` });
 }, 90_000);
 

@@ -89,6 +89,9 @@ describe('machines', () => {
       },
       /spec.placement.hostSelector.matchExpressions\[0\].values: .*Gt takes one number/,
     ],
+    ['neither an image nor a family', { resources: size, image: {} }, /^spec.image: .*name, family.*none is set/],
+    ['an image and a family', { resources: size, image: { ...image, family: 'f' } }, /name and family are set/],
+    ['a family of others', { resources: size, image: { family: 'f', namespace: 'b' } }, /^spec.image.namespace/],
     ['no address', { resources: size, networks: [{ subnet: 's', ip: '10.0.0.300' }] }, /networks\[0\].ip/],
   ])('a VirtualMachine with %s is refused', (_, spec, message) => {
     expect(causes('VirtualMachine', { image, ...spec }).join('; ')).toMatch(message);
@@ -219,6 +222,7 @@ describe('Image and Cluster', () => {
   test.each([
     ['no source', {}],
     ['two sources', { ...http, file: { path: 'a' } }],
+    ['an upload beside another source', { ...http, upload: {} }],
     ['a snapshot beside another source', { ...http, snapshot: { name: 's' } }],
     ['an absolute path', { file: { path: '/etc/passwd' } }],
     ['a path that climbs', { file: { path: 'a/../../b' } }],

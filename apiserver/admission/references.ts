@@ -9,6 +9,7 @@ import { publicNamespace } from '#lib/api/names.ts';
 import type { Cause } from '#lib/std/errors.ts';
 import { lookUpRecent, ours, type Place, unusable } from './look-up.ts';
 import type { AdmissionRequest } from './rules.ts';
+import { exactlyOne } from './size.ts';
 
 interface Reference {
   readonly field: string;
@@ -50,8 +51,14 @@ function target({ kind, namespace = '', name }: Reference): string {
   return [kind, namespace, name].join('/');
 }
 
-/** Images of other tenants cannot be named, whether they are there or not. */
+/** One image or one family; those of other tenants cannot be named, whether they are there or not. */
 export function checkImage(object: ApiObject, path: readonly string[]): Cause[] {
+  const field = [...path, 'image'];
+  const set = (['name', 'family'] as const).filter((name) => atPath(object, [...field, name]) !== undefined);
+  return [...exactlyOne(field.join('.'), ['name', 'family'], set), ...checkNamespace(object, path)];
+}
+
+function checkNamespace(object: ApiObject, path: readonly string[]): Cause[] {
   const namespace = atPath(object, [...path, 'image', 'namespace']);
   if (!namespace || namespace === object.metadata.namespace || namespace === publicNamespace) return [];
   const allowed = `only the images of this namespace and of ${publicNamespace} can be used`;

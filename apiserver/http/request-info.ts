@@ -1,5 +1,6 @@
 /** What a path asks for, as Kubernetes reads paths (apiserver, endpoints/request/requestinfo.go). */
 import type { Resource, Verb } from '#apiserver/resources/resource.ts';
+import { Image } from '#lib/api/generated/image.ts';
 import { uploadService } from '#lib/api/host-endpoint.ts';
 import { ApiError } from '#lib/std/errors.ts';
 
@@ -50,7 +51,9 @@ function isFollowed(path: ResourcePath | OtherPath, query: URLSearchParams): boo
 }
 
 function isUpload(path: ResourcePath | OtherPath, verb: string): boolean {
-  return path.type === 'resource' && path.subresource === uploadService && verb === 'update';
+  return (
+    path.type === 'resource' && path.plural === Image.plural && path.subresource === uploadService && verb === 'update'
+  );
 }
 
 /** Never throws: what is no resource path is `other`. */

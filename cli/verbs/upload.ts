@@ -26,12 +26,13 @@ export const upload: Verb = {
 
 Examples:
   factoryctl upload image debian-12 -n studio-a --file debian-12.qcow2
-  factoryctl upload image win2022 -n studio-a --file win2022.vhdx --os-type Windows --cluster lab
+  factoryctl upload image win2022-03 -n studio-a --file win2022.vhdx --os-type Windows --family win2022 --cluster lab
 
 Flags:
       --file PATH        A disk: qcow2, raw, vmdk, vhd or vhdx, perhaps packed by gz, xz or zst
       --cluster NAME     Only to this cluster; to each, one after the other, if left out
       --os-type TYPE     Linux (unless told), Windows or Other, of an image that is not there yet
+      --family NAME      Family of an image that is not there yet
       --restart          Throw away what was uploaded of another file before
       --no-wait          Do not wait until hosts have checked and converted it
       --timeout TIME     Wait for that so long (2h)
@@ -46,6 +47,7 @@ Exit codes: 0 done, 1 refused or failed, 3 not imported in time.`,
       file: { type: 'string' },
       cluster: { type: 'string' },
       'os-type': { type: 'string' },
+      family: { type: 'string' },
       restart: { type: 'boolean', default: false },
       'no-wait': { type: 'boolean', default: false },
       timeout: { type: 'string', default: '2h' },
@@ -60,7 +62,10 @@ Exit codes: 0 done, 1 refused or failed, 3 not imported in time.`,
     const session = connect(values);
     const job: Job = { session, name, file, restart: values.restart, out };
     const sha256 = await file.digest((bytes) => say(job, `Reading ${file.path}`, bytes));
-    const image = await findOrMake(job, sha256, osType);
+    const image = await findOrMake(job, sha256, {
+      ...(osType && { osType }),
+      ...(values.family && { family: values.family }),
+    });
     const clusters = await clustersOf(job, image, values.cluster);
     for (const cluster of clusters) await uploadTo(job, cluster, sha256);
     if (values['no-wait']) return exit.ok;
@@ -95,10 +100,10 @@ function pathOf({ namespace }: Session, name?: string): string {
 
 const failed = (message: string): ApiError => new ApiError('Conflict', message);
 
-async function findOrMake(job: Job, sha256: string, osType: string | undefined): Promise<Image> {
+async function findOrMake(job: Job, sha256: string, more: object): Promise<Image> {
   const { session, name, out } = job;
   const { group, version, kind } = Image;
-  const spec = { source: { upload: {} }, checksum: `sha256:${sha256}`, ...(osType && { osType }) };
+  const spec = { source: { upload: {} }, checksum: `sha256:${sha256}`, ...more };
   const body = { apiVersion: `${group}/${version}`, kind, metadata: { name }, spec };
   try {
     const found = await session.request<Image>('GET', pathOf(session, name));

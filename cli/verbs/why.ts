@@ -169,13 +169,14 @@ function hostOf({ status }: Explained): readonly { word: string; name: string; n
 async function explainNeeds(walk: Walk, object: Explained, depth: number): Promise<void> {
   if (object.kind !== 'VirtualMachine') return;
   const spec = object.spec as {
-    image?: { name: string; namespace?: string };
+    image?: { name?: string; namespace?: string };
     networks?: { subnet: string }[];
     volumes?: { volume: string }[];
   };
   const own = object.metadata.namespace;
   const needs = [
-    ...(spec.image ? [{ word: 'images', name: spec.image.name, namespace: spec.image.namespace ?? own }] : []),
+    // Of a family there are many: the machine's own words say what is wrong with them.
+    ...(spec.image?.name ? [{ word: 'images', name: spec.image.name, namespace: spec.image.namespace ?? own }] : []),
     ...(spec.networks ?? []).map(({ subnet }) => ({ word: 'subnets', name: subnet, namespace: own })),
     ...(spec.volumes ?? []).map(({ volume }) => ({ word: 'volumes', name: volume, namespace: own })),
     ...hostOf(object),

@@ -225,6 +225,25 @@ describe('imageController', () => {
     await expect(image(made)).rejects.toMatchObject({ code: 'NotFound' });
   });
 
+  test('is in use by the machines that it was chosen for from its family', async () => {
+    const made = await world(['a']);
+    const vm = { namespace, name: 'vm' };
+    await made.api.patch(Image, at, { spec: { family: 'f' } });
+    await made.api.create(VirtualMachine, {
+      ...{ apiVersion, kind: 'VirtualMachine', metadata: vm },
+      spec: { image: { family: 'f' } },
+    });
+    await rest(made);
+    expect((await image(made)).status?.users).toBe(0);
+    const chosen = { name: 'debian', namespace, family: 'f', digest };
+    await made.api.patchStatus(VirtualMachine, vm, { status: { image: chosen } });
+    await rest(made);
+    expect((await image(made)).status?.users).toBe(1);
+    await made.api.delete(Image, at);
+    await rest(made);
+    expect(await holds(made, 'DeletionBlocked')).toBe('True InUse');
+  });
+
   test('survives the loss of every call', async () => {
     expect(await survivesEveryFailure(() => world(['a', 'b']), rest)).toBeGreaterThanOrEqual(4);
   });

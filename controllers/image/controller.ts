@@ -8,6 +8,7 @@ import type { Deps } from '#controllers/runtime/deps.ts';
 import { statusPace } from '#controllers/runtime/status-pace.ts';
 import { conditionOf } from '#lib/api/conditions.ts';
 import { Cluster, Image, VirtualMachine, VMSnapshot } from '#lib/api/generated/index.ts';
+import { usedImageKey } from '#lib/api/image-families.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { annotations, finalizers } from '#lib/api/names.ts';
 import { isCode } from '#lib/std/errors.ts';
@@ -22,7 +23,7 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
   const clusters = deps.cache(Cluster);
   // Its events make the Images due that stand on it.
   deps.cache(VMSnapshot);
-  const machines = deps.cache(VirtualMachine, { usedImage: (vm) => [usedImage(vm)] });
+  const machines = deps.cache(VirtualMachine, { usedImage: (vm) => usedImages(vm) });
   const pace = statusPace(5000);
   const news = newsOf(deps);
 
@@ -63,7 +64,7 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
     triggers: [
       { kind: Cluster, map: () => images.list().map(keyOf) },
       { kind: VMSnapshot, map: (snapshot) => images.by('snapshot', keyOf(snapshot)).map(keyOf) },
-      { kind: VirtualMachine, map: (vm) => [usedImage(vm as VirtualMachine)] },
+      { kind: VirtualMachine, map: (vm) => usedImages(vm as VirtualMachine) },
     ],
     load,
     phases: [holdFinalizer(deps), findSnapshot(deps), news.tell, paceUsers],
@@ -72,8 +73,11 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
   };
 }
 
-const usedImage = ({ metadata, spec }: VirtualMachine) =>
-  `${spec.image.namespace || metadata.namespace}/${spec.image.name}`;
+/** None for a machine that waits for its family. */
+function usedImages(vm: VirtualMachine): readonly string[] {
+  const key = usedImageKey(vm);
+  return key === undefined ? [] : [key];
+}
 
 function holdFinalizer({ client }: Deps): Phase<Scope> {
   return async ({ image }, { signal }) => {

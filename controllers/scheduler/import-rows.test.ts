@@ -73,7 +73,9 @@ describe('ended', () => {
     const uploaded = { ...row, bytesUploaded: 5, bytesTotal: 5 };
     const incomplete = fact('TASK_FAILED', { ...failure, reason: 'UploadIncomplete', terminal: true });
     expect(rowAfter(incomplete, uploaded)).toMatchObject({ phase: 'WaitingForUpload', message: 'No such file' });
-    expect(rowAfter(incomplete, uploaded)).not.toHaveProperty('taskID');
+    for (const gone of ['taskID', 'bytesUploaded']) expect(rowAfter(incomplete, uploaded)).not.toHaveProperty(gone);
+    const at = { host: 'h1', agentId: 'S1' };
+    expect(started({ ...pending, bytesUploaded: 5 }, '0b0c', at)).toMatchObject({ phase: 'Verifying' });
     const older = fact('TASK_FAILED', { ...failure, reason: 'NoSource', terminal: true });
     expect(rowAfter(older)).toMatchObject({ phase: 'Pending', failures: 1 });
     expect(lost({ ...pending, phase: 'Ready' }, { upload: {} }, nowMs)).toMatchObject({

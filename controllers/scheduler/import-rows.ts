@@ -38,7 +38,9 @@ export function started(
   const attempts = (row.attempts ?? 0) + 1;
   const taskID = imageTaskId(uid, attempts);
   const message = `Importing on host ${at.host}`;
-  return { ...rest, phase: 'Downloading', attempts, taskID, host: at.host, agentID: at.agentId, message };
+  // What was uploaded is there already.
+  const phase = rest.bytesUploaded === undefined ? 'Downloading' : 'Verifying';
+  return { ...rest, phase, attempts, taskID, host: at.host, agentID: at.agentId, message };
 }
 
 /** The row after its task ended; undefined while it may go on. An import is safe to repeat, so that no proof is needed here. */
@@ -57,13 +59,17 @@ export function ended(
   const failed = { ...rest, failures: before + 1, ...(reason && { reason }) };
   const { failures } = failed;
   // Nobody but the sender has it.
-  if (reason === 'UploadIncomplete') return { ...rest, phase: 'WaitingForUpload', message: why };
+  if (reason === 'UploadIncomplete') return waitingAgain(rest, why);
   // Of an executor that is older than the source: another host may know it.
   const isTerminal = task.termination?.terminal && reason !== 'NoSource';
   if (isTerminal || failures >= retryLimit) return { ...failed, phase: 'Failed', terminal: true, message: why };
   const delayMs = backoffMs(failures, retry, random);
   const message = `${why}. Tried ${failures} of ${retryLimit} times; again in ${Math.round(delayMs / 1000)} s`;
   return { ...failed, phase: 'Pending', retryAfter: timestamp(nowMs + delayMs), message };
+}
+
+function waitingAgain({ bytesUploaded: _u, bytesTotal: _t, ...row }: ImportRow, message: string): ImportRow {
+  return { ...row, phase: 'WaitingForUpload', message };
 }
 
 /** What is known of an import that nobody hears of any more. That it may go on somewhere does no harm: it publishes what the next one does. */

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { conditionOf } from '#lib/api/conditions.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { withChosenImage } from '#lib/api/image-families.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { annotations, hostObjectName, publicNamespace } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
@@ -279,8 +280,8 @@ export class Placing {
   }
 
   #osTypeOf(vm: VirtualMachine): 'Linux' | 'Windows' | 'Other' {
-    const namespace = vm.spec.image.namespace ?? vm.metadata.namespace!;
-    const find = (at: string) => this.#world.images.get(`${at}/${vm.spec.image.name}`);
+    const { name, namespace = vm.metadata.namespace! } = withChosenImage(vm).image;
+    const find = (at: string) => this.#world.images.get(`${at}/${name}`);
     return (find(namespace) ?? find(publicNamespace))?.spec.osType ?? 'Linux';
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Secret } from '#lib/api/core.ts';
 import { Image, IPLease, Subnet, VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
-import { finalizers } from '#lib/api/names.ts';
+import { finalizers, labels } from '#lib/api/names.ts';
 import { settles, survivesEveryFailure } from '#test/proofs.ts';
 import { story, type World } from '#test/story.ts';
 import { virtualMachineController } from './controller.ts';
@@ -130,6 +130,57 @@ describe('virtualMachineController', () => {
     await made.clock.advance(15_000);
     await settles(made);
     expect((await machine(made, 'vm-5')).status).toMatchObject({ phase: 'Scheduling', ip: '10.0.0.4' });
+  });
+
+  test('gets the newest image of the family that it asks for, once and for all', async () => {
+    const made = await world({ machines: 0 });
+    const { api } = made;
+    const addImage = async (name: string, more: object = {}) => {
+      const spec = { source: { file: { path: name } }, family: 'debian', ...more };
+      const image = await api.create(Image, { apiVersion, kind: 'Image', metadata: { namespace, name }, spec });
+      return await importImage(made, image);
+    };
+    const addMachine = (name: string, metadata: object = {}) =>
+      api.create(VirtualMachine, {
+        ...{ apiVersion, kind: 'VirtualMachine' },
+        metadata: { namespace, name, finalizers: [finalizers.vmCleanup], ...metadata },
+        spec: { image: { family: 'debian' }, resources: { cores: 1, memory: '1Gi' } },
+      } as never);
+    const imageOf = async (name: string) => (await machine(made, name)).status?.image?.name;
+    const pool = (uid: string) => ({
+      labels: { [labels.revision]: 'r' },
+      ownerReferences: [{ apiVersion, kind: 'VMPool', name: uid, uid, controller: true }],
+    });
+    await addMachine('first');
+    await settles(made);
+    expect(conditionText(await machine(made, 'first'), 'ImageReady')).toBe('False NotFound');
+    await addImage('debian-11', { deprecated: true });
+    await settles(made);
+    const waiting = (await machine(made, 'first')).status?.conditions?.find(({ type }) => type === 'ImageReady');
+    expect(waiting?.message).toMatch(/^All 1 Images of the family "debian" in namespace default are deprecated/);
+    await made.clock.advance(1_000);
+    const twelve = await addImage('debian-12');
+    await settles(made);
+    expect((await machine(made, 'first')).status).toMatchObject({
+      ...{ phase: 'Scheduling', image: { name: 'debian-12', namespace, family: 'debian', digest: 'a'.repeat(64) } },
+    });
+    await addMachine('pool-0', pool('p'));
+    await settles(made);
+    await made.clock.advance(1_000);
+    await addImage('debian-13');
+    await addMachine('second');
+    await addMachine('pool-1', pool('p'));
+    await addMachine('other-0', pool('q'));
+    await settles(made);
+    expect(await Promise.all(['first', 'second', 'pool-0', 'pool-1', 'other-0'].map(imageOf))).toEqual([
+      ...['debian-12', 'debian-13', 'debian-12', 'debian-12', 'debian-13'],
+    ]);
+    await api.patch(Image, { namespace, name: twelve.metadata.name }, { spec: { deprecated: true } });
+    await addMachine('pool-2', pool('p'));
+    await settles(made);
+    expect(await Promise.all(['first', 'pool-0', 'pool-2'].map(imageOf))).toEqual([
+      ...['debian-12', 'debian-12', 'debian-13'],
+    ]);
   });
 
   test('waits for the image and says so', async () => {

@@ -11,8 +11,19 @@ import type { Deps } from '#controllers/runtime/deps.ts';
 import { blockOf } from '#lib/api/addresses.ts';
 import { conditionOf } from '#lib/api/conditions.ts';
 import { Secret } from '#lib/api/core.ts';
-import { Image, InstanceType, IPLease, Subnet, VirtualMachine, VMOperation, Volume } from '#lib/api/generated/index.ts';
+import {
+  Image,
+  InstanceType,
+  IPLease,
+  Subnet,
+  VirtualMachine,
+  VMOperation,
+  VMPool,
+  Volume,
+} from '#lib/api/generated/index.ts';
+import { askedImageKey, keysOfImage } from '#lib/api/image-families.ts';
 import { type Kind, type KubeObject, keyOf } from '#lib/api/meta.ts';
+import { labels } from '#lib/api/names.ts';
 import { secretNames } from '#lib/api/seeds.ts';
 import type { Cache } from '#lib/client/cache.ts';
 import { timestamp } from '#lib/std/clock.ts';
@@ -23,7 +34,7 @@ import { hostnameKeys, nameGuest } from './name-guest.ts';
 import { quarantineForeign } from './quarantine-foreign.ts';
 import { awaitAttemptGone, releaseLeases, removeFinalizer } from './release.ts';
 import { resolveConfig } from './resolve-config.ts';
-import { imageKeyOf, resolveImage } from './resolve-image.ts';
+import { resolveImage } from './resolve-image.ts';
 import { resolveVolumes } from './resolve-volumes.ts';
 import { judge } from './run-policy.ts';
 import type { Scope } from './scope.ts';
@@ -34,7 +45,8 @@ import { newsOf } from './tell-news.ts';
 export function virtualMachineController(deps: Deps): Controller<VirtualMachine, Scope> {
   const machines = deps.cache(VirtualMachine, {
     // Only machines without an attempt wait for anything: an Image that becomes ready must not wake the running ones.
-    image: (vm) => (isIdle(vm) ? [imageKeyOf(vm) ?? ''] : []),
+    image: (vm) => (isIdle(vm) ? [askedImageKey(vm) ?? ''] : []),
+    siblings: (vm) => (vm.status?.image?.family ? (siblingsKey(vm) ?? []) : []),
     subnet: (vm) =>
       isIdle(vm) ? (vm.spec.networks ?? []).map(({ subnet }) => `${vm.metadata.namespace}/${subnet}`) : [],
     secret: (vm) => (isIdle(vm) ? secretNames(vm.spec).map((name) => `${vm.metadata.namespace}/${name}`) : []),
@@ -45,7 +57,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
     addressless: (vm) =>
       isAddressless(vm) ? (vm.spec.networks ?? []).map(({ subnet }) => `${vm.metadata.namespace}/${subnet}`) : [],
   });
-  const images = deps.cache(Image);
+  const images = deps.cache(Image, { asked: keysOfImage });
   const instanceTypes = deps.cache(InstanceType);
   const subnets = deps.cache(Subnet);
   const secrets = deps.cache(Secret);
@@ -71,11 +83,15 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
 
   function load(vm: VirtualMachine, nowMs: number): Scope {
     const subnetOf = (name: string) => subnets.get(`${vm.metadata.namespace}/${name}`);
-    const imageKey = imageKeyOf(vm);
+    const { family } = vm.spec.image;
+    const found = images.by('asked', askedImageKey(vm) ?? '');
     return {
       vm,
       judgement: judge(vm, nowMs, deps.random.next(), askedPower(operations.by('machine', vm.metadata.uid))),
-      image: imageKey === undefined ? undefined : images.get(imageKey),
+      image: family ? undefined : found[0],
+      familyImages: family ? found : [],
+      siblingImage: () =>
+        (siblingsKey(vm) ?? []).flatMap((key) => machines.by('siblings', key))[0]?.status?.image?.name,
       instanceType: vm.spec.instanceType ? instanceTypes.get(vm.spec.instanceType) : undefined,
       subnets: (vm.spec.networks ?? []).map(({ subnet }) => subnetOf(subnet)),
       subnetOf,
@@ -97,7 +113,10 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
         kind: VMOperation,
         map: (object) => [`${object.metadata.namespace}/${(object as VMOperation).spec.vm}`],
       },
-      waking(Image, machines, 'image', keyOf),
+      {
+        kind: Image,
+        map: (image) => keysOfImage(image as Image).flatMap((key) => machines.by('image', key).map(keyOf)),
+      },
       { ...waking(Subnet, machines, 'subnet', keyOf), isNews: subnetsDiffer },
       { ...waking(Volume, machines, 'volume', keyOf), isNews: volumesDiffer },
       waking(Secret, machines, 'secret', keyOf),
@@ -154,6 +173,13 @@ function volumesDiffer(old: KubeObject, now: KubeObject): boolean {
 }
 
 const isIdle = (vm: VirtualMachine) => vm.status?.attempt === undefined && vm.metadata.deletionTimestamp === undefined;
+/** Shared by the machines of one pool that were made of the same template and ask for the same family. */
+function siblingsKey(vm: VirtualMachine): readonly string[] | undefined {
+  const { ownerReferences = [], labels: own } = vm.metadata;
+  const pool = ownerReferences.find(({ controller, kind }) => controller && kind === VMPool.kind);
+  return pool && vm.spec.image.family ? [`${pool.uid}/${own?.[labels.revision]}/${askedImageKey(vm)}`] : undefined;
+}
+
 const isAddressless = (vm: VirtualMachine) => isIdle(vm) && conditionOf(vm, 'NetworkReady')?.status === 'False';
 
 function waking(

@@ -1,38 +1,71 @@
 import { done, type Outcome, type Phase, wait } from '#controllers/runtime/controller.ts';
 import type { Image, VirtualMachine } from '#lib/api/generated/index.ts';
+import { askedImageKey } from '#lib/api/image-families.ts';
 import { publicNamespace } from '#lib/api/names.ts';
+import { chooseImage, usableOf } from './choose-image.ts';
 import type { Scope } from './scope.ts';
-
-/** Where spec.image is. Only the machine's own namespace and cf-public may be named; undefined for any other. */
-export function imageKeyOf(vm: VirtualMachine): string | undefined {
-  const own = vm.metadata.namespace!;
-  const namespace = vm.spec.image.namespace || own;
-  return namespace === own || namespace === publicNamespace ? `${namespace}/${vm.spec.image.name}` : undefined;
-}
 
 /** The bytes to boot from, by digest, in a cluster where it may run. Condition: ImageReady. */
 export const resolveImage: Phase<Scope> = (scope) => {
-  const { vm, image } = scope;
-  // Resolved once: an attempt after this one boots the same bytes, also when the Image is being deleted.
+  const { vm } = scope;
+  // Resolved once: an attempt after this one boots the same bytes, also when the Image is being deleted, or its family has a newer one.
   const known = vm.status?.image;
-  if (known?.digest && `${known.namespace}/${known.name}` === imageKeyOf(vm)) scope.resolved.image = known;
+  if (known?.digest && isAskedFor(vm, known)) scope.resolved.image = known;
   else {
-    const refusal = image ? notReady(vm, image) : missing(vm);
-    if (refusal) return refusal;
-    scope.resolved.image = imageStatus(image!);
+    const found = vm.spec.image.family ? fromFamily(scope) : named(scope);
+    if ('done' in found) return found;
+    scope.resolved.image = imageStatus(found, vm.spec.image.family);
   }
   scope.met.add('ImageReady');
   return done;
 };
 
+function isAskedFor(vm: VirtualMachine, known: NonNullable<Scope['resolved']['image']>): boolean {
+  const { family, namespace } = vm.spec.image;
+  if (!family) return `${known.namespace}/${known.name}` === askedImageKey(vm);
+  return known.family === family && known.namespace === (namespace || vm.metadata.namespace);
+}
+
+function named({ vm, image }: Scope): Image | Outcome {
+  if (!image) return missing(vm);
+  return notReady(vm, image) ?? image;
+}
+
+function fromFamily({ vm, familyImages: images, siblingImage }: Scope): Image | Outcome {
+  const { family, namespace } = vm.spec.image;
+  const cluster = vm.spec.placement?.cluster;
+  if (askedImageKey(vm) === undefined) return outside(vm);
+  const chosen = chooseImage({ images, cluster, siblingImage: siblingImage() });
+  if (chosen) return chosen;
+  const of = `of the family "${family}" in namespace ${namespace || vm.metadata.namespace}`;
+  const usable = usableOf(images, cluster);
+  if (usable.length === 0) {
+    const others =
+      images.length > 0
+        ? `All ${images.length} Images ${of} are deprecated, being deleted, or in another Cluster`
+        : `There is no Image ${of}`;
+    return wait('NotFound', `${others}. It goes on by itself once there is one`);
+  }
+  const examples = usable
+    .slice(0, 3)
+    .map(({ metadata, status }) => `${metadata.name} is ${status?.phase ?? 'Pending'}`);
+  const isOver = usable.every(({ status }) => status?.phase === 'Failed');
+  const message = `No Image ${of} is in ${cluster ?? 'any cluster'} yet: ${examples.join(', ')}`;
+  return wait(isOver ? 'Failed' : 'Waiting', message);
+}
+
 function missing(vm: VirtualMachine): Outcome {
-  const { name, namespace } = vm.spec.image;
-  if (imageKeyOf(vm) === undefined)
-    return wait(
-      'NotFound',
-      `Image "${name}" is in namespace "${namespace}": only this namespace and ${publicNamespace} may be used`,
-    );
-  return wait('NotFound', `Image "${imageKeyOf(vm)}" does not exist. It goes on by itself once somebody creates it`);
+  const asked = askedImageKey(vm);
+  if (asked === undefined) return outside(vm);
+  return wait('NotFound', `Image "${asked}" does not exist. It goes on by itself once somebody creates it`);
+}
+
+function outside({ spec: { image } }: VirtualMachine): Outcome {
+  const what = image.family ? `Family "${image.family}"` : `Image "${image.name}"`;
+  return wait(
+    'NotFound',
+    `${what} is in namespace "${image.namespace}": only this namespace and ${publicNamespace} may be used`,
+  );
 }
 
 function notReady(vm: VirtualMachine, image: Image): Outcome | undefined {
@@ -60,10 +93,11 @@ function notReady(vm: VirtualMachine, image: Image): Outcome | undefined {
   );
 }
 
-function imageStatus({ metadata, status }: Image): NonNullable<Scope['resolved']['image']> {
+function imageStatus({ metadata, status }: Image, family: string | undefined): NonNullable<Scope['resolved']['image']> {
   return {
     name: metadata.name,
     namespace: metadata.namespace!,
+    ...(family && { family }),
     digest: status!.digest!,
     ...(status?.format && { format: status.format }),
     ...(status?.virtualSize !== undefined && { virtualSize: status.virtualSize }),

@@ -13,7 +13,12 @@ export type Prerequisite = 'ConfigReady' | 'ImageReady' | 'VolumesReady' | 'Netw
 export interface Scope {
   readonly vm: VirtualMachine;
   readonly judgement: Judgement;
+  /** That spec.image names. */
   readonly image: Image | undefined;
+  /** Of the family that spec.image asks for. */
+  readonly familyImages: readonly Image[];
+  /** Name of the Image of that family that another machine of the same pool and revision has. Costs a look at them. */
+  readonly siblingImage: () => string | undefined;
   readonly instanceType: InstanceType | undefined;
   /** One for each of spec.networks; undefined where there is none of that name. */
   readonly subnets: readonly (Subnet | undefined)[];

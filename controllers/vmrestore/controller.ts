@@ -104,7 +104,7 @@ function makeMachine({ client }: Deps): Phase<Scope> {
 /** What the old machine's image says; its own spec does not. */
 async function osTypeOf(client: Deps['client'], { metadata, status }: VMSnapshot, signal: AbortSignal) {
   const { image } = JSON.parse(status!.machine!) as VirtualMachine['spec'];
-  const at = { namespace: image.namespace || metadata.namespace, name: image.name };
+  const at = { namespace: image.namespace || metadata.namespace, name: image.name ?? '' };
   return (await found(client.get(Image, at, { signal })))?.spec.osType ?? 'Linux';
 }
 

@@ -1,6 +1,7 @@
 /** How a snapshot goes from Pending to its end, as far as its host does not say. Pure. */
 import { parseDuration } from '#lib/api/duration.ts';
 import type { VirtualMachine, VMSnapshot } from '#lib/api/generated/index.ts';
+import { withChosenImage } from '#lib/api/image-families.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isOver, type Status } from './scope.ts';
 
@@ -48,7 +49,8 @@ export function next(snapshot: VMSnapshot, machine: VirtualMachine | undefined, 
   return {
     ...pending,
     ...{ phase: 'InProgress', cluster, host, attempt: attempt?.number ?? 1 },
-    machine: JSON.stringify(machine.spec),
+    // What is made of it later is to boot what this one has booted.
+    machine: JSON.stringify(withChosenImage(machine)),
     startedAt: timestamp(nowMs),
     message: `Host ${host} takes it`,
   };

@@ -60,8 +60,10 @@ async function importStaged(
   const room = await roomFor(imageStore, launch.maxVirtualSize, received);
   await fetchSource({ launch, options, staging, room });
   onPhase('Verifying');
-  await verifyUploaded(staging, signal);
-  if (checksum) await verify(checksum, { staging, signal, isUploaded: launch.source.upload !== undefined });
+  const { sha256: announced } = await staging.progress();
+  if (announced !== undefined) await verifyUploaded(announced, staging, signal);
+  const isVerified = checksum?.algorithm === 'sha256' && checksum.hex === announced;
+  if (checksum && !isVerified) await verify(checksum, { staging, signal, isUploaded: announced !== undefined });
   const limits = { room: await roomFor(imageStore, launch.maxVirtualSize), deadlineMs: launch.timeoutMs, signal };
   const path = await unpack(staging.source, staging.unpacked, limits);
   const { format, virtualSize } = await inspect(launch, path, signal);
@@ -109,9 +111,7 @@ function checksumOf(text: string | undefined): Checksum | undefined {
 }
 
 /** Pieces of two files, or of one that was written to meanwhile, look like one file here. */
-async function verifyUploaded(staging: Staging, signal: AbortSignal): Promise<void> {
-  const { sha256 } = await staging.progress();
-  if (sha256 === undefined) return;
+async function verifyUploaded(sha256: string, staging: Staging, signal: AbortSignal): Promise<void> {
   const found = await hashOf('sha256', staging.source, signal);
   if (found === sha256) return;
   const message = `The bytes that came have sha256:${found}, not sha256:${sha256} as the file had before it was sent: upload it again`;

@@ -57,8 +57,9 @@ export interface UploadsDeps {
 
 const atOnceDefault = 16;
 const lookMsDefault = 5_000;
-/** Who sends nothing for so long is not waited for: others may go on. */
+/** Who sends less than so much in so long is not waited for: others may go on, and ways in are few. */
 const silenceMs = 60_000;
+const leastBytes = 64 * 1024;
 /** So much may be sent again when the process is killed. */
 const keepEveryBytes = 16 * 2 ** 20;
 /** Told in one heartbeat, which Mesos hands on in one message. */
@@ -71,7 +72,10 @@ interface Session {
   /** On the disk, or on its way there. */
   received: number;
   size: number;
+  /** When the last of it came. */
   heardMs: number;
+  /** When enough of it had come, and how much that was. */
+  pace: { readonly ms: number; readonly received: number };
 }
 
 export class Uploads implements AsyncDisposable {
@@ -169,7 +173,9 @@ export class Uploads implements AsyncDisposable {
     if (this.#sessions.size >= atOnce)
       throw new UploadError('cannot', `The host takes ${atOnce} other files now: go on in a moment`);
     const { promise: over, resolve } = Promise.withResolvers<void>();
-    const session = { abort: new AbortController(), over, received: offset, size, heardMs: clock.monotonic() };
+    const heardMs = clock.monotonic();
+    const pace = { ms: heardMs, received: offset };
+    const session = { abort: new AbortController(), over, received: offset, size, heardMs, pace };
     this.#sessions.set(uid, session);
     return [session, resolve];
   }
@@ -178,7 +184,7 @@ export class Uploads implements AsyncDisposable {
     const { clock } = this.#deps;
     let timer: Disposable;
     const look = (): void => {
-      const leftMs = session.heardMs + silenceMs - clock.monotonic();
+      const leftMs = session.pace.ms + silenceMs - clock.monotonic();
       if (leftMs <= 0) session.abort.abort(brokeOff(session));
       else timer = clock.timeout(look, leftMs);
     };
@@ -220,6 +226,7 @@ export class Uploads implements AsyncDisposable {
         if (received > size) throw new UploadError('mistaken', `More than the ${size} bytes came that were announced`);
         await writeAll(file, chunk, session.received);
         session.received = received;
+        if (received - session.pace.received >= leastBytes) session.pace = { ms: session.heardMs, received };
         if (received - keptBytes < keepEveryBytes) continue;
         await keep();
         keptBytes = received;

@@ -99,14 +99,57 @@ test.skipIf(missing !== undefined)(
   },
 );
 
-test.skipIf(missing !== undefined)('a machine boots from an image that was uploaded', { timeout: 90_000 }, async () => {
-  const spec = { resources: { cores: 1, memory: '128Mi' }, image: { name: 'disk' } };
-  const metadata = { name: 'booted', namespace };
-  await cluster.client.create(VirtualMachine, {
-    ...{ apiVersion: 'computefactory.io/v1alpha1', kind: 'VirtualMachine', metadata, spec },
-  } as never);
-  await must(ctl('wait', 'vm/booted', '--for=condition=Ready', '--timeout=60s'));
-});
+test.skipIf(missing !== undefined)(
+  'a machine boots from an image that was uploaded, by the name of its family, and keeps it',
+  { timeout: 180_000 },
+  async () => {
+    const machine = (name: string) =>
+      cluster.client.create(VirtualMachine, {
+        ...{ apiVersion: 'computefactory.io/v1alpha1', kind: 'VirtualMachine', metadata: { name, namespace } },
+        spec: { resources: { cores: 1, memory: '128Mi' }, image: { family: 'disks' } },
+      } as never);
+    const imageOf = async (name: string) => {
+      await must(ctl('wait', `vm/${name}`, '--for=condition=Ready', '--timeout=60s'));
+      return (await cluster.client.get(VirtualMachine, { namespace, name })).status?.image?.name;
+    };
+    await must(
+      cluster.kubectl(
+        'patch',
+        'img',
+        'disk',
+        '-n',
+        namespace,
+        '--type',
+        'merge',
+        '-p',
+        '{"spec": {"family": "disks"}}',
+      ),
+    );
+    await machine('first');
+    expect(await imageOf('first')).toBe('disk');
+    const small = join(cluster.dir, 'small.qcow2');
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', small, '8M']);
+    await must(ctl('upload', 'image', 'disk-2', '--file', small, '--family', 'disks'));
+    expect(await must(ctl('get', 'images', '-o', 'wide'))).toMatch(/disk-2 .* disks /);
+    await machine('second');
+    expect([await imageOf('second'), await imageOf('first')]).toEqual(['disk-2', 'disk']);
+    await must(
+      cluster.kubectl(
+        'patch',
+        'img',
+        'disk-2',
+        '-n',
+        namespace,
+        '--type',
+        'merge',
+        '-p',
+        '{"spec": {"deprecated": true}}',
+      ),
+    );
+    await machine('third');
+    expect([await imageOf('third'), await imageOf('second')]).toEqual(['disk', 'disk-2']);
+  },
+);
 
 test.skipIf(missing !== undefined)(
   'with the Image goes what was uploaded for it, and who was sending is told',

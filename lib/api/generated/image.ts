@@ -32,6 +32,10 @@ export interface ImageSpec {
   readonly checksum?: string;
   /** Format of the disk, which may be packed by gz, xz or zst; detected if empty, else verified. */
   readonly format?: 'qcow2' | 'raw' | 'vmdk' | 'vhd' | 'vhdx';
+  /** Machines that ask for this family get the newest of its Images that is ready and not deprecated. */
+  readonly family?: string;
+  /** No new machine gets it by its family. Those that name it do. */
+  readonly deprecated?: boolean;
   /** Kind of guest. Default: "Linux". */
   readonly osType: 'Linux' | 'Windows' | 'Other';
   /** Hosts that are to have a copy of their own before a machine asks for it. Those without an imageCache in their configuration take no part. */

@@ -21,8 +21,10 @@ export interface VirtualMachineSpec {
   };
   /** The disk image to boot. */
   readonly image: {
-    /** Name of an Image. */
-    readonly name: string;
+    /** Name of an Image; this or family. */
+    readonly name?: string;
+    /** Or the newest Image of this family that is ready and not deprecated: chosen once, when the machine is made. */
+    readonly family?: string;
     /** Its namespace: empty for the machine's own, or cf-public. */
     readonly namespace?: string;
   };
@@ -451,6 +453,8 @@ export interface VirtualMachineStatus {
   readonly image?: {
     /** Image. */
     readonly name?: string;
+    /** The family that it was chosen from, if it was. */
+    readonly family?: string;
     /** Its namespace. */
     readonly namespace?: string;
     /** sha256 of the canonical file. */

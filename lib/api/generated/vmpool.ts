@@ -36,8 +36,10 @@ export interface VMPoolSpec {
       };
       /** The disk image to boot. */
       readonly image: {
-        /** Name of an Image. */
-        readonly name: string;
+        /** Name of an Image; this or family. */
+        readonly name?: string;
+        /** Or the newest Image of this family that is ready and not deprecated: chosen once, when the machine is made. */
+        readonly family?: string;
         /** Its namespace: empty for the machine's own, or cf-public. */
         readonly namespace?: string;
       };
