@@ -78,7 +78,7 @@ describe('ended', () => {
     expect(started({ ...pending, bytesUploaded: 5 }, '0b0c', at)).toMatchObject({ phase: 'Verifying' });
     const older = fact('TASK_FAILED', { ...failure, reason: 'NoSource', terminal: true });
     expect(rowAfter(older)).toMatchObject({ phase: 'Pending', failures: 1 });
-    expect(lost({ ...pending, phase: 'Ready' }, { upload: {} }, nowMs)).toMatchObject({
+    expect(lost({ ...pending, phase: 'Ready' }, { upload: {} }, nowMs, 30_000)).toMatchObject({
       ...{ phase: 'Lost', terminal: true, message: expect.stringContaining('upload it again') },
     });
   });

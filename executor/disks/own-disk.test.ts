@@ -37,19 +37,15 @@ describe.skipIf(whyNot(['qemu-img']) !== undefined)('a disk', () => {
   });
 
   test.each<[string, readonly string[], string]>([
-    ['stands on another file', ['-b', 'OTHER', '-F', 'qcow2'], 'does not stand on the image'],
+    ['stands on another file', ['-b', 'OTHER', '-F', 'qcow2'], 'not on the image'],
     [
       'stands on another file, said in JSON',
       ['-b', 'json:{"driver":"raw","file":{"driver":"file","filename":"OTHER"}}', '-F', 'raw'],
-      'does not stand on the image',
+      'not on the image',
     ],
-    ['stands on a server', ['-b', 'nbd://127.0.0.1:9/x', '-F', 'raw'], 'does not stand on the image'],
-    ['says another format of its image', ['-b', '/store/image', '-F', 'raw'], 'does not stand on the image'],
-    [
-      'stands on a file beside its image',
-      ['-b', '/store/image/../other', '-F', 'qcow2'],
-      'does not stand on the image',
-    ],
+    ['stands on a server', ['-b', 'nbd://127.0.0.1:9/x', '-F', 'raw'], 'not on the image'],
+    ['says another format of its image', ['-b', '/store/image', '-F', 'raw'], 'not on the image'],
+    ['stands on a file beside its image', ['-b', '/store/image/../other', '-F', 'qcow2'], 'not on the image'],
     ['has its data in another file', ['-o', 'data_file=OTHER,data_file_raw=on'], 'another file'],
     [
       'has its data in another file beside its image',

@@ -9,7 +9,7 @@ import { checkOverlay, checkQcow2, headAt } from '../images/qcow2-header.ts';
 import { backingFileIn } from '../libvirt/backing-file.ts';
 
 const whatToDo =
-  "The machine's disk is not used: something in the machine changed what only its host writes. Restore it from a snapshot, or make the machine anew";
+  "The machine's disk is not used. If the host's imageStore was changed, change it back; else something in the machine changed what only its host writes: restore the disk from a snapshot, or make the machine anew";
 
 /** Files of the image that a machine was made of, any of which its disk may stand on. */
 export interface DiskBase {
@@ -29,7 +29,7 @@ export async function readOwnDisk(path: string, { paths, format }: DiskBase): Pr
     const head = await headAt(path);
     const backing = backingFileIn(head, path);
     if (backing !== undefined && (!paths.includes(backing.path) || backing.format !== format))
-      throw new Error('It does not stand on the image that it was made of');
+      throw new Error(`It stands on ${backing.path} (${backing.format}), not on the image that it was made of`);
     return { backing: backing?.path, virtualSize: backing === undefined ? checkQcow2(head) : checkOverlay(head) };
   } catch (cause) {
     const { code = '' } = cause as NodeJS.ErrnoException;
