@@ -134,7 +134,11 @@ class Executor {
     let changed = (): void => undefined;
     const { consoleListen: listen, root, imageStore } = config;
     // Where nobody can send, nothing comes.
-    const uploads = listen ? stack.use(new Uploads({ imageStore, changed: () => changed(), clock, log })) : undefined;
+    const uploads = listen
+      ? stack.use(
+          new Uploads({ imageStore, cluster: options.environment.frameworkId, changed: () => changed(), clock, log }),
+        )
+      : undefined;
     const serial =
       listen && uploads ? stack.use(await startConsole({ listen, root, hypervisor, uploads, clock, log })) : undefined;
     const parts = { options, journal, claims, bootId, console: serial?.endpoint, uploads, hypervisor };
@@ -254,7 +258,7 @@ class Executor {
     }
     this.#images = stack.use(
       new ImageTasks({
-        ...{ journal, reporter, config, clock, random, log, fatal },
+        ...{ journal, reporter, config, cluster: environment.frameworkId, clock, random, log, fatal },
         imported: () => this.#imageKeeper.lookNow(),
         ...(options.importImage ? { importImage: options.importImage } : {}),
       }),

@@ -6,6 +6,7 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { uploadPath, uploadToken } from '#lib/api/host-endpoint.ts';
+import { uploadName } from './images/staging.ts';
 import { sha256 } from './testing/image-store.ts';
 import { imageImport, openWorld, type World } from './testing/world.ts';
 
@@ -56,7 +57,7 @@ test('what nobody needs is removed by order', async () => {
   const uid = randomUUID();
   await world.start('life-1', withConsole);
   expect(await send(world, uid, 0, 50_000)).toBe(200);
-  const directory = join(world.config.imageStore, 'incoming', uid);
+  const directory = join(world.config.imageStore, 'incoming', uploadName(uid, 'f-1'));
   await until(() => expect(uploads(world)).toMatchObject([{ complete: true }]));
   expect(existsSync(directory)).toBe(true);
   world.agent.message({ type: 'drop-uploads', version: 1, uids: [uid] });

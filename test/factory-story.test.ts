@@ -159,6 +159,31 @@ describe('a factory of 200 cores', () => {
     expect((await factory(made)).status).toMatchObject({ displayStatus: 'Ready', capacity: { ready: 200 } });
   });
 
+  test('whose template asks for a family stays on one image of it as it grows', async () => {
+    const capacity = { target: 48 };
+    const made = await lab([48, 48, 48], { capacity, template: { spec: { image: { family: 'blender' } } } });
+    const { api, clock } = made.world;
+    const images = async () => (await machines(made)).map(({ status }) => status?.image?.name ?? 'none');
+    await serve(made);
+    await rest(made);
+    expect(await images()).toEqual(['none']);
+    const blender = { namespace, name: 'blender' };
+    await api.patch(Image, blender, { spec: { family: 'blender' } });
+    await rest(made);
+    expect(await images()).toEqual(['blender']);
+    await clock.advance(1_000);
+    const { apiVersion: _, metadata: _m, ...old } = await api.get(Image, blender);
+    const newer = await api.create(Image, { apiVersion, ...old, metadata: { namespace, name: 'blender-5' } });
+    await api.updateStatus(Image, { ...newer, status: { ...old.status, digest: 'b'.repeat(64) } });
+    await scale(made, 96);
+    await rest(made);
+    expect([await sizes(made), await images()]).toEqual(['48 48', ['blender', 'blender']]);
+    await api.patch(Image, blender, { spec: { deprecated: true } });
+    await scale(made, 144);
+    await rest(made);
+    expect((await images()).toSorted()).toEqual(['blender', 'blender', 'blender-5']);
+  });
+
   test('goes 200, 80, 200, 0 and leaves nothing behind', async () => {
     const made = await lab([48, 48, 48, 48, 48]);
     await serve(made);

@@ -13,6 +13,7 @@ import { openSqlite } from '#apiserver/store/sqlite.ts';
 import { projectCrds } from '#apiserver/testing/start.ts';
 import { runCommandLine } from '#cli/main.ts';
 import { type ConsoleServer, startConsole } from '#executor/console/server.ts';
+import { uploadName } from '#executor/images/staging.ts';
 import { Uploads } from '#executor/images/uploads.ts';
 import { openStore, sha256 } from '#executor/testing/image-store.ts';
 import { Secret } from '#lib/api/core.ts';
@@ -133,7 +134,7 @@ async function openWorld() {
 }
 
 async function openHost(imageStore: string) {
-  const uploads = new Uploads({ imageStore, changed: () => undefined, ...common, lookMs: 50 });
+  const uploads = new Uploads({ imageStore, cluster: 'lab', changed: () => undefined, ...common, lookMs: 50 });
   const slow: Pick<Uploads, 'state' | 'receive'> = {
     state: (uid) => uploads.state(uid),
     receive: (piece, bytes, options) => uploads.receive(piece, Readable.from(slowly(bytes)), options),
@@ -222,7 +223,9 @@ test('what does not fit is told in words', async () => {
   await expect(sending).rejects.toThrow();
   const again = world.upload('--file', file, '--restart', '--no-wait');
   expect(await again).toMatchObject({ code: 0, lines: ['image.computefactory.io/debian uploaded to lab'] });
-  expect(readFileSync(join(world.images.imageStore, 'incoming', uid, 'source')).equals(bytes)).toBe(true);
+  expect(readFileSync(join(world.images.imageStore, 'incoming', uploadName(uid, 'lab'), 'source')).equals(bytes)).toBe(
+    true,
+  );
   expect(await says()).toMatch(/^2 Give --file PATH/);
   expect(await says('--file', '/nowhere')).toMatch(/^2 Cannot read \/nowhere: /);
   expect(await says('--file', world.dir)).toMatch(/^2 .* is not a file/);

@@ -99,15 +99,17 @@ describe('Uploads', () => {
     expect(made.row(uid)).toMatchObject({ phase: 'WaitingForUpload', host: 'h1' });
   });
 
-  test('what was uploaded for an image that is gone, or was imported, is removed by order', async () => {
-    const made = openWorld({ phase: 'Failed' });
+  test('what was uploaded for an image that is gone, was imported or failed, is removed by order', async () => {
+    const made = openWorld({ phase: 'Converting' });
     made.says('h1', [report(1000, true)]);
     await made.look();
     expect(made.heard()).toEqual([]);
-    made.image(uid, { phase: 'Ready' }, { source });
-    await made.look();
     const drop = { hostname: 'h1', message: { type: 'drop-uploads', version: 1, uids: [uid] } };
-    expect(made.heard()).toEqual([drop]);
+    for (const phase of ['Ready', 'Failed'] as const) {
+      made.image(uid, { phase }, { source });
+      await made.look();
+      expect(made.heard()).toEqual([drop]);
+    }
     made.remove(uid);
     await made.look();
     // It may be so new that we have not heard of it.

@@ -14,6 +14,8 @@ import type { World } from './world.ts';
 /** An Image that was just made may be on its way here. */
 const unknownMs = 30_000;
 
+const over: readonly (string | undefined)[] = ['Ready', 'Failed'];
+
 export class Uploads {
   readonly #world: World;
   #looking = false;
@@ -88,7 +90,7 @@ export class Uploads {
     }
   }
 
-  /** Of Images that are gone, and of those that have been imported. One that failed may be tried again with what is there. */
+  /** Of Images that are gone, and of those that have been imported, or have failed: who tries again sends it again. */
   #needless(alive: readonly ExecutorFact[]): ReadonlySet<string> {
     const { images, cluster, clock } = this.#world;
     const reported = new Set(alive.flatMap(({ heartbeat }) => (heartbeat.uploads ?? []).map(({ uid }) => uid)));
@@ -101,7 +103,8 @@ export class Uploads {
         const image = known.get(uid);
         if (image) {
           this.#unknownMs.delete(uid);
-          return image.metadata.deletionTimestamp !== undefined || rowOf(image, cluster)?.phase === 'Ready';
+          const isOver = over.includes(rowOf(image, cluster)?.phase);
+          return isOver || image.metadata.deletionTimestamp !== undefined;
         }
         const sinceMs = this.#unknownMs.get(uid) ?? nowMs;
         this.#unknownMs.set(uid, sinceMs);

@@ -19,7 +19,7 @@ async function openWorld() {
   const store = stack.use(await openStore());
   const { imageStore, directory } = store;
   const common = { clock: systemClock, log: silentLog };
-  const uploads = stack.use(new Uploads({ imageStore, changed: () => undefined, ...common }));
+  const uploads = stack.use(new Uploads({ imageStore, cluster: 'lab', changed: () => undefined, ...common }));
   const hypervisor = { screenshot: nothing, openScreen: nothing, agent: nothing };
   const options = { listen: '127.0.0.1:0', root: directory, hypervisor, uploads, ...common };
   const { endpoint } = stack.use(await startConsole(options));

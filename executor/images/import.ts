@@ -21,6 +21,8 @@ import { unpack } from './unpack.ts';
 
 export interface ImportOptions
   extends Pick<ExecutorConfig, 'hypervisor' | 'imageStore' | 'importDir' | 'allowPrivateSources'> {
+  /** What tells this cluster from others that have the store too. */
+  readonly cluster: string;
   readonly clock: Clock;
   readonly random: Random;
   /** Instead of the system's resolver. */
@@ -36,7 +38,8 @@ export interface ImportOptions
 /** Throws ImportError, or the signal's reason. */
 export async function importImage(launch: ImageImport, options: ImportOptions): Promise<ImportResult> {
   const checksum = checksumOf(launch.checksum);
-  const staging = await openStaging(options.imageStore, launch, options.clock.now());
+  const { imageStore, cluster, clock } = options;
+  const staging = await openStaging(launch, { imageStore, cluster, nowMs: clock.now() });
   try {
     const result = await importStaged(launch, checksum, options, staging);
     await staging.remove();

@@ -1,7 +1,8 @@
 /**
  * Where an import's files are before its image is in the store: `incoming/<task>/` while a task works on it, `incoming/<uid>/` between
- * two tries. The next try goes on with what the last one fetched, on whichever host of the cluster; only one can take it over.
+ * two tries (`incoming/<uid>-<cluster>/` if they are uploaded). The next try goes on with what the last one fetched, on whichever host of the cluster; only one can take it over.
  */
+import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ImageImport } from '#lib/api/launch.ts';
@@ -29,6 +30,11 @@ const nothing: Progress = { received: 0, mismatches: 0 };
 
 /** Directory of what is fetched, or sent, for images that are not in the store yet. */
 export const incomingIn = (imageStore: string): string => join(imageStore, 'incoming');
+/** Name of the directory of what is uploaded for an Image. Of one cluster: if others have the store too, each is sent the file by itself. */
+export function uploadName(uid: string, cluster: string): string {
+  return `${uid}-${createHash('sha256').update(cluster).digest('hex').slice(0, 8)}`;
+}
+
 export const sourceIn = (directory: string): string => join(directory, 'source');
 const stateIn = (directory: string): string => join(directory, 'state.json');
 
@@ -60,14 +66,24 @@ export interface Staging {
   remove(): Promise<void>;
 }
 
-/** Takes over what an earlier try of the same image left, and removes what nobody has touched for a day. */
-export async function openStaging(imageStore: string, launch: ImageImport, nowMs: number): Promise<Staging> {
+export interface StagingOptions {
+  readonly imageStore: string;
+  /** What tells this cluster from others that have the store too. */
+  readonly cluster: string;
+  readonly nowMs: number;
+}
+
+/** Takes over what an earlier try of the same image left, or what was uploaded, and removes what nobody has touched for a day. */
+export async function openStaging(
+  launch: ImageImport,
+  { imageStore, cluster, nowMs }: StagingOptions,
+): Promise<Staging> {
   const incoming = incomingIn(imageStore);
   // The bytes of all tenants pass here.
   await mkdir(incoming, { recursive: true, mode: 0o700 });
   await removeForgotten(incoming, nowMs);
   const own = join(incoming, launch.taskId);
-  const parked = join(incoming, launch.uid);
+  const parked = join(incoming, launch.source.upload ? uploadName(launch.uid, cluster) : launch.uid);
   if (!(await takeOver(parked, own))) await mkdir(own, { recursive: true });
   const inOwn = (name: string): string => join(own, name);
   return {

@@ -21,6 +21,8 @@ export interface ImageTasksDeps {
   readonly journal: Journal;
   readonly reporter: Reporter;
   readonly config: Pick<ImportOptions, 'hypervisor' | 'imageStore' | 'importDir' | 'allowPrivateSources'>;
+  /** What tells this cluster from others that have the store too. */
+  readonly cluster: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -86,7 +88,7 @@ export class ImageTasks implements AsyncDisposable {
   }
 
   async #run(launch: ImageImport, abort: AbortController): Promise<void> {
-    const { reporter, config, clock, random, log, imported, importImage: fetch = importImage } = this.#deps;
+    const { reporter, config, cluster, clock, random, log, imported, importImage: fetch = importImage } = this.#deps;
     const { taskId } = launch;
     using _ = clock.timeout(() => abort.abort(late), launch.timeoutMs);
     reporter.step(taskId, { words: [{ state: 'TASK_RUNNING', message: 'Fetching' }] });
@@ -94,7 +96,8 @@ export class ImageTasks implements AsyncDisposable {
       const onProgress = this.#progress(taskId);
       using phases = this.#phases(taskId);
       const { onPhase } = phases;
-      const data = await fetch(launch, { ...config, clock, random, signal: abort.signal, onProgress, onPhase });
+      const { signal } = abort;
+      const data = await fetch(launch, { ...config, cluster, clock, random, signal, onProgress, onPhase });
       imported();
       reporter.step(taskId, { words: [{ state: 'TASK_FINISHED', message: `Stored as ${data.digest}`, data }] });
     } catch (error) {

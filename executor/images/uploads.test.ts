@@ -10,6 +10,7 @@ import { systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
 import { VirtualClock } from '#test/virtual-clock.ts';
 import { openStore, sha256, type TestStore } from '../testing/image-store.ts';
+import { uploadName } from './staging.ts';
 import { imageStore as storeOf } from './store.ts';
 import { type UploadPiece, Uploads } from './uploads.ts';
 
@@ -21,9 +22,16 @@ const begin = () => undefined;
 
 const open = (
   store: TestStore,
-  more: { readonly clock?: Clock; readonly lookMs?: number; readonly atOnce?: number } = {},
+  more: { readonly clock?: Clock; readonly lookMs?: number; readonly atOnce?: number; readonly cluster?: string } = {},
 ) =>
-  new Uploads({ imageStore: store.imageStore, changed: () => undefined, clock: systemClock, log: silentLog, ...more });
+  new Uploads({
+    imageStore: store.imageStore,
+    cluster: 'lab',
+    changed: () => undefined,
+    clock: systemClock,
+    log: silentLog,
+    ...more,
+  });
 
 const until = (check: () => unknown) => vi.waitFor(check, { timeout: 5_000, interval: 10 });
 
@@ -98,7 +106,7 @@ test('it goes on where it ends, with the same file, and nowhere else; or from th
   });
   expect(asked).not.toHaveBeenCalled();
   expect(await receive(otherPiece, other)).toMatchObject({ received: 50, complete: true });
-  expect(readFileSync(join(store.imageStore, 'incoming', uid, 'source')).equals(other)).toBe(true);
+  expect(readFileSync(join(store.imageStore, 'incoming', uploadName(uid, 'lab'), 'source')).equals(other)).toBe(true);
 });
 
 test('no more comes than was announced, or than the image may have, or on as many ways as there are', async () => {
@@ -162,29 +170,48 @@ test('a worker that is killed in the middle loses nothing that it has counted', 
   expect(await uploads.receive({ ...whole, offset: received }, rest, { begin, signal })).toMatchObject({
     complete: true,
   });
-  expect(sha256(readFileSync(join(store.imageStore, 'incoming', uid, 'source')))).toBe(whole.sha256);
+  expect(sha256(readFileSync(join(store.imageStore, 'incoming', uploadName(uid, 'lab'), 'source')))).toBe(whole.sha256);
 });
 
 test('what is not in the file was not received, whatever was written down', async () => {
   await using store = await openStore();
   await using uploads = open(store);
   await uploads.receive(piece, Readable.from([bytes]), { begin, signal });
-  truncateSync(join(store.imageStore, 'incoming', uid, 'source'), 5);
+  truncateSync(join(store.imageStore, 'incoming', uploadName(uid, 'lab'), 'source'), 5);
   expect(await uploads.state(uid)).toEqual({ received: 0, complete: false, busy: false });
 });
 
-test('what nobody needs goes by order, also from under who sends; what is not uploaded stays', async () => {
+test('what nobody needs goes by order, also from under who sends; what is not uploaded, or for another cluster, stays', async () => {
   await using store = await openStore();
   await using uploads = open(store, { lookMs: 20 });
   const fetched = randomUUID();
   const incoming = join(store.imageStore, 'incoming');
   mkdirSync(join(incoming, fetched), { recursive: true });
   writeFileSync(join(incoming, fetched, 'state.json'), '{"received":0,"mismatches":0}');
+  await using others = open(store, { cluster: 'other' });
+  await others.receive(piece, Readable.from([bytes]), { begin, signal });
   const sending = await beginSending(uploads, bytes.subarray(0, 10));
   await uploads.drop([uid, fetched, '../../etc']);
   await expect(sending.over).rejects.toMatchObject({ kind: 'elsewhere' });
-  expect(readdirSync(incoming)).toEqual([fetched]);
+  expect(readdirSync(incoming).toSorted()).toEqual([fetched, uploadName(uid, 'other')].toSorted());
   expect(uploads.report()).toEqual([]);
+});
+
+test('halves of many files hide no file that is whole', async () => {
+  await using store = await openStore();
+  const name = (of: string) => join(store.imageStore, 'incoming', uploadName(of, 'lab'));
+  const place = (of: string, received: number) => {
+    mkdirSync(name(of), { recursive: true });
+    writeFileSync(join(name(of), 'source'), 'ab');
+    writeFileSync(join(name(of), 'state.json'), JSON.stringify({ received, total: 2, sha256: 'c', mismatches: 0 }));
+  };
+  for (let count = 0; count < 60; count++) place(randomUUID(), 1);
+  const whole = [randomUUID(), randomUUID()];
+  for (const each of whole) place(each, 2);
+  await using uploads = open(store, { lookMs: 20 });
+  await until(() => expect(uploads.report()).toHaveLength(32));
+  const first = uploads.report().slice(0, 2);
+  expect(first.map((each) => each.uid).toSorted()).toEqual(whole.toSorted());
 });
 
 test('what nobody goes on with is forgotten after a day', async () => {
@@ -193,7 +220,7 @@ test('what nobody goes on with is forgotten after a day', async () => {
   const first = await beginSending(uploads, bytes.subarray(0, 10));
   first.body.end();
   await expect(first.over).rejects.toMatchObject({ kind: 'brokeOff' });
-  const directory = join(store.imageStore, 'incoming', uid);
+  const directory = join(store.imageStore, 'incoming', uploadName(uid, 'lab'));
   const tidy = () => storeOf(store.imageStore, systemClock).tidy();
   await tidy();
   expect(existsSync(directory)).toBe(true);

@@ -1,5 +1,5 @@
 /**
- * Takes in the files of Images that somebody sends, piece after piece, into `incoming/<uid>/` of the store, where an import finds them as what
+ * Takes in the files of Images that somebody sends, piece after piece, into a directory of `incoming/` in the store, where an import finds them as what
  * an earlier try has fetched (staging.ts). What is on the disk is counted, so that whoever sends may go on there after a break, on any host of
  * the cluster. One at a time may send for an Image, here; that two hosts have not mixed the pieces of two senders the import finds out by the
  * sha256 that was announced. What nobody goes on with is removed after a day, as all that is left in `incoming/`.
@@ -15,7 +15,7 @@ import type { Log } from '#lib/std/log.ts';
 import { sameJson } from '#lib/std/same-json.ts';
 import { ImportError } from './errors.ts';
 import { roomFor } from './room.ts';
-import { incomingIn, type Progress, readProgress, sourceIn, writeProgress } from './staging.ts';
+import { incomingIn, type Progress, readProgress, sourceIn, uploadName, writeProgress } from './staging.ts';
 
 /** One piece of a file: all that follows `offset`, or as much of it as comes. */
 export interface UploadPiece {
@@ -45,6 +45,8 @@ export class UploadError extends Error {
 
 export interface UploadsDeps {
   readonly imageStore: string;
+  /** What tells this cluster from others that have the store too. */
+  readonly cluster: string;
   /** A heartbeat has something new to tell. */
   changed(): void;
   readonly clock: Clock;
@@ -64,6 +66,9 @@ const leastBytes = 64 * 1024;
 const keepEveryBytes = 16 * 2 ** 20;
 /** Told in one heartbeat, which Mesos hands on in one message. */
 const reportsMax = 32;
+/** A mount that hangs is not waited for longer. */
+const leaveMs = 2_000;
+const uidLength = 36;
 const uidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 interface Session {
@@ -100,15 +105,17 @@ export class Uploads implements AsyncDisposable {
     const sessions = [...this.#sessions.values()];
     for (const { abort } of sessions)
       abort.abort(new UploadError('cannot', 'The executor of the host ends: go on in a moment'));
-    await Promise.all(sessions.map(async ({ over }) => await over));
-    await this.#looking;
+    const late = Promise.withResolvers<void>();
+    using _ = this.#deps.clock.timeout(late.resolve, leaveMs);
+    await Promise.race([Promise.all([...sessions.map(({ over }) => over), this.#looking]), late.promise]);
   }
 
-  /** What is being sent comes first. */
+  /** What is being sent comes first, then what can go on: nobody's halves may hide that. */
   report(): readonly UploadReport[] {
     const sending = [...this.#sessions].map(([uid, { received, size }]) => ({ uid, received, size, complete: false }));
     const others = [...this.#found.values()].filter(({ uid }) => !this.#sessions.has(uid));
-    return [...sending, ...others].slice(0, reportsMax);
+    const [whole, halves] = [true, false].map((each) => others.filter(({ complete }) => complete === each));
+    return [...sending, ...whole!, ...halves!].slice(0, reportsMax);
   }
 
   async state(uid: string): Promise<UploadState> {
@@ -247,7 +254,7 @@ export class Uploads implements AsyncDisposable {
   }
 
   #directory(uid: string): string {
-    return join(this.#incoming, uid);
+    return join(this.#incoming, uploadName(uid, this.#deps.cluster));
   }
 
   #lookLater(afterMs: number): void {
@@ -264,9 +271,8 @@ export class Uploads implements AsyncDisposable {
         if (error.code === 'ENOENT') return [];
         throw error;
       });
-      const reports = await Promise.all(
-        names.filter((name) => uidPattern.test(name)).map((uid) => this.#reportOf(uid)),
-      );
+      const uids = names.map((name) => name.slice(0, uidLength)).filter((uid, at) => this.#isOf(names[at]!, uid));
+      const reports = await Promise.all(uids.map((uid) => this.#reportOf(uid)));
       const found = new Map(reports.flatMap((report) => (report ? [[report.uid, report] as const] : [])));
       const isNews = !sameJson([...this.#found.values()], [...found.values()]);
       this.#found = found;
@@ -276,7 +282,11 @@ export class Uploads implements AsyncDisposable {
     }
   }
 
-  /** Undefined for what was fetched, and not sent. */
+  #isOf(name: string, uid: string): boolean {
+    return uidPattern.test(uid) && name === uploadName(uid, this.#deps.cluster);
+  }
+
+  /** Undefined for what was begun by nobody. */
   async #reportOf(uid: string): Promise<UploadReport | undefined> {
     const { received, total, sha256 } = await this.#kept(uid);
     if (total === undefined || sha256 === undefined) return undefined;

@@ -40,7 +40,7 @@ export async function openStore(at?: string): Promise<TestStore> {
     run: async (source, changes = {}, options = {}) =>
       await importImage(imageImport(randomUUID(), source, changes), {
         ...{ hypervisor: 'libvirt', imageStore, importDir, allowPrivateSources: ['127.0.0.0/8'] },
-        ...{ clock: systemClock, random: systemRandom },
+        ...{ cluster: 'lab', clock: systemClock, random: systemRandom },
         signal: AbortSignal.timeout(20_000),
         onProgress: () => undefined,
         ...options,
