@@ -4,6 +4,7 @@
  */
 import type { Image } from '#lib/api/generated/image.ts';
 import { keyOf } from '#lib/api/meta.ts';
+import { onceMore } from '#lib/std/again.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { type ExecutorFact, isSilent } from './executor-book.ts';
 import { rowOf } from './import-rows.ts';
@@ -18,8 +19,6 @@ const over: readonly (string | undefined)[] = ['Ready', 'Failed'];
 
 export class Uploads {
   readonly #world: World;
-  #looking = false;
-  #again = false;
   /** uid of an Image -> (monotonic) when its row was written last. */
   readonly #toldMs = new Map<string, number>();
   /** uid that no Image has -> (monotonic) since when a host names it. */
@@ -30,19 +29,7 @@ export class Uploads {
   }
 
   /** To be called every few seconds, when an image changes, and when a host has something new to tell. */
-  async look(): Promise<void> {
-    this.#again = true;
-    if (this.#looking) return;
-    this.#looking = true;
-    try {
-      while (this.#again) {
-        this.#again = false;
-        await this.#lookOnce();
-      }
-    } finally {
-      this.#looking = false;
-    }
-  }
+  readonly look = onceMore(() => this.#lookOnce());
 
   async #lookOnce(): Promise<void> {
     const { images, executors, clock } = this.#world;

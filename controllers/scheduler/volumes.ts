@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Volume } from '#lib/api/generated/volume.ts';
 import { keyOf } from '#lib/api/meta.ts';
+import { onceMore } from '#lib/std/again.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { volumeOnHost } from './tasks.ts';
 import { asResize, healthOf, isToGrow, nextBackend, nextResize, orderFor, orderId, usedOf } from './volume-backend.ts';
@@ -18,8 +19,6 @@ export class Volumes {
   readonly #sentMs = new Map<string, number>();
   /** uid -> (monotonic) when its status was written last. */
   readonly #writtenMs = new Map<string, number>();
-  #looking = false;
-  #again = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -31,19 +30,7 @@ export class Volumes {
   }
 
   /** To be called every now and then, when a volume changes, and when hosts tell something new of volumes. */
-  async look(): Promise<void> {
-    this.#again = true;
-    if (this.#looking) return;
-    this.#looking = true;
-    try {
-      while (this.#again) {
-        this.#again = false;
-        await this.#lookOnce();
-      }
-    } finally {
-      this.#looking = false;
-    }
-  }
+  readonly look = onceMore(() => this.#lookOnce());
 
   async #lookOnce(): Promise<void> {
     const volumes = this.#world.volumes.list();
