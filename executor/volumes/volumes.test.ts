@@ -33,11 +33,11 @@ const patiently = { timeout: 60_000, interval: 500 };
 let gluster: Gluster;
 
 /** A host at the n-th server. What it has mounted is gone with it. */
-function openHost(n: number, answerMs = 20_000, hungMs = 90_000) {
+function openHost(n: number, answerMs = 20_000, hungMs = 90_000, command = gluster.command) {
   const root = mkdtempSync(join(tmpdir(), 'cf-'));
   const netns = gluster.netns(n);
-  const options = { root, netns, servers: gluster.servers, command: gluster.command, answerMs, hungMs };
-  const names = [name, 'single', 'split', 'nowhere'];
+  const options = { root, netns, servers: gluster.servers, command, answerMs, hungMs };
+  const names = [name, 'single', 'split', 'small', 'nowhere'];
   const volumes = glusterVolumes({ ...options, names, host: `host-${n}`, clock: systemClock, log: silentLog });
   const place = { root, netns, gluster: { name, servers: gluster.servers } };
   return {
@@ -353,6 +353,56 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await one.volumes.remove(volume);
   });
 
+  test.each([
+    ['stands on another file', ['-b', '/etc/hostname', '-F', 'raw']],
+    ['keeps its data in another file', ['-o', 'data_file=CANARY']],
+  ])('a disk that %s, as a QEMU could write that was taken over, is not used', async (_, options) => {
+    await using host = openHost(1);
+    const volume = disk({ make: true });
+    const machine = randomUUID();
+    const path = await host.attach(machine, volume);
+    const words = options.map((option) => option.replace('CANARY', `${path}.canary`));
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-u', ...words, path, String(volume.bytes)]);
+    await expect(host.attach(machine, volume)).rejects.toMatchObject({ reason: 'BadDisk' });
+    await host.volumes.detach(machine);
+    await host.volumes.remove(volume);
+  });
+
+  test('while somebody on another host swaps its directories for links a Volume is removed, and no other', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const [volume, other] = [shared({ make: true }), shared({ make: true })];
+    const [machine, neighbour] = [randomUUID(), randomUUID()];
+    const kept = await one.attach(neighbour, other);
+    for (let file = 0; file < 20; file++) await writeFile(join(kept, `f${file}`), 'kept');
+    const data = await two.attach(machine, volume);
+    for (let directory = 0; directory < 40; directory++) {
+      mkdirSync(join(data, `d${directory}`));
+      await writeFile(join(data, `d${directory}`, 'f0'), '');
+    }
+    const swap = `
+      const attempt = (work) => { try { work(); } catch {} };
+      process.stdout.write('swapping');
+      for (let turn = 0; ; turn++) {
+        const path = process.argv[1] + '/d' + (turn % 40);
+        attempt(() => fs.renameSync(path, path + '.aside'));
+        attempt(() => fs.symlinkSync(process.argv[2], path));
+        attempt(() => fs.unlinkSync(path));
+        attempt(() => fs.renameSync(path + '.aside', path));
+      }`;
+    const target = join(onHost.point(two.root, name), 'cf', other.uid, 'data');
+    const swapper = spawn(process.execPath, ['-e', swap, data, target], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(swapper.stdout, 'data');
+    await one.volumes.remove(volume).catch((error) => expect(error.message).toMatch(/goes on to write/));
+    await end(swapper);
+    await two.volumes.detach(machine);
+    await one.volumes.remove(volume);
+    expect(readdirSync(join(one.point, 'cf'))).not.toContain(volume.uid);
+    expect(readdirSync(kept)).toHaveLength(20);
+    await one.volumes.detach(neighbour);
+    await one.volumes.remove(other);
+  });
+
   test('two hosts that want a disk at once: the later one gets it, and the other does not any more', async () => {
     await using one = openHost(1);
     await using two = openHost(2);
@@ -404,6 +454,14 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await host.volumes.remove(volume);
   });
 
+  test('a quota that cannot be set, by a host that does not belong to the pool, is said, and no guest gets the directory', async () => {
+    await using host = openHost(1, 20_000, 90_000, ['nsenter', `--net=/run/netns/${gluster.netns(1)}`, 'gluster']);
+    const volume = shared();
+    await expect(host.volumes.make(volume, 'i')).rejects.toMatchObject({ reason: 'QuotaFailed' });
+    await expect(host.attach(randomUUID(), volume)).rejects.toMatchObject({ reason: 'NotProvisioned' });
+    await host.volumes.remove(volume);
+  });
+
   test('what waits to be healed is counted, and gone when it is', async () => {
     await using host = openHost(1);
     const [machine, volume] = [randomUUID(), shared({ make: true })];
@@ -444,6 +502,23 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await vi.waitFor(async () => expect((await healOf(gluster.command, 'split'))?.splitBrain).toBe(0), patiently);
     for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
     await one.volumes.remove(volume);
+  });
+
+  test('a volume that is nearly full says so, and is used all the same', async () => {
+    await gluster.makeSmallVolume('small', 1, 96);
+    await using host = openHost(1);
+    const [machine, volume] = [randomUUID(), shared({ glusterVolume: 'small', make: true })];
+    await host.attach(machine, volume);
+    const look = async () => (await host.volumes.look()).find((report) => report.name === 'small');
+    expect(await look()).toMatchObject({ reason: 'Healthy' });
+    const filler = join(onHost.point(host.root, 'small'), 'filler');
+    execFileSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1M', 'count=93', 'conv=fsync'], { stdio: 'ignore' });
+    expect(await look()).toMatchObject({ reason: 'NearlyFull', usable: true });
+    await host.attach(machine, volume);
+    rmSync(filler);
+    await vi.waitFor(async () => expect(await look()).toMatchObject({ reason: 'Healthy' }), patiently);
+    await host.volumes.detach(machine);
+    await host.volumes.remove(volume);
   });
 
   test('a volume that no server has is said so, and leaves nothing', async () => {

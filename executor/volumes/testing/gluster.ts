@@ -24,6 +24,8 @@ export interface Gluster extends AsyncDisposable {
   netns(n: number): string;
   /** A volume of one brick on each of these servers. */
   makeVolume(name: string, ...servers: number[]): Promise<void>;
+  /** Of one brick, in the memory of that server, and no larger. */
+  makeSmallVolume(name: string, n: number, mebibytes: number): Promise<void>;
   /** SIGKILL to the brick of the volume on that server. */
   killBrick(name: string, n: number): Promise<void>;
   startBricks(name: string): Promise<void>;
@@ -58,23 +60,41 @@ export async function openGluster(count: number): Promise<Gluster> {
   };
   for (let n = 2; n <= count; n++)
     await vi.waitFor(async () => await gluster('peer', 'probe', addressOf(n)), patiently);
+  const makeVolume = async (volume: string, ...servers: readonly number[]): Promise<void> => {
+    const bricks = servers.map((n) => `${addressOf(n)}:${join(directory, String(n), volume)}`);
+    const replicas = bricks.length > 1 ? ['replica', String(bricks.length)] : [];
+    await vi.waitFor(async () => {
+      try {
+        await gluster('volume', 'create', volume, ...replicas, ...bricks, 'force');
+      } catch {
+        // On a slow machine it may be there although the command was given up.
+        await gluster('volume', 'info', volume);
+      }
+    }, patiently);
+    // Refused while another server still has the lock of the command before; with "force" also one that is started starts well.
+    await vi.waitFor(async () => await gluster('volume', 'start', volume, 'force'), patiently);
+  };
   const stackOfWorld = stack.move();
   return {
     ...{ directory, command, netns },
     servers: Array.from({ length: count }, (_, index) => addressOf(index + 1)),
-    async makeVolume(volume, ...servers) {
-      const bricks = servers.map((n) => `${addressOf(n)}:${join(directory, String(n), volume)}`);
-      const replicas = bricks.length > 1 ? ['replica', String(bricks.length)] : [];
-      await vi.waitFor(async () => {
-        try {
-          await gluster('volume', 'create', volume, ...replicas, ...bricks, 'force');
-        } catch {
-          // On a slow machine it may be there although the command was given up.
-          await gluster('volume', 'info', volume);
-        }
-      }, patiently);
-      // Refused while another server still has the lock of the command before; with "force" also one that is started starts well.
-      await vi.waitFor(async () => await gluster('volume', 'start', volume, 'force'), patiently);
+    makeVolume,
+    async makeSmallVolume(volume, n, mebibytes) {
+      const brick = join(directory, String(n), volume);
+      mkdirSync(brick);
+      const server = await pidOf(netns(n), /^glusterd /);
+      await run('nsenter', [
+        `--target=${server}`,
+        '--mount',
+        'mount',
+        '-t',
+        'tmpfs',
+        '-o',
+        `size=${mebibytes}m`,
+        'none',
+        brick,
+      ]);
+      await makeVolume(volume, n);
     },
     async killBrick(volume, n) {
       process.kill(await pidOf(netns(n), new RegExp(`glusterfsd .*--volfile-id ${volume}\\.`)), 'SIGKILL');
