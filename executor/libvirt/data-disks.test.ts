@@ -119,7 +119,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('data disks of a real guest', { t
     await hypervisor.define(spec);
     await hypervisor.start(uid);
     await booted(spec, 1);
-    const serials = await shell(spec, 'cat /sys/block/vd*/serial; ls -d /sys/block/vd* | wc -l');
+    const serials = await shell(spec, 'cat /sys/block/vd*/serial; echo; ls -d /sys/block/vd* | wc -l');
     for (const { name } of wanted) expect(serials).toContain(name);
     expect(serials).toMatch(/^33\s/m);
     await removeMachine({ hypervisor, devices }, uid);

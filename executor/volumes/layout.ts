@@ -2,8 +2,8 @@
  * Where things are. On the host, `<root>/volumes/<gluster volume>/`: the mount point `mnt` and `holders/<holder>.json`; beside it the client's
  * log, which stays.
  * On the Gluster volume, `/cf/<uid of the Volume>/`: `volume.json`, which says that it is that Volume's, `data/` that guests see or
- * `disk.qcow2`, `writers/`, and a file for each size that was ever wanted, of which the largest holds. `/.cf-host-<host>` is written by each host
- * to see whether it can.
+ * `disk.qcow2`, and `writers/`. `/cf/<uid>.sizes/` has a file for each size that was ever wanted, of which the largest holds. `/.cf-host-<host>` is
+ * written by each host to see whether it can.
  */
 import { join } from 'node:path';
 import type { VolumeOnHost } from '#lib/api/launch.ts';
@@ -75,7 +75,9 @@ export const onVolume = {
   marker: (uid: string): string => `cf/${uid}/volume.json`,
   data: (uid: string): string => `cf/${uid}/data`,
   disk: (uid: string): string => `cf/${uid}/disk.qcow2`,
-  /** Never removed, so that no host that comes late with a smaller one undoes a larger. */
-  size: (uid: string, bytes: number): string => `cf/${uid}/size-${bytes}`,
+  /** Beside the Volume: what is full has no room left for the wish that it be larger. */
+  sizes: (uid: string): string => `cf/${uid}.sizes`,
+  /** Stays as long as the Volume, so that no host that comes late with a smaller one undoes a larger. */
+  size: (uid: string, bytes: number): string => `cf/${uid}.sizes/${bytes}`,
   writers: (uid: string): string => `cf/${uid}/writers`,
 } as const;

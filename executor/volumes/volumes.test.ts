@@ -129,8 +129,12 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     const volume = shared();
     await one.volumes.make(volume, 'i');
     const path = await one.attach(randomUUID(), volume);
+    // Full, as what is to grow is as a rule.
+    const fill = () => writeFile(join(path, 'full'), Buffer.alloc(20 * mebibyte), { flush: true });
+    await vi.waitFor(async () => await expect(fill()).rejects.toMatchObject({ errno: -122 }), patiently);
     const larger = { ...volume, bytes: 30 * mebibyte };
     await two.volumes.make(larger, 'i');
+    rmSync(join(path, 'full'));
     await writeFile(join(path, 'big'), Buffer.alloc(20 * mebibyte), { flush: true });
     await one.volumes.make(volume, 'i');
     // Launched before it grew, and after.
@@ -140,6 +144,8 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
       expect(blocks * bsize).toBe(larger.bytes);
     }
     await one.volumes.remove(volume);
+    const all = readdirSync(join(one.point, onVolume.all));
+    expect(all.filter((name) => name.startsWith(volume.uid))).toEqual([]);
   });
 
   test('a disk grows when it is started next, and at once if nobody ever had it', async () => {

@@ -1,7 +1,7 @@
 /** The directory of a Volume. Every step is safe to repeat after a kill anywhere between two; the marker is written last. */
 import { randomUUID } from 'node:crypto';
 import { access, type FileHandle, link, mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { messageOf } from '#lib/std/errors.ts';
 import { checkQcow2, headAt } from '../../images/qcow2-header.ts';
 import { createDisk, resizeQcow2 } from '../../images/qemu-img.ts';
@@ -18,15 +18,16 @@ export async function makeDirectory(root: string, { uid, type }: VolumeSpec): Pr
 
 /** Before a quota is set: what is wanted. The largest size that was ever wanted, which is what is to be set. */
 export async function wantSize(root: string, { uid, bytes }: VolumeSpec): Promise<number> {
+  await mkdir(join(root, onVolume.sizes(uid)), { recursive: true });
   await makeOnce(join(root, onVolume.size(uid, bytes)), async () => {});
   return (await sizeWanted(root, uid)) ?? bytes;
 }
 
 /** undefined: of a directory that was made before it could grow. */
 async function sizeWanted(root: string, uid: string): Promise<number | undefined> {
-  const names = await readdir(join(root, onVolume.directory(uid)));
-  const sizes = names.flatMap((name) => /^size-(\d+)$/.exec(name)?.[1] ?? []);
-  return sizes.length > 0 ? Math.max(...sizes.map(Number)) : undefined;
+  const names = (await readdir(join(root, onVolume.sizes(uid))).catch(unlessThere)) ?? [];
+  const sizes = names.filter((name) => /^\d+$/.test(name)).map(Number);
+  return sizes.length > 0 ? Math.max(...sizes) : undefined;
 }
 
 /** The disk, and with it or, for a shared directory, once its quota is in force, the marker. */
@@ -142,7 +143,8 @@ function absent(uid: string): (cause: NodeJS.ErrnoException) => never {
  */
 export async function removeVolume(root: string, { uid }: { readonly uid: string }): Promise<void> {
   await rm(join(root, onVolume.marker(uid)), { force: true });
-  await removeTree(join(root, onVolume.all), uid);
+  for (const path of [onVolume.directory(uid), onVolume.sizes(uid)])
+    await removeTree(join(root, onVolume.all), basename(path));
 }
 
 /** Gluster tells of a directory with a quota as of a file system of that size. */
