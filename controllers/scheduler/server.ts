@@ -388,6 +388,7 @@ class ClusterServer {
       this.#disks,
       this.#hosts,
       this.#tombstones,
+      this.#uploads,
     ];
     if (works.some(({ hasWork }) => hasWork) || machines.isMoving || this.#reconciliation.isBusy) return true;
     const cluster = clusters.get(name);
@@ -397,9 +398,11 @@ class ClusterServer {
   async #look(): Promise<void> {
     for (const hostname of this.#silences.look()) this.#machines.dueOnHost(hostname);
     await this.#reconciliation.look();
-    await this.#offers.look(this.#placing.hasWork || this.#imports.hasWork || this.#tombstones.hasWork);
+    const askers = [this.#placing, this.#imports, this.#tombstones, this.#uploads];
+    await this.#offers.look(askers.some(({ hasWork }) => hasWork));
     if (this.#placing.hasWork) this.#placing.wake();
     await this.#imports.look();
+    if (this.#uploads.hasWork) await this.#uploads.look();
     await this.#volumes.look();
     await this.#orders.look();
     await this.#disks.look();

@@ -7,15 +7,14 @@
 import { forgottenProof, type Tombstone, tombstoneOf } from '#lib/api/forgotten.ts';
 import { Host } from '#lib/api/generated/host.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import type { LookLaunch } from '#lib/api/launch.ts';
-import { annotations, hostObjectName, imageTaskId, parseTaskId } from '#lib/api/names.ts';
+import { annotations, hostObjectName, parseTaskId } from '#lib/api/names.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { closed, type MachineStatus } from './attempt.ts';
 import { isAlive, silentAfterMs } from './executor-book.ts';
 import { launchOn } from './launcher.ts';
+import { lookWork } from './look-task.ts';
 import { type Attempt, settleMs } from './proof.ts';
-import type { Room } from './room.ts';
 import { isDead } from './task-book.ts';
 import type { World } from './world.ts';
 
@@ -70,9 +69,6 @@ export function buried({ hosts }: World): ReadonlySet<string> {
   return new Set(hosts.list().flatMap(({ status }) => (status?.pendingCleanup ?? []).map(({ uid }) => uid)));
 }
 
-/** What a look at a host takes of it, for a moment. */
-const lookAsk: Room = { cpu: 10, mem: 32_000 };
-
 export class Tombstones {
   readonly #world: World;
   /** Monotonic: when this process saw the note first while the host answered. */
@@ -105,17 +101,13 @@ export class Tombstones {
   }
 
   /** Nobody there could look: Mesos starts an executor with a task, and no machine may ever be launched there. */
-  async #isBlind({ spec: { hostname } }: Host, { namespace, name }: Tombstone): Promise<boolean> {
-    const { agents, clock, executors, installation, random, startedMs } = this.#world;
+  async #isBlind({ spec: { hostname } }: Host, note: Tombstone): Promise<boolean> {
+    const { agents, clock, executors, startedMs } = this.#world;
     const nowMs = clock.monotonic();
     if (!agents.get(hostname)?.active || nowMs < startedMs + silentAfterMs) return false;
     if (isAlive(executors.get(hostname), nowMs)) return false;
     if (nowMs < (this.#lookedMs.get(hostname) ?? Number.NEGATIVE_INFINITY) + lookEveryMs) return false;
-    // Not of the machine: several hosts may have something left of it, and looks are repeated. Mesos wants a task id for each.
-    const uid = random.uuid();
-    const taskId = imageTaskId(uid, 1);
-    const launch: LookLaunch = { version: 1, type: 'look', installation, uid, namespace, name, taskId };
-    if ((await launchOn(this.#world, hostname, [{ launch, ask: lookAsk }])) === 'NotSent') return true;
+    if ((await launchOn(this.#world, hostname, [lookWork(this.#world, note)])) === 'NotSent') return true;
     this.#lookedMs.set(hostname, nowMs);
     return false;
   }

@@ -43,7 +43,7 @@ export function nextUploadRow({ metadata }: Image, row: ImportRow, facts: Upload
   const host = takerOf(uid, row, facts);
   const message = host
     ? `Waits for its file: factoryctl upload image ${name} -n ${namespace} --file FILE`
-    : 'No host of the cluster takes files: their executors are away, or have no consoleListen in their configuration';
+    : 'No host of the cluster takes files yet: an executor is started where there is none; those that run are away, or have no consoleListen in their configuration';
   const { host: _, ...rest } = row;
   const placed: ImportRow = { ...rest, message, ...(host && { host }) };
   const next = withBytes(placed, report, isForgotten(uid, row, facts));
@@ -66,7 +66,8 @@ function takerOf(uid: string, { host }: ImportRow, { alive, isAway }: UploadFact
   return takers.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))[0];
 }
 
-function takes({ heartbeat }: ExecutorFact): boolean {
+/** Files can be sent to it. */
+export function takes({ heartbeat }: ExecutorFact): boolean {
   const isThere = heartbeat.uploads !== undefined && heartbeat.console !== undefined;
   return isThere && storageFault(heartbeat) === undefined;
 }

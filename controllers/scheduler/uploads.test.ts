@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { Image } from '#lib/api/generated/image.ts';
+import { Image } from '#lib/api/generated/image.ts';
 import type { Heartbeat, UploadReport } from '#lib/api/messages.ts';
 import { imageWorld } from './testing/image-world.ts';
+import { api, story, until } from './testing/story.ts';
 import { Uploads } from './uploads.ts';
 
 const source = { upload: {} };
@@ -131,3 +132,18 @@ describe('Uploads', () => {
     expect([made.row(uid).host, made.row('other').host]).toEqual([undefined, undefined]);
   });
 });
+
+test('where no executor runs one is started for an image that waits for its file', async () => {
+  const lab = await story();
+  const hosts = ['h1', 'h2'].map((name) => lab.mesos.addHost(name, 8, 16_384));
+  const metadata = { name: 'debian', namespace: 'default' };
+  const image = await lab.api.create(Image, { apiVersion: api, kind: 'Image', metadata, spec: { source } as never });
+  const row = { name: 'lab', phase: 'WaitingForUpload' } as const;
+  await lab.api.updateStatus(Image, { ...image, status: { clusters: [row] } });
+  lab.serve();
+  const running = () => hosts.filter(({ executor }) => executor !== undefined);
+  await until(() => expect(running()).toHaveLength(1));
+  // What it was started with has ended, and was no import.
+  await until(() => expect(running()[0]!.tasks.size).toBe(0));
+  expect((await lab.api.get(Image, metadata)).status?.clusters).toMatchObject([{ phase: 'WaitingForUpload' }]);
+}, 20_000);

@@ -6,12 +6,16 @@ import type { Image } from '#lib/api/generated/image.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { onceMore } from '#lib/std/again.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
-import { type ExecutorFact, isSilent } from './executor-book.ts';
+import { type ExecutorFact, isAlive, isSilent } from './executor-book.ts';
 import { rowOf } from './import-rows.ts';
 import { storeRow } from './imports.ts';
-import { nextUploadRow, waitingRow } from './upload-rows.ts';
+import { launchOn } from './launcher.ts';
+import { lookAsk, lookWork } from './look-task.ts';
+import { nextUploadRow, takes, waitingRow } from './upload-rows.ts';
 import type { World } from './world.ts';
 
+/** An executor that was started is heard of by then, and a host that did not start one may do so. */
+const startEveryMs = 60_000;
 /** An Image that was just made may be on its way here. */
 const unknownMs = 30_000;
 
@@ -23,9 +27,17 @@ export class Uploads {
   readonly #toldMs = new Map<string, number>();
   /** uid that no Image has -> (monotonic) since when a host names it. */
   readonly #unknownMs = new Map<string, number>();
+  /** Monotonic: when a host was made to start its executor. */
+  #startedMs = Number.NEGATIVE_INFINITY;
+  #wants = false;
 
   constructor(world: World) {
     this.#world = world;
+  }
+
+  /** An offer of a host without an executor is wanted. */
+  get hasWork(): boolean {
+    return this.#wants;
   }
 
   /** To be called every few seconds, when an image changes, and when a host has something new to tell. */
@@ -34,13 +46,15 @@ export class Uploads {
   async #lookOnce(): Promise<void> {
     const { images, executors, clock } = this.#world;
     const alive = executors.alive(clock.monotonic());
-    const waiting = new Set<string>();
+    const waiting = new Map<string, Image>();
     for (const image of images.list()) {
       const row = waitingRow(image, this.#world.cluster);
       if (!row) continue;
-      waiting.add(image.metadata.uid);
+      waiting.set(image.metadata.uid, image);
       await this.#advance(image, alive);
     }
+    const [first] = waiting.values();
+    this.#wants = first !== undefined && !alive.some(takes) && (await this.#isWithoutHost(first));
     for (const uid of this.#toldMs.keys()) if (!waiting.has(uid)) this.#toldMs.delete(uid);
     await this.#drop(alive);
   }
@@ -61,6 +75,22 @@ export class Uploads {
       if (!isCode(error, 'Conflict', 'NotFound'))
         log.warn('Upload not told', { image: keyOf(image), reason: messageOf(error) });
     }
+  }
+
+  /** Nobody is there who takes files, and Mesos starts an executor with a task only. False once one is being started, or none can be. */
+  async #isWithoutHost({ metadata: { namespace = '', name } }: Image): Promise<boolean> {
+    const { clock, executors, ledger } = this.#world;
+    const nowMs = clock.monotonic();
+    if (nowMs < this.#startedMs + startEveryMs) return false;
+    const bare = ledger
+      .views()
+      .filter(({ host }) => host.readiness === 'Ready' && !isAlive(executors.get(host.hostname), nowMs));
+    const offered = bare.find(({ offered: room }) => room && room.cpu >= lookAsk.cpu && room.mem >= lookAsk.mem);
+    if (!offered) return bare.length > 0;
+    const work = lookWork(this.#world, { namespace, name });
+    if ((await launchOn(this.#world, offered.host.hostname, [work])) === 'NotSent') return true;
+    this.#startedMs = nowMs;
+    return false;
   }
 
   #isAway(hostname: string): boolean {

@@ -42,6 +42,7 @@ export function imageWorld() {
     images: { list: () => [...images.values()], get: (key: string) => images.get(key), wrote: () => undefined },
     machines: { list: () => machines },
     hosts: { list: () => [...hosts.values()], get: (name: string) => hosts.get(name) },
+    ledger: { views: () => [] },
     clusters: { get: () => ({ metadata: { name: 'lab', labels: clusterLabels } }) },
     agents: { get: (hostname: string) => ({ hostname, attributes: { rack: hostname.slice(-1) } }) },
     client: {
