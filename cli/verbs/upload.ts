@@ -152,7 +152,7 @@ async function rowsOf(job: Job, image: Image, asked: string | undefined): Promis
       throw failed(
         `image ${job.name} cannot be uploaded to ${asked ?? 'any cluster'}: the clusters that take it are ${known}`,
       );
-    job.out.progress('Waiting for a cluster');
+    say(job, 'Waiting for a cluster');
     await systemClock.sleep(lookEveryMs);
   }
 }
@@ -187,7 +187,7 @@ async function uploadTo(job: Job, cluster: string, sha256: string): Promise<void
 
 /** False if the cluster has the file and imports it. One that has given up is asked anew, once. */
 async function isAsked(job: Job, cluster: string): Promise<boolean> {
-  const { session, name, out } = job;
+  const { session, name } = job;
   const deadline = systemClock.monotonic() + preparedMs;
   for (let isRestarted = false; ; ) {
     const { phase = 'Pending', host, message = '', terminal } = rowIn(await look(job), cluster) ?? {};
@@ -201,7 +201,7 @@ async function isAsked(job: Job, cluster: string): Promise<boolean> {
       await session.request('PATCH', pathOf(session, name), { body: { metadata }, contentType });
       isRestarted = true;
     }
-    out.progress(`Waiting for a host of ${cluster}: ${message}`);
+    say(job, `Waiting for a host of ${cluster}: ${message}`);
     await systemClock.sleep(lookEveryMs);
   }
 }

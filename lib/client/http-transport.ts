@@ -199,7 +199,9 @@ class HttpTransport implements Transport {
 
 /** Of a request that is sent as it is. */
 function bytesOf({ body }: HttpRequest): Readable {
-  return Readable.from(body as AsyncIterable<Uint8Array>, { objectMode: false, highWaterMark: 2 ** 20 });
+  const bytes = Readable.from(body as AsyncIterable<Uint8Array>, { objectMode: false, highWaterMark: 2 ** 20 });
+  // undici ends it with what went wrong, which it tells to whoever waits for the answer as well.
+  return bytes.on('error', () => undefined);
 }
 
 function connectOptions(endpoint: Endpoint) {
