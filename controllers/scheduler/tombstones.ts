@@ -41,8 +41,8 @@ export async function bury(world: World, vm: VirtualMachine, attempt: Attempt): 
 function newTombstone({ metadata, status }: VirtualMachine, { number = 0, bootID }: Attempt, nowMs: number): Tombstone {
   // One that is wanted keeps its addresses wherever it runs.
   const networks = metadata.deletionTimestamp === undefined ? [] : (status?.networks ?? []);
-  const addresses = networks.flatMap(({ subnet, ip }) =>
-    subnet === undefined || ip === undefined ? [] : [{ subnet, ip }],
+  const addresses = networks.flatMap(({ subnet, ip, ipam }) =>
+    subnet === undefined || ip === undefined || ipam === 'External' ? [] : [{ subnet, ip }],
   );
   return {
     ...{ uid: metadata.uid, namespace: metadata.namespace!, name: metadata.name, attempt: number },
