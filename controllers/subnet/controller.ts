@@ -48,6 +48,20 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
       return soonest(soonest(ending, held), await lookAgain(scope, run));
     };
 
+  const namesOn = ({ metadata }: Subnet) => machines.by('onSubnet', metadata.uid).map((vm) => vm.metadata.name);
+  const namesLetGo = ({ metadata }: Subnet) =>
+    metadata.deletionTimestamp === undefined
+      ? []
+      : hosts
+          .list()
+          .flatMap(({ status }) => status?.pendingCleanup ?? [])
+          .filter(
+            ({ namespace, addresses = [] }) =>
+              namespace === metadata.namespace &&
+              addresses.some(({ subnet, ip }) => subnet === metadata.name && ip === undefined),
+          )
+          .map(({ name }) => name);
+
   return {
     name: 'subnet',
     for: Subnet,
@@ -59,7 +73,7 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
       subnet,
       leases: leases.by('subnet', keyOf(subnet)),
       vniMaps: maps.by('vniOf', subnet.metadata.uid),
-      outside: subnet.spec.ipam === 'External' ? machines.by('onSubnet', subnet.metadata.uid) : [],
+      outside: subnet.spec.ipam === 'External' ? [...namesOn(subnet), ...namesLetGo(subnet)] : [],
       ...validated(subnet),
       width: isWide(subnet) ? widthOf(machines.by('onSubnet', subnet.metadata.uid)) : undefined,
       vni: undefined,

@@ -94,8 +94,7 @@ function conflictCondition({ subnet, plan, leases }: Scope): ConditionDraft {
 function deletionCondition({ subnet, leases, outside }: Scope): ConditionDraft {
   const type = 'DeletionBlocked';
   if (subnet.metadata.deletionTimestamp && outside.length > 0) {
-    const examples = outside.slice(0, 3).map(({ metadata }) => metadata.name);
-    const message = `${outside.length} machines are on it, for example ${examples.join(', ')}. It goes when the last is deleted`;
+    const message = `${outside.length} machines are on it, for example ${outside.slice(0, 3).join(', ')}. It goes when the last is gone`;
     return { type, status: 'True', reason: 'InUse', message };
   }
   const inUse = leases.filter(({ status }) => status?.phase !== 'Quarantined');
