@@ -45,6 +45,7 @@ const refused: Readonly<Record<string, string>> = {
   'no address, and not DHCP': frame(icmp('0.0.0.0')),
   'no address, to another port': frame(udp('0.0.0.0', 68, 53)),
   'an answer of DHCP': frame(udp(own.ip, 67, 68)),
+  'an answer of DHCP, from another port': frame(udp(own.ip, 1067, 68)),
   'ARP with another MAC': frame(arp(foreign.mac, own.ip)),
   'ARP with another address': frame(arp(own.mac, foreign.ip)),
   'ARP for no Ethernet': frame(arp(own.mac, foreign.ip, 6)),

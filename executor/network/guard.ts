@@ -111,23 +111,22 @@ function chain(tap: string, mac: string, ip: string | undefined): readonly strin
   ];
 }
 
+/** Nor from another port than a server's: there are clients that look at their own port alone. */
+const noServer = ['udp sport 67 drop', 'udp dport 68 drop'];
+
 /** 0.0.0.0 asks whether an address is taken, and asks DHCP. */
 function ofAddress(mac: string, ip: string): readonly string[] {
   return [
     `arp saddr ether ${mac} arp saddr ip { ${ip}, 0.0.0.0 } accept`,
     'ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept',
-    'udp sport 67 drop',
+    ...noServer,
     `ip saddr ${ip} accept`,
   ];
 }
 
 /** The MAC in a frame and the one that its ARP speaks of are still its own: it can hide from nobody which guest it is. */
 function ofAnyAddress(mac: string): readonly string[] {
-  return [
-    `arp htype 1 arp hlen 6 arp plen 4 arp saddr ether ${mac} accept`,
-    'udp sport 67 drop',
-    'ether type ip accept',
-  ];
+  return [`arp htype 1 arp hlen 6 arp plen 4 arp saddr ether ${mac} accept`, ...noServer, 'ether type ip accept'];
 }
 
 async function nft(lines: readonly string[], netns: string | undefined): Promise<void> {
