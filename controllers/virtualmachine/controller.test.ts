@@ -108,8 +108,14 @@ describe('virtualMachineController', () => {
 
   describe('on a subnet whose addresses the site gives', () => {
     const segment = { bridge: 'lan' };
-    const onSite = async (made: World, names: readonly string[], subnet = 'lan', network = {}) => {
-      const spec = { cidr: '10.1.0.0/24', type: 'Bridge' as const, segment, ipam: 'External' as const };
+    const onSite = async (
+      made: World,
+      names: readonly string[],
+      subnet = 'lan',
+      network = {},
+      ipam: Subnet['spec']['ipam'] = 'External',
+    ) => {
+      const spec = { cidr: '10.1.0.0/24', type: 'Bridge' as const, segment, ipam };
       await made.api.create(Subnet, { apiVersion, kind: 'Subnet', metadata: { namespace, name: subnet }, spec });
       await made.api.patchStatus(Subnet, { namespace, name: subnet }, { status: { vni: 5001 } });
       for (const name of names)
@@ -149,20 +155,20 @@ describe('virtualMachineController', () => {
       expect([after.ip, after.networks![0]!.ip, after.networks![0]!.mac]).toEqual([undefined, undefined, said[0]!.mac]);
     });
 
-    test('no machine gets the MAC of another, also of another subnet', async () => {
-      const made = await world({ machines: 0 });
-      await onSite(made, ['web']);
-      const { uid } = (await machine(made, 'web')).metadata;
-      await onSite(made, ['other'], 'lan-too');
-      const networks = [{ subnet: 'lan-too', mac: macCandidates(uid, 0)[0]!, ipam: 'External' as const }];
-      await made.api.patchStatus(
-        VirtualMachine,
-        { namespace, name: 'other' },
-        { status: { attempt: { number: 1 }, networks } },
-      );
-      await settles(made);
-      expect((await machine(made, 'web')).status!.networks![0]!.mac).toBe(macCandidates(uid, 0)[1]);
-    });
+    test.each(['External', 'Managed'] as const)(
+      'no machine gets the MAC that another has on the site: %s',
+      async (ipam) => {
+        const made = await world({ machines: 0 });
+        await onSite(made, ['web'], 'lan', {}, ipam);
+        const { uid } = (await machine(made, 'web')).metadata;
+        await onSite(made, ['other'], 'lan-too');
+        const networks = [{ subnet: 'lan-too', mac: macCandidates(uid, 0)[0]!, segment }];
+        const status = { attempt: { number: 1 }, networks };
+        await made.api.patchStatus(VirtualMachine, { namespace, name: 'other' }, { status });
+        await settles(made);
+        expect((await machine(made, 'web')).status!.networks![0]!.mac).toBe(macCandidates(uid, 0)[1]);
+      },
+    );
 
     test('a machine that wants one address waits, and says why', async () => {
       const made = await world({ machines: 0 });

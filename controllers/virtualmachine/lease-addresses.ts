@@ -32,8 +32,8 @@ export interface SubnetLeases {
 
 export interface Leases {
   readonly ofSubnet: (namespace: string, subnet: string) => SubnetLeases;
-  /** uids of the machines that have this MAC in networks whose addresses the site gives. */
-  readonly outsideWithMac: (mac: string) => readonly string[];
+  /** uids of the machines that have this MAC on a network of the site, where many Subnets may be, of other namespaces too. */
+  readonly onSiteWithMac: (mac: string) => readonly string[];
   readonly taken: Taken;
 }
 
@@ -73,22 +73,19 @@ function subnetRefusal(vm: VirtualMachine, index: number, subnet: Subnet | undef
   return undefined;
 }
 
-/**
- * The MAC that it had, as long as it is one of its own; else the first that no other machine has. Subnets of several namespaces may be on one
- * network of the site, so all are looked at.
- */
-function outsideMac({ outsideWithMac, taken }: Leases, vm: VirtualMachine, subnet: Subnet, index: number): string {
+/** The MAC that it had, as long as it is one of its own; else the first that no other machine has on a network of the site. */
+function outsideMac({ onSiteWithMac, taken }: Leases, vm: VirtualMachine, subnet: Subnet, index: number): string {
   const { uid } = vm.metadata;
   const macs = macCandidates(uid, index);
   const isFree = (mac: string) =>
-    outsideWithMac(mac).every((holder) => holder === uid) && !taken.isForAnother(outsideMacs, mac, uid);
+    onSiteWithMac(mac).every((holder) => holder === uid) && !taken.isForAnother(onSite, mac, uid);
   const had = vm.status?.networks?.find((old) => old.subnetUID === subnet.metadata.uid && macs.includes(old.mac ?? ''));
   const mac = had?.mac ?? macs.find(isFree) ?? macs[0]!;
-  taken.add(outsideMacs, mac, uid);
+  taken.add(onSite, mac, uid);
   return mac;
 }
 
-const outsideMacs = 'mac';
+const onSite = 'mac';
 
 /** An address that it must have, and that somebody else has: it waits for the end of the quarantine, and tries again. */
 function quarantined({ vm, leases }: Scope, index: number, { nowMs }: Run): Outcome | undefined {
@@ -127,7 +124,7 @@ function heldAddress({ vm, leases }: Scope, index: number): Address | undefined 
 
 async function takeAddress(
   deps: Deps,
-  { ofSubnet, taken }: Leases,
+  { ofSubnet, onSiteWithMac, taken }: Leases,
   vm: VirtualMachine,
   subnet: Subnet,
   index: number,
@@ -142,7 +139,11 @@ async function takeAddress(
       `Address ${fixed} is excluded, the gateway's or outside of ${subnet.spec.cidr}. Change it`,
     );
   const leases = ofSubnet(vm.metadata.namespace!, name);
-  const mac = freeMac(vm, index, leases);
+  const macHolders = (mac: string) => [
+    ...leases.withMac(mac).map(({ spec }) => spec.holderUID),
+    ...(subnet.spec.segment ? onSiteWithMac(mac) : []),
+  ];
+  const mac = freeMac(vm, index, macHolders);
   const known = {
     has: (ip: string) => leases.has(ip) || taken.isForAnother(uid, ip, vm.metadata.uid),
     isFull: (block: string) => leases.inBlock(block) === blockSize,
@@ -166,9 +167,9 @@ const conflict = (subnet: string, ip: string) =>
 const exhausted = ({ metadata, spec }: Subnet, usable: number) =>
   `Subnet "${metadata.name}" (${spec.cidr}) has none of its ${usable} addresses free. It goes on when one is released`;
 
-function freeMac(vm: VirtualMachine, index: number, leases: SubnetLeases): string {
+function freeMac(vm: VirtualMachine, index: number, holders: (mac: string) => readonly (string | undefined)[]): string {
   const macs = macCandidates(vm.metadata.uid, index);
-  const isFree = (mac: string) => leases.withMac(mac).every(({ spec }) => spec.holderUID === vm.metadata.uid);
+  const isFree = (mac: string) => holders(mac).every((holder) => holder === vm.metadata.uid);
   return macs.find(isFree) ?? macs[0]!;
 }
 
