@@ -36,10 +36,12 @@ test('parseLaunch() gives back what was sent', () => {
   ];
   const disked = { ...good, version: 5, disks, rootDiskLimits: { requestsPerSecond: 7 }, ioWeight: 100 };
   expect(parseLaunch(task(disked))).toEqual(disked);
+  const outside = { ...good, version: 6, networks: [{ ...good.networks[0], ip: '', external: true }] };
+  expect(parseLaunch(task(outside))).toEqual(outside);
 });
 
 test.each<[string, Partial<MachineLaunch> | object]>([
-  ['another version', { version: 6 }],
+  ['another version', { version: 7 }],
   ...[
     { disks: {} },
     { disks: [{ name: '../root', bytes: 512 }] },

@@ -37,7 +37,7 @@ const diskName = /^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$/;
 export function parseLaunch(task: TaskInfo): Launch {
   if (task.data === undefined) throw new Error('The task carries no data');
   const launch = decodeData(task.data) as Launch;
-  if (![1, 2, 3, 4, 5].includes(launch?.version))
+  if (![1, 2, 3, 4, 5, 6].includes(launch?.version))
     throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
   const id = parseTaskId(task.task_id.value);
   if (

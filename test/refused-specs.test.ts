@@ -15,6 +15,7 @@ const create = async (plural: string, kind: string, spec: object) =>
     body: { apiVersion: 'computefactory.io/v1alpha1', kind, metadata: { name: 'it' }, spec },
   });
 
+const onSite = { cidr: '10.0.0.0/24', type: 'Bridge', segment: { bridge: 'b' }, ipam: 'External' };
 const machine = { image: { name: 'tiny' }, resources: { cores: 1, memory: '128Mi' } };
 
 test.each([
@@ -47,6 +48,16 @@ test.each([
     { cidr: '10.0.0.0/24', type: 'Bridge', segment: { bridge: 'b' }, egress: 'NAT' },
     'its own router is the way out',
   ],
+  ['subnets', 'Subnet', { cidr: '10.0.0.0/24', ipam: 'External' }, 'ipam: External is for type VLAN and Bridge'],
+  ['subnets', 'Subnet', { ...onSite, gateway: '10.0.0.1' }, 'gateway and excludeIPs are settings of the site'],
+  ['subnets', 'Subnet', { ...onSite, gateway: 'none' }, 'gateway and excludeIPs are settings of the site'],
+  ['subnets', 'Subnet', { ...onSite, excludeIPs: ['10.0.0.9'] }, 'gateway and excludeIPs are settings of the site'],
+  ['subnets', 'Subnet', { ...onSite, egress: 'NAT' }, 'its own router is the way out'],
+  ['subnets', 'Subnet', { ...onSite, dhcp: { leaseTime: '1h' } }, 'DHCP says what guests are told, leave dhcp out'],
+  ['subnets', 'Subnet', { ...onSite, dhcp: { dns: ['9.9.9.9'] } }, 'DHCP says what guests are told, leave dhcp out'],
+  ['subnets', 'Subnet', { ...onSite, dhcp: { domain: 'a.example' } }, 'DHCP says what guests are told, leave dhcp out'],
+  ['subnets', 'Subnet', { ...onSite, releaseCooldown: '1h' }, 'leave releaseCooldown out'],
+  ['subnets', 'Subnet', { ...onSite, type: 'NAT' }, 'spec.type'],
   [
     'virtualmachines',
     'VirtualMachine',
@@ -75,6 +86,8 @@ test.each([
   ['subnets', 'Subnet', { cidr: '10.0.0.0/24', gateway: 'none' }],
   ['subnets', 'Subnet', { cidr: '10.0.0.0/24', egress: 'NAT', isolation: 'Full' }],
   ['subnets', 'Subnet', { cidr: '10.0.0.0/24', type: 'VLAN', segment: { parentNIC: 'eth1', vlan: 5 } }],
+  ['subnets', 'Subnet', { ...onSite, mtu: 1500 }],
+  ['subnets', 'Subnet', { ...onSite, type: 'VLAN', segment: { parentNIC: 'eth1', vlan: 5 } }],
   ['virtualmachines', 'VirtualMachine', { ...machine, disconnect: { lostAfter: '1h', replace: false } }],
   [
     'virtualmachines',

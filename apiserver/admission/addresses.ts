@@ -6,7 +6,7 @@ import { invalidObject } from '#apiserver/http/status.ts';
 import { atPath } from '#apiserver/json/json.ts';
 import type { ApiObject, StoredObject } from '#apiserver/json/object.ts';
 import { invalid, tooLong } from '#apiserver/schema/causes.ts';
-import { addressPlan, isUsable } from '#lib/api/addresses.ts';
+import { addressPlan, givenBySite, isUsable } from '#lib/api/addresses.ts';
 import type { IPLease } from '#lib/api/generated/iplease.ts';
 import type { Subnet } from '#lib/api/generated/subnet.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
@@ -76,7 +76,7 @@ function gatewayOf(object: ApiObject) {
 export const subnetRules: Rules = {
   check: (object, old) => [
     ...checkSubnet(object as unknown as Subnet),
-    ...unchanged(object, old, ['spec.cidr', 'spec.type', 'spec.segment'], newSubnet),
+    ...unchanged(object, old, ['spec.cidr', 'spec.type', 'spec.segment', 'spec.ipam'], newSubnet),
   ],
   async admit(object, old, request) {
     await keepGateway(object, old, request);
@@ -142,7 +142,17 @@ function isFor({ spec }: IPLease, { uid, name }: { readonly uid: string; readonl
   return spec.static && (!spec.holderName || spec.holderName === name);
 }
 
-function refuseUnusable(request: AdmissionRequest, name: string, field: string, ip: string, { spec }: Subnet): void {
+function refuseUnusable(
+  request: AdmissionRequest,
+  name: string,
+  field: string,
+  ip: string,
+  { metadata, spec }: Subnet,
+): void {
+  if (spec.ipam === 'External') {
+    const why = `cannot be chosen here: ${givenBySite(metadata.name)}; settle it there for the machine's MAC`;
+    throw invalidObject(request.resource, name, [invalid(field, ip, why)]);
+  }
   if (isUsable(addressPlan(spec), parseIPv4(ip))) return;
   const why = `must be an address of ${spec.cidr} that is neither excluded nor the gateway's`;
   throw invalidObject(request.resource, name, [invalid(field, ip, why)]);

@@ -69,6 +69,16 @@ describe('two Subnets on one network of the site', () => {
     );
   });
 
+  test('may have the same addresses where the site gives them', async () => {
+    const outside = { ...bridge('10.6.0.0/24', 'hall'), ipam: 'External' };
+    expect((await subnet('hall', outside))[0]).toBe(201);
+    expect((await subnet('hall', outside, { namespace: 'trusted' }))[0]).toBe(201);
+    expect((await subnet('hall-ours', bridge('10.6.0.0/28', 'hall')))[0]).toBe(201);
+    expect((await subnet('hall-more', bridge('10.6.0.0/28', 'hall')))[0]).toBe(422);
+    expect((await subnet('v9', { ...vlan('10.6.0.0/24', 9), ipam: 'External' }))[0]).toBe(201);
+    expect((await subnet('v9-too', { ...vlan('10.6.0.0/24', 9), ipam: 'External' }))[0]).toBe(422);
+  });
+
   test('on a VLAN are one too many', async () => {
     expect((await subnet('v5', vlan('10.4.0.0/24', 5)))[0]).toBe(201);
     expect(await subnet('v5-too', vlan('10.5.0.0/24', 5))).toEqual([422, expect.stringContaining('is on this VLAN')]);
@@ -76,12 +86,40 @@ describe('two Subnets on one network of the site', () => {
   });
 });
 
-test('the network of a Subnet stays what it is', async () => {
-  const path = `/apis/${apiVersion}/namespaces/default/subnets/v6`;
-  const reply = await started.request(path, {
-    method: 'PATCH',
-    headers: { 'content-type': 'application/merge-patch+json' },
-    body: { spec: { segment: { vlan: 7 } } },
-  });
-  expect([reply.status, reply.json().message]).toEqual([422, expect.stringContaining('create a new Subnet')]);
+test.each([{ segment: { vlan: 7 } }, { ipam: 'External' }])(
+  'the network of a Subnet stays what it is: not %j',
+  async (spec) => {
+    const path = `/apis/${apiVersion}/namespaces/default/subnets/v6`;
+    const reply = await started.request(path, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/merge-patch+json' },
+      body: { spec },
+    });
+    expect([reply.status, reply.json().message]).toEqual([422, expect.stringContaining('create a new Subnet')]);
+  },
+);
+
+test('an address cannot be kept or asked for where the site gives them', async () => {
+  const outside = { ...bridge('10.7.0.0/24', 'yard-too'), ipam: 'External' };
+  expect((await subnet('outside', outside))[0]).toBe(201);
+  const words =
+    'cannot be chosen here: Subnet "outside" has ipam: External, where the site\'s DHCP gives the addresses';
+  const objects = [
+    ['ipleases', 'IPLease', 'outside-10-7-0-9', { subnet: 'outside', ip: '10.7.0.9', holderName: 'web', static: true }],
+    [
+      'virtualmachines',
+      'VirtualMachine',
+      'web',
+      {
+        ...{ image: { name: 'debian' }, resources: { cores: 1, memory: '1Gi' } },
+        networks: [{ subnet: 'outside', ip: '10.7.0.9' }],
+      },
+    ],
+  ] as const;
+  for (const [plural, kind, name, spec] of objects) {
+    const reply = await post(`/apis/${apiVersion}/namespaces/default/${plural}`, {
+      ...{ apiVersion, kind, metadata: { name }, spec },
+    });
+    expect([reply.status, reply.json().message]).toEqual([422, expect.stringContaining(words)]);
+  }
 });

@@ -1,6 +1,6 @@
 /**
  * Rules of Subnets that are a part of the site's network. It reaches whatever the site has there, so who makes one needs the right for it:
- * the verb `use` on `segments` of computefactory.io. Two on one segment would give out the same address twice. Requests that race may both pass.
+ * the verb `use` on `segments` of computefactory.io. Two on one segment would give out the same address twice, unless the site gives them out. Requests that race may both pass.
  */
 import { mastersGroup } from '#apiserver/auth/user.ts';
 import { forbiddenObject, invalidObject } from '#apiserver/http/status.ts';
@@ -52,7 +52,8 @@ function clashes(spec: Subnet['spec'], other: Subnet['spec']): boolean {
   const isShared = [undefined, ...clusters].some(
     (cluster) => nameIn(spec.segment!, cluster) === nameIn(other.segment!, cluster),
   );
-  return isShared && (spec.type === 'VLAN' || overlap(spec, other));
+  const givesBoth = spec.ipam !== 'External' && other.ipam !== 'External';
+  return isShared && (spec.type === 'VLAN' || (givesBoth && overlap(spec, other)));
 }
 
 function nameIn(segment: Segment, cluster: string | undefined): string {

@@ -1,11 +1,14 @@
 /** What the agent in a guest says of it, and what probes found, as the machine's status shows it. Pure. */
+import { isIPv4 } from 'node:net';
 import { type ConditionDraft, conditionOf } from '#lib/api/conditions.ts';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
+import { contains, parseCidr, parseIPv4 } from '#lib/api/ipv4.ts';
 import type { AgentReport, ProbeReport } from '#lib/api/messages.ts';
 import { sameJson } from '#lib/std/same-json.ts';
 import type { MachineStatus } from './attempt.ts';
 
 type Network = NonNullable<MachineStatus['networks']>[number];
+type GuestStatus = Pick<MachineStatus, 'ip' | 'networks'>;
 
 /** The same object if nothing of it is new. What the guest is stays known when its agent is gone; what it has is not. */
 export function withGuest(before: MachineStatus, agent: AgentReport | undefined): MachineStatus {
@@ -15,12 +18,10 @@ export function withGuest(before: MachineStatus, agent: AgentReport | undefined)
   const osInfo = { ...(os && { name: os }), ...(kernel && { kernel }), ...(hostname && { hostname }) };
   const ips = new Map(addresses.map((each) => [each.mac, each.ips]));
   const after = {
-    ...before,
+    ...withoutIP(before),
     guestAgent: { version },
     ...(Object.keys(osInfo).length > 0 && { osInfo }),
-    ...(before.networks && {
-      networks: before.networks.map((network) => withIPs(network, ips.get(network.mac ?? ''))),
-    }),
+    ...withNetworks(before, (mac) => ips.get(mac)),
   };
   return sameJson(before, after) ? before : after;
 }
@@ -29,11 +30,35 @@ export function withGuest(before: MachineStatus, agent: AgentReport | undefined)
 export function withoutAgent(before: MachineStatus): MachineStatus {
   if (before.guestAgent === undefined && !before.networks?.some(({ guestIPs }) => guestIPs)) return before;
   const { guestAgent: _, ...rest } = before;
-  return { ...rest, ...(rest.networks && { networks: rest.networks.map((network) => withIPs(network, undefined)) }) };
+  return { ...withoutIP(rest), ...withNetworks(rest, () => undefined) };
+}
+
+/** `ipsOf`: what the guest says that it has at the interface with this MAC. */
+function withNetworks({ networks }: MachineStatus, ipsOf: (mac: string) => readonly string[] | undefined): GuestStatus {
+  if (networks === undefined) return {};
+  const now = networks.map((network) => withIPs(network, ipsOf(network.mac ?? '')));
+  const [first] = now;
+  return { networks: now, ...(first?.ipam === 'External' && first.ip !== undefined && { ip: first.ip }) };
+}
+
+/** Where the first address is the site's to give it is only what the guest says now. */
+function withoutIP({ ip, ...status }: MachineStatus): MachineStatus {
+  return ip === undefined || status.networks?.[0]?.ipam === 'External' ? status : { ...status, ip };
 }
 
 function withIPs({ guestIPs: _, ...network }: Network, ips: readonly string[] | undefined): Network {
-  return ips === undefined ? network : { ...network, guestIPs: ips };
+  const said = ips === undefined ? {} : { guestIPs: ips };
+  if (network.ipam !== 'External') return { ...network, ...said };
+  const { ip: before, ...rest } = network;
+  const ip = addressAmong(network, ips ?? [], before);
+  return { ...rest, ...(ip !== undefined && { ip }), ...said };
+}
+
+/** Of the Subnet's network, and the same as before while it is there: a guest may have many. */
+function addressAmong({ cidr }: Network, ips: readonly string[], before: string | undefined): string | undefined {
+  if (before !== undefined && ips.includes(before)) return before;
+  const network = cidr === undefined ? undefined : parseCidr(cidr);
+  return ips.find((ip) => isIPv4(ip) && (network === undefined || contains(network, parseIPv4(ip))));
 }
 
 /** Only on machines whose agent was ever heard: on all others it would be written for nothing. `away`: why nothing is known. */

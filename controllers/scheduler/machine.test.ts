@@ -523,6 +523,50 @@ describe('what is heard of the guest', () => {
     }
   });
 
+  describe('on a network whose addresses the site gives', () => {
+    const mac = '52:54:00:00:00:01';
+    const outside = { subnet: 's', mac, ipam: 'External', cidr: '10.0.0.0/24' } as const;
+    const saying = (...ips: string[]) => ({ agent: { ...agent, addresses: [{ mac, ips }] } });
+    const machineThere = () => {
+      const vm = runningNow();
+      return { ...vm, status: { ...vm.status, networks: [outside] } };
+    };
+    const shown = ({ status }: VirtualMachine) => [status?.ip, status?.networks?.[0]?.ip];
+
+    test('the address is what the agent says of its MAC, while it says so', () => {
+      const heard = hears(machineThere(), saying('10.0.0.5', '2001:db8::5'));
+      expect(heard.status?.networks).toEqual([{ ...outside, ip: '10.0.0.5', guestIPs: ['10.0.0.5', '2001:db8::5'] }]);
+      expect(heard.status?.ip).toBe('10.0.0.5');
+      expect(hears(heard, saying('10.0.0.5', '2001:db8::5')).status).toEqual(heard.status);
+      expect(shown(hears(heard, saying('10.0.0.6')))).toEqual(['10.0.0.6', '10.0.0.6']);
+      const other = { agent: { ...agent, addresses: [{ mac: '52:54:00:00:00:02', ips: ['10.0.0.7'] }] } };
+      // Another worker has not asked yet.
+      expect(shown(hears(heard, {}))).toEqual(['10.0.0.5', '10.0.0.5']);
+      const off = { phase: 'Stopped', power: 'Off' } as const;
+      const nothing = { agent: { ...agent, addresses: [] } };
+      for (const gone of [nothing, other, { agent: { connected: false } }, off] as const) {
+        const { status } = hears(heard, gone);
+        expect(status?.networks).toEqual([outside]);
+        expect(status).not.toHaveProperty('ip');
+      }
+    });
+
+    test('of several it is one of the Subnet’s network, and stays the same', () => {
+      const heard = hears(machineThere(), saying('10.0.0.7', '172.17.0.1'));
+      expect(shown(hears(machineThere(), saying('172.17.0.1')))).toEqual([undefined, undefined]);
+      expect(shown(hears(heard, saying('10.0.0.6', '10.0.0.7')))).toEqual(['10.0.0.7', '10.0.0.7']);
+    });
+
+    test('goes with the attempt', () => {
+      const fault = { class: 'Guest', reason: 'GuestCrashed', message: 'crashed', domainAbsent: true };
+      const failed = task('TASK_FAILED', { source: 'SOURCE_EXECUTOR', data: encodeData(fault) });
+      const heard = hears(machineThere(), saying('10.0.0.5'));
+      const { status, ended } = look(heard, evidence({ began: true, task: failed }));
+      expect([ended, status.networks]).toEqual([true, [outside]]);
+      expect(status).not.toHaveProperty('ip');
+    });
+  });
+
   test('nothing is written of an agent that was never heard', () => {
     const vm = withNetwork();
     expect(hears(vm, { agent: { connected: false } }).status).toEqual(hears(vm, {}).status);

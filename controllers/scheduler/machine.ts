@@ -237,7 +237,7 @@ function followed(
 }
 
 function used(network: NonNullable<MachineStatus['networks']>[number]): typeof network {
-  return network.used ? network : { ...network, used: true };
+  return network.used || network.ipam === 'External' ? network : { ...network, used: true };
 }
 
 /** Always has overruled an earlier Stop. Kept, that would count again once the policy changes. */

@@ -70,6 +70,36 @@ test('a launch on a network of the site is of version 4, and names it as the hos
   expect(launched('lab-b')).toMatchObject({ networks: [{ segment: { nic: 'eth1', vlan: 5 } }] });
 });
 
+test('a launch on a network whose addresses the site gives is of version 6, and names none', () => {
+  const outside = { subnet: 's', subnetUID: 'su', vni: 7, mac: '52:54:00:00:00:01', mtu: 1500, ipam: 'External' };
+  const launched = machineLaunch(
+    {
+      metadata: { namespace: 'n', name: 'm', uid: 'u' },
+      spec: {
+        runPolicy: 'Always',
+        resources: { cores: 1, memory: '1Gi' },
+        terminationGracePeriod: '0s',
+        ioWeight: 200,
+      },
+      status: {
+        attempt: { number: 1, taskID: 't', cluster: 'lab' },
+        networks: [
+          { ...outside, cidr: '10.1.0.0/24', segment: { bridge: 'lan' }, ip: '10.1.0.5' },
+          { subnet: 'o', used: true },
+        ],
+      },
+    } as unknown as VirtualMachine,
+    'Linux',
+    'i',
+  );
+  expect(launched.version).toBe(6);
+  expect(launched.networks[0]).toEqual({
+    ...{ subnet: 's', subnetUID: 'su', vni: 7, mac: '52:54:00:00:00:01', mtu: 1500, segment: { bridge: 'lan' } },
+    ...{ ip: '', prefix: 32, gateway: '', dns: [], domain: '', leaseSeconds: 43_200, external: true },
+  });
+  expect(launched.networks[1]).not.toHaveProperty('external');
+});
+
 test('a launch with data disks, limits or a weight is of version 5; one with a root disk alone is as before', () => {
   const launched = (more: object) =>
     machineLaunch(

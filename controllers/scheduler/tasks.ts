@@ -42,7 +42,17 @@ export function askOf(vm: VirtualMachine): Room {
 
 type StatusNetwork = NonNullable<NonNullable<VirtualMachine['status']>['networks']>[number];
 
+/** The address that its guest has just now is the site's, and no business of its host. */
+function outsideNetwork({ subnet, subnetUID, vni, mac, mtu, segment }: StatusNetwork, cluster: string | undefined) {
+  return {
+    ...{ subnet: subnet ?? '', subnetUID: subnetUID ?? '', vni: vni ?? 0, mac: mac ?? '', mtu: mtu ?? 1500 },
+    ...{ ip: '', prefix: 32, gateway: '', dns: [], domain: '', leaseSeconds: 43_200, external: true as const },
+    ...(segment ? { segment: segmentOf(segment, cluster) } : {}),
+  };
+}
+
 function networkOf(network: StatusNetwork, cluster: string | undefined): MachineNetwork {
+  if (network.ipam === 'External') return outsideNetwork(network, cluster);
   return {
     subnet: network.subnet ?? '',
     subnetUID: network.subnetUID ?? '',
@@ -120,10 +130,11 @@ export function machineLaunch(
   const { networks = [] } = status!;
   const isClosed = networks.every(({ egress }) => egress === undefined);
   const disks = launchDisks(spec);
+  const isOutside = networks.some(({ ipam }) => ipam === 'External');
   const isNew = needsProber(spec) || networks.some(({ segment }) => segment);
   const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
-    version: Object.keys(disks).length > 0 ? 5 : isNew ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
+    version: isOutside ? 6 : Object.keys(disks).length > 0 ? 5 : isNew ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
     type: 'machine',
     installation,
     uid: metadata.uid,

@@ -40,9 +40,12 @@ export async function bury(world: World, vm: VirtualMachine, attempt: Attempt): 
 function newTombstone({ metadata, status }: VirtualMachine, { number = 0, bootID }: Attempt, nowMs: number): Tombstone {
   // One that is wanted keeps its addresses wherever it runs.
   const networks = metadata.deletionTimestamp === undefined ? [] : (status?.networks ?? []);
-  const addresses = networks.flatMap(({ subnet, ip }) =>
-    subnet === undefined || ip === undefined ? [] : [{ subnet, ip }],
-  );
+  const addresses = networks.flatMap(({ subnet, ip, ipam }) => {
+    if (subnet === undefined) return [];
+    // Its guest may have any, but it is on that network.
+    if (ipam === 'External') return [{ subnet }];
+    return ip === undefined ? [] : [{ subnet, ip }];
+  });
   return {
     ...{ uid: metadata.uid, namespace: metadata.namespace!, name: metadata.name, attempt: number },
     ...(bootID !== undefined && { bootID }),

@@ -173,6 +173,35 @@ describe('subnetController', () => {
     expect((await made.api.get(IPLease, metadata)).status).toEqual(held);
   });
 
+  test('whose addresses the site gives says nothing of them, and waits for its machines without leases', async () => {
+    const made = await world({ cidr: '10.0.0.0/29', type: 'Bridge', segment: { bridge: 'lan' }, ipam: 'External' });
+    await rest(made);
+    const { status } = await subnet(made);
+    expect(status).toMatchObject({ displayStatus: 'Ready', vni: expect.any(Number) });
+    expect(status).not.toHaveProperty('capacity');
+    expect(status).not.toHaveProperty('gateway');
+    for (const [type, what] of [
+      ['Ready', 'True Ready'],
+      ['Stalled', 'False Progressing'],
+      ['Exhausted', 'False External'],
+      ['Conflict', 'False NoConflict'],
+      ['DeletionBlocked', 'False NotBlocked'],
+    ] as const)
+      expect([type, await holds(made, type)]).toEqual([type, what]);
+    const { metadata } = await machine(made, 'web-0');
+    const networks = [{ subnet: 'net', subnetUID: (await subnet(made)).metadata.uid }];
+    await made.api.patchStatus(VirtualMachine, metadata, { status: { networks } });
+    await made.api.delete(Subnet, at);
+    await rest(made);
+    expect(await holds(made, 'DeletionBlocked')).toBe('True InUse');
+    const message = (await subnet(made)).status?.conditions?.find(({ type }) => type === 'DeletionBlocked')?.message;
+    expect(message).toContain('1 machines are on it, for example web-0');
+    await made.api.delete(VirtualMachine, metadata);
+    await rest(made);
+    await expect(subnet(made)).rejects.toMatchObject({ code: 'NotFound' });
+    expect((await made.api.list(ConfigMap)).items).toEqual([]);
+  });
+
   test('survives the loss of every call, up and down', async () => {
     const comparable = async () => world();
     const play = async (made: World) => {

@@ -48,6 +48,20 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
       return soonest(soonest(ending, held), await lookAgain(scope, run));
     };
 
+  const namesOn = ({ metadata }: Subnet) => machines.by('onSubnet', metadata.uid).map((vm) => vm.metadata.name);
+  const namesLetGo = ({ metadata }: Subnet) =>
+    metadata.deletionTimestamp === undefined
+      ? []
+      : hosts
+          .list()
+          .flatMap(({ status }) => status?.pendingCleanup ?? [])
+          .filter(
+            ({ namespace, addresses = [] }) =>
+              namespace === metadata.namespace &&
+              addresses.some(({ subnet, ip }) => subnet === metadata.name && ip === undefined),
+          )
+          .map(({ name }) => name);
+
   return {
     name: 'subnet',
     for: Subnet,
@@ -59,6 +73,7 @@ export function subnetController(deps: Deps): Controller<Subnet, Scope> {
       subnet,
       leases: leases.by('subnet', keyOf(subnet)),
       vniMaps: maps.by('vniOf', subnet.metadata.uid),
+      outside: subnet.spec.ipam === 'External' ? [...namesOn(subnet), ...namesLetGo(subnet)] : [],
       ...validated(subnet),
       width: isWide(subnet) ? widthOf(machines.by('onSubnet', subnet.metadata.uid)) : undefined,
       vni: undefined,
@@ -98,9 +113,13 @@ function holdFinalizer({ client }: Deps): Phase<Scope> {
 
 const lookAgainMs = 30_000;
 
-const awaitUnused: Phase<Scope> = ({ leases }) => {
+/** No lease tells when the last machine goes of a subnet whose addresses the site gives. */
+const countAgainMs = 3_000;
+
+const awaitUnused: Phase<Scope> = ({ leases, outside }) => {
   const used = leases.filter(({ status }) => status?.phase !== 'Quarantined').length;
   if (used > 0) return wait('InUse', `${used} addresses are in use`);
+  if (outside.length > 0) return wait('InUse', `${outside.length} machines are on it`, countAgainMs);
   const held = leases.find(({ status }) => status?.reason === hostNotClean);
   if (!held) return done;
   const message = `Address ${held.spec.ip} may be in use by a deleted machine on Host "${held.status?.host}", which does not answer`;

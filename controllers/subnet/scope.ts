@@ -7,6 +7,11 @@ import type { Width } from './width.ts';
 export interface Scope {
   readonly subnet: Subnet;
   readonly leases: readonly IPLease[];
+  /**
+   * Names of the machines that are on it without a lease, because the site gives them their addresses; if it is being deleted, also of those that
+   * were let go and may run. Empty unless the site does.
+   */
+  readonly outside: readonly string[];
   /** ConfigMaps that say this subnet has their number: one, or two after a crash between create and status. */
   readonly vniMaps: readonly ConfigMap[];
   /** undefined with `invalid` saying why. */

@@ -12,7 +12,9 @@ type Capacity = NonNullable<NonNullable<Subnet['status']>['capacity']>;
 
 export function summarize(scope: Scope, ending: Ending, run: Run): Subnet['status'] {
   if (scope.holdStatus) return undefined;
-  const { subnet, plan } = scope;
+  const { subnet } = scope;
+  // Which addresses there are, and whose, only the site knows.
+  const plan = subnet.spec.ipam === 'External' ? undefined : scope.plan;
   const capacity = plan && capacityOf(plan, scope.leases);
   const vni = scope.vni ?? subnet.status?.vni;
   const conditions = conditionsOf(scope, ending, capacity);
@@ -68,6 +70,7 @@ function conditionsOf(scope: Scope, ending: Ending, capacity: Capacity | undefin
 
 function exhaustedCondition({ spec }: Subnet, capacity: Capacity | undefined): ConditionDraft {
   const type = 'Exhausted';
+  if (spec.ipam === 'External') return { type, status: 'False', reason: 'External', message: '' };
   const { available = 0, used = 0, quarantined = 0 } = capacity ?? {};
   if (!capacity) return { type, status: 'Unknown', reason: 'Invalid', message: '' };
   if (available === 0) {
@@ -79,17 +82,21 @@ function exhaustedCondition({ spec }: Subnet, capacity: Capacity | undefined): C
 }
 
 /** The server refuses what leads here when it sees it; two writes at once may pass each other. */
-function conflictCondition({ plan, leases }: Scope): ConditionDraft {
+function conflictCondition({ subnet, plan, leases }: Scope): ConditionDraft {
   const type = 'Conflict';
-  const gateway = plan?.gateway === undefined ? undefined : formatIPv4(plan.gateway);
+  const gateway = plan?.gateway === undefined || subnet.spec.ipam === 'External' ? undefined : formatIPv4(plan.gateway);
   const both = leases.find(({ spec }) => spec.ip === gateway);
   if (!both) return { type, status: 'False', reason: 'NoConflict', message: '' };
   const message = `${both.spec.ip} is the gateway and leased to ${both.spec.holderName ?? 'nobody by name'}. Change the gateway back, or delete that machine`;
   return { type, status: 'True', reason: 'GatewayLeased', message };
 }
 
-function deletionCondition({ subnet, leases }: Scope): ConditionDraft {
+function deletionCondition({ subnet, leases, outside }: Scope): ConditionDraft {
   const type = 'DeletionBlocked';
+  if (subnet.metadata.deletionTimestamp && outside.length > 0) {
+    const message = `${outside.length} machines are on it, for example ${outside.slice(0, 3).join(', ')}. It goes when the last is gone`;
+    return { type, status: 'True', reason: 'InUse', message };
+  }
   const inUse = leases.filter(({ status }) => status?.phase !== 'Quarantined');
   if (!subnet.metadata.deletionTimestamp || inUse.length === 0)
     return { type, status: 'False', reason: 'NotBlocked', message: '' };

@@ -5,6 +5,7 @@ import { finalizers, labels } from '#lib/api/names.ts';
 import { settles, survivesEveryFailure } from '#test/proofs.ts';
 import { story, type World } from '#test/story.ts';
 import { virtualMachineController } from './controller.ts';
+import { macCandidates } from './identity.ts';
 
 const apiVersion = 'computefactory.io/v1alpha1';
 const namespace = 'default';
@@ -103,6 +104,83 @@ describe('virtualMachineController', () => {
     await made.api.patch(Subnet, { namespace, name: 'net' }, { spec: { egress: 'None' } });
     await settles(made);
     expect((await machine(made)).status!.networks![0]).not.toHaveProperty('egress');
+  });
+
+  describe('on a subnet whose addresses the site gives', () => {
+    const segment = { bridge: 'lan' };
+    const onSite = async (
+      made: World,
+      names: readonly string[],
+      subnet = 'lan',
+      network = {},
+      ipam: Subnet['spec']['ipam'] = 'External',
+    ) => {
+      const spec = { cidr: '10.1.0.0/24', type: 'Bridge' as const, segment, ipam };
+      await made.api.create(Subnet, { apiVersion, kind: 'Subnet', metadata: { namespace, name: subnet }, spec });
+      await made.api.patchStatus(Subnet, { namespace, name: subnet }, { status: { vni: 5001 } });
+      for (const name of names)
+        await made.api.create(VirtualMachine, {
+          ...{ apiVersion, kind: 'VirtualMachine', metadata: { namespace, name } },
+          spec: {
+            ...{ image: { name: 'debian' }, resources: { cores: 1, memory: '1Gi' } },
+            networks: [{ subnet, ...network }],
+          },
+        });
+    };
+
+    test('a machine is ready with a MAC of its own and no address or lease, and keeps the MAC', async () => {
+      const made = await world({ machines: 0 });
+      await onSite(made, ['web']);
+      await settles(made);
+      const { status, metadata } = await machine(made, 'web');
+      const [mac] = macCandidates(metadata.uid, 0);
+      expect(status).toMatchObject({ phase: 'Scheduling' });
+      expect(status).not.toHaveProperty('ip');
+      expect(status!.networks).toEqual([
+        {
+          ...{ subnet: 'lan', subnetUID: expect.any(String), vni: 5001, mac, mtu: 1450 },
+          ...{ ipam: 'External', cidr: '10.1.0.0/24', segment },
+        },
+      ]);
+      expect(await leases(made)).toEqual([]);
+      // What its guest said before it was last stopped is no address of it any more.
+      const said = status!.networks!.map((network) => ({
+        ...network,
+        mac: macCandidates(metadata.uid, 0)[1]!,
+        ip: '10.1.0.9',
+      }));
+      await made.api.patchStatus(VirtualMachine, metadata, { status: { ip: '10.1.0.9', networks: said } });
+      await made.reconcile('virtualmachine', 'default/web');
+      const after = (await machine(made, 'web')).status!;
+      expect([after.ip, after.networks![0]!.ip, after.networks![0]!.mac]).toEqual([undefined, undefined, said[0]!.mac]);
+    });
+
+    test.each(['External', 'Managed'] as const)(
+      'no machine gets the MAC that another has on the site: %s',
+      async (ipam) => {
+        const made = await world({ machines: 0 });
+        await onSite(made, ['web'], 'lan', {}, ipam);
+        const { uid } = (await machine(made, 'web')).metadata;
+        await onSite(made, ['other'], 'lan-too');
+        const networks = [{ subnet: 'lan-too', mac: macCandidates(uid, 0)[0]!, segment }];
+        const status = { attempt: { number: 1 }, networks };
+        await made.api.patchStatus(VirtualMachine, { namespace, name: 'other' }, { status });
+        await settles(made);
+        expect((await machine(made, 'web')).status!.networks![0]!.mac).toBe(macCandidates(uid, 0)[1]);
+      },
+    );
+
+    test('a machine that wants one address waits, and says why', async () => {
+      const made = await world({ machines: 0 });
+      // As one does that was made before its Subnet: the server refuses what it can see.
+      await onSite(made, ['web'], 'lan', { ip: '10.1.0.7' });
+      await settles(made);
+      const vm = await machine(made, 'web');
+      expect(conditionText(vm, 'NetworkReady')).toBe('False AddressConflict');
+      const message = vm.status!.conditions!.find(({ type }) => type === 'NetworkReady')!.message;
+      expect(message).toContain('Take spec.networks[0].ip out');
+      expect(await leases(made)).toEqual([]);
+    });
   });
 
   test('tells the host which network of the site the subnet is', async () => {

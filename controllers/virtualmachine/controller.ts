@@ -54,6 +54,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       isIdle(vm) ? (vm.spec.volumes ?? []).map(({ volume }) => `${vm.metadata.namespace}/${volume}`) : [],
     instanceType: (vm) => (isIdle(vm) && vm.spec.instanceType ? [vm.spec.instanceType] : []),
     hostname: (vm) => hostnameKeys(vm),
+    onSite: ({ status }) => (status?.networks ?? []).flatMap(({ segment, mac }) => (segment && mac ? [mac] : [])),
     addressless: (vm) =>
       isAddressless(vm) ? (vm.spec.networks ?? []).map(({ subnet }) => `${vm.metadata.namespace}/${subnet}`) : [],
   });
@@ -78,6 +79,7 @@ export function virtualMachineController(deps: Deps): Controller<VirtualMachine,
       inBlock: (block: string) => leases.count('block', `${namespace}/${subnet}/${block}`),
       withMac: (mac: string) => leases.by('mac', `${namespace}/${subnet}/${mac}`),
     }),
+    onSiteWithMac: (mac: string) => machines.by('onSite', mac).map(({ metadata }) => metadata.uid),
     taken: recentlyTaken(deps.clock),
   };
 

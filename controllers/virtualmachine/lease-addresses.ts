@@ -1,11 +1,11 @@
 /**
  * One IPLease per interface. The lease is named by subnet and address, so two machines cannot get one address; it holds the machine's
  * uid, so that it outlives attempts and a machine that is made again under the same name is another holder. A retry after a crash
- * finds the lease by uid and MAC. Condition: NetworkReady.
+ * finds the lease by uid and MAC. Where the site gives the addresses there is no lease, and only the MAC is ours. Condition: NetworkReady.
  */
 import { done, type Outcome, type Phase, type Run, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
-import { addressPlan, blockSize, freeAddresses, isUsable } from '#lib/api/addresses.ts';
+import { addressPlan, blockSize, freeAddresses, givenBySite, isUsable } from '#lib/api/addresses.ts';
 import { parseDuration } from '#lib/api/duration.ts';
 import { IPLease, type Subnet, type VirtualMachine } from '#lib/api/generated/index.ts';
 import { parseIPv4 } from '#lib/api/ipv4.ts';
@@ -32,6 +32,8 @@ export interface SubnetLeases {
 
 export interface Leases {
   readonly ofSubnet: (namespace: string, subnet: string) => SubnetLeases;
+  /** uids of the machines that have this MAC on a network of the site, where many Subnets may be, of other namespaces too. */
+  readonly onSiteWithMac: (mac: string) => readonly string[];
   readonly taken: Taken;
 }
 
@@ -42,6 +44,10 @@ export function leaseAddresses(deps: Deps, leases: Leases): Phase<Scope> {
       const subnet = scope.subnets[index];
       const refusal = subnetRefusal(scope.vm, index, subnet) ?? quarantined(scope, index, run);
       if (refusal) return refusal;
+      if (subnet!.spec.ipam === 'External') {
+        networks.push(outsideNetwork(subnet!, outsideMac(leases, scope.vm, subnet!, index)));
+        continue;
+      }
       const address = heldAddress(scope, index) ?? (await takeAddress(deps, leases, scope.vm, subnet!, index, run));
       if ('done' in address) return address;
       networks.push(resolvedNetwork(scope.vm, subnet!, address));
@@ -58,8 +64,28 @@ function subnetRefusal(vm: VirtualMachine, index: number, subnet: Subnet | undef
     return wait('NotFound', `Subnet "${name}" does not exist. It goes on by itself once somebody creates it`);
   if (subnet.metadata.deletionTimestamp) return wait('Failed', `Subnet "${name}" is being deleted. Name another one`);
   if (subnet.status?.vni === undefined) return wait('Waiting', `Subnet "${name}" has no VXLAN id yet`);
+  const { ip } = vm.spec.networks![index]!;
+  if (subnet.spec.ipam === 'External' && ip)
+    return wait(
+      'AddressConflict',
+      `Address ${ip} is not ours to give: ${givenBySite(name)}. Take spec.networks[${index}].ip out`,
+    );
   return undefined;
 }
+
+/** The MAC that it had, as long as it is one of its own; else the first that no other machine has on a network of the site. */
+function outsideMac({ onSiteWithMac, taken }: Leases, vm: VirtualMachine, subnet: Subnet, index: number): string {
+  const { uid } = vm.metadata;
+  const macs = macCandidates(uid, index);
+  const isFree = (mac: string) =>
+    onSiteWithMac(mac).every((holder) => holder === uid) && !taken.isForAnother(onSite, mac, uid);
+  const had = vm.status?.networks?.find((old) => old.subnetUID === subnet.metadata.uid && macs.includes(old.mac ?? ''));
+  const mac = had?.mac ?? macs.find(isFree) ?? macs[0]!;
+  taken.add(onSite, mac, uid);
+  return mac;
+}
+
+const onSite = 'mac';
 
 /** An address that it must have, and that somebody else has: it waits for the end of the quarantine, and tries again. */
 function quarantined({ vm, leases }: Scope, index: number, { nowMs }: Run): Outcome | undefined {
@@ -98,7 +124,7 @@ function heldAddress({ vm, leases }: Scope, index: number): Address | undefined 
 
 async function takeAddress(
   deps: Deps,
-  { ofSubnet, taken }: Leases,
+  { ofSubnet, onSiteWithMac, taken }: Leases,
   vm: VirtualMachine,
   subnet: Subnet,
   index: number,
@@ -113,7 +139,11 @@ async function takeAddress(
       `Address ${fixed} is excluded, the gateway's or outside of ${subnet.spec.cidr}. Change it`,
     );
   const leases = ofSubnet(vm.metadata.namespace!, name);
-  const mac = freeMac(vm, index, leases);
+  const macHolders = (mac: string) => [
+    ...leases.withMac(mac).map(({ spec }) => spec.holderUID),
+    ...(subnet.spec.segment ? onSiteWithMac(mac) : []),
+  ];
+  const mac = freeMac(vm, index, macHolders);
   const known = {
     has: (ip: string) => leases.has(ip) || taken.isForAnother(uid, ip, vm.metadata.uid),
     isFull: (block: string) => leases.inBlock(block) === blockSize,
@@ -137,9 +167,9 @@ const conflict = (subnet: string, ip: string) =>
 const exhausted = ({ metadata, spec }: Subnet, usable: number) =>
   `Subnet "${metadata.name}" (${spec.cidr}) has none of its ${usable} addresses free. It goes on when one is released`;
 
-function freeMac(vm: VirtualMachine, index: number, leases: SubnetLeases): string {
+function freeMac(vm: VirtualMachine, index: number, holders: (mac: string) => readonly (string | undefined)[]): string {
   const macs = macCandidates(vm.metadata.uid, index);
-  const isFree = (mac: string) => leases.withMac(mac).every(({ spec }) => spec.holderUID === vm.metadata.uid);
+  const isFree = (mac: string) => holders(mac).every((holder) => holder === vm.metadata.uid);
   return macs.find(isFree) ?? macs[0]!;
 }
 
@@ -167,6 +197,19 @@ async function createLease(
     if (isCode(error, 'NotFound')) return false;
     throw error;
   }
+}
+
+function outsideNetwork({ metadata, spec, status }: Subnet, mac: string): ResolvedNetwork {
+  return {
+    subnet: metadata.name,
+    subnetUID: metadata.uid,
+    vni: status!.vni!,
+    mac,
+    mtu: spec.mtu,
+    ipam: 'External',
+    cidr: spec.cidr,
+    ...(spec.segment && { segment: spec.segment }),
+  };
 }
 
 /** No ownerReference: garbage collection would free the address before its quarantine. */

@@ -37,7 +37,7 @@ export function summarize(scope: Scope, ending: Ending, run: Run): VirtualMachin
     image: scope.resolved.image ?? old.image,
     volumes: scope.resolved.volumes ?? old.volumes,
     networks: scope.resolved.networks ?? old.networks,
-    ip: scope.resolved.networks?.[0]?.ip ?? old.ip,
+    ip: scope.resolved.networks ? scope.resolved.networks[0]?.ip : old.ip,
     hostname: scope.resolved.hostname ?? old.hostname,
     power: phase === 'Stopped' || phase === 'Succeeded' || phase === 'Failed' ? 'Off' : undefined,
     restarts: scope.judgement.restarts,

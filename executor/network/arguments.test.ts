@@ -36,8 +36,10 @@ const harmless: MachineNetwork = {
   ...{ subnet: 's', subnetUID: 'u', vni: 5, ip: '10.0.0.2', prefix: 24, gateway: '10.0.0.1', mac: '52:54:00:00:00:01' },
   ...{ mtu: 1450, dns: ['10.0.0.3'], domain: 'lab.example', leaseSeconds: 3600 },
 };
+const outside = { external: true, segment: { bridge: 'site' }, ip: '', gateway: '', dns: [], domain: '' } as const;
 const kinds: readonly Partial<MachineNetwork>[] = [
   {},
+  outside,
   { egress: 'NAT' },
   { tried: true },
   { segment: { bridge: 'site' } },
@@ -132,7 +134,8 @@ test('whatever a launch says of a network, programs get the same arguments and l
   expect(accepted).toBeGreaterThan(100);
 });
 
-function kindOf({ egress, tried, segment }: MachineNetwork): Partial<MachineNetwork> {
+function kindOf({ egress, tried, segment, external }: MachineNetwork): Partial<MachineNetwork> {
+  if (external) return outside;
   if (segment) return { segment: 'bridge' in segment ? { bridge: 'site' } : { nic: 'site0', vlan: 7 } };
   return egress ? { egress } : tried ? { tried } : {};
 }

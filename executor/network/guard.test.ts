@@ -45,6 +45,7 @@ const refused: Readonly<Record<string, string>> = {
   'no address, and not DHCP': frame(icmp('0.0.0.0')),
   'no address, to another port': frame(udp('0.0.0.0', 68, 53)),
   'an answer of DHCP': frame(udp(own.ip, 67, 68)),
+  'an answer of DHCP, from another port': frame(udp(own.ip, 1067, 68)),
   'ARP with another MAC': frame(arp(foreign.mac, own.ip)),
   'ARP with another address': frame(arp(own.mac, foreign.ip)),
   'ARP for no Ethernet': frame(arp(own.mac, foreign.ip, 6)),
@@ -125,6 +126,34 @@ describe.skipIf(whyNot(['ip', 'bridge', 'nft', 'dnsmasq', 'busybox', 'perl'], { 
       const before = (await arrived())[0]!;
       await send(intruder, Object.values(refused));
       await expect.poll(async () => (await arrived())[0]! - before).toBe(Object.keys(refused).length);
+    });
+
+    test('is IPv4 and ARP from any address where the site gives them, and still with its own MAC alone', async () => {
+      await using world = await openWorld(1, 1600, { segments: { bridges: ['lan'], nics: [] } });
+      const one = world.hosts[0]!;
+      await run('ip', ['-n', one.netns, 'link', 'add', 'lan', 'type', 'bridge']);
+      const outside = { segment: { bridge: 'lan' }, ip: '', external: true } as const;
+      const [guest, other] = [await one.join(11, 300, outside), await one.join(12, 300, outside)];
+      await counting(other.netns, 'netdev', 'ingress device eth0', ['counter']);
+      const free = [
+        'another address',
+        'no address, and not DHCP',
+        'no address, to another port',
+        'ARP with another address',
+      ];
+      const passing = { ...allowed, ...Object.fromEntries(free.map((name) => [name, refused[name]!])) };
+      const rest = Object.entries({ ...refused, ...forSwitches }).filter(([name]) => !free.includes(name));
+      const silent = (await counted(other.netns, 'netdev'))[0]!;
+      await send(
+        guest.netns,
+        rest.map(([, bad]) => bad),
+      );
+      let sent = 0;
+      for (const [name, good] of Object.entries(passing)) {
+        await send(guest.netns, [good]);
+        sent += 1;
+        await expect.poll(async () => (await counted(other.netns, 'netdev'))[0], { message: name }).toBe(silent + sent);
+      }
     });
   },
 );

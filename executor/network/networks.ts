@@ -6,14 +6,14 @@ import type { DomainSpec, MachineNics } from '../hypervisor.ts';
 import { makeBridge, removeBridge, requirePorts } from './bridge.ts';
 import { type DhcpServer, serveDhcp, stopDhcp } from './dhcp.ts';
 import { egressMax, makeEgress, removeEgress } from './egress.ts';
-import { guardBridges, guardTap, unguardTap } from './guard.ts';
-import { bridgeName, tapName } from './names.ts';
+import { closeToDhcp, guardBridges, guardTap, openToDhcp, unguardTap } from './guard.ts';
+import { bridgeName, tapName, tunnelName } from './names.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { requireNobodyAt } from './probe.ts';
 import { isWhole, makeRouter, type Router, removeRouter } from './router.ts';
 import { requirePeers, requireSafe } from './safe.ts';
 import { type AllowedSegments, makeSegmentPort, removeSegmentPort } from './segment.ts';
-import { SubnetFiles } from './subnet-files.ts';
+import { type Attachment, SubnetFiles } from './subnet-files.ts';
 import { makeTunnel, removeTunnel, removeTunnels } from './tunnel.ts';
 import { guardTunnels } from './tunnel-guard.ts';
 
@@ -53,17 +53,25 @@ export function hostNetworks(options: NetworkOptions): Networks {
   const dhcp = (vni: number): DhcpServer => ({ vni, directory: files.directory(vni), netns, clock });
 
   async function join(uid: string, hostname: string, network: MachineNetwork): Promise<DomainSpec['nics'][number]> {
-    const { vni, mac, ip, mtu } = network;
+    const { vni, mac, mtu } = network;
     const tap = tapName(uid, vni);
     requireSafe(hostname, network);
     files.put({ uid, hostname, network });
     await makeBridge(vni, mtu, netns);
-    await guardTap({ tap, mac, ip }, netns);
+    await guardTap({ tap, mac, ip: network.external ? undefined : network.ip }, netns);
     await connect(network);
     if (network.egress === 'NAT') await letOut(network);
     else if (hasRouter(network)) await letIn(network);
-    await serveDhcp(dhcp(vni), files.attachments(vni));
+    await serve(vni, files.attachments(vni));
     return { tap, bridge: bridgeName(vni), mac, mtu };
+  }
+
+  /** A guest whose address the site gives hears of no other. */
+  async function serve(vni: number, attachments: readonly Attachment[]): Promise<void> {
+    await serveDhcp(
+      dhcp(vni),
+      attachments.filter(({ network }) => !network.external),
+    );
   }
 
   async function letOut({ vni, subnet, gateway, prefix, mtu }: MachineNetwork): Promise<void> {
@@ -97,9 +105,9 @@ export function hostNetworks(options: NetworkOptions): Networks {
    * Who may come in first, then the way. The host may have booted, or been given its address, since the last machine joined: what the way
    * stands on is made too.
    */
-  async function connect({ vni, subnet, mtu, segment }: MachineNetwork): Promise<void> {
+  async function connect({ vni, subnet, mtu, segment, external }: MachineNetwork): Promise<void> {
     if (segment) {
-      await guardBridges(netns);
+      await (external ? openToDhcp(tunnelName(vni), netns) : guardBridges(netns));
       return await makeSegmentPort({ vni, subnet, mtu, segment }, segments, netns);
     }
     if (tunnelAddress === undefined) return await disconnect(vni);
@@ -110,10 +118,15 @@ export function hostNetworks(options: NetworkOptions): Networks {
   }
 
   async function disconnect(vni: number): Promise<void> {
-    if (isOfSite(vni)) return await removeSegmentPort(vni, netns);
+    if (isOfSite(vni)) return await leaveSite(vni);
     if (tunnelAddress === undefined) return await disconnectAll();
     await removeTunnel(vni, netns);
     await guardAll(files.subnets().filter((other) => other !== vni));
+  }
+
+  async function leaveSite(vni: number): Promise<void> {
+    await removeSegmentPort(vni, netns);
+    if (files.attachments(vni).some(({ network }) => network.external)) await closeToDhcp(tunnelName(vni), netns);
   }
 
   let disconnected = false;
@@ -139,7 +152,7 @@ export function hostNetworks(options: NetworkOptions): Networks {
     // The rules of the taps hold for the tunnel too: it goes before the last of them.
     if (others.length === 0) await disconnect(vni);
     await unguardTap(tapName(uid, vni), netns);
-    if (others.length > 0) await serveDhcp(dhcp(vni), others);
+    if (others.length > 0) await serve(vni, others);
     else {
       await stopDhcp(dhcp(vni));
       if (files.hasEgress(vni)) await removeEgress(vni, !files.othersWithEgress(vni), netns);

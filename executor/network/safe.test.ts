@@ -68,6 +68,33 @@ function isSpecial(part: string): boolean {
   return /^(ignore|infinite|\d+[smhdw]?)$/i.test(part) || /[:#*,\s]/.test(part);
 }
 
+test('where the site gives the addresses there is a network of it, and nothing that we would give', () => {
+  const outside = {
+    ...harmless,
+    segment: { bridge: 'lan' },
+    external: true,
+    ip: '',
+    gateway: '',
+    dns: [],
+    domain: '',
+  } as const;
+  requireSafe('web', outside);
+  const wrong: readonly Partial<MachineNetwork>[] = [
+    { segment: undefined as never },
+    { ip: '10.0.0.2' },
+    { gateway: '10.0.0.1' },
+    { dns: ['10.0.0.3'] },
+    { domain: 'lab.example' },
+    { egress: 'NAT', gateway: '10.0.0.1' },
+    { probe: true },
+    { external: 'yes' as never },
+  ];
+  for (const each of wrong)
+    expect(() => requireSafe('web', { ...outside, ...each })).toThrow(/^Cannot use (external|gateway) /);
+  const { external: _, ...managed } = outside;
+  expect(() => requireSafe('web', managed)).toThrow('Cannot use ip ""');
+});
+
 test('a way out needs a gateway', () => {
   requireSafe('web', { ...harmless, egress: 'NAT' });
   expect(() => requireSafe('web', { ...harmless, gateway: '', egress: 'NAT' })).toThrow('Cannot use gateway ""');

@@ -13,12 +13,13 @@ const serversMax = 8;
 
 /** Throws a TypeError that names the value. The API refuses such values long before; this host does not depend on it. */
 export function requireSafe(hostname: string, network: MachineNetwork): void {
-  const { vni, ip, prefix, gateway, egress, segment, mac, mtu, dns, domain, leaseSeconds } = network;
+  const { vni, ip, prefix, gateway, egress, segment, external, mac, mtu, dns, domain, leaseSeconds } = network;
   const checks: readonly (readonly [string, unknown, boolean])[] = [
     // It becomes the name of a directory.
     ['vni', vni, isBetween(vni, 1, vniMax)],
     ['hostname', hostname, labelPattern.test(hostname)],
-    ['ip', ip, isIPv4(ip)],
+    ['external', external, external === undefined || (external === true && isExternal(network))],
+    ['ip', ip, external === true || isIPv4(ip)],
     ['prefix', prefix, isBetween(prefix, 1, 30)],
     ['gateway', gateway, isIPv4(gateway) || (gateway === '' && egress === undefined)],
     ['egress', egress, egress === undefined || egress === 'NAT'],
@@ -43,6 +44,12 @@ export function requirePeers(subnet: string, peers: readonly string[]): void {
     throw new TypeError(`Cannot use ${JSON.stringify(wrong)} as another host of subnet ${subnet}`);
   if (peers.length > peersMax)
     throw new TypeError(`Cannot connect subnet ${subnet} to ${peers.length} other hosts: ${peersMax} at most`);
+}
+
+/** Nothing in it that this host would have to hold the guest to, or to serve it. */
+function isExternal({ ip, gateway, egress, segment, probe, dns, domain }: MachineNetwork): boolean {
+  const isSaid = ip !== '' || gateway !== '' || dns.length > 0 || domain !== '';
+  return segment !== undefined && egress === undefined && !probe && !isSaid;
 }
 
 /** A name as the kernel takes it, and none of ours. */

@@ -36,6 +36,19 @@ async function openSite() {
   return { ...world, ip, site, one, two, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
+/** A DHCP server in that namespace, which gives 10.66.0.50 to 60, until it is stopped. */
+function serve(netns: string, root: string) {
+  const config = join(root, 'udhcpd.conf');
+  writeFileSync(config, `start 10.66.0.50\nend 10.66.0.60\ninterface eth0\nlease_file /dev/null\npidfile ${root}/p\n`);
+  const server = spawn('ip', ['netns', 'exec', netns, 'busybox', 'udhcpd', '-f', config], { stdio: 'ignore' });
+  return {
+    async [Symbol.asyncDispose]() {
+      server.kill();
+      await once(server, 'exit');
+    },
+  };
+}
+
 const pings = async (netns: string, to: string, ...flags: string[]) =>
   await run('ip', ['netns', 'exec', netns, 'ping', '-c', '2', '-i', '0.2', '-W', '1', ...flags, to]).then(
     () => true,
@@ -86,20 +99,12 @@ describe.skipIf(whyNot(['ip', 'bridge', 'nft', 'dnsmasq', 'busybox', 'ping'], { 
       await using world = await openSite();
       const { one, site, ip } = world;
       const guest = await one.join(11, 300, lan);
-      const config = join(one.root, 'udhcpd.conf');
-      writeFileSync(
-        config,
-        `start 10.66.0.50\nend 10.66.0.60\ninterface eth0\nlease_file /dev/null\npidfile ${one.root}/p\n`,
-      );
-      const server = spawn('ip', ['netns', 'exec', site, 'busybox', 'udhcpd', '-f', config], { stdio: 'ignore' });
-      try {
+      {
+        await using _ = serve(site, one.root);
         // A guest that is not behind our rules gets the site's.
         const other = { netns: await one.intrude('lan', '02:00:00:00:00:98', '10.66.0.98') };
         await expect.poll(async () => (await asksForAddress(other))?.[1], { timeout: 20_000 }).toBe(printer);
         for (let n = 0; n < 3; n++) expect(await asksForAddress(guest)).toEqual([guest.ip, '169.254.169.253']);
-      } finally {
-        server.kill();
-        await once(server, 'exit');
       }
       await ip(guest.netns, 'addr', 'add', '10.66.0.99/24', 'dev', 'eth0');
       expect(await pings(guest.netns, printer)).toBe(true);
@@ -107,6 +112,41 @@ describe.skipIf(whyNot(['ip', 'bridge', 'nft', 'dnsmasq', 'busybox', 'ping'], { 
       await ip(site, 'neigh', 'flush', 'all');
       await ip(guest.netns, 'link', 'set', 'eth0', 'address', '02:00:00:00:00:99');
       expect(await pings(guest.netns, printer)).toBe(false);
+    });
+
+    test('whose DHCP gives the addresses is heard by its guests, who may have any; others hear ours as ever', async () => {
+      await using world = await openSite();
+      const { one, two, site, ip } = world;
+      const before = await one.traces();
+      const outside = { ...lan, gateway: '', ip: '', external: true } as const;
+      const [guest, far] = [await one.join(11, 300, outside), await two.join(12, 300, outside)];
+      // No server of ours has begun.
+      expect((await run('ip', ['netns', 'pids', one.netns])).stdout).toBe('');
+      const ours = await one.join(13, 301, lan);
+      const passing = async () =>
+        (await run('ip', ['netns', 'exec', one.netns, 'nft', 'list', 'set', 'bridge', 'computefactory', 'outside']))
+          .stdout;
+      expect(await passing()).toContain('"cfx12c"');
+      {
+        await using _ = serve(site, one.root);
+        for (const each of [guest, far]) {
+          await expect.poll(async () => (await asksForAddress(each))?.[1], { timeout: 20_000 }).toBe(printer);
+        }
+        for (let n = 0; n < 3; n++) expect(await asksForAddress(ours)).toEqual([ours.ip, '169.254.169.253']);
+      }
+      for (const address of ['10.66.0.50', '10.66.0.77']) {
+        await ip(guest.netns, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
+        expect(await pings(guest.netns, printer, '-I', address)).toBe(true);
+      }
+      expect(await pings(site, '10.66.0.77')).toBe(true);
+      expect([await guest.reaches(ours.ip), await guest.reaches(hostsOwn)]).toEqual([true, false]);
+      await ip(site, 'neigh', 'flush', 'all');
+      await ip(guest.netns, 'link', 'set', 'eth0', 'address', '02:00:00:00:00:99');
+      expect(await pings(guest.netns, printer)).toBe(false);
+      await one.leave(guest);
+      expect(await passing()).not.toContain('cfx');
+      await one.leave(ours);
+      expect(await one.traces()).toEqual([...before, 'network', 'udhcpd.conf']);
     });
 
     test('is asked on before an address is used', async () => {

@@ -25,6 +25,9 @@ test('a NoCloud seed gives cloud-init the identity, the keys and the network', (
     version: 2,
     ethernets: { nic0: { match: { macaddress: mac }, dhcp4: true, mtu: 1450 } },
   });
+  // Nor does a network whose addresses the site gives look otherwise to the guest.
+  const outside = { ...networks[0]!, ip: '', external: true, segment: { bridge: 'lan' } } as const;
+  expect(seedFiles(machineLaunch(uid, { networks: [outside] }))['network-config']).toBe(files['network-config']);
 });
 
 test('a NoCloud seed keeps user data as it is', () => {

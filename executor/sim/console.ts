@@ -12,7 +12,9 @@ const logBytesMax = 2 ** 20;
 const maxSocketPath = 107;
 
 export function bootLog(spec: DomainSpec, nics: SimNics | undefined): string {
-  const addresses = (nics?.networks ?? []).map(({ ip, prefix }, index) => `NET eth${index} dhcp ${ip}/${prefix}`);
+  const addresses = (nics?.networks ?? []).map(({ ip, prefix }, index) =>
+    ip === '' ? `NET eth${index} dhcp` : `NET eth${index} dhcp ${ip}/${prefix}`,
+  );
   const name = nics?.hostname ?? spec.name;
   return ['Booting imitated guest', ...addresses, `READY ${name}`, '', `${name} login: `].join('\r\n');
 }

@@ -83,7 +83,7 @@ export async function openWorld(hosts = 3, mtu = 1600, options: Partial<NetworkO
         await ip(netns, 'link', 'add', nic!.tap, 'type', 'veth', 'peer', 'eth0', 'netns', guest);
         await ip(netns, 'link', 'set', nic!.tap, 'master', nic!.bridge, 'up');
         await ip(guest, 'link', 'set', 'eth0', 'address', network.mac, 'mtu', String(network.mtu), 'up');
-        await ip(guest, 'addr', 'add', `${network.ip}/24`, 'dev', 'eth0');
+        if (network.ip !== '') await ip(guest, 'addr', 'add', `${network.ip}/24`, 'dev', 'eth0');
         const reaches = async (to: string) =>
           await run('ip', ['netns', 'exec', guest, 'ping', '-c', '2', '-i', '0.2', '-W', '1', to]).then(
             () => true,

@@ -60,6 +60,11 @@ export function isUsable(plan: AddressPlan, address: number): boolean {
   return contains(plan.network, address) && !plan.excluded.some((range) => contains(range, address));
 }
 
+/** Why nobody here can give a machine an address there, in words that go on after a colon. */
+export function givenBySite(subnet: string): string {
+  return `Subnet "${subnet}" has ipam: External, where the site's DHCP gives the addresses`;
+}
+
 export interface TakenBook {
   has(address: string): boolean;
   /** True if every address of this block is taken: then none of them need be looked at. Left out: it is not known. */

@@ -6,6 +6,7 @@ export interface MachineNetwork {
   readonly subnet: string;
   readonly subnetUID: string;
   readonly vni: number;
+  /** Empty if `external`. */
   readonly ip: string;
   readonly prefix: number;
   /** Empty if the subnet has none. */
@@ -17,6 +18,11 @@ export interface MachineNetwork {
   readonly leaseSeconds: number;
   /** The network of the site that it is a part of. Without it: an overlay. */
   readonly segment?: NetworkSegment;
+  /**
+   * The site's DHCP gives the guest its address, which nobody here knows before: the host serves no DHCP and asks for no address, and the guest
+   * may have any with its MAC. There is a segment then, and no gateway, dns, domain, egress or probe.
+   */
+  readonly external?: true;
   /** The host is the gateway, and hides the guest behind its own address. */
   readonly egress?: 'NAT';
   /** No machine has run with the address since it was leased: the host asks on the wire first whether somebody else has it. */
@@ -88,10 +94,10 @@ export interface MachineDisk {
 
 export interface MachineLaunch {
   /**
-   * 2, 3 (volumes), 4 (networks of the site, probes other than of readiness by the agent) or 5 (data disks, limits and weight of disks) if there is in it what
-   * an executor that knows less would leave out without a word: it refuses what it does not know.
+   * 2, 3 (volumes), 4 (networks of the site, probes other than of readiness by the agent), 5 (data disks, limits and weight of disks) or 6 (networks whose
+   * addresses the site gives) if there is in it what an executor that knows less would leave out without a word: it refuses what it does not know.
    */
-  readonly version: 1 | 2 | 3 | 4 | 5;
+  readonly version: 1 | 2 | 3 | 4 | 5 | 6;
   readonly type: 'machine';
   /** uid of the namespace cf-system: what carries another one is not ours. */
   readonly installation: string;

@@ -149,8 +149,8 @@ export interface HostStatus {
     readonly addresses?: readonly {
       /** Name of the Subnet. */
       readonly subnet: string;
-      /** Address. */
-      readonly ip: string;
+      /** Address; absent where the site gives it, and the Subnet waits for this machine all the same. */
+      readonly ip?: string;
     }[];
   }[];
   /** Launches that failed here for a fault of the host, since the last one that went well. */

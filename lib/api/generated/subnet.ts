@@ -36,6 +36,8 @@ export interface SubnetSpec {
       readonly vlan?: number;
     }[];
   };
+  /** Managed: machines get addresses of the cidr from us. External, for VLAN and Bridge: the site's DHCP gives them, and nothing here gives, holds or checks any. Immutable. Default: "Managed". */
+  readonly ipam: 'Managed' | 'External';
   /** Full, and so if left out: nothing but the subnet itself and, if asked for, its way out. Nothing else is built. */
   readonly isolation?: 'Full' | 'Tenant' | 'None';
   /** What guests are told. */

@@ -508,6 +508,10 @@ export interface VirtualMachineStatus {
         readonly vlan?: number;
       }[];
     };
+    /** The site's DHCP gives the address: ip is what the guest agent says, and absent while it says none. */
+    readonly ipam?: 'External';
+    /** Of the Subnet, where the address is the site's to give. Other addresses of the guest are not shown as ip. */
+    readonly cidr?: string;
     /** The host is the gateway to the Internet. */
     readonly egress?: 'NAT';
     /** IPLease. */
