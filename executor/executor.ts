@@ -5,7 +5,13 @@
  */
 import { basename, join } from 'node:path';
 import { digestPattern } from '#lib/api/image-digests.ts';
-import type { HostFacts, MachineReport, SchedulerMessage, StorageReport } from '#lib/api/messages.ts';
+import {
+  type HostFacts,
+  type MachineReport,
+  namesMax,
+  type SchedulerMessage,
+  type StorageReport,
+} from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
@@ -327,6 +333,7 @@ class Executor {
     this.#facts ??= {
       ...(await host.hypervisor.facts()),
       ...(config.tunnelAddress === undefined ? {} : { tunnelAddress: config.tunnelAddress }),
+      ...segmentsOf(config),
     };
     return this.#facts;
   }
@@ -501,4 +508,11 @@ class Executor {
     for (const uid of uids) this.#toClean.delete(uid);
     this.#heartbeats.requestInventory();
   }
+}
+
+/** A part of a list would deny the rest. An imitated host puts guests on whatever network, so it denies none by itself. */
+function segmentsOf({ hypervisor, segments }: ExecutorConfig): Pick<HostFacts, 'segments'> {
+  if (!segments && hypervisor === 'sim') return {};
+  const { bridges, nics } = segments ?? { bridges: [], nics: [] };
+  return Math.max(bridges.length, nics.length) > namesMax ? {} : { segments: { bridges, nics } };
 }
