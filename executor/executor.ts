@@ -5,13 +5,7 @@
  */
 import { basename, join } from 'node:path';
 import { digestPattern } from '#lib/api/image-digests.ts';
-import {
-  type HostFacts,
-  type MachineReport,
-  namesMax,
-  type SchedulerMessage,
-  type StorageReport,
-} from '#lib/api/messages.ts';
+import type { HostFacts, MachineReport, SchedulerMessage, StorageReport } from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
@@ -25,6 +19,7 @@ import { GuestAgents } from './agent/watch-agents.ts';
 import { type Claims, fileClaims } from './claim.ts';
 import { cleanUp } from './cleanup.ts';
 import type { ExecutorConfig } from './config.ts';
+import { configuredFacts } from './configured-facts.ts';
 import { startConsole } from './console/server.ts';
 import { Fences } from './fence/fences.ts';
 import { Heartbeats } from './heartbeat.ts';
@@ -330,11 +325,7 @@ class Executor {
 
   async #askFacts(): Promise<HostFacts> {
     const { host, config } = this.#options;
-    this.#facts ??= {
-      ...(await host.hypervisor.facts()),
-      ...(config.tunnelAddress === undefined ? {} : { tunnelAddress: config.tunnelAddress }),
-      ...segmentsOf(config),
-    };
+    this.#facts ??= { ...(await host.hypervisor.facts()), ...configuredFacts(config) };
     return this.#facts;
   }
 
@@ -508,11 +499,4 @@ class Executor {
     for (const uid of uids) this.#toClean.delete(uid);
     this.#heartbeats.requestInventory();
   }
-}
-
-/** A part of a list would deny the rest. An imitated host puts guests on whatever network, so it denies none by itself. */
-function segmentsOf({ hypervisor, segments }: ExecutorConfig): Pick<HostFacts, 'segments'> {
-  if (!segments && hypervisor === 'sim') return {};
-  const { bridges, nics } = segments ?? { bridges: [], nics: [] };
-  return Math.max(bridges.length, nics.length) > namesMax ? {} : { segments: { bridges, nics } };
 }
