@@ -67,6 +67,17 @@ test('a host whose executor does not tell is tried, and one that has the volume 
   expect((await running(lab, 'd')).status?.attempt?.host).toBe(other.hostname);
 }, 20_000);
 
+test('the word of an executor that has ended holds no longer: the machine is tried there, and brings it back', async () => {
+  const { lab, host } = await scene({ volumes: mayUse('other') });
+  await lab.want('b', 1, undefined, onVolume('vm'));
+  await until(async () => expect(await scheduled(lab, 'b')).toMatchObject({ reason: 'NoMatchingHost' }));
+  await lab.api.delete(VirtualMachine, { name: 'a', namespace: 'default' });
+  await until(async () => expect((await lab.machine('a')).status?.attempt).toBeUndefined());
+  host.volumes = mayUse('vm');
+  lab.mesos.loseExecutor(host);
+  expect((await running(lab, 'b')).status?.attempt?.host).toBe('h1');
+}, 20_000);
+
 test('a restarted cluster server goes by what the Host says until the executor could be heard', async () => {
   const { lab, server } = await scene({ volumes: mayUse('other') });
   const facts = async () => (await lab.api.get(Host, { name: 'lab-h1' })).status?.facts;
