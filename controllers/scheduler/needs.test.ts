@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { HostFacts } from '#lib/api/messages.ts';
 import { seededRandom } from '#lib/std/random.ts';
 import { fc } from '#test/properties.ts';
@@ -183,6 +183,27 @@ describe('placement', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test('a machine costs as many looks at hosts among many as among few', () => {
+    const looks = (hosts: number) => {
+      const { ledger, placement, add } = cluster();
+      for (let index = 0; index < hosts; index++) {
+        add(`h${index}`, 4.5, 65_536);
+        if (index % 3 > 0) placement.setReach(`h${index}`, allows(...(index % 3 === 1 ? ['vm'] : [])));
+      }
+      placement.choose(with1Core(need('vm')));
+      const [one, all] = [vi.spyOn(ledger, 'view'), vi.spyOn(ledger, 'views')];
+      for (let index = 0; index < 60; index++) {
+        // One host is changed at a time; the rest is as it was.
+        placement.setReach(`h${index}`, allows(...(index % 2 === 0 ? ['vm'] : [])));
+        const asked = with1Core(need('vm'));
+        ledger.occupy(`vm-${index}`, placement.choose(asked)!, asked.room);
+      }
+      expect(all).not.toHaveBeenCalled();
+      return one.mock.calls.length;
+    };
+    expect(looks(2000)).toBe(looks(60));
   });
 
   test('machines that need nothing go where they would have gone, whatever hosts tell meanwhile', () => {
