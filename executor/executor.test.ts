@@ -54,6 +54,14 @@ test('a launch becomes a running domain, a heartbeat and an inventory', async ()
   expect(lastBeat(world)?.inventory?.domains).toEqual([{ uid, attempt: 1, power: 'On' }]);
 });
 
+test('heartbeats tell which networks of the site guests may be put on, for as long as the worker lives', async () => {
+  await using world = await openWorld();
+  const segments = { bridges: ['lan'], nics: ['eth1'] };
+  await world.start('life-1', { segments });
+  await running(world);
+  await until(() => expect(lastBeat(world)?.facts).toMatchObject({ hypervisor: 'sim', segments }));
+});
+
 test('a machine is made once for its first start, and again for a start that comes later', async () => {
   await using world = await openWorld();
   const { host } = await world.start();

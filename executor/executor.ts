@@ -19,6 +19,7 @@ import { GuestAgents } from './agent/watch-agents.ts';
 import { type Claims, fileClaims } from './claim.ts';
 import { cleanUp } from './cleanup.ts';
 import type { ExecutorConfig } from './config.ts';
+import { configuredFacts } from './configured-facts.ts';
 import { startConsole } from './console/server.ts';
 import { Fences } from './fence/fences.ts';
 import { Heartbeats } from './heartbeat.ts';
@@ -324,10 +325,7 @@ class Executor {
 
   async #askFacts(): Promise<HostFacts> {
     const { host, config } = this.#options;
-    this.#facts ??= {
-      ...(await host.hypervisor.facts()),
-      ...(config.tunnelAddress === undefined ? {} : { tunnelAddress: config.tunnelAddress }),
-    };
+    this.#facts ??= { ...(await host.hypervisor.facts()), ...configuredFacts(config) };
     return this.#facts;
   }
 

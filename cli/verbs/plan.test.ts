@@ -49,6 +49,32 @@ test('describePlan() tells what would wait, and for what', () => {
   expect(lines.at(-1)).toBe('  300 cores of that would wait: lab has room on 10 hosts, 20 cores at most on one');
 });
 
+test('describePlan() tells of machines that wait although there is room, in the words of the scheduler', () => {
+  const template = { spec: { resources: { cores: 4, memory: '8Gi' } } };
+  const pool = { metadata: meta('p'), spec: { cluster: 'lab', replicas: 2, template } };
+  const words =
+    'lab: 9 hosts: 9 that may not use the Gluster volume vm (add it to gluster.volumes in their configuration)';
+  const scheduled = { type: 'Scheduled', status: 'False', lastTransitionTime: '' };
+  const waiting = (name: string, reason: string) => ({
+    metadata: meta(name),
+    spec: {},
+    status: { phase: 'Scheduling', conditions: [{ ...scheduled, reason, message: words }] },
+  });
+  const lines = (reason: string) => {
+    const surroundings = {
+      clusters: [cluster(9, 48)],
+      poolsOf: () => [pool] as never,
+      machinesOf: () => [waiting('a', reason), waiting('b', reason)] as never,
+      typeOf: () => undefined,
+    };
+    return describePlan(factory, 200, planned(factory, surroundings, 200, 0));
+  };
+  const refused = lines('NoMatchingHost');
+  expect(refused.lines.at(-1)).toBe(`  more room would not help: 2 VMs wait: ${words}`);
+  expect(refused.isWhole).toBe(false);
+  expect(lines('NoOffers').lines.at(-1)).toBe('  every machine that is added finds room now');
+});
+
 test('describePlan() tells what is wrong with the factory', () => {
   const broken = {
     ...factory,

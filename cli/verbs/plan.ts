@@ -7,6 +7,7 @@ import { poolCluster, shapeName } from '#controllers/computefactory/pool-name.ts
 import { planned } from '#controllers/computefactory/read.ts';
 import type { Scope } from '#controllers/computefactory/scope.ts';
 import { sameSize, weightOf } from '#controllers/computefactory/sizes.ts';
+import { withoutHost } from '#controllers/computefactory/unfulfilled.ts';
 import type { Cluster, ComputeFactory, InstanceType, VirtualMachine, VMPool } from '#lib/api/generated/index.ts';
 import { controllerOf, type KubeObject } from '#lib/api/meta.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -109,12 +110,15 @@ export function describePlan(
   });
   const total = `${name}: ${inUnits(target, unit)}${target === now ? '' : ` instead of ${now}`} would be ${inUnits(plan.units, unit)} in these pools:`;
   const { withoutRoom, shortOf } = plan;
+  const unwanted = withoutHost({ factory, pools, clusters });
+  const isWhole = withoutRoom === 0 && !shortOf && unwanted === undefined;
   const rest = [
     ...(withoutRoom > 0 ? [`  ${inUnits(withoutRoom, unit)} of that would wait: ${roomWords(clusters)}`] : []),
     ...(shortOf ? [`  less than the target: ${shortOf}`] : []),
-    ...(withoutRoom === 0 && !shortOf ? ['  every machine that is added finds room now'] : []),
+    ...(unwanted === undefined ? [] : [`  more room would not help: ${unwanted}`]),
+    ...(isWhole ? ['  every machine that is added finds room now'] : []),
   ];
-  return { lines: [total, ...rows, ...rest], isWhole: withoutRoom === 0 && !shortOf };
+  return { lines: [total, ...rows, ...rest], isWhole };
 }
 
 /** "lab-b has room on 3 hosts, the largest 20 cores". */

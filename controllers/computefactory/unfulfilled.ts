@@ -76,7 +76,17 @@ function perCluster(refusals: readonly Refusal[]): string {
     .join('; ');
 }
 
-function machineRefusals({ factory, pools, clusters }: Scope): Refusal[] {
+/**
+ * What is said of machines of the factory that no host may take, however much room there is, such as "2 VMs wait: lab: 3 hosts: ..."; the
+ * figures of clusters do not show it. undefined: there are none.
+ */
+export function withoutHost(scope: Pick<Scope, 'factory' | 'pools' | 'clusters'>): string | undefined {
+  const refusals = machineRefusals(scope).filter(({ reason }) => reason === 'NoMatchingHosts');
+  if (refusals.length === 0) return undefined;
+  return `${refusals.length === 1 ? '1 VM waits' : `${refusals.length} VMs wait`}: ${perCluster(refusals)}`;
+}
+
+function machineRefusals({ factory, pools, clusters }: Pick<Scope, 'factory' | 'pools' | 'clusters'>): Refusal[] {
   const usable = new Set(clusters.filter(isUsable).map(({ metadata }) => metadata.name));
   return pools.flatMap(({ cluster, size, machines }) =>
     machines.filter(isWanted).flatMap((vm) => {

@@ -8,6 +8,7 @@ import type { Left } from './drains.ts';
 import type { ExecutorFact } from './executor-book.ts';
 import { conditionsOf, standingOf } from './host-conditions.ts';
 import type { HostView } from './ledger.ts';
+import { reachOf, writtenReach } from './needs.ts';
 import { guestSizeOf } from './overhead.ts';
 import { minus, type Room } from './room.ts';
 
@@ -84,7 +85,8 @@ function sizes(view: HostView, share: Room): Partial<HostStatus> {
 
 function executorFields(executor: ExecutorFact, { nowMs, monotonicMs, strays }: HostInput): Partial<HostStatus> {
   const { heartbeat, inventory } = executor;
-  const { executorVersion: version, supervisorVersion: supervisor, since, console, facts } = heartbeat;
+  const { executorVersion: version, supervisorVersion: supervisor, since, console } = heartbeat;
+  const { segments: _, ...facts } = heartbeat.facts;
   return {
     bootID: heartbeat.bootId,
     executor: {
@@ -93,7 +95,7 @@ function executorFields(executor: ExecutorFact, { nowMs, monotonicMs, strays }: 
       ...(console ? { consoleURL: console.url } : {}),
     },
     lastHeartbeat: timestamp(nowMs - (monotonicMs - executor.heardMs)),
-    facts,
+    facts: { ...facts, ...writtenReach(reachOf(heartbeat)) },
     ...(inventory
       ? {
           inventory: {

@@ -13,6 +13,7 @@ import { isAlive, silentAfterMs } from './executor-book.ts';
 import { hostStatus } from './host-status.ts';
 import { storageFault } from './host-storage.ts';
 import type { LedgerHost } from './ledger.ts';
+import { type Reach, reachOf, readReach } from './needs.ts';
 import { executorShare } from './overhead.ts';
 import { noRoom } from './room.ts';
 import type { World } from './world.ts';
@@ -117,9 +118,10 @@ export class Hosts {
 
   /** Brings the ledger up to date with what is known of a host. */
   update(hostname: string): void {
-    const { agents, ledger } = this.#world;
+    const { agents, ledger, placement } = this.#world;
     this.touch(hostname);
     this.#noticeDrain(hostname);
+    placement.setReach(hostname, this.#reach(hostname));
     const agent = agents.get(hostname);
     if (agent) {
       ledger.setHost(this.#ledgerHost(agent));
@@ -151,6 +153,19 @@ export class Hosts {
       readiness: this.#readiness(agent),
       foreign: foreign ? { cpu: foreign.cores * 1000, mem: foreign.memoryMiB * 1000 } : noRoom,
     };
+  }
+
+  /**
+   * What an executor told that does not speak any more holds no longer: the configuration may be changed meanwhile, and only a machine brings
+   * the executor back. Who has just started goes by what our predecessor wrote, until the executor could be heard.
+   */
+  #reach(hostname: string): Reach | undefined {
+    const { executors, clock, startedMs, hosts, cluster } = this.#world;
+    const executor = executors.get(hostname);
+    if (isAlive(executor, clock.monotonic())) return reachOf(executor.heartbeat);
+    if (executor || clock.monotonic() >= startedMs + silentAfterMs) return undefined;
+    const { facts } = hosts.get(hostObjectName(cluster, hostname))?.status ?? {};
+    return facts && readReach(facts);
   }
 
   #readiness({ hostname, active, isDeactivated }: Agent): LedgerHost['readiness'] {

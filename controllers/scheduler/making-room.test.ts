@@ -6,8 +6,8 @@ import { open, running, type Story, story, until } from './testing/story.ts';
 const at = (name: string) => ({ name, namespace: 'default' });
 
 /** Refused for long enough to preempt others. */
-async function urgent(lab: Story, cores: number): Promise<void> {
-  await lab.want('urgent', cores);
+async function urgent(lab: Story, cores: number, status?: VirtualMachine['status']): Promise<void> {
+  await lab.want('urgent', cores, undefined, status);
   await lab.api.patch(VirtualMachine, at('urgent'), { spec: { priority: 10, preemption: 'LowerPriority' } });
   const refused = { type: 'Scheduled', status: 'False', reason: 'InsufficientCores', message: '' } as const;
   const conditions = [{ ...refused, lastTransitionTime: timestamp(systemClock.now() - 10_000) }];
@@ -46,6 +46,21 @@ describe('preemption', () => {
     const gone = await lab.machine(victim!.metadata.name);
     expect(gone.status?.attempts?.at(-1)).toMatchObject({ class: 'Preempted', reason: 'Preemption' });
     expect((await lab.machine('small')).status?.attempt).toBeUndefined();
+  }, 30_000);
+
+  test('no room is made on a host that may not use the Gluster volume of the machine', async () => {
+    const lab = await story();
+    for (const [index, glusterVolume] of ['other', 'vm'].entries()) {
+      const host = lab.mesos.addHost(`h${index}`, 4.5, 65_536, { rack: `r${index}` });
+      host.volumes = { names: [glusterVolume], mounts: [], orders: [] };
+      await lab.want(`on-h${index}`, 4, { rack: `r${index}` });
+    }
+    lab.serve();
+    for (const name of ['on-h0', 'on-h1']) await running(lab, name);
+    const volume = { name: 'd', volume: 'data', uid: 'u', type: 'SharedFilesystem', size: '1Gi' } as const;
+    await urgent(lab, 4, { volumes: [{ ...volume, glusterVolume: 'vm' }] });
+    expect((await running(lab, 'urgent')).status?.attempt?.host).toBe('h1');
+    expect((await lab.machine('on-h0')).status?.phase).toBe('Running');
   }, 30_000);
 
   test('a cluster server that ends between nomination and eviction goes on where it was', async () => {

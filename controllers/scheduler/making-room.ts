@@ -12,10 +12,9 @@ import type { MachineStatus } from './attempt.ts';
 import { evicting } from './drain.ts';
 import { type Gang, startedInPart } from './gangs.ts';
 import { type Holes, nominatedHost } from './holes.ts';
-import { memberOf } from './member.ts';
 import type { Refusal } from './placement.ts';
+import { placementAsk } from './placement-ask.ts';
 import { isLeaving, type Preemption, type PreemptionInput, preemption, preemptionOn } from './preemption.ts';
-import { askOf } from './tasks.ts';
 import type { World } from './world.ts';
 
 /** A machine has to have been refused for so long: room is often only on its way. */
@@ -81,9 +80,9 @@ export class MakingRoom {
   }
 
   async #preemptFor(vm: VirtualMachine, liveOn: PreemptionInput['liveOn'], holes: Holes): Promise<void> {
-    const { ledger, placement, clock } = this.#world;
+    const { ledger, placement, clock, cluster } = this.#world;
     const host = nominatedHost(vm, clock.now());
-    const input = { vm, ask: { room: askOf(vm), member: memberOf(vm) }, liveOn, ledger, placement };
+    const input = { vm, ask: placementAsk(vm, cluster), liveOn, ledger, placement };
     holes.open(vm);
     const found = host === undefined ? preemption(input) : preemptionOn(input, host);
     holes.close(vm);

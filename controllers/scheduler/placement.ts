@@ -1,10 +1,12 @@
 /** Where a machine goes, or why nowhere: pure, over the ledger. */
-import { type CountedRule, hostValue, type Rules, readRules } from '#lib/api/placement-rules.ts';
+import { type CountedRule, type HostFacts, hostValue, type Rules, readRules } from '#lib/api/placement-rules.ts';
 import { Candidates, type Part } from './candidates.ts';
 import { Changes } from './changes.ts';
 import { type Judged, judge } from './judge.ts';
 import type { HostView, Ledger, Readiness } from './ledger.ts';
+import { lackOf, type Need, type Needs, type Reach, refusalFor } from './needs.ts';
 import { guestSizeOf } from './overhead.ts';
+import { Reaches } from './reaches.ts';
 import type { Room } from './room.ts';
 import type { Member } from './tallies.ts';
 
@@ -12,6 +14,8 @@ export interface PlacementAsk {
   readonly room: Room;
   /** Whose rules and company count; undefined: no rules, and no machine's rule is about it. */
   readonly member?: Member | undefined;
+  /** What its host must be able to carry beside it; undefined: nothing. */
+  readonly needs?: Needs | undefined;
 }
 
 /** `reason` is one of condition Scheduled's words. */
@@ -38,6 +42,8 @@ const noRules = readRules(undefined);
 /** An ask with the rules that count for it now: its own, and those of others that keep it away. */
 interface Question {
   readonly room: Room;
+  /** The first need that the host is known not to meet. */
+  readonly lackOn: (hostname: string) => Need | undefined;
   readonly rules: Rules;
   readonly judged: readonly Judged[];
   readonly candidates: Candidates;
@@ -46,6 +52,7 @@ interface Question {
 export class Placement {
   readonly #ledger: Ledger;
   readonly #changes = new Changes();
+  readonly #reaches = new Reaches();
   /** The one that was used last is the last. */
   readonly #candidates = new Map<string, Candidates>();
   readonly #refusals = new Map<string, Refusal>();
@@ -60,9 +67,14 @@ export class Placement {
     this.#changes.add(hostname, changesPerHost * this.#ledger.size + 1000);
   }
 
+  /** What the host has told that machines on it may use; undefined: nobody speaks for it now. */
+  setReach(hostname: string, reach: Reach | undefined): void {
+    if (this.#reaches.set(hostname, reach)) this.#refusals.clear();
+  }
+
   /** Asks that read the same get the same answer, so it is worked out once. */
-  classOf({ room, member }: PlacementAsk): string {
-    const size = `${room.cpu}/${room.mem}`;
+  classOf({ room, member, needs }: PlacementAsk): string {
+    const size = `${room.cpu}/${room.mem}${needs ? `/${needs.text}` : ''}`;
     if (!member) return size;
     const against = this.#ledger.tallies.against(member);
     if (member.rules.counted.length + against.length === 0) return `${size}/${member.rules.text}`;
@@ -72,11 +84,10 @@ export class Placement {
   /** The host, or undefined if there is none now. Takes nothing: occupy it in the ledger before asking for the next. */
   choose(ask: PlacementAsk): string | undefined {
     const question = this.#question(ask);
-    const { judged } = question;
-    const wished = judged.filter(({ isHost, isSoft }) => isHost && isSoft);
-    const found =
-      bestIn(question, judged) ?? (wished.length > 0 ? bestIn(question, without(judged, wished)) : undefined);
-    return found?.host.hostname;
+    const [sure = [], unsure] = question.candidates.tiers();
+    const found = bestOf(question, sure);
+    if (found || !unsure || isSureSoon(question)) return found?.host.hostname;
+    return bestOf(question, unsure)?.host.hostname;
   }
 
   /** True if it could go there, were all that is free by the books on offer now. */
@@ -98,48 +109,66 @@ export class Placement {
     return known;
   }
 
-  #question({ room, member }: PlacementAsk): Question {
+  #question({ room, member, needs }: PlacementAsk): Question {
     const { tallies } = this.#ledger;
     const rules = member?.rules ?? noRules;
     const counted = member ? [...rules.counted, ...tallies.against(member)] : [];
-    const candidates = this.#candidatesFor(rules, [...new Set(counted.map(({ key }) => key))].sort());
+    const candidates = this.#candidatesFor(rules, [...new Set(counted.map(({ key }) => key))].sort(), needs);
     const judged = member ? counted.map((rule) => judge(rule, member, tallies, candidates)) : [];
-    return { room, rules, judged, candidates };
+    const lackOn = (hostname: string) => needs && lackOf(needs, this.#reaches.get(hostname));
+    return { room, lackOn, rules, judged, candidates };
   }
 
-  #candidatesFor(rules: Rules, keys: readonly string[]): Candidates {
-    const id = `${JSON.stringify(keys)} ${rules.text}`;
+  #candidatesFor(rules: Rules, keys: readonly string[], needs: Needs | undefined): Candidates {
+    const id = `${JSON.stringify(keys)} ${rules.text}${needs ? ` ${needs.text}` : ''}`;
     const known = this.#candidates.get(id);
-    const changed = known && this.#changes.since(known.upTo);
-    const candidates = changed ? known : new Candidates(rules, keys);
+    const changed = known && this.#changedSince(known, needs);
+    const candidates = changed ? known : new Candidates({ rules, keys, needs, reaches: this.#reaches });
     if (changed) for (const hostname of changed) candidates.set(hostname, this.#ledger.view(hostname));
     else for (const view of this.#ledger.views()) candidates.set(view.host.hostname, view);
     candidates.upTo = this.#changes.end;
+    candidates.reachesUpTo = this.#reaches.end;
     this.#candidates.delete(id);
     if (this.#candidates.size >= maxCandidates) this.#candidates.delete(this.#candidates.keys().next().value!);
     this.#candidates.set(id, candidates);
     return candidates;
   }
+
+  /** Some of them more than once; undefined: look at all. What hosts have told matters only to those that need something of it. */
+  #changedSince({ upTo, reachesUpTo }: Candidates, needs: Needs | undefined): readonly string[] | undefined {
+    const hosts = this.#changes.since(upTo);
+    const reaches = needs ? this.#reaches.since(reachesUpTo) : [];
+    return hosts && reaches && [...hosts, ...reaches];
+  }
 }
 
 const without = (judged: readonly Judged[], some: readonly Judged[]) => judged.filter((one) => !some.includes(one));
 
+function bestOf({ room, judged }: Question, parts: readonly Part[]): HostView | undefined {
+  const wished = judged.filter(({ isHost, isSoft }) => isHost && isSoft);
+  return bestIn(room, parts, judged) ?? (wished.length > 0 ? bestIn(room, parts, without(judged, wished)) : undefined);
+}
+
+function isSureSoon({ room, judged, candidates }: Question): boolean {
+  return candidates.isSureSoon(room, ({ host }) => ruleBrokenBy(host, judged) === undefined);
+}
+
 /** Parts with fewer machines of the same kind first, where a spread is asked for; then those that are wished for; in each the best fit. */
-function bestIn({ room, candidates }: Question, judged: readonly Judged[]): HostView | undefined {
+function bestIn(room: Room, parts: readonly Part[], judged: readonly Judged[]): HostView | undefined {
   const ofHosts = judged.filter(({ isHost }) => isHost);
   const accept =
     ofHosts.length === 0 ? undefined : ({ host }: HostView) => ofHosts.every(({ allows }) => allows(host.hostname));
-  for (const { index } of openParts(candidates, without(judged, ofHosts))) {
+  for (const { index } of openParts(parts, without(judged, ofHosts))) {
     const found = index.bestFit(room, accept);
     if (found) return found;
   }
   return undefined;
 }
 
-function* openParts(candidates: Candidates, judged: readonly Judged[]): Iterable<Part> {
-  if (judged.length === 0) return yield* candidates.parts();
+function* openParts(parts: readonly Part[], judged: readonly Judged[]): Iterable<Part> {
+  if (judged.length === 0) return yield* parts;
   const open: { readonly part: Part; readonly load: number }[] = [];
-  for (const part of candidates.parts())
+  for (const part of parts)
     if (judged.every(({ key, isSoft, allows }) => isSoft || allows(part.values.get(key))))
       open.push({ part, load: judged.reduce((sum, { key, load }) => sum + load(part.values.get(key)), 0) });
   // The first mostly has room, so that sorting them all would be for nothing.
@@ -160,11 +189,20 @@ type Cause =
   | 'Busy'
   | 'Offer';
 
+function ruleBrokenBy(host: HostFacts, judged: readonly Judged[]): Judged | undefined {
+  return judged.find(({ key, isSoft, allows }) => !isSoft && !allows(hostValue(host, key)));
+}
+
 /** The first thing that stands against a host, in this order, or undefined. */
-function causeAgainst({ host, free, offered, isBusy }: HostView, { room, rules, judged }: Question): Cause | undefined {
+function causeAgainst(
+  { host, free, offered, isBusy }: HostView,
+  { room, lackOn, rules, judged }: Question,
+): Cause | Need | undefined {
   if (!rules.allows(host)) return rules.tolerates(host) ? 'Selector' : 'Taint';
+  const lack = lackOn(host.hostname);
+  if (lack) return lack;
   if (host.readiness !== 'Ready') return host.readiness;
-  const broken = judged.find(({ key, isSoft, allows }) => !isSoft && !allows(hostValue(host, key)));
+  const broken = ruleBrokenBy(host, judged);
   if (broken) return broken.rule.type;
   if (free.cpu < room.cpu) return 'Cores';
   if (free.mem < room.mem) return 'Memory';
@@ -176,7 +214,7 @@ function causeAgainst({ host, free, offered, isBusy }: HostView, { room, rules, 
 function countRefusals(views: readonly HostView[], question: Question): Refusal {
   const { problems } = question.rules;
   if (problems.length > 0) return { reason: 'NoMatchingHost', message: `spec.placement: ${problems.join('; ')}` };
-  const counts = new Map<Cause, number>();
+  const counts = new Map<Cause | Need, number>();
   let largestCores = 0;
   let largestMiB = 0;
   for (const view of views) {
@@ -206,7 +244,11 @@ function countRefusals(views: readonly HostView[], question: Question): Refusal 
     Selector: 'without the labels asked for',
   };
   const order = Object.keys(texts) as Cause[];
-  const parts = order.filter((cause) => counts.has(cause)).map((cause) => `${counts.get(cause)} ${texts[cause]}`);
+  const needs = [...counts.keys()].filter((cause) => typeof cause !== 'string');
+  const parts = [
+    ...order.filter((cause) => counts.has(cause)).map((cause) => `${counts.get(cause)} ${texts[cause]}`),
+    ...needs.map((need) => `${counts.get(need)} ${refusalFor(need)}`),
+  ];
   const noun = views.length === 1 ? 'host' : 'hosts';
   const message = views.length === 0 ? 'the cluster has no hosts' : `${views.length} ${noun}: ${parts.join(', ')}`;
   return { reason: reasonOf(order.find((cause) => counts.has(cause))), message };

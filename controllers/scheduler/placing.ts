@@ -133,7 +133,7 @@ export class Placing {
     this.#holes.look(pending);
     const { planned, together, refused, more } = planRound({
       waiting: inFairOrder(pending, (tenant) => dominantShare(ledger.usageOf(tenant), total)),
-      ...{ ledger, placement, isHeld, atOnce },
+      ...{ cluster: this.#world.cluster, ledger, placement, isHeld, atOnce },
       limitOn: (member) => limitOn(member, this.#world),
       gangs: { waiting: gangs, room: this.#gangRoom },
       holes: this.#holes,

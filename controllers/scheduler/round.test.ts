@@ -28,6 +28,7 @@ function rounds(...hosts: readonly number[]) {
     room.look(gangs);
     const sorted = waiting.toSorted(compareMachines);
     const plan = planRound({
+      cluster: 'lab',
       ...{ waiting: sorted, ledger, placement, isHeld: () => false, atOnce: 500, gangs: { waiting: gangs, room } },
     });
     const placed = [...plan.planned.values()].flat().map((key) => key.slice('n/'.length));

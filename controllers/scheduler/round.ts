@@ -7,12 +7,14 @@ import type { Holes } from './holes.ts';
 import type { Ledger } from './ledger.ts';
 import { memberOf } from './member.ts';
 import type { Placement, PlacementAsk, Refusal } from './placement.ts';
+import { placementAsk } from './placement-ask.ts';
 import type { Member } from './tallies.ts';
-import { askOf } from './tasks.ts';
 
 export interface RoundInput {
   /** In the order in which they are to be served. A gang is served when the first of it is. */
   readonly waiting: Iterable<VirtualMachine>;
+  /** Name of ours. */
+  readonly cluster: string;
   readonly ledger: Ledger;
   readonly placement: Placement;
   /** Machines that must not be placed now, whatever room there is. */
@@ -58,8 +60,6 @@ export function planRound(input: RoundInput): Round {
   return { ...planning.outcome(), more };
 }
 
-const askFor = (vm: VirtualMachine) => ({ room: askOf(vm), member: memberOf(vm) });
-
 class Planning {
   count = 0;
   readonly #input: RoundInput;
@@ -74,7 +74,7 @@ class Planning {
   }
 
   placeOne(vm: VirtualMachine): void {
-    const ask = askFor(vm);
+    const ask = placementAsk(vm, this.#input.cluster);
     const limit = this.#input.limitOn?.(ask.member);
     if (limit) return void this.#refused.set(keyOf(vm), limit);
     const hostname = this.#input.isHeld(vm) ? undefined : this.#chooseFor(vm, ask);
@@ -146,7 +146,7 @@ class Planning {
     const { ledger, placement } = this.#input;
     const seats = new Map<string, Seat>();
     const full = new Map<string, PlacementAsk>();
-    const asks = waiting.map((vm) => ({ vm, ask: askFor(vm) }));
+    const asks = waiting.map((vm) => ({ vm, ask: placementAsk(vm, this.#input.cluster) }));
     const size = ({ room }: PlacementAsk) => room.cpu * 1e6 + room.mem;
     for (const { vm, ask } of asks.toSorted((a, b) => size(b.ask) - size(a.ask))) {
       const kind = placement.classOf(ask);

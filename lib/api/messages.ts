@@ -83,7 +83,18 @@ export interface HostFacts {
   readonly ioWeights?: boolean;
   /** IPv4 address at which other hosts reach this one for subnets that both carry. Without it its subnets stay on it. */
   readonly tunnelAddress?: string;
+  /** Executors before 0.7 do not tell, nor do hosts with more than `namesMax` of one sort. */
+  readonly segments?: SegmentsReport;
 }
+
+/** Networks of the site that the host's configuration lets guests onto. Names of interfaces, of 15 characters at most. */
+export interface SegmentsReport {
+  readonly bridges: readonly string[];
+  readonly nics: readonly string[];
+}
+
+/** Bridges, interfaces or Gluster volumes of one host that are told of and planned with. A part of a list would deny the rest. */
+export const namesMax = 256;
 
 /** What the executor found on its host, whoever made it. The proof that a domain is not there. */
 export interface Inventory {

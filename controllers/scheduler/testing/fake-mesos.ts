@@ -13,6 +13,7 @@ import type {
   MachineReport,
   PeersOrder,
   SchedulerMessage,
+  SegmentsReport,
   StorageReport,
   VolumesReport,
 } from '#lib/api/messages.ts';
@@ -66,6 +67,8 @@ export interface FakeHost {
   peers: PeersOrder | undefined;
   /** What its executor tells of volumes. */
   volumes?: VolumesReport;
+  /** What it tells of networks of the site. */
+  segments?: SegmentsReport;
   /** Digests of its store, of its cache, and of what its disks stand on; it does as it is told about them. */
   images?: { store: readonly string[]; cached: readonly string[]; backings: readonly string[]; order?: string };
   /** Of its store of images. */
@@ -235,6 +238,12 @@ export class FakeMesos implements AsyncDisposable {
     for (const host of this.hosts) host.offer = undefined;
   }
 
+  /** Another worker begins, as when the host's configuration was changed: what it tells may be something else. */
+  restartWorker(host: FakeHost): void {
+    if (host.executor) host.executor = { ...host.executor, workerId: randomUUID(), sequence: 0 };
+    this.heartbeat(host, true);
+  }
+
   heartbeat(host: FakeHost, inventory = false): void {
     const { executor } = host;
     if (!executor) return;
@@ -251,6 +260,7 @@ export class FakeMesos implements AsyncDisposable {
       facts: {
         ...{ hypervisor: 'sim', kvm: false, cpuModel: 'none' },
         ...(host.tunnelAddress ? { tunnelAddress: host.tunnelAddress } : {}),
+        ...(host.segments ? { segments: host.segments } : {}),
       },
       ...(host.peers ? { peers: host.peers.id } : {}),
       ...(host.volumes ? { volumes: host.volumes } : {}),

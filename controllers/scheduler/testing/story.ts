@@ -17,12 +17,14 @@ afterEach(async () => {
   for (const resource of open.splice(0).reverse()) await resource[Symbol.asyncDispose]();
 });
 
+type Status = NonNullable<VirtualMachine['status']>;
+
 export interface Story {
   readonly api: MemoryApi;
   readonly mesos: FakeMesos;
   machine(name: string): Promise<VirtualMachine>;
-  /** Creates a machine that the virtualmachine controller has made ready to be placed. */
-  want(name: string, cores: number, hostSelector?: Record<string, string>): Promise<VirtualMachine>;
+  /** Creates a machine that the virtualmachine controller has made ready to be placed, with this in its status beside. */
+  want(name: string, cores: number, hostSelector?: Record<string, string>, status?: Status): Promise<VirtualMachine>;
   /** Starts the cluster server; dispose of it to stop it. */
   serve(orphans?: OrphanOptions, images?: ImageOptions): AsyncDisposable;
 }
@@ -46,7 +48,7 @@ export async function story(): Promise<Story> {
     api: client,
     mesos,
     machine: (name) => client.get(VirtualMachine, { name, namespace: 'default' }),
-    want: (name, cores, hostSelector) => want(client, name, cores, hostSelector),
+    want: (name, cores, hostSelector, status) => want(client, name, cores, hostSelector, status),
     serve(orphans, images) {
       const server = serve(client, orphans, 'lab', images);
       open.push(server);
@@ -55,7 +57,13 @@ export async function story(): Promise<Story> {
   };
 }
 
-async function want(client: MemoryApi, name: string, cores: number, hostSelector?: Record<string, string>) {
+async function want(
+  client: MemoryApi,
+  name: string,
+  cores: number,
+  hostSelector?: Record<string, string>,
+  status?: Status,
+) {
   const vm = await client.create(VirtualMachine, {
     ...{ apiVersion: api, kind: 'VirtualMachine' },
     metadata: { name, namespace: 'default', finalizers: [finalizers.vmCleanup], labels: { [labels.pool]: 'p' } },
@@ -68,7 +76,7 @@ async function want(client: MemoryApi, name: string, cores: number, hostSelector
   const instanceType = { cores, memory: '1Gi' };
   return await client.updateStatus(VirtualMachine, {
     ...vm,
-    status: { phase: 'Scheduling', instanceType, conditions: [] },
+    status: { phase: 'Scheduling', instanceType, conditions: [], ...status },
   });
 }
 

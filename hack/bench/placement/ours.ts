@@ -45,7 +45,7 @@ function placeAll(machines: readonly VirtualMachine[], ledger: Ledger, placement
   for (let more = true; more; ) {
     left = left.filter(({ metadata }) => !placed.has(metadata.uid));
     const waiting = inFairOrder(left, (tenant) => dominantShare(ledger.usageOf(tenant), total));
-    const round = planRound({ waiting, ledger, placement, isHeld: () => false, atOnce });
+    const round = planRound({ waiting, cluster: 'bench', ledger, placement, isHeld: () => false, atOnce });
     for (const [host, keys] of round.planned) for (const key of keys) placed.set(uids.get(key)!, host);
     more = round.more;
   }

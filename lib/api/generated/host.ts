@@ -78,6 +78,15 @@ export interface HostStatus {
     readonly ioWeights?: boolean;
     /** IPv4 address at which other hosts reach it for subnets that both carry. */
     readonly tunnelAddress?: string;
+    /** Gluster volumes that its configuration allows the use of. Absent if it has not told. */
+    readonly glusterVolumes?: readonly string[];
+    /** Networks of the site that its configuration lets guests onto. Absent if it has not told. */
+    readonly segments?: {
+      /** Bridges. */
+      readonly bridges?: readonly string[];
+      /** Interfaces, for VLANs. */
+      readonly nics?: readonly string[];
+    };
   };
   /** Counts. */
   readonly inventory?: {
