@@ -1,6 +1,6 @@
 /**
- * The hosts that one set of rules and needs allows, and that are ready, in parts: hosts of one part have the same values for every label that counted
- * rules look at, so that such a rule is judged once for a part and not for each of its hosts.
+ * The hosts that one set of rules and needs allows, and that are ready, in parts: hosts of one part have the same values for every label that
+ * counted rules look at, so that such a rule is judged once for a part and not for each of its hosts.
  */
 import { hostValue, isHostKey, type Rules } from '#lib/api/placement-rules.ts';
 import { type Accept, HostIndex } from './host-index.ts';
