@@ -67,6 +67,15 @@ export function adopting(vm: VirtualMachine, place: Place, nowMs: number): Machi
   return { ...vm.status, attempt, attempts: [...(vm.status?.attempts ?? []), row].slice(-keptAttempts) };
 }
 
+/**
+ * The same attempt is to be sent once more. It is stored like any other intent: if the attempt is closed at the same moment, by what its host has told
+ * just now, one of the two writes fails, and what was closed is not sent.
+ */
+export function sentOnceMore({ status }: VirtualMachine): MachineStatus {
+  const attempt = status!.attempt!;
+  return { ...status, attempt: { ...attempt, sends: (attempt.sends ?? 1) + 1 } };
+}
+
 function newAttempt(
   vm: VirtualMachine,
   place: Place,

@@ -192,7 +192,7 @@ export class Machines {
     return {
       began: isTrue(vm, 'Launched'),
       neverSent: this.#neverSent.has(attempt.taskID ?? ''),
-      sentAgain: this.#world.sentAgain.has(attempt.taskID ?? ''),
+      sentAgain: (attempt.sends ?? 1) > 1 || this.#world.sentAgain.has(attempt.taskID ?? ''),
       task: tasks.get(attempt.taskID ?? ''),
       executor: executors.get(hostname),
       isFenced: fencedMs !== undefined && clock.monotonic() >= fencedMs,

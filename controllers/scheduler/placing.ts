@@ -10,7 +10,7 @@ import { keyOf } from '#lib/api/meta.ts';
 import { annotations, hostObjectName, publicNamespace } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
-import { adopting, enter, intended, type MachineStatus, type Place } from './attempt.ts';
+import { adopting, enter, intended, type MachineStatus, type Place, sentOnceMore } from './attempt.ts';
 import { GangRoom } from './gang-room.ts';
 import { gangsOf } from './gangs.ts';
 import { Holes, nominatedHost } from './holes.ts';
@@ -222,19 +222,17 @@ export class Placing {
       this.#tries.set(key, this.#nextTry(key));
       this.#repairs.delete(key);
       const before = vm.status.attempt.taskID;
-      const intent =
-        repair.kind === 'again'
-          ? vm
-          : await this.#storeIntent(key, (now) =>
-              now.status?.attempt?.taskID === before ? adopting(now, place, this.#world.clock.now()) : undefined,
-            );
-      if (!intent) continue;
-      // What Mesos said of the task's former life would be taken for news of the new one.
-      if (repair.kind === 'again') {
+      const isAgain = repair.kind === 'again';
+      if (isAgain) {
+        // What Mesos said of the task's former life would be taken for news of the new one, from the moment on at which that is stored.
         this.#world.sentAgain.add(before!);
         this.#world.tasks.forget(before!);
       }
-      ready.push(intent);
+      const intent = await this.#storeIntent(key, (now) => {
+        if (now.status?.attempt?.taskID !== before) return undefined;
+        return isAgain ? sentOnceMore(now) : adopting(now, place, this.#world.clock.now());
+      });
+      if (intent) ready.push(intent);
     }
     await this.#send(host, ready);
   }
@@ -273,8 +271,8 @@ export class Placing {
     }));
     if ((await launchOn(this.#world, host, works)) === 'Sent') return;
     for (const vm of machines) {
-      const { taskID, adopted } = vm.status!.attempt!;
-      if (!adopted) this.#options.neverSent(taskID!, keyOf(vm));
+      const { taskID, adopted, sends = 1 } = vm.status!.attempt!;
+      if (!adopted && sends === 1) this.#options.neverSent(taskID!, keyOf(vm));
       else this.#repairs.set(keyOf(vm), { kind: 'again', host });
     }
   }

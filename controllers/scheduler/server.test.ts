@@ -161,8 +161,37 @@ describe('ends', () => {
     lab.mesos.loseAccepts = false;
     lab.mesos.dropSession();
     const vm = await running(lab, 'a');
-    expect(vm.status?.attempt?.number).toBe(1);
+    expect(vm.status?.attempt).toMatchObject({ number: 1, sends: 2 });
     expect(lab.mesos.starts.get(vm.metadata.uid)).toHaveLength(1);
+  }, 20_000);
+
+  test('an attempt that is closed in the very moment in which it is to be sent once more is not sent', async () => {
+    const lab = await story();
+    const host = lab.mesos.addHost('h1', 8, 16_384);
+    lab.mesos.loseAccepts = true;
+    const { metadata } = await lab.want('a', 4);
+    const update = lab.api.updateStatus;
+    const closing: typeof update = async (kind, object, options) => {
+      const { attempt, ...status } = (object as unknown as VirtualMachine).status ?? {};
+      // As when the inventory of its host comes just then, and lacks it.
+      if (attempt?.sends === 2) {
+        const attempts = [{ number: 1, outcome: 'Failed', proof: 'InventoryLacksIt' }] as const;
+        await update(VirtualMachine, {
+          ...(await lab.machine('a')),
+          status: { ...status, phase: 'Scheduling', attempts },
+        });
+      }
+      return await update(kind, object, options);
+    };
+    Object.assign(lab.api, { updateStatus: closing });
+    lab.serve();
+    await until(() => expect(lab.mesos.calls('ACCEPT')).toHaveLength(1));
+    lab.mesos.loseAccepts = false;
+    lab.mesos.dropSession();
+    const vm = await running(lab, 'a');
+    expect(vm.status?.attempt?.number).toBe(2);
+    expect(lab.mesos.starts.get(metadata.uid)).toHaveLength(1);
+    expect([...host.tasks.keys()]).toEqual([vm.status?.attempt?.taskID]);
   }, 20_000);
 });
 

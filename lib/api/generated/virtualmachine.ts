@@ -366,6 +366,8 @@ export interface VirtualMachineStatus {
     readonly since?: string;
     /** Took over a running domain. */
     readonly adopted?: boolean;
+    /** How often it was to be sent to Mesos, if more than once; stored before it is. */
+    readonly sends?: number;
     /** ACCEPT was sent at least once. */
     readonly launched?: boolean;
     /** Boot of the host that it started under. */
