@@ -1,6 +1,6 @@
 /**
  * A real machine whose disk was changed in its header, as a QEMU can do that its guest has taken over, and which is started anew. strace watches
- * libvirt and every QEMU that it starts: what they open and connect to.
+ * libvirt and every QEMU that it starts: what they open.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -68,11 +68,11 @@ describe.skipIf((whyNoRealHost() ?? whyNot(['strace'], { root: true })) !== unde
       return uid;
     }
 
-    /** What libvirt and all that it starts open and connect to until `work` is over. */
+    /** What libvirt and all that it starts open until `work` is over. */
     async function watched(work: () => Promise<unknown>): Promise<string> {
       const trace = join(directory, `trace-${randomUUID()}`);
       const { pid } = (await host.processes()).find(({ name }) => name === 'libvirtd')!;
-      const options = ['-f', '-o', trace, '-s', '4096', '-e', 'trace=%file,connect', '-p', String(pid)];
+      const options = ['-f', '-o', trace, '-s', '4096', '-e', 'trace=%file', '-p', String(pid)];
       const strace = spawn('strace', options, { stdio: ['ignore', 'ignore', 'pipe'] });
       try {
         await once(strace.stderr, 'data');
