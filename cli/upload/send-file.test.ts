@@ -50,7 +50,7 @@ function openWorld(answers: readonly Answer[], begin: Partial<UploadState> = {})
     const late = clock.advance(400_000);
     return await Promise.race([over, late.then(() => over)]);
   };
-  return { run, puts, broke, told, waiting };
+  return { run, put: sending.put.bind(sending), puts, broke, told, waiting };
 }
 
 describe('sendFile()', () => {
@@ -103,6 +103,22 @@ describe('sendFile()', () => {
     });
     const restarted = openWorld([], other);
     expect([await restarted.run({ restart: true }), restarted.puts]).toEqual(['sent', ['0: 0123456789']]);
+  });
+
+  test('a connection that ends the body with its own error is no file that cannot be read', async () => {
+    const world = openWorld([]);
+    let tries = 0;
+    const put: Sending['put'] = async (offset, body, signal) => {
+      tries += 1;
+      if (tries > 1) return await world.put(offset, body, signal);
+      // As undici does with what it sends when its connection is reset.
+      const iterator = body[Symbol.asyncIterator]();
+      await iterator.next();
+      await iterator.throw!(new Error('read ECONNRESET')).catch(() => undefined);
+      throw new ApiError('ServiceUnavailable', 'Reset');
+    };
+    expect(await world.run({ put })).toBe('sent');
+    expect([tries, world.puts, world.broke]).toEqual([2, ['0: 0123456789'], ['Reset']]);
   });
 
   test('a file that cannot be read is no broken connection', async () => {

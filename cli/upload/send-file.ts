@@ -74,20 +74,29 @@ async function putRest({ file, put, told, clock }: Sending, offset: number): Pro
   const silent = new AbortController();
   let takenMs = clock.monotonic();
   let unread: { readonly error: unknown } | undefined;
-  async function* watched(): AsyncGenerator<Uint8Array> {
-    let sent = offset;
+  const chunks = file.bytes(offset)[Symbol.asyncIterator]();
+  // Only what goes wrong with the file itself: whoever takes the bytes tells this generator of broken connections, too.
+  const read = async (): Promise<IteratorResult<Uint8Array>> => {
     try {
-      for await (const chunk of file.bytes(offset)) {
-        takenMs = clock.monotonic();
-        yield chunk;
-        sent += chunk.length;
-        told(sent);
-      }
+      return await chunks.next();
     } catch (error) {
       unread = { error };
       throw error;
     }
-    takenMs = clock.monotonic();
+  };
+  async function* watched(): AsyncGenerator<Uint8Array> {
+    let sent = offset;
+    try {
+      for (let next = await read(); !next.done; next = await read()) {
+        takenMs = clock.monotonic();
+        yield next.value;
+        sent += next.value.length;
+        told(sent);
+      }
+      takenMs = clock.monotonic();
+    } finally {
+      await chunks.return?.(undefined);
+    }
   }
   const look = (): void => {
     const leftMs = takenMs + silenceMs - clock.monotonic();

@@ -199,9 +199,7 @@ class HttpTransport implements Transport {
 
 /** Of a request that is sent as it is. */
 function bytesOf({ body }: HttpRequest): Readable {
-  const bytes = Readable.from(body as AsyncIterable<Uint8Array>, { objectMode: false, highWaterMark: 2 ** 20 });
-  // undici ends it with what went wrong, which it tells to whoever waits for the answer as well.
-  return bytes.on('error', () => undefined);
+  return Readable.from(body as AsyncIterable<Uint8Array>, { objectMode: false, highWaterMark: 2 ** 20 });
 }
 
 function connectOptions(endpoint: Endpoint) {
