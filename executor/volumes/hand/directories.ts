@@ -30,7 +30,7 @@ async function sizeWanted(root: string, uid: string): Promise<number | undefined
   return sizes.length > 0 ? Math.max(...sizes) : undefined;
 }
 
-/** The disk, and with it or, for a shared directory, once its quota is in force, the marker. */
+/** The disk, and with it or, for a shared directory, once its quota is in force, the marker. Its size then. */
 export async function makeDisk(root: string, spec: VolumeSpec): Promise<number> {
   const { uid, installation, type, bytes } = spec;
   if (type === 'Disk') await makeImage(join(root, onVolume.disk(uid)), bytes);
@@ -40,7 +40,7 @@ export async function makeDisk(root: string, spec: VolumeSpec): Promise<number> 
   return type === 'Disk' ? await growUnused(root, spec) : (await requireVolume(root, spec)).bytes;
 }
 
-/** Its size then. A disk that a machine ever had stays as it is: that may have it open, on any host. */
+/** A disk that a machine ever had stays as it is: that may have it open, on any host. */
 async function growUnused(root: string, { uid }: VolumeSpec): Promise<number> {
   if ((await readdir(join(root, onVolume.writers(uid)))).length === 0) await growDisk(root, { uid });
   return await soundSize(uid, join(root, onVolume.disk(uid)));
