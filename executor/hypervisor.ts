@@ -89,6 +89,10 @@ export interface DomainPower {
 export interface Domain extends DomainPower {
   readonly uid: string;
   readonly attempt: number;
+  /** It waits for its guest, which runs at another host: its power is Paused, and it is no second life. It ends with whoever began to receive it. */
+  readonly receiving?: true;
+  /** All of its guest was sent to another host: its power is Paused, and it goes on with `endMove` alone. */
+  readonly sent?: true;
   /** It is off, but its process was killed and cannot end: it holds its files, and is not gone. */
   readonly left?: { readonly pid: number };
 }
@@ -153,8 +157,48 @@ export interface Hypervisor extends AsyncDisposable {
   copyState(uid: string): Promise<'Copying' | 'Copied' | 'Failed'>;
   /** Ends it; nothing if there is none. */
   stopCopy(uid: string): Promise<void>;
+  readonly moves: Moves;
   /** Calls back on every change until disposed. Events are hints: list() is the truth. `lost` means: look again at everything. */
   watch(onEvent: (event: DomainEvent | 'lost') => void): Disposable;
+}
+
+/**
+ * Live migration, in the order of its steps. What a step returns the next one takes at the other host: text that only the hypervisor reads, bounded by
+ * 4 MiB. Until `take` has returned the guest is the source's; from the moment on at which `take` is called the destination decides whose it is, and the
+ * source learns of it from whoever called.
+ */
+export interface Moves {
+  /** Destination: how the domain is to be here. Its disks and interfaces are there. */
+  describe(spec: DomainSpec): Promise<string>;
+  /** Source: a guest that runs or is paused is to leave. MachineError if it cannot be moved as it is made. */
+  begin(uid: string, described: string): Promise<string>;
+  /**
+   * Destination: defines nothing yet, and waits for the guest at `sockets` (unix sockets, made here). Ends what it began if this fails, and by itself
+   * when this process ends.
+   */
+  receive(spec: DomainSpec, begun: string, sockets: MoveSockets): Promise<string>;
+  /**
+   * Source: sends disks and memory to `sockets`, which lead to those of the destination. When it returns the guest stands here and all of it is there.
+   * If it rejects, or the signal aborts, the guest goes on here; if neither is certain, `get` tells (`sent`).
+   */
+  send(uid: string, received: string, sockets: MoveSockets, options: SendOptions): Promise<string>;
+  /** Destination: the guest goes on here, and is a domain like any other. If this rejects it never did, and there is no domain any more. */
+  take(uid: string, sent: string): Promise<void>;
+  /** Destination: ends what is `receiving`; nothing if there is no such, and never touches a guest that was taken. */
+  refuse(uid: string): Promise<void>;
+  /** Source: ends it. Taken: the domain and its definition are gone here. Not taken: the guest goes on here, if it was on. Repeatable. */
+  end(uid: string, taken: boolean): Promise<void>;
+}
+
+export interface MoveSockets {
+  readonly memory: string;
+  readonly disks: string;
+}
+
+export interface SendOptions {
+  readonly signal: AbortSignal;
+  /** Called now and then. Bytes of memory and disks. */
+  readonly progress: (transferred: number, total: number) => void;
 }
 
 /** The host's side of disks and networks that a machine needs. Real and imitated as the hypervisor is. */

@@ -31,6 +31,16 @@ export function uploadToken(secret: string, uid: string): string {
   return tokenFor(secret, uploadPath(uid));
 }
 
+/** Where the source of a live migration speaks to the destination of one machine. */
+export function migrationPath(uid: string, id: string): string {
+  return `/migrations/${uid}/${id}`;
+}
+
+/** Opens one migration of one machine at its destination, whose secret that is. */
+export function migrationToken(secret: string, uid: string, id: string): string {
+  return tokenFor(secret, migrationPath(uid, id));
+}
+
 function tokenFor(secret: string, path: string): string {
   return createHmac('sha256', secret).update(path).digest('base64url');
 }

@@ -94,10 +94,11 @@ export interface MachineDisk {
 
 export interface MachineLaunch {
   /**
-   * 2, 3 (volumes), 4 (networks of the site, probes other than of readiness by the agent), 5 (data disks, limits and weight of disks) or 6 (networks whose
-   * addresses the site gives) if there is in it what an executor that knows less would leave out without a word: it refuses what it does not know.
+   * 2, 3 (volumes), 4 (networks of the site, probes other than of readiness by the agent), 5 (data disks, limits and weight of disks), 6 (networks whose
+   * addresses the site gives) or 7 (`incoming`) if there is in it what an executor that knows less would leave out without a word: it refuses what it
+   * does not know.
    */
-  readonly version: 1 | 2 | 3 | 4 | 5 | 6;
+  readonly version: 1 | 2 | 3 | 4 | 5 | 6 | 7;
   readonly type: 'machine';
   /** uid of the namespace cf-system: what carries another one is not ours. */
   readonly installation: string;
@@ -108,6 +109,8 @@ export interface MachineLaunch {
   readonly taskId: string;
   /** Take over the domain that already runs under this uid, without a reboot. Fails if there is none. */
   readonly adopt: boolean;
+  /** It comes as it runs from another host, and is taken over here when that has sent all of it; nothing is started before. */
+  readonly incoming?: IncomingMachine;
   readonly cores: number;
   readonly memoryMiB: number;
   readonly image: { readonly digest: string; readonly format: 'qcow2' | 'raw'; readonly virtualSize: number };
@@ -163,6 +166,15 @@ export interface HttpProbe {
   readonly path: string;
   readonly scheme: 'HTTP' | 'HTTPS';
   readonly headers: readonly { readonly name: string; readonly value: string }[];
+}
+
+export interface IncomingMachine {
+  /** Id of the migration. */
+  readonly migration: string;
+  /** Number of the attempt that runs at the other host. */
+  readonly from: number;
+  /** What is not taken over within so long is given up. */
+  readonly timeoutMs: number;
 }
 
 export interface ImageImport {

@@ -31,6 +31,23 @@ export interface MachineReport {
   readonly readiness?: ProbeReport;
   /** Of one that was launched with it. Executors before 0.6 do not tell. */
   readonly fence?: FenceReport;
+  /** How its last migration stands. Executors before 0.8 do not tell. */
+  readonly migration?: MigrationReport;
+}
+
+/**
+ * How a live migration stands at one of its two hosts. At the destination: Receiving, until it has taken the guest over or has given up, which ends the
+ * task. At the source: Sending while the guest runs on there; Undecided once all was sent, the guest stands, and the destination has not said yet whether
+ * it has taken it over; Failed when the guest goes on there. A source whose guest was taken over ends its task.
+ */
+export interface MigrationReport {
+  readonly id: string;
+  readonly state: 'Receiving' | 'Sending' | 'Undecided' | 'Failed';
+  /** Why it failed, or what is waited for. */
+  readonly message: string;
+  /** Bytes of memory and disks, at the source. */
+  readonly transferred?: number;
+  readonly total?: number;
 }
 
 /** The host switches the machine off when no heartbeat was acknowledged that it sent within `afterMs`. */
@@ -79,6 +96,8 @@ export interface HostFacts {
   readonly cpuModel: string;
   readonly libvirt?: string;
   readonly qemu?: string;
+  /** It can send running machines to other hosts, and take them over. Executors before 0.8 do not tell. */
+  readonly migrates?: true;
   /** Its kernel weighs what guests ask of its disks. Executors before 0.7 do not tell. */
   readonly ioWeights?: boolean;
   /** IPv4 address at which other hosts reach this one for subnets that both carry. Without it its subnets stay on it. */
@@ -329,6 +348,44 @@ export interface PolicyOrder extends GuestPolicy {
 /** Of one subnet. Each frame for everybody is sent to each of them: beyond that a subnet is too wide to be one. */
 export const peersMax = 1024;
 
+/**
+ * To the source of a live migration: send the machine to that host, where a task waits for it. Done once per id, and repeated until a heartbeat names
+ * it. What is begun goes on without the cluster server.
+ */
+export interface MigrateOrder {
+  readonly type: 'migrate';
+  readonly version: 1;
+  /** Of the migration. */
+  readonly id: string;
+  readonly uid: string;
+  /** Number of the attempt that is to be sent. */
+  readonly attempt: number;
+  /** Host, and its endpoint as its heartbeat told it. `token` opens this migration and nothing else (migrationToken). */
+  readonly to: {
+    readonly hostname: string;
+    readonly url: string;
+    readonly certificateSha256: string;
+    readonly token: string;
+  };
+  /** Given up after this, if the guest still runs at the source. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * To either host: the migration is to come to nothing. A destination that has not taken the guest over gives it up for good, and ends its task; a source
+ * that has not sent everything goes on with its guest. With `gone` the destination is proven to have nothing of it: an Undecided guest goes on too.
+ * Repeated until the heartbeats say so. Nothing where it is not under way.
+ */
+export interface MigrationEndOrder {
+  readonly type: 'migration-end';
+  readonly version: 1;
+  readonly id: string;
+  readonly uid: string;
+  readonly gone: boolean;
+  /** Why, for people. */
+  readonly message: string;
+}
+
 /** Of every subnet that the host carries the other hosts that carry it, all anew. Repeated until a heartbeat names its id. */
 export interface PeersOrder {
   readonly type: 'peers';
@@ -398,6 +455,8 @@ export type SchedulerMessage =
   | CollectOrder
   | DropUploadsOrder
   | ImagesOrder
+  | MigrateOrder
+  | MigrationEndOrder
   | PeersOrder
   | PolicyOrder
   | SeedOrder
