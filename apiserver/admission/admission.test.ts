@@ -241,6 +241,7 @@ describe('Image and Cluster', () => {
     ],
     ['new addresses in place', 'VMRestore', { snapshot: 's', target: { vm: 'b' }, networks: 'New' }, /must be Keep/],
     ['memory', 'VMSnapshot', { vm: 'a', includeMemory: true }, /memory cannot be kept/],
+    ['force', 'VMOperation', { vm: 'a', type: 'Migrate', force: true }, /Migrate cannot be forced/],
     ['no new name', 'VMOperation', { vm: 'a', type: 'Clone' }, /Clone needs the name/],
     ['a new name', 'VMOperation', { vm: 'a', type: 'Stop', target: 'b' }, /Stop has no target/],
   ])('%s for a %s is refused', (_, kind, spec, message) => {

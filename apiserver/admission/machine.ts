@@ -106,7 +106,7 @@ export const vmOperationRules: Rules = {
         ? [invalid('spec.target', null, 'Clone needs the name of the new machine')]
         : []),
       ...(!isCopy && target !== undefined ? [invalid('spec.target', target, `${type} has no target`)] : []),
-      ...(isCopy && force ? [invalid('spec.force', force, `${type} cannot be forced`)] : []),
+      ...((isCopy || type === 'Migrate') && force ? [invalid('spec.force', force, `${type} cannot be forced`)] : []),
       ...unchanged(object, old, ['spec'], 'create a new VMOperation'),
     ];
   },

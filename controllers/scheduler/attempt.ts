@@ -28,12 +28,13 @@ export interface Place {
   readonly bootId: string | undefined;
 }
 
-const keptAttempts = 5;
+export const keptAttempts = 5;
 
 /** Counts up for ever: the number is part of the Mesos task's name, which must never come again. */
 export function nextNumber(status: MachineStatus | undefined): number {
-  const known = [status?.attempt?.number ?? 0, ...(status?.attempts ?? []).map(({ number }) => number ?? 0)];
-  return Math.max(...known) + 1;
+  const { attempt, attempts = [], migration, lastMigration } = status ?? {};
+  const rows = [attempt, ...attempts, migration, lastMigration];
+  return Math.max(...rows.map((row) => row?.number ?? 0)) + 1;
 }
 
 /** Launched with others at one time: the same for all of them. */
@@ -98,7 +99,7 @@ function newAttempt(
 
 export interface Ending {
   /** One word: how the attempt ended. */
-  readonly outcome: 'Dropped' | 'Finished' | 'Failed' | 'Killed' | 'Lost' | 'Adopted';
+  readonly outcome: 'Dropped' | 'Finished' | 'Failed' | 'Killed' | 'Lost' | 'Adopted' | 'Migrated';
   readonly class: 'User' | 'Guest' | 'Infrastructure' | 'Preempted' | 'Configuration';
   readonly reason: string;
   readonly message?: string;
@@ -107,7 +108,7 @@ export interface Ending {
 
 type AttemptRow = NonNullable<MachineStatus['attempts']>[number];
 
-function rowOf(vm: VirtualMachine, ending: Ending, proof: string, nowMs: number): AttemptRow {
+export function rowOf(vm: VirtualMachine, ending: Ending, proof: string, nowMs: number): AttemptRow {
   const { attempt } = vm.status ?? {};
   return {
     ...(attempt?.number === undefined ? {} : { number: attempt.number }),
@@ -131,7 +132,7 @@ export function closed(
   proof: Proof | typeof forgottenProof,
   nowMs: number,
 ): MachineStatus {
-  const { attempt: _, pausedReason: __, ...rest } = withoutAgent(vm.status ?? {});
+  const { attempt: _, pausedReason: __, migration: ___, ...rest } = withoutAgent(vm.status ?? {});
   const row = rowOf(vm, ending, proof, nowMs);
   const message = ending.message ?? '';
   const status: MachineStatus = {
@@ -155,8 +156,14 @@ export function closed(
       ? [{ type: 'NetworkReady', status: 'False', reason: 'AddressConflict', message } as const]
       : []),
     ...(conditionOf(vm, 'Draining') ? [notDraining] : []),
+    ...(conditionOf(vm, 'Migrating')?.status === 'True' ? [notMigrating] : []),
   ]);
 }
+
+const notMigrating: ConditionDraft = {
+  ...{ type: 'Migrating', status: 'False', reason: 'AttemptEnded' },
+  message: 'The machine ended before it was moved',
+};
 
 export const notDraining: ConditionDraft = { type: 'Draining', status: 'False', reason: 'NotDraining', message: '' };
 

@@ -70,7 +70,7 @@ export type TakenBack = 'Preemption' | 'GangInPart';
 /** What a drain means for one machine. */
 export interface Eviction {
   readonly reason: 'HostDrain' | 'PartnerReclaim' | TakenBack;
-  readonly state: 'Waiting' | 'Evicting';
+  readonly state: 'Waiting' | 'Migrating' | 'Evicting';
   readonly deadlineMs: number | undefined;
   /** Why, and what it waits for. */
   readonly message: string;
@@ -96,6 +96,15 @@ export function evictionOf(vm: VirtualMachine, attempt: Attempt, drain: HostDrai
   const message = `${why}; it waits for ${holder}${until}`;
   const againMs = deadlineMs === undefined ? undefined : leftMs - ownMs;
   return { reason, deadlineMs, state: 'Waiting', message, graceMs: undefined, againMs };
+}
+
+/** It goes as it runs: nothing is stopped, so nobody has to give leave. */
+export function holdingBack(
+  { reason, deadlineMs, why }: HostDrain,
+  what: string,
+  againMs: number | undefined,
+): Eviction {
+  return { reason, deadlineMs, state: 'Migrating', message: `${why}; ${what}`, graceMs: undefined, againMs };
 }
 
 /** What holds a machine back. */

@@ -4,6 +4,7 @@ import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { hostObjectName } from '#lib/api/names.ts';
 import { type HostDrain, hostDrain } from './drain.ts';
+import { machineOf } from './migration.ts';
 import type { World } from './world.ts';
 
 const defaultNotice = '30m';
@@ -36,7 +37,9 @@ export interface Left {
 /** Those that hold the drain up come first. */
 export function leftOn({ ledger, machines }: World, hostname: string): readonly Left[] {
   const left = ledger.machinesOn(hostname).flatMap((uid): Left[] => {
-    const vm = machines.byUid(uid);
+    const vm = machines.byUid(machineOf(uid));
+    if (vm?.status?.migration?.host === hostname && machineOf(uid) !== uid)
+      return [{ machine: keyOf(vm), why: 'was to come here, and is told not to', isWaiting: false }];
     // Room may be held there for one that is elsewhere still.
     return vm?.status?.attempt?.host === hostname ? [{ machine: keyOf(vm), ...stateOf(vm) }] : [];
   });
@@ -46,8 +49,10 @@ export function leftOn({ ledger, machines }: World, hostname: string): readonly 
 
 function stateOf({ metadata, status }: VirtualMachine): Pick<Left, 'why' | 'isWaiting'> {
   if (metadata.deletionTimestamp !== undefined) return { why: 'is being deleted', isWaiting: false };
+  const { migration } = status ?? {};
+  if (migration) return { why: `is being moved to host ${migration.host} as it runs`, isWaiting: false };
   if (status?.phase === 'Unreachable') return { why: 'does not answer: it has to be proven gone', isWaiting: true };
-  const isWaiting = status?.attempt?.drain?.state === 'Waiting';
+  const isWaiting = status?.attempt?.drain?.state === 'Waiting' || status?.attempt?.drain?.state === 'Migrating';
   const said = status?.conditions?.find(({ type }) => type === 'Draining')?.message;
   return { why: isWaiting && said ? said : 'is being stopped', isWaiting };
 }

@@ -8,6 +8,7 @@ import type { SchedulerEvent } from '#mesos/types.ts';
 import type { DiskOrderBook } from './disk-orders.ts';
 import { type ExecutorFact, isAlive } from './executor-book.ts';
 import { storageReady } from './host-storage.ts';
+import { machineOf } from './migration.ts';
 import type { Orders } from './orders.ts';
 import type { Prefetch } from './prefetch.ts';
 import type { Seeds } from './seeds.ts';
@@ -31,11 +32,13 @@ export interface HeartbeatOptions {
   readonly onUnknownAgent: () => void;
 }
 
-/** Whether a machine has to be looked at again. */
+/** Whether a machine has to be looked at again. How much of it was sent to another host is no news. */
 export function differs(a: MachineReport | undefined, b: MachineReport | undefined): boolean {
   return (
     (['phase', 'power', 'restarts', 'attempt', 'pausedReason'] as const).some((field) => a?.[field] !== b?.[field]) ||
     a?.lastEnd?.time !== b?.lastEnd?.time ||
+    a?.migration?.id !== b?.migration?.id ||
+    a?.migration?.state !== b?.migration?.state ||
     !sameJson(a?.agent, b?.agent) ||
     !sameJson(a?.readiness, b?.readiness) ||
     !sameJson(a?.fence, b?.fence)
@@ -79,7 +82,7 @@ function hear(
   if (!isAlive(before, nowMs) || !isRoutine(before, now)) onHost(from.hostname);
   const uids = new Set([...now.machines.keys(), ...(before?.machines.keys() ?? [])]);
   const news = now.inventory !== before?.inventory || before?.lostMs !== undefined;
-  if (news) for (const uid of world.ledger.machinesOn(from.hostname)) uids.add(uid);
+  if (news) for (const key of world.ledger.machinesOn(from.hostname)) uids.add(machineOf(key));
   for (const uid of uids) if (news || differs(before?.machines.get(uid), now.machines.get(uid))) onMachine(uid);
   tellPeers(world, from.hostname, heartbeat);
   if (!isDeepStrictEqual(before?.heartbeat.volumes, heartbeat.volumes)) onVolumes();

@@ -38,7 +38,9 @@ export function cameToNothing(
   else if (fault !== undefined) suspects.failed(attempt.host ?? '', group, fault);
 }
 
-function wasUp({ status }: VirtualMachine, { since }: Attempt): boolean {
+function wasUp({ status }: VirtualMachine, { since, number }: Attempt): boolean {
+  // It came as it ran.
+  if (status?.lastMigration?.outcome === 'Completed' && status.lastMigration.number === number) return true;
   const running = status?.phaseTransitions?.Running;
   return running !== undefined && since !== undefined && Date.parse(running) >= Date.parse(since);
 }

@@ -25,6 +25,7 @@ import { fenceOf } from './fence.ts';
 import { agentCondition, isProbed, probeCondition, withGuest, withoutAgent } from './guest.ts';
 import { ioWeighted } from './io-weights.ts';
 import { emulated } from './kvm.ts';
+import { displayedWhile } from './migration.ts';
 import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd, tellingOf } from './proof.ts';
 import { isAgentDraining, type TaskFact } from './task-book.ts';
 
@@ -88,14 +89,17 @@ export function decide(
     return { ...common, forget: true, kill: false, repair: undefined, againMs: forgetRetryMs };
   const fencedInMs =
     fenceWaitMs(status, evidence, moment) ?? (forgetMs === undefined ? undefined : forgetMs - moment.nowMs);
+  // Who has the guest is not certain: nothing is ended or launched for it before it is (migration.ts).
+  const isMoving = vm.status?.migration !== undefined;
   if (deadMs === undefined) {
     const isUnwanted =
       deleting || eviction?.state === 'Evicting' || isStoppedForGood(vm, reportOf(vm, attempt, evidence));
     const alive = whileAlive(vm.metadata.uid, attempt, evidence, isUnwanted, eviction?.againMs);
-    return { ...common, ...alive, againMs: alive.againMs ?? fencedInMs };
+    return { ...common, ...alive, kill: alive.kill && !isMoving, againMs: alive.againMs ?? fencedInMs };
   }
   const repair = repairFor(vm.metadata.uid, attempt, evidence, moment, deadMs);
-  return { ...common, kill: false, repair, againMs: 2000 };
+  const allowed = isMoving && repair !== undefined ? 'inventory' : repair;
+  return { ...common, kill: false, repair: allowed, againMs: 2000 };
 }
 
 /** No event tells that its host must have switched it off. */
@@ -200,7 +204,7 @@ function followed(
   dead: boolean,
   eviction: Eviction | undefined,
 ): { readonly status: MachineStatus; readonly soft: boolean } {
-  const report = reportOf(vm, attempt, evidence);
+  const report = asUsersSee(vm, reportOf(vm, attempt, evidence));
   const before = withoutOldStop(vm);
   const away = withFence(whyAway(attempt, evidence, moment, dead), attempt, evidence);
   const phase = vm.metadata.deletionTimestamp
@@ -228,12 +232,25 @@ function followed(
   ]);
   const isLeaving = eviction?.state === 'Evicting' && away === undefined;
   const isBlocked = evidence.seedProblem !== undefined && away === undefined;
-  const displayStatus = isLeaving ? 'Draining' : isBlocked ? 'ConfigError' : unreadyWord(phase, drafts);
+  const displayStatus = isLeaving
+    ? 'Draining'
+    : isBlocked
+      ? 'ConfigError'
+      : (displayedWhile(entered) ?? unreadyWord(phase, drafts));
   const status = displayStatus === undefined ? entered : { ...entered, displayStatus };
   if (attempt.drain?.state !== eviction?.state) return { status, soft: false };
   // The executor's own report of a machine that runs follows TASK_RUNNING within a tenth of a second: both are one write.
   const reportFollows = phase === 'Running' && report === undefined && evidence.executor?.lostMs === undefined;
   return { status, soft: softPhases.has(phase) || reportFollows };
+}
+
+/** All of it was sent, and it stands for the moment until the destination has said that it goes on there: that is no pause of its own. */
+function asUsersSee({ status }: VirtualMachine, report: MachineReport | undefined): MachineReport | undefined {
+  const { migration, phase, power } = status ?? {};
+  const isStanding = report?.migration?.state === 'Undecided' && report.migration.id === migration?.id;
+  if (!isStanding || (phase !== 'Running' && phase !== 'Paused')) return report;
+  const { pausedReason: _, ...rest } = report;
+  return { ...rest, phase, power: power ?? 'On' };
 }
 
 function used(network: NonNullable<MachineStatus['networks']>[number]): typeof network {
@@ -256,7 +273,7 @@ function attemptNow({ drain: _, fence, ...rest }: Attempt, eviction?: Eviction, 
 /** Only on machines that were ever to leave a host: on all others it would be written for nothing. */
 function drainingCondition(vm: VirtualMachine, eviction: Eviction | undefined): readonly ConditionDraft[] {
   const type = 'Draining';
-  if (eviction?.state === 'Evicting')
+  if (eviction?.state === 'Evicting' || eviction?.state === 'Migrating')
     return [{ type, status: 'True', reason: eviction.reason, message: eviction.message }];
   if (eviction) return [{ type, status: 'False', reason: 'Waiting', message: eviction.message }];
   return conditionOf(vm, type) ? [notDraining] : [];

@@ -17,6 +17,8 @@ import { fencedFromMs } from './fence.ts';
 import { cameToNothing, cameUp, isStarting } from './launch-outcome.ts';
 import { type Decision, decide, type Moment, type Repair } from './machine.ts';
 import { memberOf } from './member.ts';
+import { arrivalOf, asAttempt, decideMigration, machineOf, type Step, toBeTold } from './migration.ts';
+import type { Migrations } from './migrations.ts';
 import type { Attempt, Evidence } from './proof.ts';
 import type { PendingAck } from './task-book.ts';
 import { askOf } from './tasks.ts';
@@ -30,6 +32,8 @@ const notLeadingMs = 1_000;
 const softDelayMs = 2_000;
 const killRetry = { firstMs: 5_000, maxMs: 60_000 } as const;
 const inventoryRetryMs = 3_000;
+/** What hosts are to be told of a migration is told again. */
+const migrationLookMs = 3_000;
 
 export interface MachinesOptions {
   readonly world: World;
@@ -37,6 +41,7 @@ export interface MachinesOptions {
   readonly onUnplaced: (vm: VirtualMachine | undefined, key: string) => void;
   /** Launch it again on the host where it is. */
   readonly onRepair: (vm: VirtualMachine, repair: Exclude<Repair, 'inventory'>) => void;
+  readonly migrations: Pick<Migrations, 'cancelOf' | 'evictionOf' | 'tell'>;
   /** Its power may not be as its spec wants: after so many milliseconds it is to be looked at again. */
   readonly onLive: (vm: VirtualMachine) => number | undefined;
 }
@@ -64,13 +69,23 @@ export class Machines {
   takeStock(): void {
     for (const vm of this.#world.machines.list()) {
       const attempt = vm.status?.attempt;
-      if (attempt?.cluster === this.#world.cluster) this.#occupy(vm, attempt, vm.status?.phase);
+      if (attempt?.cluster === this.#world.cluster) this.#occupy(vm, attempt, vm.status);
     }
   }
 
-  #occupy(vm: VirtualMachine, { host }: Attempt, phase: MachineStatus['phase']): void {
-    const standing = isStarting(phase) ? 'Starting' : 'Started';
-    this.#world.ledger.occupy(vm.metadata.uid, host ?? '', askOf(vm), memberOf(vm), standing);
+  #occupy(vm: VirtualMachine, { host }: Attempt, status: MachineStatus | undefined): void {
+    const { ledger } = this.#world;
+    const { uid } = vm.metadata;
+    const standing = isStarting(status?.phase) ? 'Starting' : 'Started';
+    ledger.occupy(uid, host ?? '', askOf(vm), memberOf(vm), standing);
+    const there = status?.migration?.host;
+    if (there === undefined) ledger.release(arrivalOf(uid));
+    else ledger.occupy(arrivalOf(uid), there, askOf(vm), memberOf(vm), 'Arriving');
+  }
+
+  #release(uid: string): void {
+    this.#world.ledger.release(uid);
+    this.#world.ledger.release(arrivalOf(uid));
   }
 
   /** `namespace/name` is due. */
@@ -84,7 +99,7 @@ export class Machines {
   }
 
   dueOnHost(hostname: string): void {
-    for (const uid of this.#world.ledger.machinesOn(hostname)) this.dueByUid(uid);
+    for (const key of this.#world.ledger.machinesOn(hostname)) this.dueByUid(machineOf(key));
   }
 
   /** The intent is stored, but the offer is gone: nothing was sent, nothing can run. */
@@ -121,29 +136,36 @@ export class Machines {
     const vm = this.#world.machines.get(key);
     const attempt = vm?.status?.attempt;
     if (vm && attempt?.cluster === this.#world.cluster) return await this.#follow(key, vm, attempt);
-    if (vm) this.#world.ledger.release(vm.metadata.uid);
+    if (vm) this.#release(vm.metadata.uid);
     this.#options.onUnplaced(vm, key);
   }
 
-  async #follow(key: string, vm: VirtualMachine, attempt: Attempt): Promise<void> {
-    const { tasks } = this.#world;
-    const taskId = attempt.taskID ?? '';
-    const acks = tasks.pendingAcks(taskId);
+  async #follow(key: string, stored: VirtualMachine, attempt: Attempt): Promise<void> {
+    const { migrations } = this.#options;
+    const acks = this.#acks(stored);
     const moment = this.#moment();
+    const source = this.#evidence(stored, attempt);
+    const step = this.#migrationStep(stored, source, moment);
+    if (step && step.type !== 'Open') return await this.#migrated(key, stored, attempt, step, acks);
+    const vm = step ? { ...stored, status: step.status } : stored;
     const drain = drainOf(this.#world, attempt.host ?? '');
-    const eviction = drain ? evictionOf(vm, attempt, drain, moment.nowMs) : begunEviction(vm, attempt);
-    const decision = decide(vm, attempt, this.#evidence(vm, attempt), moment, eviction);
-    this.#occupy(vm, attempt, decision.status.phase);
+    const eviction = drain
+      ? migrations.evictionOf(vm, attempt, drain, evictionOf(vm, attempt, drain, moment.nowMs))
+      : begunEviction(vm, attempt);
+    const decision = decide(vm, attempt, source, moment, eviction);
+    this.#occupy(vm, attempt, decision.status);
     // Its host may come back without an executor, and hear of it from nobody then. Not noted is no reason not to go on.
     if (decision.ended && decision.status.attempts?.at(-1)?.proof === 'SelfFenced')
       await bury(this.#world, vm, attempt);
-    const waitMs = this.#softWaitMs(key, vm, decision, moment);
-    if (waitMs === 0) await this.#store(vm, decision.status);
+    const waitMs = this.#softWaitMs(key, stored, decision, moment);
+    if (waitMs === 0) await this.#store(stored, decision.status);
     else if (waitMs > 0) this.#queue.addAfter(key, waitMs);
     await this.#acknowledge(acks);
-    if (decision.status.phase === 'Running' && vm.status?.phase !== 'Running') cameUp(this.#world, vm, attempt);
+    if (decision.status.phase === 'Running' && stored.status?.phase !== 'Running') cameUp(this.#world, vm, attempt);
     if (decision.ended) return this.#ended(key, vm, attempt, decision.status);
     if (decision.forget && (await this.#forget(key, vm, attempt))) return;
+    await migrations.tell(vm, source, step?.telling);
+    if (step || toBeTold(vm, source)) this.#queue.addAfter(key, migrationLookMs);
     if (decision.againMs !== undefined) this.#queue.addAfter(key, decision.againMs);
     if (decision.kill) await this.#kill(key, attempt, decision.graceMs);
     if (decision.repair) return await this.#repair(vm, attempt, decision.repair);
@@ -151,9 +173,50 @@ export class Machines {
     if (lookMs !== undefined) this.#queue.addAfter(key, lookMs);
   }
 
+  #acks({ status }: VirtualMachine): readonly PendingAck[] {
+    const places = [status?.attempt, status?.migration];
+    return places.flatMap((place) => this.#world.tasks.pendingAcks(place?.taskID ?? ''));
+  }
+
+  #migrationStep(vm: VirtualMachine, source: Evidence, moment: Moment): Step | undefined {
+    const { migration } = vm.status ?? {};
+    if (!migration) return undefined;
+    const destination = this.#evidence(vm, asAttempt(migration));
+    return decideMigration(vm, { source, destination }, this.#options.migrations.cancelOf(vm, migration), moment);
+  }
+
+  /** It is certain whose the guest is, one way or the other: in one write. The next look finds a machine like any other. */
+  async #migrated(
+    key: string,
+    vm: VirtualMachine,
+    attempt: Attempt,
+    { type, proof, status }: Exclude<Step, { type: 'Open' }>,
+    acks: readonly PendingAck[],
+  ): Promise<void> {
+    const { log, tasks } = this.#world;
+    const { host, taskID } = vm.status!.migration!;
+    // As of any attempt that ends so: what is left may come back with its host.
+    if (type === 'Swap' && proof === 'SelfFenced') await bury(this.#world, vm, attempt);
+    await this.#store(vm, status);
+    await this.#acknowledge(acks);
+    log.info(type === 'Swap' ? 'Moved' : 'Not moved', { machine: key, from: attempt.host, to: host, proof });
+    this.#occupy(vm, status.attempt!, status);
+    const ended = type === 'Swap' ? attempt.taskID : taskID;
+    this.#neverSent.delete(ended ?? '');
+    // What was proven without a word of its executor may have a task yet, which is to be found and killed.
+    if (type === 'Over' && proof !== 'KeptBySource' && !isUnseen(proof)) tasks.forget(taskID);
+    if (type === 'Swap') {
+      this.#world.sentAgain.delete(ended ?? '');
+      this.#kills.delete(ended ?? '');
+    }
+    this.due(key);
+  }
+
   /** First what is left is noted, then it is let go: never the other way round. False if that cannot be done now. */
   async #forget(key: string, vm: VirtualMachine, attempt: Attempt): Promise<boolean> {
     if (!(await bury(this.#world, vm, attempt))) return false;
+    const { migration } = vm.status ?? {};
+    if (migration && !(await bury(this.#world, vm, asAttempt(migration)))) return false;
     const now = this.#world.machines.get(key) ?? vm;
     const status = forgotten(now, attempt, this.#world.clock.now());
     await this.#store(now, status);
@@ -168,7 +231,7 @@ export class Machines {
     this.#world.log.info('Attempt closed', { machine: key, taskId, proof });
     cameToNothing(this.#world, vm, attempt, closed);
     if (proof === 'ExecutorSawNoDomain') this.#world.executors.absent(attempt.host ?? '', vm.metadata.uid);
-    this.#world.ledger.release(vm.metadata.uid);
+    this.#release(vm.metadata.uid);
     // Nobody on the host has told of the end, so none may have told Mesos: while it runs there, it is yet to be killed.
     if (!isUnseen(proof)) this.#world.tasks.forget(taskId);
     this.#neverSent.delete(taskId);

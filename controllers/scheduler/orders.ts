@@ -3,10 +3,9 @@
  * and its report is acknowledged only after it was stored. The executor does an id once.
  */
 
-import { withCondition } from '#lib/api/conditions.ts';
 import { parseDuration } from '#lib/api/duration.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import { VMOperation } from '#lib/api/generated/vmoperation.ts';
+import type { VMOperation } from '#lib/api/generated/vmoperation.ts';
 import type {
   MachineReport,
   OperationOrder,
@@ -18,6 +17,7 @@ import type {
 import { keyOf } from '#lib/api/meta.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
+import { isOpenOperation, writeOperation } from './operation-status.ts';
 import { guestPolicyOf } from './tasks.ts';
 import type { World } from './world.ts';
 
@@ -88,6 +88,7 @@ export class Orders {
 
   /** Sends what the machine's spec asks for, if it is not so: then it is to be called again after so many milliseconds. */
   forSpec(vm: VirtualMachine): number | undefined {
+    if (vm.status?.migration) return undefined;
     const { uid } = vm.metadata;
     const executor = this.#world.executors.get(vm.status?.attempt?.host ?? '');
     const [policy, order] = [policyOrder(vm, executor?.machines.get(uid)), specOrder(vm)];
@@ -108,7 +109,7 @@ export class Orders {
   }
 
   async #lookOnce(): Promise<void> {
-    const open = this.#world.operations.list().filter(isOpen);
+    const open = this.#world.operations.list().filter(isOpenOperation);
     this.#open = open.length;
     for (const operation of open) {
       try {
@@ -144,6 +145,8 @@ export class Orders {
     const { type } = operation.spec;
     // These are made of other objects (controllers/vmoperation).
     if (type === 'Snapshot' || type === 'Clone') return;
+    // Nor is this one an order: the machine is launched where it goes (migrations.ts).
+    if (type === 'Migrate') return;
     const vm = this.#world.machines.byUid(operation.status?.vmUID ?? '');
     const attempt = vm?.status?.attempt;
     if (!vm || attempt?.cluster !== this.#world.cluster) return;
@@ -155,9 +158,15 @@ export class Orders {
         'Failed',
         `Not done within ${operation.spec.timeout}: host ${attempt.host} did not report it`,
       );
+    // Which host would do it is not certain; it is begun where the machine is then.
+    if (vm.status?.migration) return;
     if (operation.status?.phase === 'Pending') {
       const now = timestamp(this.#world.clock.now());
-      await this.#write(operation, { phase: 'InProgress', startedAt: now, message: `Sent to host ${attempt.host}` });
+      await writeOperation(this.#world, operation, {
+        phase: 'InProgress',
+        startedAt: now,
+        message: `Sent to host ${attempt.host}`,
+      });
     }
     const id = operation.metadata.uid;
     await this.#send(vm, id, {
@@ -197,24 +206,6 @@ export class Orders {
   }
 
   async #finish(operation: VMOperation, phase: 'Completed' | 'Failed', message: string): Promise<void> {
-    await this.#write(operation, { phase, message, finishedAt: timestamp(this.#world.clock.now()) });
+    await writeOperation(this.#world, operation, { phase, message, finishedAt: timestamp(this.#world.clock.now()) });
   }
-
-  async #write(operation: VMOperation, change: NonNullable<VMOperation['status']>): Promise<void> {
-    const generation = operation.metadata.generation ?? 1;
-    const phase = change.phase!;
-    const ready = phase === 'Completed' ? ('True' as const) : ('False' as const);
-    const conditions = withCondition(
-      operation.status?.conditions ?? [],
-      { type: 'Ready', status: ready, reason: phase, message: change.message ?? '' },
-      generation,
-      this.#world.clock.now(),
-    );
-    const status = { ...operation.status, ...change, observedGeneration: generation, conditions };
-    this.#world.operations.wrote(await this.#world.client.updateStatus(VMOperation, { ...operation, status }));
-  }
-}
-
-function isOpen({ status }: VMOperation): boolean {
-  return status?.phase === 'Pending' || status?.phase === 'InProgress';
 }

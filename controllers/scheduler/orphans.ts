@@ -37,8 +37,11 @@ export function brakes(orphans: number, machines: number, allowed = 0): boolean 
  * it on a host is no riddle, however much there is: a host that was vouched to be dead comes back with all that it had. Pure.
  */
 export function isOver({ status }: VirtualMachine, attempt: number): boolean {
-  const rows = (status?.attempts ?? []).map(({ number }) => number ?? 0);
-  return attempt <= Math.max(0, ...rows) || attempt < (status?.attempt?.number ?? 0);
+  const { attempts = [], attempt: live, migration, lastMigration: last } = status ?? {};
+  const rows = attempts.map(({ number }) => number ?? 0);
+  if (attempt <= Math.max(0, ...rows) || attempt < (live?.number ?? 0)) return true;
+  // Where it was to be moved to, and is not.
+  return attempt <= (last?.number ?? 0) && attempt !== live?.number && attempt !== migration?.number;
 }
 
 /** Or what an executor left that was killed before it had defined one, and whose journal is lost: disks and taps alone. */
@@ -114,13 +117,14 @@ export class Orphans {
     for (const [taskId, fact] of this.#world.tasks.entries()) {
       const parsed = parseTaskId(taskId);
       if (parsed?.type !== 'machine') continue;
-      const attempt = this.#world.machines.byUid(parsed.uid)?.status?.attempt;
-      if (attempt?.taskID === taskId || forgotten.has(parsed.uid)) continue;
+      const places = placesOf(this.#world.machines.byUid(parsed.uid)?.status);
+      if (places.some(({ taskID }) => taskID === taskId) || forgotten.has(parsed.uid)) continue;
       if (isDead(fact.state)) this.#world.tasks.forget(taskId);
       // No order reaches it, so it must not count as one of many either. When its agent is back, it is heard of again.
       else if (fact.state === 'TASK_UNREACHABLE') continue;
       // On the host of the living attempt a kill could take the machine with it, until that attempt has begun there.
-      else if (attempt?.agentID !== fact.agentId || this.#hasBegun(attempt?.taskID)) strays.push(taskId);
+      else if (places.every(({ agentID, taskID }) => agentID !== fact.agentId || this.#hasBegun(taskID)))
+        strays.push(taskId);
     }
     return strays;
   }
@@ -145,8 +149,8 @@ export class Orphans {
       const bare = (inventory?.content.disks ?? []).filter((uid) => !inventory?.uids.has(uid));
       return [...(inventory?.uids.values() ?? []), ...bare.map((uid) => ({ uid, attempt: 0 }))]
         .filter(({ uid }) => {
-          const attempt = this.#world.machines.byUid(uid)?.status?.attempt;
-          const here = attempt?.cluster === this.#world.cluster && attempt.host === hostname;
+          const places = placesOf(this.#world.machines.byUid(uid)?.status);
+          const here = places.some(({ cluster, host }) => cluster === this.#world.cluster && host === hostname);
           return !here && !machines.has(uid) && !forgotten.has(uid);
         })
         .map(({ uid, attempt }) => ({ hostname, uid, attempt }));
@@ -169,10 +173,12 @@ export class Orphans {
     );
     const certainTasks = isHeld ? tasks.filter((taskId) => !riddleTasks.includes(taskId)) : tasks;
     const certain = isHeld ? domains.filter((domain) => !riddles.includes(domain)) : domains;
-    const attempts = new Map(items.map(({ metadata, status }) => [metadata.uid, status?.attempt]));
-    for (const taskId of certainTasks)
-      if (attempts.get(parseTaskId(taskId)!.uid)?.taskID !== taskId) await this.#kill(taskId);
-    await this.#cleanUp(certain, attempts);
+    const places = new Map(items.map(({ metadata, status }) => [metadata.uid, placesOf(status)]));
+    for (const taskId of certainTasks) {
+      const claimed = places.get(parseTaskId(taskId)!.uid)?.some(({ taskID }) => taskID === taskId);
+      if (!claimed) await this.#kill(taskId);
+    }
+    await this.#cleanUp(certain, places);
   }
 
   #isRiddle(uid: string, attempt: number): boolean {
@@ -200,14 +206,21 @@ export class Orphans {
     await this.#world.call({ type: 'KILL', kill });
   }
 
-  async #cleanUp(domains: readonly StrayDomain[], attempts: ReadonlyMap<string, Attempt | undefined>): Promise<void> {
+  async #cleanUp(domains: readonly StrayDomain[], places: ReadonlyMap<string, readonly Claim[]>): Promise<void> {
     for (const { hostname, uid } of domains) {
-      if (attempts.get(uid)?.host === hostname) continue;
+      if (places.get(uid)?.some(({ host }) => host === hostname)) continue;
       this.#world.log.warn('Removing what is left of no machine', { host: hostname, uid });
       await this.#world.tell(hostname, { type: 'cleanup', version: 1, uids: [uid] });
       await this.#world.tell(hostname, { type: 'inventory', version: 1 });
     }
   }
+}
+
+type Claim = Pick<Attempt, 'cluster' | 'host' | 'agentID' | 'taskID'>;
+
+/** Where it may be: of its attempt, and of the one that it is being moved to. */
+function placesOf(status: VirtualMachine['status']): readonly Claim[] {
+  return [status?.attempt, status?.migration].filter((place) => place !== undefined);
 }
 
 function nameOf({ hostname, uid }: StrayDomain): string {

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import type { PeersOrder } from '#lib/api/messages.ts';
+import { arrivalOf } from './migration.ts';
 
 interface Seat {
   readonly hostname: string;
@@ -36,8 +37,13 @@ export class Overlays {
 
   /** `vm` as it is now; undefined: it is gone, or no longer this cluster's. */
   machineChanged(uid: string, vm: VirtualMachine | undefined): void {
+    this.#sits(uid, vm && this.#seatOf(vm, vm.status?.attempt));
+    // Its guest speaks from there the moment it is taken over.
+    this.#sits(arrivalOf(uid), vm && this.#seatOf(vm, vm.status?.migration));
+  }
+
+  #sits(uid: string, now: Seat | undefined): void {
     const old = this.#seats.get(uid);
-    const now = vm && this.#seatOf(vm);
     if (old?.hostname === now?.hostname && old?.vnis.join() === now?.vnis.join()) return;
     for (const vni of old?.vnis ?? []) this.#count(vni, old!.hostname, -1);
     for (const vni of now?.vnis ?? []) this.#count(vni, now!.hostname, 1);
@@ -72,12 +78,14 @@ export class Overlays {
     return others.flatMap((other) => this.#tunnels.get(other) ?? []).sort();
   }
 
-  #seatOf({ status }: VirtualMachine): Seat | undefined {
-    const { attempt, networks } = status ?? {};
-    if (attempt?.cluster !== this.#cluster || attempt.host === undefined) return undefined;
+  #seatOf(
+    { status }: VirtualMachine,
+    place: { readonly cluster?: string; readonly host?: string } | undefined,
+  ): Seat | undefined {
+    if (place?.cluster !== this.#cluster || place.host === undefined) return undefined;
     // On a network of the site hosts need not know each other.
-    const vnis = new Set((networks ?? []).flatMap(({ vni, segment }) => (segment ? [] : (vni ?? []))));
-    return { hostname: attempt.host, vnis: [...vnis] };
+    const vnis = new Set((status?.networks ?? []).flatMap(({ vni, segment }) => (segment ? [] : (vni ?? []))));
+    return { hostname: place.host, vnis: [...vnis] };
   }
 
   #count(vni: number, hostname: string, change: 1 | -1): void {

@@ -16,6 +16,8 @@ export interface PlacementAsk {
   readonly member?: Member | undefined;
   /** What its host must be able to carry beside it; undefined: nothing. */
   readonly needs?: Needs | undefined;
+  /** Hosts that come into question at all, of one that runs and is to be moved; undefined: every one. */
+  readonly suits?: ((hostname: string) => boolean) | undefined;
 }
 
 /** `reason` is one of condition Scheduled's words. */
@@ -47,6 +49,7 @@ interface Question {
   readonly rules: Rules;
   readonly judged: readonly Judged[];
   readonly candidates: Candidates;
+  readonly suits: ((hostname: string) => boolean) | undefined;
 }
 
 export class Placement {
@@ -99,6 +102,7 @@ export class Placement {
 
   /** Why there is no host, counted over all of them. */
   explain(ask: PlacementAsk): Refusal {
+    if (ask.suits) return countRefusals(this.#ledger.views(), this.#question(ask));
     if (this.#refusalsVersion !== this.#ledger.version) {
       this.#refusals.clear();
       this.#refusalsVersion = this.#ledger.version;
@@ -109,14 +113,14 @@ export class Placement {
     return known;
   }
 
-  #question({ room, member, needs }: PlacementAsk): Question {
+  #question({ room, member, needs, suits }: PlacementAsk): Question {
     const { tallies } = this.#ledger;
     const rules = member?.rules ?? noRules;
     const counted = member ? [...rules.counted, ...tallies.against(member)] : [];
     const candidates = this.#candidatesFor(rules, [...new Set(counted.map(({ key }) => key))].sort(), needs);
     const judged = member ? counted.map((rule) => judge(rule, member, tallies, candidates)) : [];
     const lackOn = (hostname: string) => needs && lackOf(needs, this.#reaches.get(hostname));
-    return { room, lackOn, rules, judged, candidates };
+    return { room, lackOn, rules, judged, candidates, suits };
   }
 
   #candidatesFor(rules: Rules, keys: readonly string[], needs: Needs | undefined): Candidates {
@@ -144,20 +148,26 @@ export class Placement {
 
 const without = (judged: readonly Judged[], some: readonly Judged[]) => judged.filter((one) => !some.includes(one));
 
-function bestOf({ room, judged }: Question, parts: readonly Part[]): HostView | undefined {
+function bestOf(question: Question, parts: readonly Part[]): HostView | undefined {
+  const { judged } = question;
   const wished = judged.filter(({ isHost, isSoft }) => isHost && isSoft);
-  return bestIn(room, parts, judged) ?? (wished.length > 0 ? bestIn(room, parts, without(judged, wished)) : undefined);
+  const best = bestIn(question, parts, judged);
+  return best ?? (wished.length > 0 ? bestIn(question, parts, without(judged, wished)) : undefined);
 }
 
-function isSureSoon({ room, judged, candidates }: Question): boolean {
-  return candidates.isSureSoon(room, ({ host }) => ruleBrokenBy(host, judged) === undefined);
+function isSureSoon({ room, judged, candidates, suits }: Question): boolean {
+  const accept = ({ host }: HostView) => (suits?.(host.hostname) ?? true) && ruleBrokenBy(host, judged) === undefined;
+  return candidates.isSureSoon(room, accept);
 }
 
 /** Parts with fewer machines of the same kind first, where a spread is asked for; then those that are wished for; in each the best fit. */
-function bestIn(room: Room, parts: readonly Part[], judged: readonly Judged[]): HostView | undefined {
+function bestIn({ room, suits }: Question, parts: readonly Part[], judged: readonly Judged[]): HostView | undefined {
   const ofHosts = judged.filter(({ isHost }) => isHost);
   const accept =
-    ofHosts.length === 0 ? undefined : ({ host }: HostView) => ofHosts.every(({ allows }) => allows(host.hostname));
+    ofHosts.length === 0 && !suits
+      ? undefined
+      : ({ host }: HostView) =>
+          (suits?.(host.hostname) ?? true) && ofHosts.every(({ allows }) => allows(host.hostname));
   for (const { index } of openParts(parts, without(judged, ofHosts))) {
     const found = index.bestFit(room, accept);
     if (found) return found;
@@ -183,6 +193,7 @@ type Cause =
   | Exclude<Readiness, 'Ready'>
   | CountedRule['type']
   | 'Selector'
+  | 'Unsuited'
   | 'Taint'
   | 'Cores'
   | 'Memory'
@@ -196,11 +207,12 @@ function ruleBrokenBy(host: HostFacts, judged: readonly Judged[]): Judged | unde
 /** The first thing that stands against a host, in this order, or undefined. */
 function causeAgainst(
   { host, free, offered, isBusy }: HostView,
-  { room, lackOn, rules, judged }: Question,
+  { room, lackOn, rules, judged, suits }: Question,
 ): Cause | Need | undefined {
   if (!rules.allows(host)) return rules.tolerates(host) ? 'Selector' : 'Taint';
   const lack = lackOn(host.hostname);
   if (lack) return lack;
+  if (suits && !suits(host.hostname)) return 'Unsuited';
   if (host.readiness !== 'Ready') return host.readiness;
   const broken = ruleBrokenBy(host, judged);
   if (broken) return broken.rule.type;
@@ -240,6 +252,7 @@ function countRefusals(views: readonly HostView[], question: Question): Refusal 
     Maintenance: 'soon to be in maintenance',
     Draining: 'draining',
     Cordoned: 'cordoned',
+    Unsuited: 'that cannot take it over as it runs',
     Taint: 'with a taint that it does not tolerate',
     Selector: 'without the labels asked for',
   };

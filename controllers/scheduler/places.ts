@@ -4,9 +4,9 @@ import { groupOf, type Member, sameMember } from './tallies.ts';
 
 /**
  * Starting: launched, and not up yet. Held: it has no attempt there; the room is kept for it, and for nobody else, until it has one or is
- * let go of.
+ * let go of. Arriving: it runs elsewhere, where it counts for its tenant and its group, and is on its way here.
  */
-export type Standing = 'Started' | 'Starting' | 'Held';
+export type Standing = 'Started' | 'Starting' | 'Held' | 'Arriving';
 
 export interface Place {
   readonly hostname: string;
@@ -81,6 +81,7 @@ export class Places {
   }
 
   #count(member: Member, { ask, standing }: Place, by: 1 | -1): void {
+    if (standing === 'Arriving') return;
     const used = (by === 1 ? plus : minus)(this.usageOf(member.namespace), ask);
     if (used.cpu > 0 || used.mem > 0) this.#usage.set(member.namespace, used);
     else this.#usage.delete(member.namespace);

@@ -5,12 +5,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { conditionOf } from '#lib/api/conditions.ts';
 import { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
-import { withChosenImage } from '#lib/api/image-families.ts';
 import { keyOf } from '#lib/api/meta.ts';
-import { annotations, hostObjectName, publicNamespace } from '#lib/api/names.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
-import { adopting, enter, intended, type MachineStatus, type Place, sentOnceMore } from './attempt.ts';
+import { adopting, enter, intended, type MachineStatus, sentOnceMore } from './attempt.ts';
 import { GangRoom } from './gang-room.ts';
 import { gangsOf } from './gangs.ts';
 import { Holes, nominatedHost } from './holes.ts';
@@ -18,6 +16,7 @@ import { type JointLaunch, jointLaunches } from './joint-launch.ts';
 import { limitOn } from './launch-limits.ts';
 import { launchOn } from './launcher.ts';
 import { MakingRoom } from './making-room.ts';
+import { osTypeOf, placeOn } from './place-on.ts';
 import type { Refusal } from './placement.ts';
 import { planRound } from './round.ts';
 import { askOf, machineLaunch } from './tasks.ts';
@@ -169,17 +168,6 @@ export class Placing {
     return uids;
   }
 
-  #placeOn(hostname: string): Place | undefined {
-    const agent = this.#world.agents.get(hostname);
-    if (!agent) return undefined;
-    const executor = this.#world.executors.get(hostname);
-    const heard = executor?.lostMs === undefined ? executor?.heartbeat.bootId : undefined;
-    const host = this.#world.hosts.get(hostObjectName(this.#world.cluster, hostname));
-    // Nothing is launched into a boot that is over: the last heartbeat is older than the reboot, and the new boot is not told yet.
-    const isOver = heard !== undefined && host?.metadata.annotations?.[annotations.confirmedDead] === heard;
-    return { cluster: this.#world.cluster, hostname, agentId: agent.agentId, bootId: isOver ? undefined : heard };
-  }
-
   async #launchHost(host: string, keys: readonly string[], joint: ReadonlyMap<string, JointLaunch>): Promise<void> {
     const intents = await Promise.all(keys.map((key) => this.#storeLaunch(key, host, joint.get(key))));
     const stored = intents.filter((vm) => vm !== undefined);
@@ -193,7 +181,7 @@ export class Placing {
   }
 
   async #storeLaunch(key: string, host: string, joint: JointLaunch | undefined): Promise<VirtualMachine | undefined> {
-    const place = this.#placeOn(host);
+    const place = placeOn(this.#world, host);
     let stored: VirtualMachine | undefined;
     try {
       stored = await this.#storeIntent(
@@ -207,7 +195,7 @@ export class Placing {
   }
 
   async #repairHost(host: string, keys: readonly string[]): Promise<void> {
-    const place = this.#placeOn(host);
+    const place = placeOn(this.#world, host);
     const room = this.#world.ledger.offeredOn(host);
     if (!place || !room) return;
     const ready: VirtualMachine[] = [];
@@ -266,7 +254,7 @@ export class Placing {
   async #send(host: string, machines: readonly VirtualMachine[]): Promise<void> {
     if (machines.length === 0) return;
     const works = machines.map((vm) => ({
-      launch: machineLaunch(vm, this.#osTypeOf(vm), this.#world.installation),
+      launch: machineLaunch(vm, osTypeOf(this.#world, vm), this.#world.installation),
       ask: askOf(vm),
     }));
     if ((await launchOn(this.#world, host, works)) === 'Sent') return;
@@ -275,12 +263,6 @@ export class Placing {
       if (!adopted && sends === 1) this.#options.neverSent(taskID!, keyOf(vm));
       else this.#repairs.set(keyOf(vm), { kind: 'again', host });
     }
-  }
-
-  #osTypeOf(vm: VirtualMachine): 'Linux' | 'Windows' | 'Other' {
-    const { name, namespace = vm.metadata.namespace! } = withChosenImage(vm).image;
-    const find = (at: string) => this.#world.images.get(`${at}/${name}`);
-    return (find(namespace) ?? find(publicNamespace))?.spec.osType ?? 'Linux';
   }
 
   #repairsByHost(): Map<string, string[]> {

@@ -58,7 +58,10 @@ const neverReached = new Set([
  * Monotonic: since when the attempt has no living task: Mesos said so, or the host has come back as another agent. Undefined while the
  * task may live; an unreachable agent may return with it.
  */
-export function deadSince(attempt: Attempt, evidence: Evidence): number | undefined {
+export function deadSince(
+  attempt: Attempt,
+  evidence: Pick<Evidence, 'task' | 'hostAgentId' | 'hostAgentSinceMs'>,
+): number | undefined {
   if (evidence.task && isDead(evidence.task.state)) return evidence.task.deadMs;
   const otherAgent = evidence.hostAgentId !== undefined && evidence.hostAgentId !== attempt.agentID;
   return otherAgent ? evidence.hostAgentSinceMs : undefined;

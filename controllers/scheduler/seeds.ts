@@ -30,7 +30,8 @@ export class Seeds {
   async #answer(hostname: string, report: MachineReport, sealKey: string | undefined): Promise<void> {
     const { machines, log } = this.#world;
     const vm = machines.byUid(report.uid);
-    const isAlive = vm?.status?.attempt?.number === report.attempt && vm.status.attempt.host === hostname;
+    const { attempt, migration } = vm?.status ?? {};
+    const isAlive = [attempt, migration].some((place) => place?.number === report.attempt && place.host === hostname);
     if (!vm || !isAlive || sealKey === undefined || !this.#isDue(`${report.taskId} ${sealKey}`)) return;
     try {
       const order = { type: 'seed', version: 1, uid: report.uid, attempt: report.attempt } as const;

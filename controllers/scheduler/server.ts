@@ -34,6 +34,8 @@ import { Imports } from './imports.ts';
 import { type Latest, latest } from './latest.ts';
 import { Ledger } from './ledger.ts';
 import { Machines } from './machines.ts';
+import { arrivalOf } from './migration.ts';
+import { Migrations } from './migrations.ts';
 import { type OfferKeeper, offerKeeper } from './offers.ts';
 import { oneView } from './one-view.ts';
 import { Orders } from './orders.ts';
@@ -126,6 +128,7 @@ class ClusterServer {
   readonly #operator: OperatorClient;
   readonly #machines: Machines;
   readonly #placing: Placing;
+  readonly #migrations: Migrations;
   readonly #imports: Imports;
   readonly #uploads: Uploads;
   readonly #imageFiles: ImageFiles;
@@ -165,11 +168,18 @@ class ClusterServer {
       neverSent: (taskId, key) => this.#machines.neverSent(taskId, key),
       due: (key) => this.#machines.due(key),
     });
+    this.#migrations = new Migrations({
+      world,
+      mayLaunch,
+      neverSent: (taskId, key) => this.#machines.neverSent(taskId, key),
+      due: (key) => this.#machines.due(key),
+    });
     this.#orders = new Orders(world);
     this.#disks = new DiskOrderBook(world);
     this.#seeds = new Seeds(world, (uid) => this.#machines.dueByUid(uid));
     this.#machines = new Machines({
       world,
+      migrations: this.#migrations,
       onUnplaced: (vm, key) => {
         this.#placing.consider(vm, key);
         // For what is to be placed, offers are to be had.
@@ -252,7 +262,7 @@ class ClusterServer {
       // Every image has a row for every cluster.
       images: this.#follow(Image, [undefined], () => this.#wakeImages()),
       volumes: this.#follow(Volume, [volumesOf(name)], () => this.#wakeVolumes()),
-      operations: this.#follow(VMOperation, [operationsFor(name)], () => void this.#orders.look()),
+      operations: this.#follow(VMOperation, [operationsFor(name)], () => this.#wakeOrders()),
       snapshots: this.#follow(VMSnapshot, [operationsFor(name)], () => this.#wakeDisks()),
       restores: this.#follow(VMRestore, [operationsFor(name)], () => this.#wakeDisks()),
       tasks: new TaskBook(),
@@ -382,6 +392,7 @@ class ClusterServer {
     const { machines, clusters, cluster: name } = this.#world;
     const works = [
       this.#placing,
+      this.#migrations,
       this.#imports,
       this.#volumes,
       this.#orders,
@@ -398,12 +409,13 @@ class ClusterServer {
   async #look(): Promise<void> {
     for (const hostname of this.#silences.look()) this.#machines.dueOnHost(hostname);
     await this.#reconciliation.look();
-    const askers = [this.#placing, this.#imports, this.#tombstones, this.#uploads];
+    const askers = [this.#placing, this.#migrations, this.#imports, this.#tombstones, this.#uploads];
     await this.#offers.look(askers.some(({ hasWork }) => hasWork));
     if (this.#placing.hasWork) this.#placing.wake();
     await this.#imports.look();
     if (this.#uploads.hasWork) await this.#uploads.look();
     await this.#volumes.look();
+    await this.#migrations.look();
     await this.#orders.look();
     await this.#disks.look();
     await this.#hosts.write({
@@ -468,9 +480,11 @@ class ClusterServer {
     const { uid } = vm.metadata;
     const now = this.#world.machines.byUid(uid);
     // Out of sight: gone, or another cluster's. That proves nothing about its task, but nothing else would take it off the books again.
-    if (now === undefined) this.#world.ledger.release(uid);
+    if (now === undefined) for (const each of [uid, arrivalOf(uid)]) this.#world.ledger.release(each);
     this.#world.overlays.machineChanged(uid, now);
     if (vm.status?.attempt?.drain) this.#hosts.touch(vm.status.attempt.host ?? '');
+    // An operation, or a drain, waits for its outcome.
+    if (vm.status?.attempt?.drain?.state === 'Migrating' || vm.status?.lastMigration?.operation) this.#wakeMigrations();
     this.#machines.due(key);
   }
 
@@ -508,9 +522,12 @@ class ClusterServer {
 
   #ownAttempts() {
     return this.#world.machines.list().flatMap(({ status }) => {
-      const attempt = status?.attempt;
-      if (attempt?.cluster !== this.#world.cluster || attempt.taskID === undefined) return [];
-      return [{ taskId: attempt.taskID, agentId: attempt.agentID ?? '', since: attempt.since ?? '' }];
+      const { attempt, migration } = status ?? {};
+      if (attempt?.cluster !== this.#world.cluster) return [];
+      return [attempt, migration].flatMap((place) => {
+        if (place?.taskID === undefined) return [];
+        return [{ taskId: place.taskID, agentId: place.agentID ?? '', since: place.since ?? '' }];
+      });
     });
   }
 
@@ -572,6 +589,15 @@ class ClusterServer {
   #wakeImages(): void {
     this.#wakeImports();
     this.#wakeUploads();
+  }
+
+  #wakeOrders(): void {
+    void this.#orders.look();
+    this.#wakeMigrations();
+  }
+
+  #wakeMigrations(): void {
+    void this.#migrations.look().catch((error: unknown) => this.#complain('Migrations not looked after', error));
   }
 
   #wakeUploads(): void {

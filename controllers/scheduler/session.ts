@@ -1,5 +1,4 @@
 /** What happens on each event of the framework's session. Everything here is quick and synchronous: the stream must not wait. */
-import type { VirtualMachine } from '#lib/api/generated/virtualmachine.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { parseTaskId } from '#lib/api/names.ts';
 import type { SchedulerHandler } from '#mesos/scheduler.ts';
@@ -94,8 +93,10 @@ function onUpdate(options: SessionOptions, status: TaskStatus): void {
   const parsed = parseTaskId(taskId);
   if (imports.owns(taskId)) return void imports.look();
   const vm = parsed && world.machines.byUid(parsed.uid);
-  if (vm?.status?.attempt?.taskID === taskId) {
-    if (isExecutorEnded(status)) onExecutorEnded(options, vm, status.agent_id?.value);
+  const { attempt, migration } = vm?.status ?? {};
+  const place = [attempt, migration].find((each) => each?.taskID === taskId);
+  if (vm && place) {
+    if (isExecutorEnded(status)) onExecutorEnded(options, vm.metadata.uid, place.number, status.agent_id?.value);
     machines.due(keyOf(vm));
     return;
   }
@@ -128,11 +129,16 @@ function onInverseOffers({ world, onHost }: SessionOptions, offers: readonly Inv
  * Mesos tells of an executor's end once, and not where its agent was down with it, as after a power cut: then only its tasks tell. An executor
  * that was heard without this attempt is another, which came since.
  */
-function onExecutorEnded({ world, onHost }: SessionOptions, vm: VirtualMachine, agentId: string | undefined): void {
+function onExecutorEnded(
+  { world, onHost }: SessionOptions,
+  uid: string,
+  attempt: number | undefined,
+  agentId: string | undefined,
+): void {
   const hostname = world.agents.hostname(agentId ?? '') ?? '';
   const fact = world.executors.get(hostname);
   if (!fact || fact.lostMs !== undefined) return;
-  if (fact.machines.get(vm.metadata.uid)?.attempt !== vm.status?.attempt?.number) return;
+  if (fact.machines.get(uid)?.attempt !== attempt) return;
   world.executors.lost(hostname, world.clock.monotonic());
   onHost(hostname);
 }

@@ -168,6 +168,20 @@ export function machineLaunch(
   };
 }
 
+/** For the destination of `vm.status.migration`: what it would be started with there, but it comes as it runs. */
+export function incomingLaunch(
+  vm: VirtualMachine,
+  osType: Image['spec']['osType'],
+  installation: string,
+  timeoutMs: number,
+): MachineLaunch {
+  const { attempt, migration } = vm.status!;
+  const { number, cluster, taskID } = migration!;
+  const there = { ...vm, status: { ...vm.status, attempt: { number, cluster, taskID, adopted: false } } };
+  const incoming = { migration: migration!.id, from: attempt!.number!, timeoutMs };
+  return { ...machineLaunch(there, osType, installation), version: 7, incoming };
+}
+
 function fenceOf({ disconnect }: VirtualMachine['spec']): { readonly selfFenceMs?: number } {
   return disconnect?.selfFenceAfter === undefined ? {} : { selfFenceMs: parseDuration(disconnect.selfFenceAfter) };
 }

@@ -130,8 +130,10 @@ export class Tombstones {
   async #isClean({ metadata, spec }: Host, { uid, attempt, bootID }: Tombstone): Promise<boolean> {
     const { clock, cluster, executors, machines: wanted } = this.#world;
     // It was launched there again: whatever is there of it is its own.
-    const own = wanted.byUid(uid)?.status?.attempt;
-    if (own?.cluster === cluster && own.host === spec.hostname && (own.number ?? 0) > attempt) return true;
+    const { attempt: live, migration } = wanted.byUid(uid)?.status ?? {};
+    const isOwn = (own: Partial<Attempt> | undefined) =>
+      own?.cluster === cluster && own.host === spec.hostname && (own.number ?? 0) > attempt;
+    if (isOwn(live) || isOwn(migration)) return true;
     if (bootID !== undefined && metadata.annotations?.[annotations.confirmedDead] === bootID) return true;
     const nowMs = clock.monotonic();
     const executor = executors.get(spec.hostname);

@@ -12,10 +12,11 @@ export interface Width {
 export function widthOf(machines: readonly VirtualMachine[]): Width | undefined {
   const hosts = new Map<string, Set<string>>();
   for (const { status } of machines) {
-    const { cluster, host } = status?.attempt ?? {};
-    if (cluster === undefined || host === undefined) continue;
-    const there = hosts.get(cluster) ?? new Set();
-    hosts.set(cluster, there.add(host));
+    for (const { cluster, host } of [status?.attempt ?? {}, status?.migration ?? {}]) {
+      if (cluster === undefined || host === undefined) continue;
+      const there = hosts.get(cluster) ?? new Set();
+      hosts.set(cluster, there.add(host));
+    }
   }
   const widths = [...hosts].map(([cluster, there]) => ({ cluster, hosts: there.size }));
   return widths.sort((a, b) => b.hosts - a.hosts)[0];

@@ -32,6 +32,7 @@ export function newsOf({ events }: Pick<Deps, 'events'>): News {
           end.reason ?? 'GuestCrashed',
           end.message ?? '',
         );
+      tellMoves(events, vm, before);
       return done;
     },
     forget({ vm }) {
@@ -39,4 +40,14 @@ export function newsOf({ events }: Pick<Deps, 'events'>): News {
       return done;
     },
   };
+}
+
+function tellMoves(events: Deps['events'], vm: VirtualMachine, before: Status): void {
+  const { attempt, migration, lastMigration: last } = vm.status ?? {};
+  if (migration && migration.id !== before.migration?.id)
+    events.normal(vm, 'Migrating', `Moves from host ${attempt?.host} to host ${migration.host} as it runs`);
+  if (!last || last.id === before.lastMigration?.id) return;
+  if (last.outcome === 'Completed')
+    events.normal(vm, 'Migrated', `Moved from host ${last.fromHost} to host ${last.host} as it ran`);
+  else events.warning(vm, 'MigrationFailed', `Not moved to host ${last.host}: ${last.message}`);
 }

@@ -1,6 +1,7 @@
 /** What is to become of an operation. Pure; the matrix of run policies is the one that the user documentation prints. */
 import { parseDuration } from '#lib/api/duration.ts';
 import type { VirtualMachine, VMOperation, VMOperationStatus } from '#lib/api/generated/index.ts';
+import { whyMovedAlready, whyNotMovable } from '#lib/api/migrations.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { copyVerdict, type Made } from './copies.ts';
 
@@ -20,13 +21,14 @@ export function isFinished(operation: VMOperation): boolean {
 /** A later operation of the type on the left makes these pointless, if they have not begun. */
 const makesPointless: Readonly<Record<Type, readonly Type[]>> = {
   Start: ['Stop'],
-  Stop: ['Start', 'Restart', 'Reset', 'Pause', 'Resume'],
+  Stop: ['Start', 'Restart', 'Reset', 'Pause', 'Resume', 'Migrate'],
   Restart: ['Pause', 'Resume'],
   Reset: ['Restart', 'Pause', 'Resume'],
   Pause: ['Resume'],
   Resume: ['Pause'],
   Snapshot: [],
   Clone: [],
+  Migrate: [],
 };
 
 /** A status that ends or accepts the operation, or undefined to leave it as it is. */
@@ -100,7 +102,8 @@ function lateMessage({ spec, status }: VMOperation): string {
 }
 
 /** Why this machine cannot take this operation at all; undefined if it can. */
-function refusalOf(type: Type, { spec, status, metadata }: VirtualMachine): string | undefined {
+function refusalOf(type: Type, machine: VirtualMachine): string | undefined {
+  const { spec, status, metadata } = machine;
   const { runPolicy } = spec;
   if (type === 'Stop' && runPolicy === 'Always')
     return `Machine ${metadata.name} has runPolicy: Always and would be started again: set runPolicy: Halted or Manual`;
@@ -111,7 +114,7 @@ function refusalOf(type: Type, { spec, status, metadata }: VirtualMachine): stri
     return `Machine ${metadata.name} has ended (${phase}) and cannot be operated any more`;
   if ((type === 'Pause' || type === 'Resume') && (phase === 'Stopped' || status?.attempt === undefined))
     return `Machine ${metadata.name} does not run: only a running machine can be paused and resumed`;
-  return undefined;
+  return type === 'Migrate' ? (whyMovedAlready(machine) ?? whyNotMovable(machine)) : undefined;
 }
 
 const hasEnded = (status: VirtualMachine['status']) => status?.phase === 'Succeeded' || status?.phase === 'Failed';

@@ -56,6 +56,11 @@ describe('vmoperation', () => {
     ['Pause', 'Always', 'Paused', 'Completed', /paused/],
     ['Pause', 'Manual', 'Stopped', 'Failed', /does not run/],
     ['Resume', 'Manual', 'Paused', 'Pending', /Accepted/],
+    ['Migrate', 'Always', 'Running', 'Pending', /Accepted/],
+    ['Migrate', 'Manual', 'Paused', 'Pending', /Accepted/],
+    ['Migrate', 'Manual', 'Stopped', 'Failed', /does not run \(Stopped\): only a machine that is running or paused/],
+    ['Migrate', 'Always', 'Starting', 'Failed', /does not run \(Starting\)/],
+    ['Migrate', 'Halted', 'Running', 'Failed', /runPolicy: Halted/],
   ])('%s of a machine with runPolicy %s in phase %s: %s', async (type, policy, phase, expected, message) => {
     const world = await withMachine(policy, { ...running, phase: phase! });
     await ask(world, type, 'op');
@@ -64,6 +69,28 @@ describe('vmoperation', () => {
     expect(status).toMatchObject({ phase: expected, message: expect.stringMatching(message) });
     expect(status?.vmUID !== undefined).toBe(expected === 'Pending');
     expect(status?.finishedAt !== undefined).toBe(expected !== 'Pending');
+  });
+
+  const volume = {
+    name: 'data',
+    volume: 'data',
+    uid: 'v',
+    type: 'SharedFilesystem',
+    glusterVolume: 'g',
+    size: '1Gi',
+  } as const;
+  const migration = {
+    ...{ id: 'm', number: 2, cluster: 'lab', host: 'h2', agentID: 'S1', taskID: 't', reason: 'Drain' as const },
+    ...{ since: '2026-01-01T00:00:00Z', deadline: '2026-01-01T00:05:00Z' },
+  };
+  it.each<[string, VirtualMachineStatus, RegExp]>([
+    ['that has volumes', { volumes: [volume] }, /has volumes \(data\), and one with volumes cannot be moved/],
+    ['that is on its way already', { migration }, /is being moved to host h2 already/],
+  ])('does not move a machine %s', async (_, status, message) => {
+    const world = await withMachine('Manual', { ...running, ...status });
+    await ask(world, 'Migrate', 'op');
+    await settles(world);
+    expect(await statusOf(world, 'op')).toMatchObject({ phase: 'Failed', message: expect.stringMatching(message) });
   });
 
   it('is not for a machine that has got the name since', async () => {

@@ -28,8 +28,8 @@ export interface Facts {
   readonly onCordonedHost: boolean;
   /** Machines of this pool on the same host. */
   readonly neighbours: number;
-  /** Its host is drained: it waits for the pool's leave, or is being stopped. */
-  readonly drain: 'Waiting' | 'Evicting' | undefined;
+  /** Its host is drained: it waits for the pool's leave, is moved as it runs, or is being stopped. */
+  readonly drain: 'Waiting' | 'Migrating' | 'Evicting' | undefined;
   /** The leave was given. */
   readonly granted: boolean;
   readonly protected: boolean;

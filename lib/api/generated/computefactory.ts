@@ -74,6 +74,8 @@ export interface ComputeFactorySpec {
     };
     /** The machines that are wanted. */
     readonly spec: {
+      /** When its host is emptied: None (or absent) stops the machine, and it starts elsewhere as its runPolicy says. LiveMigrateIfPossible moves it as it runs, and stops it only if that cannot be. */
+      readonly evictionStrategy?: 'None' | 'LiveMigrateIfPossible';
       /** The disk image to boot. */
       readonly image: {
         /** Name of an Image; this or family. */

@@ -10,6 +10,8 @@ export interface VirtualMachine extends KubeObject {
 export interface VirtualMachineSpec {
   /** What happens when the machine stops: Always runs it again, RerunOnFailure unless it shut itself down, Once never, Manual follows operations, Halted keeps it off. Default: "Always". */
   readonly runPolicy: 'Always' | 'RerunOnFailure' | 'Once' | 'Manual' | 'Halted';
+  /** When its host is emptied: None (or absent) stops the machine, and it starts elsewhere as its runPolicy says. LiveMigrateIfPossible moves it as it runs, and stops it only if that cannot be. */
+  readonly evictionStrategy?: 'None' | 'LiveMigrateIfPossible';
   /** Name of an InstanceType; this or resources. */
   readonly instanceType?: string;
   /** Guest-visible size; this or instanceType. */
@@ -390,11 +392,63 @@ export interface VirtualMachineStatus {
     readonly drain?: {
       /** Why. */
       readonly reason: 'HostDrain' | 'PartnerReclaim' | 'Preemption' | 'GangInPart';
-      /** Whether it is held back still, or being stopped. */
-      readonly state: 'Waiting' | 'Evicting';
+      /** Whether it is held back still, moved to another host as it runs, or being stopped. */
+      readonly state: 'Waiting' | 'Migrating' | 'Evicting';
       /** When it has to be gone. */
       readonly deadline?: string;
     };
+  };
+  /** It is being moved to another host as it runs; stored before anything is asked of Mesos. status.attempt is where it runs. */
+  readonly migration?: {
+    /** As both hosts call it. */
+    readonly id: string;
+    /** Number of the attempt there. */
+    readonly number: number;
+    /** Cluster. */
+    readonly cluster: string;
+    /** Where it goes. */
+    readonly host: string;
+    /** Mesos agent. */
+    readonly agentID: string;
+    /** Mesos task, vm-<uid>-<number>. */
+    readonly taskID: string;
+    /** When the intent was stored. */
+    readonly since: string;
+    /** Boot of the host there. */
+    readonly bootID?: string;
+    /** Given up after this, if the guest is not there by then. */
+    readonly deadline: string;
+    /** Who asked for it. */
+    readonly reason: 'Operation' | 'Drain';
+    /** uid of the VMOperation, if one did. */
+    readonly operation?: string;
+    /** The host there has taken the task. */
+    readonly began?: boolean;
+    /** Why it is given up; both hosts are told so until it is certain who has the guest. */
+    readonly ending?: string;
+  };
+  /** How the last one ended. */
+  readonly lastMigration?: {
+    /** As both hosts called it. */
+    readonly id: string;
+    /** Number of the attempt there; it does not come again. */
+    readonly number: number;
+    /** Number of the attempt that was to move. */
+    readonly from: number;
+    /** Whether it runs there now. */
+    readonly outcome: 'Completed' | 'Failed';
+    /** Where it ran. */
+    readonly fromHost?: string;
+    /** Where it was to go. */
+    readonly host: string;
+    /** Why it failed. */
+    readonly message?: string;
+    /** uid of the VMOperation that asked for it, if one did. */
+    readonly operation?: string;
+    /** How often in a row this attempt could not be moved. */
+    readonly failures?: number;
+    /** When. */
+    readonly ended: string;
   };
   /** Room is being made for it by machines of lower priority. */
   readonly nominated?: {

@@ -11,7 +11,7 @@ export interface VMOperationSpec {
   /** Name of the VirtualMachine. */
   readonly vm: string;
   /** The operation. */
-  readonly type: 'Start' | 'Stop' | 'Restart' | 'Reset' | 'Pause' | 'Resume' | 'Snapshot' | 'Clone';
+  readonly type: 'Start' | 'Stop' | 'Restart' | 'Reset' | 'Pause' | 'Resume' | 'Snapshot' | 'Clone' | 'Migrate';
   /** Do not wait for the guest. Default: false. */
   readonly force: boolean;
   /** Of Clone: name of the new machine. Of Snapshot: name of the VMSnapshot, the operation's own unless told. */

@@ -25,6 +25,8 @@ export interface VMPoolSpec {
     readonly spec: {
       /** What happens when the machine stops: Always runs it again, RerunOnFailure unless it shut itself down, Once never, Manual follows operations, Halted keeps it off. Default: "Always". */
       readonly runPolicy: 'Always' | 'RerunOnFailure' | 'Once' | 'Manual' | 'Halted';
+      /** When its host is emptied: None (or absent) stops the machine, and it starts elsewhere as its runPolicy says. LiveMigrateIfPossible moves it as it runs, and stops it only if that cannot be. */
+      readonly evictionStrategy?: 'None' | 'LiveMigrateIfPossible';
       /** Name of an InstanceType; this or resources. */
       readonly instanceType?: string;
       /** Guest-visible size; this or instanceType. */
