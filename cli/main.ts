@@ -13,7 +13,7 @@ import { exec } from './verbs/exec.ts';
 import { get } from './verbs/get.ts';
 import { local } from './verbs/local.ts';
 import { log } from './verbs/log.ts';
-import { restart, start, stop } from './verbs/operate.ts';
+import { migrate, restart, start, stop } from './verbs/operate.ts';
 import { plan } from './verbs/plan.ts';
 import { scale } from './verbs/scale.ts';
 import { screenshot } from './verbs/screenshot.ts';
@@ -35,6 +35,7 @@ export const verbs: readonly Verb[] = [
   start,
   stop,
   restart,
+  migrate,
   consoleVerb,
   log,
   screenshot,

@@ -1,4 +1,4 @@
-/** start, stop, restart: each makes a VMOperation and waits for its end. The spec is never edited, so Git stays right. */
+/** start, stop, restart, migrate: each makes a VMOperation and waits for its end. The spec is never edited, so Git stays right. */
 import { systemClock } from '#lib/std/clock.ts';
 import { UsageError } from '#lib/std/main.ts';
 import type { Output } from '../output.ts';
@@ -14,7 +14,19 @@ interface Operation {
   readonly status?: { readonly phase?: string; readonly message?: string };
 }
 
-function operation(name: string, type: 'Start' | 'Stop' | 'Restart', summary: string, past: string): Verb {
+interface Operable {
+  readonly type: 'Start' | 'Stop' | 'Restart' | 'Migrate';
+  readonly summary: string;
+  /** Participle: the machine was so. */
+  readonly past: string;
+  /** What it does, for its help. */
+  readonly about?: string;
+  /** The guest's consent can be done without. */
+  readonly mayForce: boolean;
+}
+
+function operation(name: string, { type, summary, past, about, mayForce }: Operable): Verb {
+  const forceHelp = mayForce ? '      --force          Do not wait for the guest: as if by the power cord\n' : '';
   return {
     name,
     summary,
@@ -24,15 +36,14 @@ Examples:
   factoryctl ${name} vm render-local-48c-0 -n studio-a
 
 Flags:
-      --force          Do not wait for the guest: as if by the power cord
-      --timeout TIME   Give up after this (5m)
+${forceHelp}      --timeout TIME   Give up after this (5m)
 ${connectionHelp}
-
+${about ? `\n${about}\n` : ''}
 Makes a VMOperation and waits for its end. Exit codes: 0 done, 1 refused or failed, 3 not in time.`,
     async run(args, out) {
       const { values, positionals } = parseFlags(name, args, {
         ...connectionFlags,
-        force: { type: 'boolean', default: false },
+        ...(mayForce && { force: { type: 'boolean', default: false } as const }),
         timeout: { type: 'string', default: '5m' },
       });
       const timeoutMs = readTimeout(values.timeout);
@@ -47,7 +58,7 @@ Makes a VMOperation and waits for its end. Exit codes: 0 done, 1 refused or fail
           apiVersion: `${kind.group}/${kind.version}`,
           kind: kind.kind,
           metadata: { generateName: `${target.name.slice(0, 200)}-${name}-` },
-          spec: { vm: target.name, type, force: values.force, timeout: values.timeout },
+          spec: { vm: target.name, type, force: mayForce && values.force === true, timeout: values.timeout },
         };
         const made = await session.request<Operation>('POST', pathOf(kind, session.namespace), { body });
         const ended = await waitForEnd(
@@ -95,6 +106,17 @@ function report(
   return exit.timeout;
 }
 
-export const start = operation('start', 'Start', 'Turn a machine on', 'started');
-export const stop = operation('stop', 'Stop', 'Turn a machine off, as by its power button', 'stopped');
-export const restart = operation('restart', 'Restart', 'Restart the guest of a machine', 'restarted');
+export const start = operation('start', {
+  ...{ type: 'Start', summary: 'Turn a machine on', past: 'started', mayForce: true },
+});
+export const stop = operation('stop', {
+  ...{ type: 'Stop', summary: 'Turn a machine off, as by its power button', past: 'stopped', mayForce: true },
+});
+export const restart = operation('restart', {
+  ...{ type: 'Restart', summary: 'Restart the guest of a machine', past: 'restarted', mayForce: true },
+});
+export const migrate = operation('migrate', {
+  ...{ type: 'Migrate', summary: 'Move a machine to another host while it runs', past: 'migrated', mayForce: false },
+  about: `The host is chosen as for any machine: of the same kind (hypervisor, KVM, CPU model), with room, and as its placement wants it. The guest goes
+on where it was if it does not come through, and "factoryctl why vm NAME" says why. A machine with volumes cannot be moved.`,
+});

@@ -17,7 +17,7 @@ import { fencedFromMs } from './fence.ts';
 import { cameToNothing, cameUp, isStarting } from './launch-outcome.ts';
 import { type Decision, decide, type Moment, type Repair } from './machine.ts';
 import { memberOf } from './member.ts';
-import { arrivalOf, asAttempt, decideMigration, machineOf, type Step, toBeTold } from './migration.ts';
+import { arrivalOf, asAttempt, decideMigration, machineOf, type Step, type Telling, toBeTold } from './migration.ts';
 import type { Migrations } from './migrations.ts';
 import type { Attempt, Evidence } from './proof.ts';
 import type { PendingAck } from './task-book.ts';
@@ -165,6 +165,7 @@ export class Machines {
     if (decision.ended) return this.#ended(key, vm, attempt, decision.status);
     if (decision.forget && (await this.#forget(key, vm, attempt))) return;
     await migrations.tell(vm, source, step?.telling);
+    if (step) await this.#lookThere(key, vm, step.telling);
     if (step || toBeTold(vm, source)) this.#queue.addAfter(key, migrationLookMs);
     if (decision.againMs !== undefined) this.#queue.addAfter(key, decision.againMs);
     if (decision.kill) await this.#kill(key, attempt, decision.graceMs);
@@ -315,7 +316,16 @@ export class Machines {
 
   async #repair(vm: VirtualMachine, attempt: Attempt, repair: Repair): Promise<void> {
     if (repair !== 'inventory') return this.#options.onRepair(vm, repair);
-    const hostname = attempt.host!;
+    await this.#askForInventory(attempt.host!);
+  }
+
+  async #lookThere(key: string, { status }: VirtualMachine, { look, kill }: Telling): Promise<void> {
+    const there = asAttempt(status!.migration!);
+    if (look) await this.#askForInventory(there.host!);
+    if (kill) await this.#kill(key, there, undefined);
+  }
+
+  async #askForInventory(hostname: string): Promise<void> {
     const nowMs = this.#world.clock.monotonic();
     if (nowMs - (this.#inventoryAskedMs.get(hostname) ?? Number.NEGATIVE_INFINITY) < inventoryRetryMs) return;
     this.#inventoryAskedMs.set(hostname, nowMs);

@@ -15,7 +15,7 @@ import { timestamp } from '#lib/std/clock.ts';
 import { enter, keptAttempts, type MachineStatus, nextNumber, notDraining, type Place, rowOf } from './attempt.ts';
 import { isAlive } from './executor-book.ts';
 import type { Moment } from './machine.ts';
-import { type Attempt, type Evidence, type Proof, proofOfEnd } from './proof.ts';
+import { type Attempt, deadSince, type Evidence, type Proof, proofOfEnd, tellingOf } from './proof.ts';
 
 export type Migration = NonNullable<MachineStatus['migration']>;
 export type LastMigration = NonNullable<MachineStatus['lastMigration']>;
@@ -74,6 +74,10 @@ export interface Telling {
   /** It is to come to nothing. */
   readonly endSource: boolean;
   readonly endDestination: boolean;
+  /** Its task is dead, or its executor names it no more: what is there is to be looked at. */
+  readonly look: boolean;
+  /** Its executor has lost its journal: the task ends for Mesos by being killed alone. */
+  readonly kill: boolean;
 }
 
 export type Step =
@@ -144,7 +148,11 @@ function goesOn(
   };
   const status = shown(vm, { ...vm.status, migration: next }, stageOf(next, own, isReceiving), nowMs);
   const sourceSpeaks = reportOf(uid, vm.status?.attempt?.number ?? 0, source) !== undefined;
+  const there = asAttempt(migration);
+  const told = tellingOf(uid, there, destination);
   const telling = {
+    look: deadSince(there, destination) !== undefined || told === 'Missing',
+    kill: told === 'Forgotten',
     send: why === undefined && isReceiving && sourceSpeaks && own === undefined,
     endSource: why !== undefined && own?.state !== 'Failed',
     endDestination: why !== undefined,

@@ -6,11 +6,14 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { cachedDigits, storeId } from '#lib/api/image-digests.ts';
-import type { Launch, Termination } from '#lib/api/launch.ts';
+import type { Launch, MachineLaunch, Termination } from '#lib/api/launch.ts';
 import type {
   Heartbeat,
   ImagesReport,
   MachineReport,
+  MigrateOrder,
+  MigrationEndOrder,
+  MigrationReport,
   PeersOrder,
   SchedulerMessage,
   SegmentsReport,
@@ -59,7 +62,11 @@ export interface FakeHost {
   readonly disks: Set<string>;
   readonly tasks: Map<string, FakeTask>;
   /** What its executor tells of guests, beside what it tells of every machine: by uid. */
-  readonly guests: Map<string, Pick<MachineReport, 'agent' | 'readiness'>>;
+  readonly guests: Map<string, Pick<MachineReport, 'agent' | 'readiness' | 'migration'>>;
+  /** Its executor can hand machines over as they run, and take them over. */
+  migrates?: boolean;
+  /** uid -> id of the migration by which it is to come here. */
+  readonly receiving: Map<string, string>;
   offer: { readonly id: string; readonly resources: readonly Resource[] } | undefined;
   maintenance: Unavailability | undefined;
   /** Where other hosts reach it, and who of them it was told of. */
@@ -84,6 +91,15 @@ function imagesReport({ store, cached, order }: NonNullable<FakeHost['images']>)
   return { store: storeId(store), cached: short, ...(order && { order }) };
 }
 
+function consoleOf({ hostname, bootId }: FakeHost): NonNullable<Heartbeat['console']> {
+  return { url: `https://${hostname}:1`, token: `secret-${bootId}`, certificateSha256: 'c'.repeat(64) };
+}
+
+function receivingReport({ receiving }: FakeHost, { uid, attempt, taskId }: MachineLaunch): MachineReport {
+  const migration = { id: receiving.get(uid)!, state: 'Receiving', message: '' } as const;
+  return { uid, attempt, taskId, phase: 'Provisioning', power: 'Paused', restarts: 0, migration };
+}
+
 const masterInfo = { id: 'm', ip: 0, port: 1, version: '1.12.0' };
 const absent: Termination = { class: 'User', reason: 'Killed', message: 'Killed', terminal: false, domainAbsent: true };
 
@@ -102,6 +118,8 @@ export class FakeMesos implements AsyncDisposable {
   loseKills = false;
   /** Executors lose their journals while they import: the tasks run for ever. */
   forgetImports = false;
+  /** What is to be sent to another host is there at once. */
+  movesAtOnce = true;
   #server!: ScriptedServer;
   #stream: ServerResponse | undefined;
   #offers = 0;
@@ -131,6 +149,7 @@ export class FakeMesos implements AsyncDisposable {
         disks: new Set(),
         tasks: new Map(),
         guests: new Map(),
+        receiving: new Map(),
         offer: undefined,
       },
       ...{ maintenance: undefined, tunnelAddress: undefined, peers: undefined, deactivated: undefined },
@@ -261,25 +280,31 @@ export class FakeMesos implements AsyncDisposable {
         ...{ hypervisor: 'sim', kvm: false, cpuModel: 'none' },
         ...(host.tunnelAddress ? { tunnelAddress: host.tunnelAddress } : {}),
         ...(host.segments ? { segments: host.segments } : {}),
+        ...(host.migrates ? { migrates: true as const } : {}),
       },
+      ...(host.migrates ? { console: consoleOf(host) } : {}),
       ...(host.peers ? { peers: host.peers.id } : {}),
       ...(host.volumes ? { volumes: host.volumes } : {}),
       ...(host.images ? { images: imagesReport(host.images) } : {}),
       ...(host.storage ? { storage: host.storage } : {}),
       machines: [...host.tasks.values()].flatMap(({ launch }) =>
-        launch.type !== 'machine' || !host.domains.has(launch.uid)
+        launch.type !== 'machine'
           ? []
-          : [
-              {
-                uid: launch.uid,
-                attempt: launch.attempt,
-                taskId: launch.taskId,
-                phase: 'Running',
-                power: 'On',
-                restarts: 0,
-                ...host.guests.get(launch.uid),
-              },
-            ],
+          : host.receiving.has(launch.uid)
+            ? [receivingReport(host, launch)]
+            : !host.domains.has(launch.uid)
+              ? []
+              : [
+                  {
+                    uid: launch.uid,
+                    attempt: launch.attempt,
+                    taskId: launch.taskId,
+                    phase: 'Running',
+                    power: 'On',
+                    restarts: 0,
+                    ...host.guests.get(launch.uid),
+                  },
+                ],
       ),
       imports: this.forgetImports
         ? []
@@ -465,6 +490,11 @@ export class FakeMesos implements AsyncDisposable {
       return;
     }
     this.#update(host, task, { state: 'TASK_STARTING' });
+    if (launch.incoming) {
+      host.receiving.set(launch.uid, launch.incoming.migration);
+      this.heartbeat(host);
+      return;
+    }
     if (launch.adopt && !host.domains.has(launch.uid)) {
       this.#end(host, task, 'TASK_FAILED', { ...absent, class: 'Infrastructure', reason: 'NothingToAdopt' });
       return;
@@ -491,6 +521,10 @@ export class FakeMesos implements AsyncDisposable {
     const task = host?.tasks.get(taskId);
     if (!host || !task) {
       this.#reconcile([{ task_id: { value: taskId }, agent_id: { value: agentId } }]);
+      return;
+    }
+    if (host.receiving.has(task.launch.uid)) {
+      this.refuse(host, task.launch.uid);
       return;
     }
     host.domains.delete(task.launch.uid);
@@ -559,6 +593,63 @@ export class FakeMesos implements AsyncDisposable {
         host.disks.delete(uid);
       }
     if (message.type === 'inventory') this.heartbeat(host, true);
+    if (message.type === 'migrate') this.#beginMove(host, message);
+    if (message.type === 'migration-end') this.#endMove(host, message);
+  }
+
+  #beginMove(host: FakeHost, { uid, id }: MigrateOrder): void {
+    if (!host.domains.has(uid) || host.guests.get(uid)?.migration?.id === id) return;
+    this.saysOfMove(host, uid, { id, state: 'Sending', message: '' });
+    const there = this.hosts.find(({ receiving }) => receiving.get(uid) === id);
+    if (this.movesAtOnce && there) this.handOver(host, there, uid);
+  }
+
+  #endMove(host: FakeHost, { uid, id, gone, message }: MigrationEndOrder): void {
+    if (host.receiving.get(uid) === id) this.refuse(host, uid, message);
+    const said = host.guests.get(uid)?.migration;
+    if (said?.id === id && (said.state === 'Sending' || (said.state === 'Undecided' && gone)))
+      this.saysOfMove(host, uid, { id, state: 'Failed', message });
+  }
+
+  /** What the source tells of a migration from now on. */
+  saysOfMove(host: FakeHost, uid: string, migration: MigrationReport): void {
+    host.guests.set(uid, { ...host.guests.get(uid), migration });
+    this.heartbeat(host);
+  }
+
+  /** The destination takes it over, and the source hears of it. */
+  handOver(from: FakeHost, to: FakeHost, uid: string): void {
+    this.take(to, uid);
+    this.letGo(from, uid);
+  }
+
+  take(host: FakeHost, uid: string): void {
+    const task = this.#taskOf(host, uid);
+    host.receiving.delete(uid);
+    host.domains.set(uid, (task.launch as MachineLaunch).attempt);
+    this.#update(host, task, { state: 'TASK_RUNNING' });
+    this.heartbeat(host);
+  }
+
+  letGo(host: FakeHost, uid: string): void {
+    host.domains.delete(uid);
+    host.guests.delete(uid);
+    const migrated = { ...absent, class: 'Infrastructure', reason: 'Migrated', message: 'Moved' } as const;
+    this.#end(host, this.#taskOf(host, uid), 'TASK_FINISHED', migrated);
+    this.heartbeat(host);
+  }
+
+  refuse(host: FakeHost, uid: string, message = 'The memory did not come in time'): void {
+    host.receiving.delete(uid);
+    const refused = { ...absent, class: 'Infrastructure', reason: 'MigrationRefused', message } as const;
+    this.#end(host, this.#taskOf(host, uid), 'TASK_FAILED', refused);
+    this.heartbeat(host);
+  }
+
+  #taskOf(host: FakeHost, uid: string): FakeTask {
+    const task = [...host.tasks.values()].find(({ launch }) => launch.uid === uid);
+    if (!task) throw new Error(`Host ${host.hostname} has no task of ${uid}`);
+    return task;
   }
 
   #send(event: object): void {
