@@ -260,6 +260,20 @@ describe('it goes on', () => {
       /prepares/,
     ],
     ['the destination receives: the source is told', {}, { ...nothing, send: true }, /ready to take it over/],
+    [
+      'it is paused there until all of it has come',
+      { there: says('h2', report('h2', 'Receiving', { phase: 'Paused', power: 'Paused' })) },
+      { ...nothing, send: true },
+      /ready to take it over/,
+    ],
+    [
+      'its executor is lost, and what receives was found there',
+      {
+        there: { task: lostTask('h2'), executor: executor('h2', { domains: [{ uid, attempt: 2, power: 'Paused' }] }) },
+      },
+      { ...nothing, look: true },
+      /prepares/,
+    ],
     ['the source sends', { here: says('h1', report('h1', 'Sending')) }, nothing, /is sent to host h2/],
     ['all was sent', { here: says('h1', report('h1', 'Undecided')) }, nothing, /has not said yet/],
     ['the source is silent', { here: { executor: undefined } }, nothing, /ready/],
