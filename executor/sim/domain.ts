@@ -15,6 +15,12 @@ export interface SimDomain extends DomainPower {
   readonly broken?: boolean;
   /** Its agent was told to freeze its file systems, and not yet to thaw them. */
   readonly frozen?: boolean;
+  /** How often the guest was started or rebooted, wherever it was. */
+  readonly boots?: number;
+  /** It waits for its guest: what is sent must bear this. It ends with the process that wrote it. */
+  readonly receiving?: string;
+  /** All of its guest was sent to another host: how it was before. */
+  readonly sent?: DomainPower;
 }
 
 export function atTime(domain: SimDomain, now: number): SimDomain {
@@ -25,13 +31,14 @@ export function atTime(domain: SimDomain, now: number): SimDomain {
 
 export function started(domain: SimDomain, now: number): SimDomain {
   if (domain.power !== 'Off') return domain;
-  const { spec } = domain;
-  return { spec, power: 'On', bootedAt: now, ...(spec.nics.some((nic) => nic.unplugged) && { unplugged: true }) };
+  const { spec, boots = 0 } = domain;
+  const unplugged = spec.nics.some((nic) => nic.unplugged);
+  return { spec, power: 'On', boots: boots + 1, bootedAt: now, ...(unplugged && { unplugged }) };
 }
 
 /** Its cables stay as they are. */
-export function rebooted({ spec, unplugged }: SimDomain, now: number): SimDomain {
-  return { spec, power: 'On', bootedAt: now, ...(unplugged && { unplugged }) };
+export function rebooted({ spec, boots = 0, unplugged }: SimDomain, now: number): SimDomain {
+  return { spec, power: 'On', boots: boots + 1, bootedAt: now, ...(unplugged && { unplugged }) };
 }
 
 export function plugged({ unplugged: _, ...domain }: SimDomain): SimDomain {
@@ -49,7 +56,18 @@ export function resumed(domain: SimDomain): SimDomain {
 }
 
 export function switchedOff(domain: SimDomain, offReason: 'Shutdown' | 'Crashed' | 'Destroyed'): SimDomain {
-  return { spec: domain.spec, power: 'Off', offReason };
+  return { spec: domain.spec, power: 'Off', offReason, boots: domain.boots ?? 0 };
+}
+
+/** It stands, until it is known who has it. */
+export function sentAway({ pausedReason, ...domain }: SimDomain): SimDomain {
+  const before = { power: domain.power, ...(pausedReason === undefined ? {} : { pausedReason }) };
+  return { ...domain, power: 'Paused', pausedReason: 'Other', sent: before };
+}
+
+/** Nobody else has it. */
+export function goesOn({ sent, pausedReason: _, ...domain }: SimDomain): SimDomain {
+  return { ...domain, ...(sent ?? { power: domain.power }) };
 }
 
 /** A guest that is still booting turns itself off once it is up; shutting down takes it a quarter of its boot time. */
@@ -58,10 +76,12 @@ export function powerButton(domain: SimDomain, bootMs: number, now: number): Sim
   return { ...domain, offAt: Math.max(now, (domain.bootedAt ?? now) + bootMs) + bootMs / 4 };
 }
 
-export function publicView({ spec, power, offReason, pausedReason }: SimDomain): Domain {
+export function publicView({ spec, power, offReason, pausedReason, receiving, sent }: SimDomain): Domain {
   const why = {
     ...(offReason === undefined ? {} : { offReason }),
     ...(pausedReason === undefined ? {} : { pausedReason }),
+    ...(receiving === undefined ? {} : { receiving: true as const }),
+    ...(sent === undefined ? {} : { sent: true as const }),
   };
   return { uid: spec.uid, attempt: spec.attempt, power, ...why };
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Log } from '#lib/std/log.ts';
+import { type Random, systemRandom } from '#lib/std/random.ts';
 import { png } from '../console/png.ts';
 import {
   type AgentCommand,
@@ -35,6 +36,7 @@ import {
   switchedOff,
 } from './domain.ts';
 import { JsonDirectory } from './files.ts';
+import { SimMoves } from './moves.ts';
 import { simPicture, simScreen } from './screen.ts';
 
 export interface SimOptions {
@@ -45,6 +47,9 @@ export interface SimOptions {
   readonly agents: boolean;
   /** Names of the Gluster volumes that are imitated; none unless told. */
   readonly glusterVolumes?: readonly string[];
+  /** How long it takes to send a guest to another host; a second unless told. */
+  readonly moveMs?: number;
+  readonly random?: Random;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -57,6 +62,7 @@ const injections = ['shutdown', 'crash', 'reboot', 'destroy', 'hang', 'break', '
 export type Injection = (typeof injections)[number];
 
 const injectionsEveryMs = 1000;
+const defaultMoveMs = 1000;
 
 export interface Sim {
   readonly hypervisor: SimHypervisor;
@@ -81,6 +87,8 @@ export class SimHypervisor implements Hypervisor {
   readonly #agent = new SimAgent();
   /** uids whose disk was copied. An imitated copy is made at once. */
   readonly #copied = new Set<string>();
+  readonly #closed = new AbortController();
+  readonly moves: SimMoves;
   #poll: Disposable;
 
   constructor(options: SimOptions, nics: JsonDirectory<SimNics>) {
@@ -89,12 +97,23 @@ export class SimHypervisor implements Hypervisor {
     this.#domains = new JsonDirectory(join(options.root, 'sim', 'domains'));
     this.#injections = join(options.root, 'sim', 'inject');
     mkdirSync(this.#injections, { recursive: true });
+    // Nobody holds any more what another process began to receive.
+    this.#dropReceiving();
     for (const [, domain] of this.#domains.entries()) this.#settle(domain, false);
     this.#poll = this.#pollInjections();
+    const { clock, moveMs = defaultMoveMs, random = systemRandom } = options;
+    const domains = {
+      at: (uid: string) => this.#at(uid),
+      put: (domain: SimDomain) => this.#put(domain),
+      remove: (uid: string) => this.#remove(uid),
+    };
+    this.moves = new SimMoves(domains, { clock, moveMs, random, closed: this.#closed.signal });
   }
 
-  /** Closes sockets and timers. The domains go on. */
+  /** Closes sockets and timers. The domains go on, but for those that wait for their guest. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed.abort(new Error('The driver was closed'));
+    this.#dropReceiving();
     this.#poll[Symbol.dispose]();
     for (const timer of this.#timers.values()) timer[Symbol.dispose]();
     for (const each of this.#consoles.values()) each[Symbol.dispose]();
@@ -103,7 +122,7 @@ export class SimHypervisor implements Hypervisor {
 
   async facts() {
     const cpuModel = cpus()[0]?.model ?? 'unknown';
-    return { hypervisor: 'sim', kvm: false, cpuModel, ioWeights: false } as const;
+    return { hypervisor: 'sim', kvm: false, cpuModel, migrates: true, ioWeights: false } as const;
   }
 
   async list() {
@@ -120,6 +139,7 @@ export class SimHypervisor implements Hypervisor {
   async define(spec: DomainSpec): Promise<void> {
     for (const disk of spec.dataDisks ?? []) await requireSimAlone(disk);
     const domain = this.#at(spec.uid);
+    if (domain?.receiving) throw new Error(`Cannot define domain ${spec.uid}: it is received from another host`);
     this.#domains.set(spec.uid, domain ? { ...domain, spec } : { spec, power: 'Off' });
   }
 
@@ -154,13 +174,15 @@ export class SimHypervisor implements Hypervisor {
   async resume(uid: string): Promise<void> {
     const domain = this.#need(uid);
     if (domain.power === 'Off') throw new Error(`Cannot resume domain ${uid}: it is off`);
+    if (domain.receiving || domain.sent) throw new Error(`Cannot resume domain ${uid}: it is moved between hosts`);
     this.#put(resumed(domain));
     if (domain.broken) this.#put(paused(this.#need(uid), 'IOError'));
   }
 
   async destroy(uid: string): Promise<void> {
     const domain = this.#at(uid);
-    if (domain && domain.power !== 'Off') this.#put(switchedOff(domain, 'Destroyed'));
+    if (domain?.receiving) this.#remove(uid);
+    else if (domain && domain.power !== 'Off') this.#put(switchedOff(domain, 'Destroyed'));
   }
 
   async undefine(uid: string): Promise<void> {
@@ -244,9 +266,20 @@ export class SimHypervisor implements Hypervisor {
     this.#tell({ uid, power: 'On', rebooted: true });
   }
 
+  /** Switches it off if it is on, and forgets it. */
+  #remove(uid: string): void {
+    const domain = this.#at(uid);
+    if (domain && domain.power !== 'Off') this.#put(switchedOff(domain, 'Destroyed'));
+    this.#domains.delete(uid);
+  }
+
+  #dropReceiving(): void {
+    for (const [uid, { receiving }] of [...this.#domains.entries()]) if (receiving) this.#domains.delete(uid);
+  }
+
   #needRunning(uid: string): SimDomain {
     const domain = this.#at(uid);
-    if (!domain || domain.power === 'Off') throw new MachineError('The machine does not run');
+    if (!domain || domain.power === 'Off' || domain.receiving) throw new MachineError('The machine does not run');
     return domain;
   }
 
