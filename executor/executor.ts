@@ -32,6 +32,13 @@ import { takeInventory } from './inventory.ts';
 import { Journal, JournalBusyError } from './journal/journal.ts';
 import { Machines } from './machines.ts';
 import { parseLaunch, parseMessage } from './messages.ts';
+import { Arrivals } from './migration/arrivals.ts';
+import { Departures } from './migration/departures.ts';
+import { refuseForgotten } from './migration/forgotten.ts';
+import { httpsPeers } from './migration/https-peers.ts';
+import type { MemoryEndpoint } from './migration/memory-peers.ts';
+import type { MigrationPeers } from './migration/peers.ts';
+import { clearSocketPlaces } from './migration/sockets.ts';
 import { watchDomains } from './observer.ts';
 import { Peers } from './peers.ts';
 import type { Probes } from './probes/probes.ts';
@@ -60,6 +67,8 @@ export interface ExecutorOptions {
   readonly connect?: Connect;
   /** Whose the host is. A file under the root unless told. */
   readonly claims?: Claims;
+  /** How other hosts are reached, and reach this one, for live migration, if not over the network. */
+  readonly migrations?: { readonly peers: MigrationPeers; join(arrivals: Arrivals): MemoryEndpoint };
   /** How images are imported, if not really. */
   readonly importImage?: typeof importImage;
   /** How what was sealed for this worker is opened, if not by a key of its own. */
@@ -134,6 +143,9 @@ class Executor {
     const journal = stack.use(await openJournal(options, claims));
     let changed = (): void => undefined;
     const { consoleListen: listen, root, imageStore } = config;
+    if (!options.migrations) await clearSocketPlaces(root);
+    const peers = options.migrations?.peers ?? httpsPeers({ root, clock, log });
+    const arrivals = new Arrivals({ machines: () => executor.#machines, peers, clock, log });
     // Where nobody can send, nothing comes.
     const uploads = listen
       ? stack.use(
@@ -141,9 +153,14 @@ class Executor {
         )
       : undefined;
     const serial =
-      listen && uploads ? stack.use(await startConsole({ listen, root, hypervisor, uploads, clock, log })) : undefined;
-    const parts = { options, journal, claims, bootId, console: serial?.endpoint, uploads, hypervisor };
+      listen && uploads
+        ? stack.use(await startConsole({ listen, root, hypervisor, uploads, arrivals, clock, log }))
+        : undefined;
+    const joined = options.migrations && stack.use(options.migrations.join(arrivals));
+    const console = serial?.endpoint ?? joined?.endpoint;
+    const parts = { options, journal, claims, bootId, console, uploads, hypervisor, peers };
     const executor = new Executor(parts, stack);
+    stack.use(arrivals);
     changed = () => executor.#heartbeats.changed();
     return executor;
   }
@@ -157,6 +174,7 @@ class Executor {
       console: { url: string; token: string; certificateSha256: string } | undefined;
       uploads: Uploads | undefined;
       hypervisor: Host['hypervisor'];
+      peers: MigrationPeers;
     },
     stack: AsyncDisposableStack,
   ) {
@@ -198,7 +216,11 @@ class Executor {
     );
     const fences = this.#fences;
     const requireTime = (uid: string) => fences.requireTime(uid);
+    const departures = new Departures({
+      ...{ moves: hypervisor.moves, peers: parts.peers, machines: () => this.#machines, clock, random, log },
+    });
     const tools = {
+      departures,
       hypervisor,
       devices: this.#peers.devices(),
       root: config.root,
@@ -239,8 +261,14 @@ class Executor {
     );
     options.host.storage?.onChange(() => this.#heartbeats.changed());
     this.#machines = stack.use(
-      new Machines({ journal, reporter, tools, opener, fences, clock, log, fatal, cleaned: () => this.#cleaning }),
+      new Machines({
+        ...{ journal, reporter, tools, departures, opener, fences, clock, log, fatal },
+        cleaned: () => this.#cleaning,
+      }),
     );
+    stack.use(departures);
+    const isExpected = (uid: string) => this.#machines.has(uid);
+    stack.use(refuseForgotten({ hypervisor, isExpected, clock, log }));
     const everyMs = options.lookMs ?? 10_000;
     const freezes = new Freezes(clock);
     this.#disks = stack.use(
@@ -325,7 +353,11 @@ class Executor {
 
   async #askFacts(): Promise<HostFacts> {
     const { host, config } = this.#options;
-    this.#facts ??= { ...(await host.hypervisor.facts()), ...configuredFacts(config) };
+    if (this.#facts) return this.#facts;
+    const { migrates, ...facts } = await host.hypervisor.facts();
+    // Others reach it at its endpoint.
+    const isReached = config.consoleListen !== undefined || this.#options.migrations !== undefined;
+    this.#facts = { ...facts, ...configuredFacts(config), ...(migrates && isReached && { migrates }) };
     return this.#facts;
   }
 
@@ -446,6 +478,13 @@ class Executor {
         return;
       case 'inventory':
         this.#heartbeats.requestInventory();
+        return;
+      case 'migrate':
+        // Its disk is read: with the next repeat it may be free.
+        if (!this.#disks.uses(message.uid)) this.#machines.migrate(message);
+        return;
+      case 'migration-end':
+        this.#machines.endMigration(message);
         return;
       case 'peers':
         this.#peers.order(message);

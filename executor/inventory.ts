@@ -25,7 +25,9 @@ export async function takeInventory(deps: InventoryDeps): Promise<Inventory> {
     deps.images.digests(),
     deps.backings().catch(() => undefined),
   ]);
-  const domains = new Map(ours.map(({ uid, attempt, power }) => [uid, { uid, attempt, power }]));
+  // What waits for a guest becomes a machine by a task of the journal alone.
+  const here = ours.filter((domain) => !domain.receiving);
+  const domains = new Map(here.map(({ uid, attempt, power }) => [uid, { uid, attempt, power }]));
   for (const { uid, attempt, power } of deps.machines()) domains.set(uid, { uid, attempt, power });
   const found = { bootId, domains: [...domains.values()], foreign, images: images ?? [], disks };
   return { ...found, ...(backings && { backings }) };

@@ -2,6 +2,8 @@
 import type { MachineLaunch } from '#lib/api/launch.ts';
 import {
   type MachineReport,
+  type MigrateOrder,
+  type MigrationEndOrder,
   type OperationOrder,
   type PolicyOrder,
   type SeedOrder,
@@ -13,7 +15,7 @@ import type { Log } from '#lib/std/log.ts';
 import type { Opener } from '#lib/std/sealed-box.ts';
 import type { TaskInfo } from '#mesos/types.ts';
 import type { Fences } from './fence/fences.ts';
-import type { Domain } from './hypervisor.ts';
+import { type Domain, MachineError } from './hypervisor.ts';
 import type { Journal } from './journal/journal.ts';
 import { MachineDriver } from './machine/driver.ts';
 import { type HostTools, perform } from './machine/host.ts';
@@ -22,11 +24,15 @@ import {
   awaitsSecrets,
   type Effect,
   type MachineState,
+  type MigrationEvent,
   type Outcome,
+  outcomeOf,
   reportOf,
+  runOf,
   type Unhealthy,
 } from './machine/state.ts';
 import { parseSecrets } from './messages.ts';
+import type { Departures } from './migration/departures.ts';
 import type { ProbedMachine } from './probes/probes.ts';
 import type { Reporter, StatusWords } from './reporter.ts';
 
@@ -34,6 +40,8 @@ export interface MachinesDeps {
   readonly journal: Journal;
   readonly reporter: Reporter;
   readonly tools: HostTools;
+  /** Sends guests from here. */
+  readonly departures: Pick<Departures, 'follow' | 'progressOf'>;
   readonly opener: Opener;
   readonly fences: Pick<Fences, 'begin' | 'resume' | 'end' | 'isOver' | 'reportOf'>;
   readonly clock: Clock;
@@ -49,11 +57,16 @@ const killed: Outcome = {
   termination: { class: 'User', reason: 'Killed', message: 'Killed as ordered', terminal: false },
 };
 
+/** Migrations whose machine is gone from here, of which the other host may still ask. */
+const rememberedMax = 256;
+
 export class Machines implements AsyncDisposable {
   readonly #deps: MachinesDeps;
   readonly #byUid = new Map<string, MachineDriver>();
   /** Orders that a driver has and has not finished. */
   readonly #orders = new Set<string>();
+  /** By the id of the migration that brought it, what became of it. */
+  readonly #outcomes = new Map<string, 'Taken' | 'Refused'>();
 
   /** Goes on with the machines in the journal. Nothing happens to a domain that is as it should be. */
   constructor(deps: MachinesDeps) {
@@ -64,7 +77,8 @@ export class Machines implements AsyncDisposable {
       const { uid, attempt, selfFenceMs } = machine.launch;
       deps.fences.resume(uid, attempt, selfFenceMs);
       for (const { id } of machine.operations) this.#orders.add(id);
-      this.#drive(machine);
+      this.#drive(machine).push({ type: 'resumed' });
+      deps.departures.follow(machine);
     }
   }
 
@@ -81,7 +95,8 @@ export class Machines implements AsyncDisposable {
       return;
     }
     const state = accepted(launch);
-    const words = { state: 'TASK_STARTING', message: launch.adopt ? 'Taking over' : 'Provisioning' } as const;
+    const doing = launch.incoming ? 'Receiving' : 'Provisioning';
+    const words = { state: 'TASK_STARTING', message: launch.adopt ? 'Taking over' : doing } as const;
     this.#deps.reporter.accept(info, words, state, old?.state.launch.taskId);
     for (const { id, operation } of old?.state.operations ?? []) {
       const message = `Cannot ${operation}: another attempt has taken the machine over`;
@@ -149,6 +164,42 @@ export class Machines implements AsyncDisposable {
     }
   }
 
+  /** What cannot be begun now, or is lost on the way, is ordered again. */
+  migrate(order: MigrateOrder): void {
+    this.#byUid.get(order.uid)?.push({ type: 'migrate', order });
+  }
+
+  endMigration(order: MigrationEndOrder): void {
+    this.#byUid.get(order.uid)?.push({ type: 'migration-end', order });
+  }
+
+  /** As the driver's `ask`. MachineError if the machine is not here. */
+  async ask(uid: string, event: MigrationEvent): Promise<string> {
+    return await this.#need(uid).ask(event);
+  }
+
+  /** Not to be waited for: it counts when it is stored. */
+  tell(uid: string, event: MigrationEvent): void {
+    this.#byUid.get(uid)?.push(event);
+  }
+
+  /** What has become of the machine that was to come by this migration; undefined if nothing is known of it. */
+  outcomeOf(uid: string, id: string): ReturnType<typeof outcomeOf> | undefined {
+    const state = this.#byUid.get(uid)?.state;
+    return state?.launch.incoming?.migration === id ? outcomeOf(state) : this.#outcomes.get(id);
+  }
+
+  /** Resolves when that is decided, or is not to be found out here. */
+  async decided(uid: string, signal: AbortSignal): Promise<void> {
+    await this.#byUid.get(uid)?.reaches((state) => outcomeOf(state) !== 'Receiving', signal);
+  }
+
+  #need(uid: string): MachineDriver {
+    const driver = this.#byUid.get(uid);
+    if (!driver) throw new MachineError(`Machine ${uid} is not on this host`);
+    return driver;
+  }
+
   /** namespace/name of a machine that is here. */
   nameOf(uid: string): string | undefined {
     const launch = this.#byUid.get(uid)?.state.launch;
@@ -171,23 +222,26 @@ export class Machines implements AsyncDisposable {
   reports(): MachineReport[] {
     return [...this.#byUid.values()].map(({ state }) => {
       const fence = this.#deps.fences.reportOf(state.launch.uid, state.launch.attempt);
-      return { ...reportOf(state), ...(fence && { fence }) };
+      const { migration, ...report } = reportOf(state);
+      const progress = this.#deps.departures.progressOf(report.uid);
+      return { ...report, ...(migration && { migration: { ...migration, ...progress } }), ...(fence && { fence }) };
     });
   }
 
   /** uids of those whose guests run. */
   running(): readonly string[] {
-    const driven = [...this.#byUid].filter(([, { state }]) => state.phase.name === 'Running' && state.power === 'On');
+    const driven = [...this.#byUid].filter(([, { state }]) => runOf(state) && state.power === 'On');
     return driven.map(([uid]) => uid);
   }
 
   /** Those of them that were launched with a probe. */
   probed(): readonly ProbedMachine[] {
     return [...this.#byUid.values()].flatMap(({ state }) => {
-      const { launch, phase, power } = state;
-      if (phase.name !== 'Running' || power !== 'On') return [];
+      const { launch, power } = state;
+      const run = runOf(state);
+      if (!run || power !== 'On') return [];
       if (!launch.readiness && !launch.liveness && !launch.startup) return [];
-      return [{ launch, since: phase.since, up: phase.up === true }];
+      return [{ launch, since: run.since, up: run.up === true }];
     });
   }
 
@@ -216,7 +270,7 @@ export class Machines implements AsyncDisposable {
     this.#byUid.get(uid)?.hint();
   }
 
-  #drive(state: MachineState, after?: Promise<void>): void {
+  #drive(state: MachineState, after?: Promise<void>): MachineDriver {
     const { tools, clock, log } = this.#deps;
     const { fences } = this.#deps;
     const { uid, taskId, name, namespace, attempt } = state.launch;
@@ -237,10 +291,19 @@ export class Machines implements AsyncDisposable {
       () => {
         if (driver.state.phase.name !== 'Gone') return;
         fences.end(uid, attempt);
+        this.#remember(driver.state);
         if (this.#byUid.get(uid) === driver) this.#byUid.delete(uid);
       },
       (error) => this.#deps.fatal(error),
     );
+    return driver;
+  }
+
+  #remember({ launch, ...state }: MachineState): void {
+    const outcome = outcomeOf(state);
+    if (!launch.incoming || outcome === 'Receiving') return;
+    this.#outcomes.set(launch.incoming.migration, outcome);
+    if (this.#outcomes.size > rememberedMax) this.#outcomes.delete(this.#outcomes.keys().next().value!);
   }
 
   #commit(state: MachineState, reports: readonly Exclude<Effect, { type: 'host' }>[]): void {
@@ -254,5 +317,6 @@ export class Machines implements AsyncDisposable {
     }
     this.#deps.reporter.step(taskId, { state, words, operations });
     for (const { id } of operations) this.#orders.delete(id);
+    this.#deps.departures.follow(state);
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { MachineLaunch } from '#lib/api/launch.ts';
+import { machineTaskId } from '#lib/api/names.ts';
 import { encodeData } from '#mesos/bytes.ts';
 import { parseLaunch, parseMessage, parseSecrets } from './messages.ts';
 import { machineLaunch } from './testing/world.ts';
@@ -14,6 +15,10 @@ const taking = {
 };
 const probe = { initialDelayMs: 0, periodMs: 1, timeoutMs: 1, successThreshold: 1, failureThreshold: 1 };
 const http = { port: 80, path: '/', scheme: 'HTTP', headers: [{ name: 'Host', value: 'web' }] };
+const incoming = { migration: randomUUID(), from: 1, timeoutMs: 600_000 };
+const to = { hostname: 'host-2', url: 'https://10.0.0.2:31000', certificateSha256: 'a'.repeat(64), token: 'T-_0' };
+const migrate = { type: 'migrate', version: 1, id: randomUUID(), uid, attempt: 1, to, timeoutMs: 60_000 };
+const migrationEnd = { type: 'migration-end', version: 1, id: randomUUID(), uid, gone: false, message: 'late' };
 const task = (launch: object, id = good.taskId) => ({
   name: 'm',
   task_id: { value: id },
@@ -36,12 +41,14 @@ test('parseLaunch() gives back what was sent', () => {
   ];
   const disked = { ...good, version: 5, disks, rootDiskLimits: { requestsPerSecond: 7 }, ioWeight: 100 };
   expect(parseLaunch(task(disked))).toEqual(disked);
+  const comes = { ...good, version: 7, attempt: 2, taskId: machineTaskId(uid, 2), incoming };
+  expect(parseLaunch(task(comes, comes.taskId))).toEqual(comes);
   const outside = { ...good, version: 6, networks: [{ ...good.networks[0], ip: '', external: true }] };
   expect(parseLaunch(task(outside))).toEqual(outside);
 });
 
 test.each<[string, Partial<MachineLaunch> | object]>([
-  ['another version', { version: 7 }],
+  ['another version', { version: 8 }],
   ...[
     { disks: {} },
     { disks: [{ name: '../root', bytes: 512 }] },
@@ -151,3 +158,34 @@ test.each(['{"userData": 7}', '{"sshKeys": "canary"}', '{"adminPassword": canary
     expect(() => parseSecrets(text)).toThrow(/^(?!.*canary).*secrets of the seed/s);
   },
 );
+
+test.each([
+  [{ version: 6 }],
+  [{ adopt: true }],
+  [{ incoming: { ...incoming, migration: '../x' } }],
+  [{ incoming: { ...incoming, from: 2 } }],
+  [{ incoming: { ...incoming, timeoutMs: 0 } }],
+  [{ volumes: [shared] }],
+])('parseLaunch() refuses a machine that comes from another host with %j', (change) => {
+  const launch = { ...good, version: 7, attempt: 2, taskId: machineTaskId(uid, 2), incoming };
+  expect(() => parseLaunch(task({ ...launch, ...change }, launch.taskId))).toThrow();
+});
+
+test('parseMessage() reads orders to move a machine, and none with a part that it cannot use', () => {
+  for (const order of [migrate, migrationEnd]) expect(parseMessage(encodeData(order))).toEqual(order);
+  const bad = [
+    { ...migrate, id: 'a/b' },
+    { ...migrate, uid: 'x' },
+    { ...migrate, attempt: 0 },
+    { ...migrate, timeoutMs: -1 },
+    { ...migrate, to: undefined },
+    { ...migrate, to: { ...to, url: 'http://10.0.0.2' } },
+    { ...migrate, to: { ...to, url: 'no' } },
+    { ...migrate, to: { ...to, certificateSha256: 'a' } },
+    { ...migrate, to: { ...to, token: 'a\r\nb' } },
+    { ...migrationEnd, gone: 'true' },
+    { ...migrationEnd, message: 1 },
+    { ...migrationEnd, id: '' },
+  ];
+  for (const order of bad) expect(parseMessage(encodeData(order)), JSON.stringify(order)).toBeUndefined();
+});

@@ -18,6 +18,8 @@ import type {
 } from '#lib/api/launch.ts';
 import type {
   DiskOrder,
+  MigrateOrder,
+  MigrationEndOrder,
   OperationOrder,
   OperationType,
   PeersOrder,
@@ -37,7 +39,7 @@ const diskName = /^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$/;
 export function parseLaunch(task: TaskInfo): Launch {
   if (task.data === undefined) throw new Error('The task carries no data');
   const launch = decodeData(task.data) as Launch;
-  if (![1, 2, 3, 4, 5, 6].includes(launch?.version))
+  if (![1, 2, 3, 4, 5, 6, 7].includes(launch?.version))
     throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
   const id = parseTaskId(task.task_id.value);
   if (
@@ -69,6 +71,7 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
   if (selfFenceMs !== undefined && !(Number.isSafeInteger(selfFenceMs) && selfFenceMs > 0))
     throw new Error(`selfFenceMs is ${selfFenceMs}, not a number of milliseconds`);
   checkDisks(launch);
+  checkIncoming(launch);
   const { volumes = [] } = launch;
   if (!Array.isArray(volumes)) throw new Error('volumes is not a list');
   for (const volume of volumes as readonly Partial<MachineVolume>[]) {
@@ -77,6 +80,27 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
     if (!isVolume(volume) || !isRight || (volume.type === 'Disk') !== Number.isSafeInteger(grant))
       throw new Error(`"${name}" is not a volume`);
   }
+}
+
+/** Its disks are sent with it. What cannot be sent is refused here too: who took it for a start would begin a second life. */
+function checkIncoming(launch: Launch & { type: 'machine' }): void {
+  const { incoming, version, adopt, attempt, volumes = [] } = launch;
+  if (incoming === undefined) return;
+  const { migration, from, timeoutMs } = incoming;
+  const isRight = isPlainId(migration) && isCount(from) && from < attempt && isCount(timeoutMs);
+  if (!isRight || version < 7)
+    throw new Error(`${JSON.stringify(incoming)} of a launch of version ${version} is no migration`);
+  if (adopt || volumes.length > 0)
+    throw new Error('A machine that comes from another host is not adopted, and has no volumes');
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) > 0;
+}
+
+/** It becomes a part of a path. */
+function isPlainId(value: unknown): value is string {
+  return typeof value === 'string' && uuid.test(value);
 }
 
 /** Names become names of files and serial numbers. */
@@ -207,6 +231,24 @@ function isSeedOrder(message: Partial<SeedOrder>): message is SeedOrder {
   return uuid.test(uid) && Number.isSafeInteger(attempt) && typeof sealed === 'string';
 }
 
+function isMigrateOrder(message: Partial<MigrateOrder>): message is MigrateOrder {
+  const { id, uid = '', attempt, to, timeoutMs } = message;
+  const { hostname, url, certificateSha256, token } = (to ?? {}) as Partial<MigrateOrder['to']>;
+  const isEndpoint =
+    typeof hostname === 'string' &&
+    typeof url === 'string' &&
+    URL.parse(url)?.protocol === 'https:' &&
+    typeof certificateSha256 === 'string' &&
+    /^[0-9a-f]{64}$/.test(certificateSha256) &&
+    typeof token === 'string' &&
+    /^[-\w]{1,200}$/.test(token);
+  return isPlainId(id) && uuid.test(uid) && isCount(attempt) && isCount(timeoutMs) && isEndpoint;
+}
+
+function isMigrationEndOrder({ id, uid = '', gone, message }: Partial<MigrationEndOrder>): boolean {
+  return isPlainId(id) && uuid.test(uid) && typeof gone === 'boolean' && typeof message === 'string';
+}
+
 /** The parser's own words would quote the text. */
 function quietly(text: string): SeedSecrets {
   try {
@@ -244,6 +286,10 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
       return Array.isArray(message.operations) ? (message as SchedulerMessage) : undefined;
     case 'inventory':
       return message as SchedulerMessage;
+    case 'migrate':
+      return isMigrateOrder(message) ? message : undefined;
+    case 'migration-end':
+      return isMigrationEndOrder(message) ? (message as SchedulerMessage) : undefined;
     case 'peers':
       return isPeersOrder(message) ? message : undefined;
     case 'images':

@@ -6,10 +6,10 @@ import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import type { Writable } from 'node:stream';
-import { connect, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { uploadService } from '#lib/api/host-endpoint.ts';
 import { ApiError, type ErrorCode } from '#lib/std/errors.ts';
+import { connectPinned } from '#lib/tls/pinned.ts';
 import { type HostTarget, unavailable } from './target.ts';
 
 const connectMs = 10_000;
@@ -154,20 +154,4 @@ function notGiven({ service }: HostTarget, error: unknown): ApiError {
 
 function withQuery(url: string, query: URLSearchParams): string {
   return query.size === 0 ? url : `${url}?${query}`;
-}
-
-async function connectPinned({ url, certificateSha256 }: HostTarget): Promise<TLSSocket> {
-  const { hostname, port } = new URL(url);
-  // Signed by nobody: the fingerprint, checked below, is what tells who it is.
-  const socket = connect({ host: hostname, port: Number(port || 443), rejectUnauthorized: false });
-  try {
-    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(connectMs) });
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
-  const actual = socket.getPeerCertificate().fingerprint256?.replaceAll(':', '').toLowerCase();
-  if (actual === certificateSha256) return socket;
-  socket.destroy();
-  throw new Error('its certificate is not the one that it has announced');
 }

@@ -1,9 +1,10 @@
 /**
  * Serves what is to be seen of the inside of machines over TLS: `/machines/<uid>/<service>` with a bearer token, which opens that and nothing
- * else (lib/api/host-endpoint.ts); and takes the files of images that are uploaded, at `/images/<uid>/upload`. Secret and certificate are new with every worker and travel in its heartbeats, so only the cluster server
- * can tell a client how to come in.
+ * else (lib/api/host-endpoint.ts); takes the files of images that are uploaded, at `/images/<uid>/upload`, and machines that come as they run
+ * from other hosts, at `/migrations/<uid>/<id>`. Secret and certificate are new with every worker and travel in its heartbeats, so only the
+ * cluster server can tell a client how to come in.
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -22,7 +23,10 @@ import type { Log } from '#lib/std/log.ts';
 import { createAuthority, fingerprint, issue } from '#lib/tls/authority.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import type { Uploads } from '../images/uploads.ts';
+import type { Arrivals } from '../migration/arrivals.ts';
+import { MigrationRoutes } from '../migration/routes.ts';
 import { answering } from './answer.ts';
+import { isOpenedBy } from './opened-by.ts';
 import { screens } from './screen.ts';
 import { serialConsoles } from './serial.ts';
 import { uploadAnswering } from './upload.ts';
@@ -50,6 +54,8 @@ export interface ConsoleOptions {
   readonly root: string;
   readonly hypervisor: Pick<Hypervisor, 'screenshot' | 'openScreen' | 'agent'>;
   readonly uploads: Pick<Uploads, 'state' | 'receive'>;
+  /** Without it no machines come from other hosts. */
+  readonly arrivals?: Pick<Arrivals, 'at'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -63,7 +69,7 @@ export interface Asked {
 
 /** Listens when it returns. Throws if the address is taken. */
 export async function startConsole(options: ConsoleOptions): Promise<ConsoleServer> {
-  const { listen, root, hypervisor, log } = options;
+  const { listen, root, hypervisor, arrivals, clock, log } = options;
   const colon = listen.lastIndexOf(':');
   const address = listen.slice(0, colon);
   const authority = await createAuthority('factory-executor console');
@@ -76,8 +82,10 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
   const answer = answering(options);
   const answerUpload = uploadAnswering(options);
   const over = new AbortController();
+  const migrations = arrivals && new MigrationRoutes({ arrivals, secret: token, clock, log, over: over.signal });
   server.on('secureConnection', (socket) => socket.setKeepAlive(true, keepAliveMs));
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    if (migrations?.answers(request, response)) return;
     const uploadOf = readUpload(request);
     const asked = readAsked(request);
     if (uploadOf !== undefined && isOpenedBy(request, uploadToken(token, uploadOf)))
@@ -90,6 +98,7 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
   // Whoever answers it says when the body may come, or refuses before.
   server.on('checkContinue', onRequest);
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (migrations?.upgrades(request, socket, head)) return;
     const asked = readAsked(request);
     if (!asked) return refuse(socket, '404 Not Found');
     if (!isOpenedBy(request, machineToken(token, asked.uid, asked.service))) return refuse(socket, '401 Unauthorized');
@@ -128,12 +137,6 @@ function readUpload({ url = '' }: IncomingMessage): string | undefined {
   const path = url.split('?')[0]!;
   const uid = /^\/images\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\//.exec(path)?.[1];
   return uid !== undefined && path === uploadPath(uid) ? uid : undefined;
-}
-
-/** Compared as digests: equal in length, and the time tells nothing. */
-function isOpenedBy({ headers }: IncomingMessage, token: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(headers.authorization ?? ''), digest(`Bearer ${token}`));
 }
 
 function refuse(socket: Duplex, status: string): void {

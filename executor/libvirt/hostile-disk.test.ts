@@ -37,7 +37,15 @@ describe.skipIf((whyNoRealHost() ?? whyNot(['strace'], { root: true })) !== unde
       hypervisor = libvirtHypervisor({ socket: host.socket, installation: 'i' });
       const devices = libvirtDevices({ root: host.root, netns: host.netns });
       const images = { places: () => [host.image], find: async () => host.image } as unknown as HostTools['images'];
-      tools = { hypervisor, devices, root: host.root, images, requireTime: () => undefined, use: new DiskUse() };
+      tools = {
+        hypervisor,
+        devices,
+        root: host.root,
+        images,
+        requireTime: () => undefined,
+        departures: { stop: async () => undefined, stayed: () => undefined },
+        use: new DiskUse(),
+      };
       directory = dirname(host.image);
       canary = join(directory, 'canary');
       writeFileSync(canary, randomBytes(65_536), { mode: 0o644 });

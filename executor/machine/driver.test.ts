@@ -41,6 +41,7 @@ function openMachine(
       changes.perform?.(effect, before);
       const power = powers[effect];
       domain = effect === 'remove' ? undefined : power === undefined ? domain : { uid, attempt: 1, power };
+      return undefined;
     },
     commit(state, reports) {
       changes.commit?.();

@@ -5,7 +5,7 @@
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
-import type { Domain } from '../hypervisor.ts';
+import { type Domain, MachineError } from '../hypervisor.ts';
 import { AddressConflictError } from '../network/probe.ts';
 import { type Effect, type HostEffect, type MachineEvent, type MachineState, wakeAt } from './state.ts';
 import { transition } from './transitions.ts';
@@ -21,7 +21,8 @@ export interface MachineDeps {
   look(uid: string): Promise<Domain | undefined>;
   /** Its time is over: it lost the cluster server for longer than it may. */
   isFenced?(): boolean;
-  perform(state: MachineState, effect: HostEffect, cause: Cause): Promise<void>;
+  /** What it gives is for who asked for the step. */
+  perform(state: MachineState, effect: HostEffect, cause: Cause): Promise<string | undefined>;
   /** Stores the state and what is to be reported, in one transaction; must have happened when it returns. */
   commit(state: MachineState, reports: readonly Exclude<Effect, { type: 'host' }>[]): void;
   readonly clock: Clock;
@@ -30,21 +31,31 @@ export interface MachineDeps {
 
 /** A host that does not answer is asked again after this. */
 const lookAgainMs = 2000;
-/** No single step may take longer: a command that hangs is a failure, and the next look shows what came of it. */
+/**
+ * No single step may take longer: a command that hangs is a failure, and the next look shows what came of it. But for taking a guest over: while
+ * that may still happen nobody can say that it did not.
+ */
 const stepMs = 300_000;
 
 const maxQueued = 64;
 
-type Seen = Domain['power'] | 'Absent' | 'Left';
+type Seen = Domain['power'] | 'Absent' | 'Left' | 'Receiving' | 'Sent';
+
+type Pushed = Exclude<MachineEvent, { readonly type: 'looked' | 'done' | 'failed' }>;
 
 function seenOf(domain: Domain | undefined): Seen {
   if (!domain) return 'Absent';
+  if (domain.receiving) return 'Receiving';
+  if (domain.sent) return 'Sent';
   return domain.left ? 'Left' : domain.power;
 }
 
 export class MachineDriver implements AsyncDisposable {
   readonly #deps: MachineDeps;
   readonly #queue: MachineEvent[] = [];
+  /** Of events that somebody waits for. */
+  readonly #asked = new Map<MachineEvent, PromiseWithResolvers<string>>();
+  readonly #onChange = new Set<() => void>();
   /** Settles when the machine is gone or the driver was disposed of; rejects if a step could not be stored. */
   readonly finished: Promise<void>;
   #state: MachineState;
@@ -58,7 +69,7 @@ export class MachineDriver implements AsyncDisposable {
   constructor(state: MachineState, deps: MachineDeps, after: Promise<void> = Promise.resolve()) {
     this.#state = state;
     this.#deps = deps;
-    this.finished = after.then(async () => await this.#run());
+    this.finished = after.then(async () => await this.#run()).finally(() => this.#leave());
   }
 
   get state(): MachineState {
@@ -71,14 +82,47 @@ export class MachineDriver implements AsyncDisposable {
   }
 
   /** False if the queue is full: whoever orders repeats it. A kill always finds a place, once. */
-  push(
-    event: MachineEvent & { type: 'kill' | 'order' | 'policy' | 'secrets' | 'up' | 'unhealthy' | 'rebooted' },
-  ): boolean {
+  push(event: Pushed): boolean {
     const isKill = event.type === 'kill';
     if (isKill ? this.#queue.some(({ type }) => type === 'kill') : this.#queue.length >= maxQueued) return isKill;
     this.#queue.push(event);
     this.#wake();
     return true;
+  }
+
+  /**
+   * Pushes it, and waits until what it asks for is done. Gives what that brought; rejects if it failed, and with MachineError if it is not to be
+   * done as the machine is, or if the driver was disposed of before.
+   */
+  async ask(event: Pushed): Promise<string> {
+    const { uid } = this.#state.launch;
+    if (this.#closed || this.#state.phase.name === 'Gone') throw new MachineError(`Machine ${uid} is gone`);
+    const answer = Promise.withResolvers<string>();
+    this.#asked.set(event, answer);
+    if (!this.push(event)) {
+      this.#asked.delete(event);
+      throw new MachineError(`Machine ${uid} has too much to do: try again`);
+    }
+    return await answer.promise;
+  }
+
+  /** Resolves when the machine has come so far, or is driven no more; rejects with the signal's reason. */
+  async reaches(is: (state: MachineState) => boolean, signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const look = () => {
+      if (this.#closed || is(this.#state)) resolve();
+    };
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    this.#onChange.add(look);
+    try {
+      signal.throwIfAborted();
+      look();
+      await promise;
+    } finally {
+      this.#onChange.delete(look);
+      signal.removeEventListener('abort', abort);
+    }
   }
 
   /** Something may have changed: look. */
@@ -98,10 +142,21 @@ export class MachineDriver implements AsyncDisposable {
     while (!this.#closed && this.#state.phase.name !== 'Gone') {
       const event = this.#queue.shift() ?? (await this.#look());
       if (!event) continue;
-      const { changed, host, now } = this.#decide(event);
+      const { changed, host, now, refusal } = this.#decide(event);
+      if (refusal !== undefined) this.#asked.get(event)?.reject(new MachineError(refusal));
+      else if (!host) this.#asked.get(event)?.resolve('');
+      if (!host) this.#asked.delete(event);
       if (host) this.#decide(await this.#perform(host, event));
       else if (!changed && event.type === 'looked') await this.#sleep(this.#untilDeadline(now));
     }
+  }
+
+  #leave(): void {
+    this.#closed = true;
+    const over = new MachineError(`Machine ${this.#state.launch.uid} is driven no more`);
+    for (const { reject } of this.#asked.values()) reject(over);
+    this.#asked.clear();
+    for (const look of this.#onChange) look();
   }
 
   async #look(): Promise<MachineEvent | undefined> {
@@ -117,10 +172,15 @@ export class MachineDriver implements AsyncDisposable {
     }
   }
 
-  #decide(event: MachineEvent): { changed: boolean; host: HostEffect | undefined; now: number } {
+  #decide(event: MachineEvent): {
+    changed: boolean;
+    host: HostEffect | undefined;
+    now: number;
+    refusal: string | undefined;
+  } {
     const before = this.#state;
     const now = this.#deps.clock.now();
-    const { state, effects } = transition(before, event, now);
+    const { state, effects, refusal } = transition(before, event, now);
     const reports = effects.filter((effect) => effect.type !== 'host');
     const changed = JSON.stringify(before) !== JSON.stringify(state);
     if (changed || reports.length > 0) this.#deps.commit(state, reports);
@@ -131,31 +191,37 @@ export class MachineDriver implements AsyncDisposable {
         to: state.phase.name,
         why: state.message,
       });
-    return { changed, host: effects.find((effect) => effect.type === 'host')?.effect, now };
+    if (changed) for (const look of [...this.#onChange]) look();
+    return { changed, host: effects.find((effect) => effect.type === 'host')?.effect, now, refusal };
   }
 
   async #perform(effect: HostEffect, event: MachineEvent): Promise<MachineEvent> {
     const before = this.#before;
     this.#before = undefined;
+    const asked = this.#asked.get(event);
+    this.#asked.delete(event);
     try {
-      await this.#inTime(this.#deps.perform(this.#state, effect, { event, before }), effect);
+      const work = this.#deps.perform(this.#state, effect, { event, before });
+      const answer = await (effect === 'take' ? work : this.#inTime(work, effect));
       this.#before = effect;
+      asked?.resolve(answer ?? '');
       return { type: 'done', effect };
     } catch (error) {
+      asked?.reject(error);
       this.#deps.log.warn('A step on the host failed', { effect, error });
       const conflict = error instanceof AddressConflictError ? { conflict: error.conflict } : {};
       return { type: 'failed', effect, message: messageOf(error), ...conflict };
     }
   }
 
-  async #inTime(work: Promise<void>, effect: HostEffect): Promise<void> {
+  async #inTime<T>(work: Promise<T>, effect: HostEffect): Promise<T> {
     const late = Promise.withResolvers<never>();
     using _ = this.#deps.clock.timeout(
       () =>
         late.reject(new Error(`${effect} of machine ${this.#state.launch.uid} took longer than ${stepMs / 1000} s`)),
       stepMs,
     );
-    await Promise.race([work, late.promise]);
+    return await Promise.race([work, late.promise]);
   }
 
   /** Counted from when it was decided to wait: a deadline that has passed since then is due, not over. */

@@ -10,6 +10,11 @@ type Heard = Extract<MachineEvent, { readonly type: 'up' | 'unhealthy' | 'reboot
 
 export function heard(state: MachineState, event: Heard, now: number): Verdict {
   const { phase, launch } = state;
+  // One that is being sent goes on; it is not given up meanwhile.
+  if (phase.name === 'Migrating' && phase.before.name === 'Running' && event.type !== 'unhealthy') {
+    const { phase: before } = heard({ ...state, phase: phase.before }, event, now).state;
+    return stay(before.name === 'Running' ? { ...state, phase: { ...phase, before } } : state);
+  }
   if (phase.name !== 'Running' || (!launch.liveness && !launch.startup)) return stay(state);
   if (event.type === 'rebooted') return stay(phase.up ? { ...state, phase: { name: 'Running', since: now } } : state);
   if (event.since !== phase.since) return stay(state);

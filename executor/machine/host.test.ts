@@ -27,6 +27,7 @@ function recorded(disk: () => Promise<void>) {
       images: { places: () => ['/store/x'], find: async () => '/store/x' },
       requireTime: () => undefined,
     },
+    departures: { stop: async () => undefined, stayed: () => undefined },
     use: new DiskUse(),
   } as unknown as HostTools;
   return { calls, tools };

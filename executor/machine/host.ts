@@ -4,6 +4,7 @@ import { isThere } from '#lib/std/files.ts';
 import { type ConsolePaths, consolePaths } from '../console/paths.ts';
 import { type DomainSpec, type HostDevices, type Hypervisor, leftMessage, type MadeDisks } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
+import type { Departures } from '../migration/departures.ts';
 import { isRemovable, seedOf } from '../seed/seed.ts';
 import type { DiskUse } from '../snapshots/disk-use.ts';
 import type { Cause } from './driver.ts';
@@ -18,15 +19,42 @@ export interface HostTools {
   /** Throws if the machine must not be started now. */
   requireTime(uid: string): void;
   readonly use: DiskUse;
+  /** Who sends guests from here to other hosts. */
+  readonly departures: Pick<Departures, 'stop' | 'stayed'>;
 }
 
 type Owned = Pick<MachineState, 'launch' | 'plugged'>;
 
-/** Throws what the driver or the devices throw; the machine's transitions decide what that means. */
+/**
+ * Throws what the driver or the devices throw; the machine's transitions decide what that means. Gives what was asked for by who moves the
+ * machine.
+ */
 export async function perform(
   tools: HostTools,
-  state: Owned,
+  state: MachineState,
   effect: HostEffect,
+  cause: Cause,
+): Promise<string | undefined> {
+  // While anything is done to it here nobody sends it.
+  await tools.departures.stop(state.launch.uid);
+  switch (effect) {
+    case 'describe':
+    case 'receive':
+    case 'take':
+    case 'refuse':
+    case 'keep':
+    case 'release':
+      return await move(tools, state, effect, cause.event);
+    default:
+      await act(tools, state, effect, cause);
+      return undefined;
+  }
+}
+
+async function act(
+  tools: HostTools,
+  state: Owned,
+  effect: Exclude<HostEffect, MoveEffect>,
   { event, before }: Cause,
 ): Promise<void> {
   const { hypervisor, devices } = tools;
@@ -36,7 +64,9 @@ export async function perform(
     case 'seed':
       return await devices.makeSeed(uid, seedOf(launch, secretsOf(event)));
     case 'provision':
-      return await define(tools, state);
+      if (launch.incoming) await specOf(tools, state);
+      else await define(tools, state);
+      return;
     case 'start':
       // Defined anew unless that was just done: disks and bridges are looked after, and a domain that somebody removed comes back.
       return await tools.use.first(uid, async () => {
@@ -60,14 +90,55 @@ export async function perform(
   }
 }
 
+type MoveEffect = 'describe' | 'receive' | 'take' | 'refuse' | 'keep' | 'release';
+
+/** Live migration: each step of it is the hypervisor's. */
+async function move(
+  tools: HostTools,
+  state: MachineState,
+  effect: MoveEffect,
+  event: MachineEvent,
+): Promise<string | undefined> {
+  const { hypervisor, departures, requireTime } = tools;
+  const { moves } = hypervisor;
+  const { uid } = state.launch;
+  switch (effect) {
+    case 'describe':
+      return await moves.describe(await specOf(tools, state));
+    case 'receive':
+      if (event.type !== 'receive') throw new Error(`Cannot receive what ${event.type} brought`);
+      return await moves.receive(await specOf(tools, state), event.begun, event.sockets);
+    case 'take':
+      if (event.type !== 'finish') throw new Error(`Cannot take what ${event.type} brought`);
+      requireTime(uid);
+      await moves.take(uid, event.sent);
+      return undefined;
+    case 'refuse':
+      await moves.refuse(uid);
+      return undefined;
+    case 'keep':
+      if (await hypervisor.get(uid)) await moves.end(uid, false);
+      departures.stayed(state);
+      return undefined;
+    case 'release':
+      await moves.end(uid, true);
+      return undefined;
+  }
+}
+
 function secretsOf(event: MachineEvent): SeedSecrets {
   if (event.type !== 'secrets') throw new Error(`Cannot make a seed of what ${event.type} brought`);
   return event.secrets;
 }
 
 async function define(tools: HostTools, state: Owned): Promise<void> {
+  await tools.hypervisor.define(await specOf(tools, state));
+}
+
+/** Makes what the domain needs of the host, and says how it is to be. Repeatable. */
+async function specOf(tools: HostTools, state: Owned): Promise<DomainSpec> {
   const { launch } = state;
-  const { devices, hypervisor, root } = tools;
+  const { devices, root } = tools;
   const path = await imageOf(tools, launch);
   const { uid, installation, attempt, rootDiskBytes, disks: wanted = [], networks, hostname } = launch;
   const image = { path, format: launch.image.format };
@@ -78,7 +149,7 @@ async function define(tools: HostTools, state: Owned): Promise<void> {
   const nics = awaitsPlug(state) ? attached.map((nic) => ({ ...nic, unplugged: true as const })) : attached;
   const volumes = await devices.volumes.attach({ uid, installation, attempt, volumes: launch.volumes ?? [] });
   const seedRemovable = isRemovable(launch);
-  await hypervisor.define({ ...identity(launch), ...disks, seedRemovable, nics, volumes, ...consolePaths(root, uid) });
+  return { ...identity(launch), ...disks, seedRemovable, nics, volumes, ...consolePaths(root, uid) };
 }
 
 /**
@@ -119,6 +190,7 @@ export async function removeMachine(
   { hypervisor, devices }: Pick<HostTools, 'hypervisor' | 'devices'>,
   uid: string,
 ): Promise<void> {
+  await hypervisor.moves.refuse(uid);
   await hypervisor.destroy(uid);
   const left = (await hypervisor.get(uid))?.left;
   if (left) throw new Error(`Cannot remove machine ${uid}: ${leftMessage(left)}`);

@@ -1,5 +1,6 @@
 /** What to do after looking at a machine's domain, phase by phase. Pure. */
 import { type Domain, leftMessage } from '../hypervisor.ts';
+import { migrating, receiving, taking } from './migrate.ts';
 import { enter, failTask, guestFailed, guestWentOff, hostWentOff, stay, type Verdict } from './moves.ts';
 import { operate } from './operate.ts';
 import { messageOfReason } from './reasons.ts';
@@ -42,6 +43,12 @@ export function looked(state: MachineState, domain: Domain | undefined, now: num
       return stopping({ ...state, phase }, domain, now);
     case 'Stopped':
       return !domain || power === 'Off' ? operate(state, now) : up(state, domain, now);
+    case 'Receiving':
+      return receiving({ ...state, phase }, domain, now);
+    case 'Taking':
+      return taking({ ...state, phase }, domain, now);
+    case 'Migrating':
+      return migrating({ ...state, phase }, domain, now);
     case 'Removing':
       return removing({ ...state, phase }, domain, now);
     case 'Gone':
@@ -82,6 +89,8 @@ function retryLater(state: MachineState, now: number): MachineState {
  */
 function provisioning(state: In<'Provisioning'>, domain: Domain | undefined, now: number): Verdict {
   const { launch } = state;
+  // What waits for a guest is no life, and whoever waited is gone.
+  if (domain?.receiving) return stay(state, 'refuse');
   if (!domain) {
     if (awaitsSecrets(state)) return awaitSecrets(state, now);
     if (!launch.adopt) return stay(state, 'provision');
@@ -93,6 +102,8 @@ function provisioning(state: In<'Provisioning'>, domain: Domain | undefined, now
     );
   }
   if (!launch.adopt && domain.attempt !== launch.attempt) return refuseSecondLife(state, domain);
+  // Its attempt was to leave this host, and whoever has it taken over knows that it did not.
+  if (domain.sent) return stay(state, 'keep');
   if (domain.power !== 'Off') return up(state, domain, now);
   // It went off while nobody watched over it: the same rules hold as if we had seen it.
   if (launch.adopt && domain.offReason !== undefined) return guestWentOff(state, domain.offReason, now);
@@ -147,6 +158,8 @@ function off(state: MachineState, power: 'On' | 'Paused', deadline: number, now:
 function removing(state: In<'Removing'>, domain: Domain | undefined, now: number): Verdict {
   const { phase } = state;
   if (domain?.left) return untilGone(state, domain.left);
+  if (domain?.receiving) return stay(state, 'refuse');
+  if (domain?.sent) return stay(state, 'release');
   if (domain && domain.power !== 'Off') return off(state, domain.power, phase.deadline, now);
   if (domain || !phase.cleaned) return stay(state, 'remove');
   const { state: task, termination } = phase.outcome;

@@ -8,17 +8,25 @@
  *        │ power Off   │  └─ Waiting ◄ guest went off, to be restarted in place
  *        ▼             │           │
  *     Stopped ◄─────── Stopping ◄──┘ operation            any ─► Removing ─► Gone
+ *
+ * Handed from host to host (migrate.ts):
+ *
+ *   source:       Running, Paused ─► Migrating ─► as before, or Removing once the destination has it
+ *   destination:  Provisioning ─► Receiving ─► Taking ─► Running, Paused; Removing of what was refused
  */
 import type { AddressConflict, MachineLaunch, SeedSecrets, Termination } from '#lib/api/launch.ts';
 import type {
   MachineEnd,
   MachinePhase,
   MachineReport,
+  MigrateOrder,
+  MigrationEndOrder,
+  MigrationReport,
   OperationOrder,
   PolicyOrder,
   PowerState,
 } from '#lib/api/messages.ts';
-import type { Domain } from '../hypervisor.ts';
+import type { Domain, MoveSockets } from '../hypervisor.ts';
 
 /** How the task ends once the domain is proven absent. */
 export interface Outcome {
@@ -53,8 +61,32 @@ export type Phase =
       readonly because?: Unhealthy;
     }
   | { readonly name: 'Stopped' }
+  /** All is ready for a guest that comes from another host. `begun`: the hypervisor waits for it, for as long as this worker lives. */
+  | { readonly name: 'Receiving'; readonly deadline: number; readonly begun?: true }
+  /** The guest is being taken over: it may be this host's. `refused`: the hypervisor was told to end what is not. */
+  | { readonly name: 'Taking'; readonly refused?: true; readonly kill?: Kill }
+  | Migrating
   | { readonly name: 'Removing'; readonly deadline: number; readonly cleaned: boolean; readonly outcome: Outcome }
   | { readonly name: 'Gone' };
+
+export interface Kill {
+  readonly graceMs: number;
+  readonly outcome: Outcome;
+}
+
+/** The guest is being sent to another host. Until `sent` it runs here, and what fails leaves it as it was. */
+export interface Migrating {
+  readonly name: 'Migrating';
+  readonly id: string;
+  readonly to: MigrateOrder['to'];
+  readonly deadline: number;
+  /** As it goes on if it stays. */
+  readonly before: Extract<Phase, { readonly name: 'Running' | 'Paused' }>;
+  /** All of it was sent, and the destination decides whose it is: for its hypervisor. */
+  readonly sent?: string;
+  /** It stays here: what was begun is being ended. */
+  readonly ending?: { readonly message: string };
+}
 
 /** What a probe has found so often that it is sure. */
 export interface Unhealthy {
@@ -73,6 +105,14 @@ export type HostEffect =
   | 'reset'
   | 'suspend'
   | 'resume'
+  /** Live migration, at the destination. The first three with what the event brings. */
+  | 'describe'
+  | 'receive'
+  | 'take'
+  | 'refuse'
+  /** And at the source, whose guest stays, or has left. */
+  | 'keep'
+  | 'release'
   | 'remove';
 
 /** An operation that was ordered and is not reported done. */
@@ -107,17 +147,24 @@ export interface MachineState {
   readonly message?: string;
   /** How it went off last, if by itself. */
   readonly lastEnd?: MachineEnd;
+  /** It came from another host, and was taken over. */
+  readonly taken?: true;
+  /** Of the last migration from here, which came to nothing. */
+  readonly migration?: MigrationReport;
 }
 
 export type MachineEvent =
+  /** Another worker had it until now. */
+  | { readonly type: 'resumed' }
   | { readonly type: 'looked'; readonly domain: Domain | undefined; readonly fenced?: true }
-  | { readonly type: 'kill'; readonly graceMs: number; readonly outcome: Outcome }
+  | ({ readonly type: 'kill' } & Kill)
   | { readonly type: 'order'; readonly order: OperationOrder }
   | { readonly type: 'policy'; readonly order: PolicyOrder }
   | { readonly type: 'secrets'; readonly secrets: SeedSecrets }
   /** Of its probes, in the run that began at `since`. */
   | { readonly type: 'up'; readonly since: number }
   | ({ readonly type: 'unhealthy'; readonly since: number } & Unhealthy)
+  | MigrationEvent
   /** The guest boots anew; its power stays on. */
   | { readonly type: 'rebooted' }
   | { readonly type: 'done'; readonly effect: HostEffect }
@@ -128,6 +175,20 @@ export type MachineEvent =
       /** It failed because somebody else has an address of the machine. */
       readonly conflict?: AddressConflict;
     };
+
+/** `id` is the migration's. */
+export type MigrationEvent =
+  | { readonly type: 'migrate'; readonly order: MigrateOrder }
+  | { readonly type: 'migration-end'; readonly order: MigrationEndOrder }
+  /** Asked by the source. */
+  | { readonly type: 'describe'; readonly id: string }
+  | { readonly type: 'receive'; readonly id: string; readonly begun: string; readonly sockets: MoveSockets }
+  | { readonly type: 'finish'; readonly id: string; readonly sent: string }
+  | { readonly type: 'refuse'; readonly id: string; readonly message: string }
+  /** Found by who sends the guest from here. */
+  | { readonly type: 'sent'; readonly id: string; readonly sent: string }
+  | { readonly type: 'unsent'; readonly id: string; readonly message: string }
+  | { readonly type: 'decided'; readonly id: string; readonly taken: boolean };
 
 export type Effect =
   /** Do this to the host; at most one per step. The answer is a `done` or `failed` event. */
@@ -148,6 +209,8 @@ export type Effect =
 export interface Step {
   readonly state: MachineState;
   readonly effects: readonly Effect[];
+  /** What was asked for is not done, and why. */
+  readonly refusal?: string;
 }
 
 /** The state of a machine whose launch was just accepted. */
@@ -164,7 +227,7 @@ export function accepted(launch: MachineLaunch): MachineState {
   };
 }
 
-const reported: Readonly<Record<Phase['name'], MachinePhase>> = {
+const reported: Readonly<Record<Exclude<Phase['name'], 'Migrating'>, MachinePhase>> = {
   Provisioning: 'Provisioning',
   Starting: 'Starting',
   Running: 'Running',
@@ -172,6 +235,8 @@ const reported: Readonly<Record<Phase['name'], MachinePhase>> = {
   Waiting: 'Starting',
   Stopping: 'Stopping',
   Stopped: 'Stopped',
+  Receiving: 'Provisioning',
+  Taking: 'Provisioning',
   Removing: 'Stopping',
   Gone: 'Stopped',
 };
@@ -183,12 +248,52 @@ export function awaitsSecrets({ launch, phase, seeded }: MachineState): boolean 
 
 /** It runs without a carrier until its addresses were asked for. How far that came with one that is taken over nobody knows. */
 export function awaitsPlug({ launch, plugged }: Pick<MachineState, 'launch' | 'plugged'>): boolean {
+  // The guest that comes had them at its other host.
+  if (launch.incoming) return false;
   return !plugged && (launch.adopt === true || launch.networks.some(({ probe }) => probe));
+}
+
+/** As the machine is beside being sent to another host. */
+function atRest(phase: Phase): Exclude<Phase, Migrating> {
+  return phase.name === 'Migrating' ? phase.before : phase;
+}
+
+/** The run of its guest, which goes on while it is being sent. Undefined if it is in none. */
+export function runOf({ phase }: Pick<MachineState, 'phase'>): Extract<Phase, { name: 'Running' }> | undefined {
+  if (phase.name === 'Migrating' && (phase.sent !== undefined || phase.ending)) return undefined;
+  const rest = atRest(phase);
+  return rest.name === 'Running' ? rest : undefined;
+}
+
+function migrationOf({ launch, phase, migration }: MachineState): MigrationReport | undefined {
+  if (phase.name === 'Migrating') {
+    const { id, sent, ending, to } = phase;
+    const state = sent === undefined ? 'Sending' : 'Undecided';
+    const waits =
+      sent === undefined ? `Is sent to ${to.hostname}` : `Waits for host ${to.hostname} to say whether it has it`;
+    return { id, state, message: ending?.message ?? waits };
+  }
+  const { incoming } = launch;
+  if (!incoming || !isExpected(phase)) return migration;
+  return { id: incoming.migration, state: 'Receiving', message: 'Waits for the guest' };
+}
+
+/** Its guest is not here yet, and nobody has said that it will not come. */
+function isExpected({ name }: Phase): boolean {
+  return name === 'Provisioning' || name === 'Receiving' || name === 'Taking';
+}
+
+/** What has become of the migration that it comes by. */
+export function outcomeOf({ phase, taken }: Pick<MachineState, 'phase' | 'taken'>): 'Receiving' | 'Taken' | 'Refused' {
+  if (taken) return 'Taken';
+  return isExpected(phase) ? 'Receiving' : 'Refused';
 }
 
 /** What a heartbeat says of the machine. */
 export function reportOf(state: MachineState): MachineReport {
-  const { launch, phase } = state;
+  const { launch } = state;
+  const phase = atRest(state.phase);
+  const migration = migrationOf(state);
   return {
     uid: launch.uid,
     attempt: launch.attempt,
@@ -201,6 +306,7 @@ export function reportOf(state: MachineState): MachineReport {
     ...(phase.name === 'Paused' && phase.retryAt !== undefined ? { pausedReason: 'IOError' } : {}),
     ...(state.lastEnd === undefined ? {} : { lastEnd: state.lastEnd }),
     ...(awaitsSecrets(state) ? { awaits: 'Secrets' as const } : {}),
+    ...(migration && { migration }),
   };
 }
 

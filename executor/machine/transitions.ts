@@ -5,12 +5,14 @@
 import type { OperationOrder, PolicyOrder } from '#lib/api/messages.ts';
 import { heard } from './health.ts';
 import { looked } from './looked.ts';
+import { type Answered, kept, migration, resumed } from './migrate.ts';
 import { enter, failTask, gate, quietMs, remove, stay, type Verdict } from './moves.ts';
 import { messageOfReason } from './reasons.ts';
 import {
   awaitsSecrets,
   type Effect,
   type HostEffect,
+  type Kill,
   type MachineEvent,
   type MachineState,
   type Step,
@@ -22,18 +24,31 @@ const maxPending = 8;
 const maxTries = 3;
 
 export function transition(state: MachineState, event: MachineEvent, now: number): Step {
-  if (state.phase.name === 'Gone') return event.type === 'order' ? refuse(state, event.order, 'is gone') : keep(state);
+  if (state.phase.name === 'Gone')
+    return event.type === 'order' ? refuse(state, event.order, 'is gone') : { ...keep(state), refusal: 'It is gone' };
   switch (event.type) {
+    case 'resumed':
+      return flatten(resumed(state, now));
     case 'looked':
       return afterLook(state, event, now);
     case 'kill':
-      return flatten(remove(state, now + event.graceMs, event.outcome));
+      return flatten(kill(state, event, now));
     case 'order':
       return order(state, event.order, now);
     case 'policy':
       return keep(withPolicy(state, event.order));
     case 'secrets':
       return awaitsSecrets(state) ? flatten(stay(state, 'seed')) : keep(state);
+    case 'migrate':
+    case 'migration-end':
+    case 'describe':
+    case 'receive':
+    case 'finish':
+    case 'refuse':
+    case 'sent':
+    case 'unsent':
+    case 'decided':
+      return flatten(migration(state, event, now));
     case 'up':
     case 'unhealthy':
     case 'rebooted':
@@ -49,7 +64,14 @@ function keep(state: MachineState): Step {
   return { state, effects: [] };
 }
 
-function flatten(verdict: Verdict): Step {
+/** While a guest is being taken over it may be nobody's or ours: the next look tells, and only then it can be ended. */
+function kill(state: MachineState, { graceMs, outcome }: Kill, now: number): Verdict {
+  const { phase } = state;
+  if (phase.name !== 'Taking') return remove(state, now + graceMs, outcome);
+  return stay({ ...state, phase: { ...phase, kill: phase.kill ?? { graceMs, outcome } } });
+}
+
+function flatten(verdict: Answered): Step {
   const { host, ...step } = verdict;
   return host === undefined ? step : { ...step, effects: [...step.effects, { type: 'host', effect: host }] };
 }
@@ -64,11 +86,13 @@ function afterLook(before: MachineState, event: MachineEvent & { type: 'looked' 
   }));
   const seen: MachineState = {
     ...before,
-    power: event.domain?.power ?? 'Off',
+    power: event.domain?.receiving ? 'Off' : (event.domain?.power ?? 'Off'),
     operations: before.operations.filter((operation) => operation.deadline > now),
   };
-  const verdict =
-    event.fenced && before.phase.name !== 'Removing' ? fenced(seen, now) : looked(calmed(seen, now), event.domain, now);
+  const { name } = before.phase;
+  // Of one that is being taken over it must be known first whether it is here.
+  const isOver = event.fenced && name !== 'Removing' && name !== 'Taking';
+  const verdict = isOver ? fenced(seen, now) : looked(calmed(seen, now), event.domain, now);
   const step = flatten(gate(verdict, now));
   return { ...step, effects: [...effects, ...step.effects] };
 }
@@ -119,11 +143,19 @@ function done(state: MachineState, effect: HostEffect, now: number): Step {
   if (effect === 'seed') return seeded(state);
   if (effect === 'plug' && phase.name === 'Running') return flatten(enter({ ...state, plugged: true }, 'Running', now));
   if (effect === 'provision' && phase.name === 'Provisioning') {
+    const { incoming } = state.launch;
+    if (incoming) return keep(ready(state, now + incoming.timeoutMs));
     return flatten(enter(state, state.launch.power === 'On' ? 'Starting' : 'Stopped', now));
   }
+  if (effect === 'refuse' && phase.name === 'Taking') return keep({ ...state, phase: { ...phase, refused: true } });
+  if (effect === 'keep') return keep(kept(state));
   if (effect === 'remove' && phase.name === 'Removing') return keep({ ...state, phase: { ...phase, cleaned: true } });
   if (effect === 'reset') return settleFirst(heard(state, { type: 'rebooted' }, now).state, 'Completed', 'Reset');
   return keep(state);
+}
+
+function ready({ message: _, last: __, ...state }: MachineState, deadline: number): MachineState {
+  return { ...state, phase: { name: 'Receiving', deadline } };
 }
 
 function seeded({ message: _, last: __, ...state }: MachineState): Step {
@@ -159,8 +191,19 @@ function failed(state: MachineState, event: MachineEvent & { type: 'failed' }, n
     case 'plug':
       if (conflict) return flatten(failTask(withMessage, 'AddressConflict', reason, now, conflict));
       return keep(withMessage);
+    case 'receive':
+      if (state.phase.name !== 'Receiving') return keep(withMessage);
+      return flatten(failTask(withMessage, 'MigrationRefused', `The machine was not taken over: ${reason}`, now));
+    case 'take':
+      return keep({ ...state, message: reason });
+    // The source is told, and gives up.
+    case 'describe':
+      return keep(state);
     case 'shutdown':
     case 'destroy':
+    case 'refuse':
+    case 'keep':
+    case 'release':
     case 'remove':
       return keep(withMessage);
   }

@@ -11,7 +11,7 @@ import type { HostDevices, Hypervisor } from '../hypervisor.ts';
 import type { ImageStore } from '../images/store.ts';
 import type { Journal } from '../journal/journal.ts';
 import { imageOf } from '../machine/host.ts';
-import type { MachineState } from '../machine/state.ts';
+import { type MachineState, outcomeOf } from '../machine/state.ts';
 import type { DiskUse } from './disk-use.ts';
 import type { Freezes } from './freezes.ts';
 import { FrozenGuests } from './frozen.ts';
@@ -70,12 +70,19 @@ export class DiskOrders implements AsyncDisposable {
     const { journal, clock, changed } = this.#deps;
     const { id, uid, timeoutMs } = order;
     if (this.#running.has(id) || this.#running.size >= runningMax) return;
+    // What is read here would be of a machine that is elsewhere by then.
+    if (order.order !== 'Discard' && this.#deps.machine(uid)?.phase.name === 'Migrating') return;
     const report = journal.order({ id, uid, state: 'InProgress', message: `${order.order} was accepted` });
     changed();
     if (report.state !== 'InProgress') return;
     const deadline = clock.now() + timeoutMs;
     journal.orderDisk(order, deadline);
     this.#begin(order, deadline);
+  }
+
+  /** The machine's disk is read or written, or soon will be. */
+  uses(uid: string): boolean {
+    return [...this.#running.values()].some(({ order }) => order.uid === uid && order.order !== 'Discard');
   }
 
   #begin(order: DiskOrder, deadline: number): void {
@@ -173,7 +180,7 @@ export class DiskOrders implements AsyncDisposable {
       throw new Error(`Machine ${uid} runs attempt ${state.launch.attempt} here, the order is for attempt ${attempt}`);
     if (state.phase.name === 'Removing' || state.phase.name === 'Gone')
       throw new Error(`Machine ${uid} is being removed`);
-    if (state.phase.name === 'Provisioning') throw new Error(`Machine ${uid} has no disk yet`);
+    if (outcomeOf(state) === 'Receiving') throw new Error(`Machine ${uid} has no disk yet`);
     return state;
   }
 
