@@ -146,7 +146,10 @@ export class Machines {
     const moment = this.#moment();
     const source = this.#evidence(stored, attempt);
     const step = this.#migrationStep(stored, source, moment);
-    if (step && step.type !== 'Open') return await this.#migrated(key, stored, attempt, step, acks);
+    if (step && step.type !== 'Open') {
+      await this.#migrated(key, stored, attempt, step);
+      return await this.#acknowledge(acks);
+    }
     const vm = step ? { ...stored, status: step.status } : stored;
     const drain = drainOf(this.#world, attempt.host ?? '');
     const eviction = drain
@@ -192,14 +195,12 @@ export class Machines {
     vm: VirtualMachine,
     attempt: Attempt,
     { type, proof, status }: Exclude<Step, { type: 'Open' }>,
-    acks: readonly PendingAck[],
   ): Promise<void> {
     const { log, tasks } = this.#world;
     const { host, taskID } = vm.status!.migration!;
     // As of any attempt that ends so: what is left may come back with its host.
     if (type === 'Swap' && proof === 'SelfFenced') await bury(this.#world, vm, attempt);
     await this.#store(vm, status);
-    await this.#acknowledge(acks);
     log.info(type === 'Swap' ? 'Moved' : 'Not moved', { machine: key, from: attempt.host, to: host, proof });
     this.#occupy(vm, status.attempt!, status);
     const ended = type === 'Swap' ? attempt.taskID : taskID;

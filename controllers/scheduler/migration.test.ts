@@ -274,6 +274,12 @@ describe('it goes on', () => {
       { ...nothing, look: true },
       /prepares/,
     ],
+    [
+      'the destination has refused it, and removes what it had prepared',
+      { there: says('h2', report('h2', undefined, { phase: 'Stopping', power: 'Off' })) },
+      nothing,
+      /prepares/,
+    ],
     ['the source sends', { here: says('h1', report('h1', 'Sending')) }, nothing, /is sent to host h2/],
     ['all was sent', { here: says('h1', report('h1', 'Undecided')) }, nothing, /has not said yet/],
     ['the source is silent', { here: { executor: undefined } }, nothing, /ready/],

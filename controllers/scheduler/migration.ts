@@ -114,7 +114,8 @@ function reportOf(uid: string, number: number, { executor }: Evidence): MachineR
   return report?.attempt === number ? report : undefined;
 }
 
-const guestPhases: ReadonlySet<MachineReport['phase']> = new Set(['Running', 'Paused', 'Stopping', 'Stopped']);
+/** Of a guest that is there. One that was refused is Stopping, while what was prepared for it is removed. */
+const guestPhases: ReadonlySet<MachineReport['phase']> = new Set(['Running', 'Paused']);
 
 /** The destination has said that the guest is, or was, its own. */
 function hasTaken(uid: string, { number }: Migration, destination: Evidence): boolean {

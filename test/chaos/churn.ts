@@ -56,6 +56,8 @@ export class Churn {
     deleteAgain: () => this.#onAny(this.#singles(), (vm) => this.#delete(VirtualMachine, vm)),
     setPolicy: () => this.#onAny(this.#singles(), (vm) => this.#setPolicy(vm)),
     edit: () => this.#onAny(this.#singles(), (vm) => this.#edit(VirtualMachine, vm)),
+    migrate: () => this.#onAny(this.#all(VirtualMachine), (vm) => this.#migrate(vm)),
+    migrateAgain: () => this.#onAny(this.#all(VirtualMachine), (vm) => this.#migrate(vm)),
     operate: () => this.#onAny(this.#all(VirtualMachine), (vm) => this.#operate(vm)),
     guest: () => this.#onAny(this.#all(VirtualMachine), async (vm) => this.#guest(vm)),
     pool: () => this.#makeOrChange(VMPool, () => this.#poolSpec()),
@@ -180,6 +182,13 @@ export class Churn {
     await this.#create(VMOperation, metadata.namespace!, `op${this.#created++}`, { vm: metadata.name, type });
   }
 
+  /** Nothing that it may cut. */
+  async #migrate({ metadata }: VirtualMachine): Promise<void> {
+    const timeout = this.#random.next() < 0.5 ? '30s' : '4m';
+    const spec = { vm: metadata.name, type: 'Migrate', timeout };
+    await this.#create(VMOperation, metadata.namespace!, `op${this.#created++}`, spec);
+  }
+
   #guest({ metadata: { uid } }: VirtualMachine): void {
     const what = this.#random.next() < 0.5 ? 'Shutdown' : 'Crashed';
     for (const { host } of this.#world.hosts) host.guest(uid, what);
@@ -203,11 +212,12 @@ export class Churn {
     return tenants[this.#number(tenants.length)]!;
   }
 
-  /** Half of them are switched off by a host that has lost us, and half of them are let go when they are deleted. */
+  /** Half of them are switched off by a host that has lost us, half of them are let go when they are deleted, and half leave drained hosts as they run. */
   #disconnect(): object {
     const fence = this.#random.next() < 0.5 ? { selfFenceAfter: '2m' } : {};
     const forget = this.#random.next() < 0.5 ? { forgetAfter: '4m' } : {};
-    return { disconnect: { ...fence, ...forget } };
+    const leave = this.#random.next() < 0.5 ? { evictionStrategy: 'LiveMigrateIfPossible' } : {};
+    return { ...leave, disconnect: { ...fence, ...forget } };
   }
 
   #grace(): string {

@@ -49,6 +49,7 @@ export class Faults {
     this.messages.calm();
     Object.assign(world.weather, clearSky());
     world.network.heal();
+    world.links.losing = 0;
     world.endSplit();
     world.startMasters();
     for (const each of world.hosts) {
@@ -173,6 +174,15 @@ export class Faults {
     },
     hostCut: () => this.#cut(this.#host().host.hostname, 'both'),
     hostCutOneWay: () => this.#cut(this.#host().host.hostname, this.#happens(0.5) ? 'in' : 'out'),
+    /** From each other: what goes from host to host meets it, and nothing else. */
+    hostsCut: () => this.#cutHosts(true),
+    hostsCutOneWay: () => this.#cutHosts(false),
+    linksLose: () => {
+      this.#world.links.losing = 0.3;
+      this.#later(5_000, 120_000, () => {
+        this.#world.links.losing = 0;
+      });
+    },
     serverCut: () => this.#cut(this.#pick(servers)!, 'both'),
     serverCutOneWay: () => this.#cut(this.#pick(servers)!, this.#happens(0.5) ? 'in' : 'out'),
     reset: () => this.#connections((a, b) => this.#world.network.reset(a, b)),
@@ -300,6 +310,13 @@ export class Faults {
       if (ways !== 'in') this.#world.network.cut(machine, master);
     }
     this.#later(2_000, maxMs, () => this.#world.network.heal());
+  }
+
+  #cutHosts(bothWays: boolean): void {
+    const [a, b] = [this.#host().host.hostname, this.#host().host.hostname];
+    this.#world.network.cut(a, b);
+    if (bothWays) this.#world.network.cut(b, a);
+    this.#later(2_000, 400_000, () => this.#world.network.heal());
   }
 
   #connections(what: (a: string, b: string) => void): void {

@@ -117,6 +117,7 @@ class Supervisor {
         ...{ host: host.hostFor(life), importImage: host.importFor(life) },
         ...{ clock: life.clock, random: life.random, log: world.logOf(life) },
         connect: world.network.connectFrom(life),
+        migrations: world.links.forLife(life),
         claims: this.#host.claims.forLife(life),
         opener: noSecrets,
         openJournal(incarnation) {
@@ -207,8 +208,9 @@ export class HostProcesses {
     this.killWorkers();
     const { forgotten, api } = this.world;
     for (const object of api.store.list(kindId(VirtualMachine))) {
-      const { attempt } = (object as VirtualMachine).status ?? {};
-      if (attempt?.host === this.host.hostname) forgotten.add(attempt.taskID ?? '');
+      const { attempt, migration } = (object as VirtualMachine).status ?? {};
+      for (const place of [attempt, migration])
+        if (place?.host === this.host.hostname) forgotten.add(place.taskID ?? '');
     }
     for (const file of ['journal.db', 'journal.db-wal', 'journal.db-shm'])
       rmSync(join(this.root, file), { force: true });

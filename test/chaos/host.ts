@@ -4,11 +4,12 @@
  */
 import type { Guard, Table } from '#executor/fence/guard.ts';
 import type { Host } from '#executor/host.ts';
-import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor } from '#executor/hypervisor.ts';
+import type { Domain, DomainEvent, DomainSpec, HostDevices, Hypervisor, Moves } from '#executor/hypervisor.ts';
 import { MachineError } from '#executor/hypervisor.ts';
 import type { importImage } from '#executor/images/import.ts';
 import {
   atTime,
+  goesOn,
   paused,
   plugged,
   powerButton,
@@ -16,6 +17,7 @@ import {
   rebooted,
   resumed,
   type SimDomain,
+  sentAway,
   started,
   switchedOff,
 } from '#executor/sim/domain.ts';
@@ -29,12 +31,19 @@ import type { Life } from './life.ts';
 export const imageDigest = 'd'.repeat(64);
 const bootMs = 4_000;
 const guardMs = 500;
+/** In so many steps a guest is sent, each of so much at most. */
+const sendParts = 4;
+const sendPartMs = 8_000;
 
 /** Told of whatever happens to a domain, at once. */
 export interface Witness {
   started(host: RealHost, uid: string): void;
   /** By order of the executor, not by the guest and not by a power cut. */
   cut(host: RealHost, uid: string, how: 'shutdown' | 'destroy' | 'reset' | 'undefine'): void;
+  /** It goes on here as it ran at another host. */
+  took(host: RealHost, uid: string): void;
+  /** All of it was sent, and it goes on here all the same. */
+  stayed(host: RealHost, uid: string): void;
   /** Its host has switched it off by itself. */
   fenced(host: RealHost, uid: string): void;
   /** Its disks go. */
@@ -78,9 +87,12 @@ export class RealHost {
     return `cpus:${this.cores + 0.8};mem:${this.memoryMiB}.3;disk:100000.1;ports:[31000-31004,31006-31007,31011-31040]`;
   }
 
-  /** Uids of what draws power now. */
+  /** Uids of the guests that run or are paused here now. One that is received is not here yet, and one that was sent stands until it is decided. */
   live(): string[] {
-    return [...this.domains.keys()].filter((uid) => this.#at(uid)!.power !== 'Off');
+    return [...this.domains.keys()].filter((uid) => {
+      const { power, receiving, sent } = this.#at(uid)!;
+      return power !== 'Off' && receiving === undefined && sent === undefined;
+    });
   }
 
   at(uid: string): Domain | undefined {
@@ -90,7 +102,10 @@ export class RealHost {
 
   /** Power is cut and comes back: definitions and disks stay, nothing runs. */
   reboot(): void {
-    for (const [uid, { spec }] of this.domains) this.domains.set(uid, { spec, power: 'Off' });
+    for (const [uid, { spec, receiving }] of [...this.domains]) {
+      if (receiving === undefined) this.domains.set(uid, { spec, power: 'Off' });
+      else this.domains.delete(uid);
+    }
     this.bootId = this.#random.uuid();
     this.#table = undefined;
     this.#guardian = undefined;
@@ -108,7 +123,7 @@ export class RealHost {
   /** The guest does something by itself. */
   guest(uid: string, what: 'Rebooted' | 'Shutdown' | 'Crashed' | 'Destroyed'): void {
     const domain = this.#at(uid);
-    if (!domain || domain.power === 'Off') return;
+    if (!domain || !this.live().includes(uid)) return;
     if (what === 'Rebooted') this.#reset(domain);
     else this.#put(switchedOff(domain, what));
   }
@@ -116,7 +131,7 @@ export class RealHost {
   /** Its disk fails until it is mended. */
   breakDisk(uid: string): void {
     const domain = this.#at(uid);
-    if (domain) this.#put({ ...paused(domain, 'IOError'), broken: true });
+    if (domain && this.live().includes(uid)) this.#put({ ...paused(domain, 'IOError'), broken: true });
   }
 
   mendDisk(uid: string): void {
@@ -154,7 +169,8 @@ export class RealHost {
       call(() => work(this.#need(uid), uid));
     const now = () => this.#clock.now();
     return {
-      facts: async () => ({ hypervisor: 'sim', kvm: false, cpuModel: 'imitated' }),
+      facts: async () => ({ hypervisor: 'sim', kvm: false, cpuModel: 'imitated', migrates: true }),
+      moves: this.#moves(life),
       list: () =>
         call(() => {
           const ours = [...this.domains.keys()].map((uid) => publicView(this.#at(uid)!));
@@ -185,13 +201,16 @@ export class RealHost {
       copyState: async () => 'Failed',
       stopCopy: async () => undefined,
       suspend: onUid((domain) => this.#put(paused(domain, 'User'))),
-      resume: onUid((domain) => this.#put(domain.broken ? paused(resumed(domain), 'IOError') : resumed(domain))),
+      resume: onUid((domain, uid) => {
+        if (domain.receiving || domain.sent) throw new Error(`Cannot resume domain ${uid}: it is being moved`);
+        this.#put(domain.broken ? paused(resumed(domain), 'IOError') : resumed(domain));
+      }),
       destroy: (uid) =>
         call(() => {
           const domain = this.#at(uid);
           if (!domain || domain.power === 'Off') return;
           if (this.#isOver(uid)) this.#witness.fenced(this, uid);
-          else this.#witness.cut(this, uid, 'destroy');
+          else if (!domain.receiving && !domain.sent) this.#witness.cut(this, uid, 'destroy');
           this.#put(switchedOff(domain, 'Destroyed'));
         }),
       undefine: (uid) =>
@@ -209,6 +228,71 @@ export class RealHost {
         return { [Symbol.dispose]: stop };
       },
       [Symbol.asyncDispose]: async () => undefined,
+    };
+  }
+
+  /** What is received ends with the process that receives it; what was sent stays so whoever dies. */
+  #moves(life: Life): Moves {
+    const call = <T>(work: () => T) => this.#call(life, work);
+    const leaving = (uid: string): SimDomain => {
+      const domain = this.#at(uid);
+      if (!domain || !this.live().includes(uid)) throw new MachineError(`Machine ${uid} does not run here`);
+      if (domain.pausedReason === 'IOError') throw new MachineError('A disk of the machine does not work');
+      return domain;
+    };
+    const refuse = (uid: string) => {
+      if (this.domains.get(uid)?.receiving) this.domains.delete(uid);
+    };
+    return {
+      describe: (spec) => call(() => JSON.stringify({ uid: spec.uid })),
+      begin: (uid) => call(() => JSON.stringify({ uid: leaving(uid).spec.uid })),
+      receive: (spec) =>
+        call(() => {
+          const { uid } = spec;
+          if (this.#at(uid))
+            throw new Error(`Cannot receive machine ${uid}: there is a domain of it on ${this.hostname}`);
+          const receiving = this.#random.uuid();
+          this.#put({ spec, power: 'Paused', pausedReason: 'Other', receiving });
+          life.onEnd(() => this.domains.get(uid)?.receiving === receiving && refuse(uid));
+          return receiving;
+        }),
+      send: async (uid, received, _sockets, { signal, progress }) => {
+        for (let part = 1; part <= sendParts; part++) {
+          await life.clock.sleep(Math.floor(this.#random.next() * sendPartMs), signal);
+          await call(() => leaving(uid));
+          progress(part, sendParts);
+        }
+        return await call(() => {
+          signal.throwIfAborted();
+          const { spec: _, ...guest } = leaving(uid);
+          this.#put(sentAway(leaving(uid)));
+          return JSON.stringify({ received, guest });
+        });
+      },
+      take: (uid, sent) =>
+        call(() => {
+          const domain = this.#at(uid);
+          if (domain && !domain.receiving) return;
+          const { received, guest } = JSON.parse(sent) as { received: string; guest: Omit<SimDomain, 'spec'> };
+          if (domain?.receiving !== received) {
+            refuse(uid);
+            throw new Error(`Cannot take machine ${uid} over: what was sent is not for what is received here`);
+          }
+          this.domains.set(uid, { spec: domain.spec, power: 'Off' });
+          this.#witness.took(this, uid);
+          this.#put({ ...guest, spec: domain.spec });
+        }),
+      refuse: (uid) => call(() => refuse(uid)),
+      end: (uid, taken) =>
+        call(() => {
+          const domain = this.#at(uid);
+          if (!domain || domain.receiving) return;
+          if (taken) this.domains.delete(uid);
+          else if (domain.sent) {
+            this.#witness.stayed(this, uid);
+            this.#put(goesOn(domain));
+          }
+        }),
     };
   }
 

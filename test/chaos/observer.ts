@@ -56,12 +56,29 @@ export class Observer implements Witness {
   }
 
   started(host: RealHost, uid: string): void {
-    const elsewhere = this.#world.hosts.find((each) => each.host !== host && each.host.live().includes(uid));
-    if (elsewhere) this.#fail(`Machine ${uid} starts on ${host.hostname} while it lives on ${elsewhere.host.hostname}`);
+    this.#isAlone(host, uid, 'starts');
     if (!host.disks.has(uid)) this.#fail(`Machine ${uid} starts on ${host.hostname} without its disk`);
     this.#isOwned(host, uid);
     this.#hasRoom(host, uid);
     this.#hasAddress(host, uid);
+  }
+
+  took(host: RealHost, uid: string): void {
+    this.#isAlone(host, uid, 'is taken over');
+    if (!host.disks.has(uid)) this.#fail(`Machine ${uid} is taken over by ${host.hostname} without its disk`);
+    this.#isOwned(host, uid);
+    this.#hasRoom(host, uid);
+  }
+
+  stayed(host: RealHost, uid: string): void {
+    this.#isAlone(host, uid, 'goes on');
+    this.#isOwned(host, uid);
+  }
+
+  #isAlone(host: RealHost, uid: string, what: string): void {
+    const elsewhere = this.#world.hosts.find((each) => each.host !== host && each.host.live().includes(uid));
+    if (elsewhere)
+      this.#fail(`Machine ${uid} ${what} on ${host.hostname} while it lives on ${elsewhere.host.hostname}`);
   }
 
   cut(host: RealHost, uid: string, how: string): void {
@@ -99,7 +116,8 @@ export class Observer implements Witness {
     const isLetGo = !vm || (where === undefined && vm.metadata.deletionTimestamp !== undefined);
     if (isLetGo && this.#isForgotten(host, uid)) return;
     if (!vm) this.#fail(`Machine ${uid} runs on ${host.hostname} and does not exist`);
-    else if (where !== host.hostname)
+    // On its way to there it may have been taken over already.
+    else if (where !== host.hostname && vm.status?.migration?.host !== host.hostname)
       this.#fail(`Machine ${uid} runs on ${host.hostname}, and its attempt is on ${where ?? 'no host'}`);
   }
 

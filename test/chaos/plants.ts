@@ -16,8 +16,8 @@ export const plants: Readonly<Record<string, Plant>> = {
   acknowledgeBeforeStoring: {
     seed: 1,
     file: 'controllers/scheduler/machines.ts',
-    find: '    if (waitMs === 0) await this.#store(vm, decision.status);',
-    put: '    await this.#acknowledge(acks); if (waitMs === 0) await this.#store(vm, decision.status);',
+    find: '    if (waitMs === 0) await this.#store(stored, decision.status);',
+    put: '    await this.#acknowledge(acks); if (waitMs === 0) await this.#store(stored, decision.status);',
   },
   trustTerminalStateAsProof: {
     seed: 1,
@@ -48,8 +48,8 @@ export const plants: Readonly<Record<string, Plant>> = {
   reuseTaskId: {
     seed: 1,
     file: 'controllers/scheduler/attempt.ts',
-    find: 'return Math.max(...known) + 1;',
-    put: 'return known.length > 0 ? 1 : 2;',
+    find: 'return Math.max(...rows.map((row) => row?.number ?? 0)) + 1;',
+    put: 'return rows.length > 0 ? 1 : 2;',
   },
   launchAfterConflict: {
     seed: 1,
@@ -199,6 +199,32 @@ export const plants: Readonly<Record<string, Plant>> = {
     file: 'controllers/virtualmachine/release.ts',
     find: 'if (isForgotten(vm)) return',
     put: 'if (false as boolean) return',
+  },
+  resumeOnSilence: {
+    seed: 1,
+    file: 'executor/machine/migrate.ts',
+    find: '  if (phase.sent !== undefined) return stay(state);\n  if (!domain ||',
+    put: `  if (phase.sent !== undefined && now >= phase.deadline) return end(state, 'Nobody has said anything');
+  if (phase.sent !== undefined) return stay(state);
+  if (!domain ||`,
+  },
+  endWithoutProof: {
+    seed: 1,
+    file: 'controllers/scheduler/migration.ts',
+    find: "if (own?.state === 'Failed' && !isAlive(destination.executor, moment.monotonicMs))",
+    put: 'if (own && !isAlive(destination.executor, moment.monotonicMs))',
+  },
+  relaunchWhileMoving: {
+    seed: 1,
+    file: 'controllers/scheduler/migration.ts',
+    find: "  if (isTaken || isHanded) return swap(vm, migration, isTaken ? 'TakenOver' : sourceEnd!, destination, moment);",
+    put: "  if (isTaken) return swap(vm, migration, 'TakenOver', destination, moment);\n  if (sourceEnd) return over(vm, migration, sourceEnd, destination, moment);",
+  },
+  takeAfterRefusal: {
+    seed: 1,
+    file: 'executor/machine/migrate.ts',
+    find: "  if (phase.name !== 'Receiving') return {",
+    put: "  if (phase.name === 'Provisioning') return {",
   },
   killTheAdopted: {
     seed: 1,

@@ -108,7 +108,9 @@ export class Sessions implements Ears {
   /** What must hold at every moment. */
   check(machines: readonly VirtualMachine[]): void {
     const nowMs = this.#world.clock.monotonic();
-    for (const { status } of machines) if (status?.attempt?.taskID) this.#ownedMs.set(status.attempt.taskID, nowMs);
+    for (const { status } of machines)
+      for (const place of [status?.attempt, status?.migration])
+        if (place?.taskID) this.#ownedMs.set(place.taskID, nowMs);
     for (const [life, { open, held }] of this.#sessions) {
       if (life.dead) this.#sessions.delete(life);
       if (life.dead || life.stopped || !open) continue;
@@ -217,14 +219,16 @@ export class Sessions implements Ears {
     const parsed = parseTaskId(taskId);
     const vm = parsed && this.#machine(parsed.uid);
     if (!vm || parsed.type !== 'machine') return;
-    const numbers = [vm.status?.attempt?.number, ...(vm.status?.attempts ?? []).map(({ number }) => number)];
+    const { attempt, attempts = [], migration, lastMigration } = vm.status ?? {};
+    const numbers = [attempt, ...attempts, migration, lastMigration].map((row) => row?.number);
     if (!numbers.includes(parsed.attempt)) this.#fail(`Task ${taskId} is launched, and no such attempt is stored`);
   }
 
   #acknowledges(uuid: string): void {
     const taskId = this.#proofs.get(uuid);
     const uid = taskId && parseTaskId(taskId)?.uid;
-    if (uid && this.#machine(uid)?.status?.attempt?.taskID === taskId)
+    const { attempt, migration } = (uid && this.#machine(uid)?.status) || {};
+    if (uid && [attempt, migration].some((place) => place?.taskID === taskId))
       this.#fail(`The end of ${taskId} is acknowledged and not stored`);
   }
 
@@ -235,7 +239,8 @@ export class Sessions implements Ears {
     const vm = this.#machine(parseTaskId(taskId)?.uid ?? '');
     if (this.#world.forgotten.has(taskId) || this.#isDisowned(vm, taskId) || this.#isLetGo(taskId)) return;
     if (!vm || vm.metadata.deletionTimestamp || vm.status?.attempt?.drain) return;
-    if (vm.status?.attempt?.taskID === taskId) this.#fail(`Task ${taskId} is killed, and its machine is wanted`);
+    if ([vm.status?.attempt, vm.status?.migration].some((place) => place?.taskID === taskId))
+      this.#fail(`Task ${taskId} is killed, and its machine is wanted`);
     const sinceMs = this.#world.clock.monotonic() - (this.#ownedMs.get(taskId) ?? Number.NEGATIVE_INFINITY);
     if (sinceMs < quarantineMs)
       this.#fail(`Task ${taskId} is killed ${Math.round(sinceMs)} ms after it was a live attempt's`);
@@ -249,8 +254,8 @@ export class Sessions implements Ears {
   }
 
   #isDisowned(vm: VirtualMachine | undefined, taskId: string): boolean {
-    const hostname = vm?.status?.attempt?.host;
-    return this.#world.hosts.some((each) => each.host.hostname === hostname && each.disowns(taskId));
+    const place = [vm?.status?.attempt, vm?.status?.migration].find((each) => each?.taskID === taskId);
+    return this.#world.hosts.some((each) => each.host.hostname === place?.host && each.disowns(taskId));
   }
 
   #fail(what: string): void {

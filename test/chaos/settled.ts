@@ -41,6 +41,7 @@ function wrongMachine(world: World, { metadata, spec, status }: VirtualMachine):
   const attempt = status?.attempt;
   const name = `Machine ${metadata.name} ${metadata.uid}`;
   if (metadata.deletionTimestamp) return [`${name} is still being deleted: ${JSON.stringify(attempt)}`];
+  if (status?.migration) return [`${name} is on its way still: ${JSON.stringify(status.migration)}`];
   const off = spec.runPolicy === 'Halted' || status?.requestedPower === 'Off';
   const wanted = off ? 'Stopped' : 'Running';
   if (status?.phase !== wanted) {

@@ -25,6 +25,7 @@ import { applyDefaults } from '../crd-defaults.ts';
 import { promisesOnly, VirtualClock } from '../virtual-clock.ts';
 import { type ApiWeather, apiFor, clearSky } from './api.ts';
 import { imageDigest, RealHost, type Witness } from './host.ts';
+import { HostLinks } from './host-links.ts';
 import { HostProcesses } from './host-processes.ts';
 import { Life } from './life.ts';
 import { type Ears, Network, type Tampering } from './network.ts';
@@ -69,6 +70,7 @@ export class World implements Disposable {
   readonly random: Random;
   readonly api: MemoryApi;
   readonly network: Network;
+  readonly links: HostLinks;
   readonly directory: string;
   readonly hosts: readonly HostProcesses[];
   /** How anybody else reaches Mesos. */
@@ -121,6 +123,7 @@ export class World implements Disposable {
       },
       ears,
     );
+    this.links = new HostLinks(this.network, clock, seededRandom(seed + 3));
     this.connect = this.network.connectFrom(this.newLife('operator/1'));
     this.operator = operatorClient({ masters: this.masterUrls, clock, connect: this.connect });
     this.hosts = Array.from({ length: hosts }, (_, index) => {
