@@ -256,7 +256,7 @@ export class Migrations {
       const stored = await client.updateStatus(VirtualMachine, { ...vm, status });
       machines.wrote(stored);
       log.info('Moving', { machine: keyOf(vm), from: vm.status.attempt.host, to: place.hostname });
-      const timeoutMs = Math.max(1_000, wish.deadlineMs - clock.now());
+      const timeoutMs = leftMs(wish.deadlineMs, clock.now());
       const launch = incomingLaunch(stored, osTypeOf(this.#world, stored), installation, timeoutMs);
       const sent = await launchOn(this.#world, place.hostname, [{ launch, ask: askOf(stored) }]);
       if (sent === 'NotSent') this.#options.neverSent(status.migration!.taskID, keyOf(vm));
@@ -367,7 +367,7 @@ export class Migrations {
     await this.#send(attempt.host ?? '', {
       ...{ type: 'migrate', version: 1, id, uid, attempt: attempt.number ?? 1 },
       to: { hostname: host, url, certificateSha256, token: migrationToken(token, uid, id) },
-      timeoutMs: Math.max(1_000, Date.parse(deadline) - clock.now()),
+      timeoutMs: leftMs(Date.parse(deadline), clock.now()),
     });
   }
 
@@ -409,6 +409,11 @@ export class Migrations {
     }
     return isWanted;
   }
+}
+
+/** Whole milliseconds, and some: hosts take nothing else. */
+function leftMs(deadlineMs: number, nowMs: number): number {
+  return Math.max(1_000, Math.ceil(deadlineMs - nowMs));
 }
 
 /** In milliseconds since 1970: when its host's drain would stop it at the latest, for its grace to end in time. */

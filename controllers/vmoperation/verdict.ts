@@ -98,6 +98,8 @@ function lateMessage({ spec, status }: VMOperation): string {
     return `Not done within ${spec.timeout}: ${status?.message ?? 'it was not begun'}`;
   if (status?.phase === 'InProgress')
     return `Begun, but its outcome was not reported within ${spec.timeout}: look at the machine and ask again if needed`;
+  if (spec.type === 'Migrate' && status?.phase === 'Pending')
+    return `Not begun within ${spec.timeout}: ${status.message}`;
   return `Nobody began it within ${spec.timeout}: the cluster or the host of ${spec.vm} may be disconnected`;
 }
 

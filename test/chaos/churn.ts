@@ -56,8 +56,9 @@ export class Churn {
     deleteAgain: () => this.#onAny(this.#singles(), (vm) => this.#delete(VirtualMachine, vm)),
     setPolicy: () => this.#onAny(this.#singles(), (vm) => this.#setPolicy(vm)),
     edit: () => this.#onAny(this.#singles(), (vm) => this.#edit(VirtualMachine, vm)),
-    migrate: () => this.#onAny(this.#all(VirtualMachine), (vm) => this.#migrate(vm)),
-    migrateAgain: () => this.#onAny(this.#all(VirtualMachine), (vm) => this.#migrate(vm)),
+    migrate: () => this.#onAny(this.#running(), (vm) => this.#migrate(vm)),
+    migrateAgain: () => this.#onAny(this.#running(), (vm) => this.#migrate(vm)),
+    migrateOnceMore: () => this.#onAny(this.#all(VirtualMachine), (vm) => this.#migrate(vm)),
     operate: () => this.#onAny(this.#all(VirtualMachine), (vm) => this.#operate(vm)),
     guest: () => this.#onAny(this.#all(VirtualMachine), async (vm) => this.#guest(vm)),
     pool: () => this.#makeOrChange(VMPool, () => this.#poolSpec()),
@@ -75,6 +76,10 @@ export class Churn {
   #all<T extends KubeObject>(kind: Kind<T>): readonly T[] {
     const objects = this.#world.api.store.list(kindId(kind)) as readonly KubeObject[] as readonly T[];
     return objects.filter(({ metadata }) => !metadata.deletionTimestamp);
+  }
+
+  #running(): readonly VirtualMachine[] {
+    return this.#all(VirtualMachine).filter(({ status }) => status?.phase === 'Running');
   }
 
   #singles(): readonly VirtualMachine[] {
