@@ -160,6 +160,18 @@ describe('an operation', () => {
     await ends(lab, 'Completed', /h3/);
   }, 20_000);
 
+  test('goes to a host that had no machine yet: an executor is started there first', async () => {
+    const lab = await story();
+    capable(lab, 'h1');
+    lab.serve();
+    await lab.want('a', 2);
+    const vm = await running(lab, 'a');
+    const h2 = capable(lab, 'h2');
+    await ask(lab, vm);
+    await ends(lab, 'Completed', /h2/);
+    expect(h2.domains.has(vm.metadata.uid)).toBe(true);
+  }, 20_000);
+
   test('fails where the host cannot hand machines over', async () => {
     const lab = await story();
     lab.mesos.addHost('h1', 8, 16_384);

@@ -247,7 +247,7 @@ export class Migrations {
     if (waits !== undefined) return waits;
     const found = this.#choose(vm);
     const place = found.host === undefined ? undefined : placeOn(this.#world, found.host);
-    if (!place) return found.refusal ?? `Host ${found.host} has just gone`;
+    if (!place) return (await this.#rouse(vm)) ?? found.refusal ?? `Host ${found.host} has just gone`;
     this.#homelessMs.delete(vm.metadata.uid);
     this.#busy.add(keyOf(vm));
     try {
@@ -269,10 +269,12 @@ export class Migrations {
   }
 
   /** By the rules of placement, as if it ran nowhere now. */
-  #choose(vm: VirtualMachine): { readonly host: string | undefined; readonly refusal?: string } {
+  #choose(
+    vm: VirtualMachine,
+    suited = new Set(this.#suited(vm)),
+  ): { readonly host: string | undefined; readonly refusal?: string } {
     const { cluster, ledger, placement } = this.#world;
     const { uid } = vm.metadata;
-    const suited = new Set(this.#suited(vm));
     const ask = { ...placementAsk(vm, cluster), suits: (hostname: string) => suited.has(hostname) };
     const own = ledger.placeOf(uid);
     ledger.release(uid);
@@ -282,6 +284,25 @@ export class Migrations {
     } finally {
       if (own) ledger.occupy(uid, own.hostname, own.ask, own.member, own.standing);
     }
+  }
+
+  /**
+   * An executor is started with a task: where none runs, as on hosts that had no machine yet, nobody could say what the host can. One is started where
+   * the machine would fit. What is waited for then; undefined: there is no such host.
+   */
+  async #rouse(vm: VirtualMachine): Promise<string | undefined> {
+    const { agents, clock, executors } = this.#world;
+    const nowMs = clock.monotonic();
+    const mute = agents.all().filter(({ active, hostname }) => active && !isAlive(executors.get(hostname), nowMs));
+    const roused = mute.map(({ hostname }) => hostname).find((hostname) => this.#lookedMs.has(hostname));
+    const host = roused ?? this.#choose(vm, new Set(mute.map(({ hostname }) => hostname))).host;
+    if (host === undefined) return undefined;
+    if (roused === undefined) {
+      const note = { namespace: vm.metadata.namespace!, name: vm.metadata.name };
+      if ((await launchOn(this.#world, host, [lookWork(this.#world, note)])) === 'NotSent') return undefined;
+      this.#lookedMs.set(host, nowMs);
+    }
+    return `Host ${host} is asked whether it can take it over`;
   }
 
   /** Hosts that could take it over, were there room. */
