@@ -212,8 +212,8 @@ function causeAgainst(
   if (!rules.allows(host)) return rules.tolerates(host) ? 'Selector' : 'Taint';
   const lack = lackOn(host.hostname);
   if (lack) return lack;
-  if (suits && !suits(host.hostname)) return 'Unsuited';
   if (host.readiness !== 'Ready') return host.readiness;
+  if (suits && !suits(host.hostname)) return 'Unsuited';
   const broken = ruleBrokenBy(host, judged);
   if (broken) return broken.rule.type;
   if (free.cpu < room.cpu) return 'Cores';
