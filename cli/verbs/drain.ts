@@ -26,8 +26,8 @@ Flags:
       --wait TIME      Wait so long for the host to be empty (10m); 0 does not wait
 ${connectionHelp}
 
-Every machine has its terminationGracePeriod, and then runs elsewhere or not, as its runPolicy says. Once the host is empty, its Mesos agent
-is drained. "factoryctl uncordon HOST" ends the drain. Exit codes: 0 empty, 1 refused, 3 not in time: the drain goes on.`,
+Every machine has its terminationGracePeriod, and then runs elsewhere or not, as its runPolicy says; one with evictionStrategy
+LiveMigrateIfPossible is moved as it runs, if that can be. Once the host is empty, its Mesos agent is drained. "factoryctl uncordon HOST" ends the drain. Exit codes: 0 empty, 1 refused, 3 not in time: the drain goes on.`,
   async run(args, out) {
     const { values, positionals } = parseFlags('drain', args, {
       ...connectionFlags,
