@@ -99,7 +99,10 @@ class HttpsPeer implements MigrationPeer {
 
   async #ask({ method, path = '', body, ms, signal }: Asked): Promise<string> {
     using limit = deadline(this.#clock, ms, 'The answer of the destination', signal);
-    const sent = await this.#request(method, path, limit.signal, { 'content-type': 'text/plain; charset=utf-8' });
+    const sent = await this.#request(method, path, limit.signal, {
+      'content-type': 'text/plain; charset=utf-8',
+      ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
+    });
     try {
       const answered = once(sent, 'response', { signal: limit.signal });
       sent.end(body);
@@ -118,7 +121,8 @@ class HttpsPeer implements MigrationPeer {
     headers: Readonly<Record<string, string>>,
   ): Promise<ClientRequest> {
     const { url, token, uid, id } = this.#target;
-    const socket = await connectPinned(this.#target);
+    // One end of a tunnel may be done before the other.
+    const socket = await connectPinned(this.#target, { allowHalfOpen: headers.upgrade !== undefined });
     const sent = request(`${url}${migrationPath(uid, id)}${path}`, {
       ...{ method, signal, createConnection: () => socket },
       headers: { ...headers, authorization: `Bearer ${token}` },

@@ -35,6 +35,7 @@ export async function socketPlace(root: string, log: Log): Promise<SocketPlace> 
   return {
     ...sockets,
     async leadTo(peer, signal) {
+      signal.throwIfAborted();
       for (const to of tunnels) stack.use(await listen(sockets[to], to, { peer, signal, log }));
     },
     [Symbol.asyncDispose]: async () => await stack.disposeAsync(),
