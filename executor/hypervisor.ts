@@ -67,7 +67,10 @@ export class NoWayError extends Error {
 export interface DomainVolume {
   readonly name: string;
   readonly type: 'SharedFilesystem' | 'Disk';
+  /** Of a directory that the guest must not write to: one through which nobody can. */
   readonly path: string;
+  /** Of a disk: the guest must not write to it. */
+  readonly readOnly?: true;
 }
 
 /** A qcow2 disk of the machine's own that stands on nothing, and bears its name as its serial number. */

@@ -38,10 +38,17 @@ test('parseLaunch() gives back what was sent', () => {
   expect(parseLaunch(task(disked))).toEqual(disked);
   const outside = { ...good, version: 6, networks: [{ ...good.networks[0], ip: '', external: true }] };
   expect(parseLaunch(task(outside))).toEqual(outside);
+  const read = [
+    { ...shared, readOnly: true },
+    { ...shared, type: 'Disk', readOnly: true },
+    { ...shared, type: 'Disk', grant: 1, readOnly: true },
+  ];
+  const reader = { ...good, version: 7, volumes: read };
+  expect(parseLaunch(task(reader))).toEqual(reader);
 });
 
 test.each<[string, Partial<MachineLaunch> | object]>([
-  ['another version', { version: 7 }],
+  ['another version', { version: 8 }],
   ...[
     { disks: {} },
     { disks: [{ name: '../root', bytes: 512 }] },
@@ -74,6 +81,8 @@ test.each<[string, Partial<MachineLaunch> | object]>([
     { version: 4, liveness: { ...probe, ...wrong } },
   ]),
   ['a volume that is none', { version: 3, volumes: [{ name: 'd', uid, type: 'Disk', glusterVolume: 'vm', bytes: 1 }] }],
+  ['a directory that was given to one', { version: 3, volumes: [{ ...shared, grant: 1 }] }],
+  ['a word for what may be read alone', { version: 7, volumes: [{ ...shared, readOnly: 'false' }] }],
   ['a volume of a uid that climbs', { version: 3, volumes: [{ ...shared, uid: '..' }] }],
   ['a seed for no known reader', { version: 2, seedFormat: 'Ignition' }],
   ['another uid than the task', { uid: randomUUID() }],

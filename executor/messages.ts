@@ -37,7 +37,7 @@ const diskName = /^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$/;
 export function parseLaunch(task: TaskInfo): Launch {
   if (task.data === undefined) throw new Error('The task carries no data');
   const launch = decodeData(task.data) as Launch;
-  if (![1, 2, 3, 4, 5, 6].includes(launch?.version))
+  if (![1, 2, 3, 4, 5, 6, 7].includes(launch?.version))
     throw new Error(`Version ${launch?.version} of a launch is not known to this executor`);
   const id = parseTaskId(task.task_id.value);
   if (
@@ -72,9 +72,11 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
   const { volumes = [] } = launch;
   if (!Array.isArray(volumes)) throw new Error('volumes is not a list');
   for (const volume of volumes as readonly Partial<MachineVolume>[]) {
-    const { name, grant, mountPath } = volume;
+    const { name, grant, mountPath, readOnly } = volume;
     const isRight = typeof name === 'string' && (mountPath === undefined || typeof mountPath === 'string');
-    if (!isVolume(volume) || !isRight || (volume.type === 'Disk') !== Number.isSafeInteger(grant))
+    const isDisk = volume.type === 'Disk';
+    const isGiven = grant === undefined ? !isDisk || readOnly === true : isDisk && Number.isSafeInteger(grant);
+    if (!isVolume(volume) || !isRight || !isGiven || (readOnly !== undefined && readOnly !== true))
       throw new Error(`"${name}" is not a volume`);
   }
 }

@@ -28,7 +28,10 @@ async function world(spec: object = {}): Promise<World> {
 const disk = () => world({ type: 'Disk' });
 
 async function machine(made: World, name: string, { cluster = 'lab', ...more }: Record<string, unknown> = {}) {
-  const volumes = [{ name: 'd', volume: 'data', ...(more.mountPath ? { mountPath: more.mountPath } : {}) }];
+  const { mountPath, readOnly } = more;
+  const volumes = [
+    { name: 'd', volume: 'data', ...(mountPath ? { mountPath } : {}), ...(readOnly ? { readOnly } : {}) },
+  ];
   const placement = cluster === '' ? {} : { placement: { cluster } };
   await made.api.create(VirtualMachine, {
     ...{ apiVersion, kind: 'VirtualMachine', metadata: { ...at(name), finalizers: [finalizers.vmCleanup] } },
@@ -156,6 +159,29 @@ describe('a SharedFilesystem', () => {
     expect(grown.status).toMatchObject({ phase: 'Bound', capacity: '20Gi' });
     expect(said(grown, 'Reconciling')).toBe('False Bound');
     expect((await vm(made, 'a')).status?.volumes).toMatchObject([{ size: '20Gi', made: true }]);
+  });
+
+  test('is for reading as soon as nobody who could write to it is left', async () => {
+    const made = await world();
+    await tell(made, { backend: { state: 'Made', host: 'h1', size: '10Gi' } });
+    await machine(made, 'writer');
+    await machine(made, 'reader', { readOnly: true });
+    await rest(made);
+    for (const name of ['writer', 'reader']) await launch(made, name);
+    expect((await vm(made, 'writer')).status?.volumes?.[0]).not.toHaveProperty('readOnly');
+    expect((await vm(made, 'reader')).status?.volumes).toMatchObject([{ readOnly: true }]);
+    await made.api.patch(Volume, at('data'), { spec: { accessMode: 'ROX' } });
+    await machine(made, 'late');
+    await rest(made);
+    expect((await vm(made, 'late')).status?.volumes).toMatchObject([{ readOnly: true }]);
+    const waiting = await volume(made);
+    expect([waiting.status?.accessMode, said(waiting, 'Reconciling')]).toEqual(['RWX', 'True Written']);
+    await end(made, 'writer');
+    await rest(made);
+    expect((await vm(made, 'writer')).status?.volumes).toMatchObject([{ readOnly: true }]);
+    const now = await volume(made);
+    expect([now.status?.accessMode, said(now, 'Reconciling')]).toEqual(['ROX', 'False Bound']);
+    expect(now.status?.attachments?.count).toBe(3);
   });
 
   test('is nearly full also by its own quota', async () => {
@@ -299,6 +325,32 @@ describe('a Disk', () => {
     await rest(made);
     expect(await writer(made)).toMatchObject({ name: 'b', grant: 2 });
     expect((await vm(made, 'a')).status?.volumes).toEqual([]);
+  });
+
+  test('is read by many when it has become ROX, which it does when its writer is gone; then it has none any more', async () => {
+    const made = await disk();
+    await tell(made, { backend: { state: 'Made', host: 'h1', size: '10Gi' } });
+    await machine(made, 'writer', { readOnly: true });
+    await rest(made);
+    await launch(made, 'writer');
+    expect((await vm(made, 'writer')).status?.volumes).toMatchObject([{ grant: 1, readOnly: true }]);
+    await made.api.patch(Volume, at('data'), { spec: { accessMode: 'ROX' } });
+    for (const name of ['a', 'b']) await machine(made, name);
+    await rest(made);
+    const waiting = await volume(made);
+    expect([waiting.status?.accessMode, said(waiting, 'Reconciling')]).toEqual(['RWO', 'True Written']);
+    expect([await ready(made, 'a'), await ready(made, 'b')]).toEqual(['False Waiting', 'False Waiting']);
+    await made.api.delete(VirtualMachine, at('writer'));
+    await end(made, 'writer');
+    await rest(made);
+    const now = await volume(made);
+    expect([now.status?.accessMode, said(now, 'Reconciling')]).toEqual(['ROX', 'False Bound']);
+    expect(now.status).not.toHaveProperty('writer');
+    for (const name of ['a', 'b']) {
+      const [given] = (await vm(made, name)).status!.volumes!;
+      expect(given).toMatchObject({ type: 'Disk', readOnly: true, made: true });
+      expect(given).not.toHaveProperty('grant');
+    }
   });
 
   test('is not mounted by the seed', async () => {

@@ -10,16 +10,18 @@ const bytesMin = 2 ** 20;
 /** That of one brick's file; and what a number of JavaScript holds. */
 const bytesMax = 2 ** 50;
 
-const kept = ['cluster', 'type', 'accessMode', 'backend', 'guestAccess'].map((name) => `spec.${name}`);
+const kept = ['cluster', 'type', 'backend', 'guestAccess'].map((name) => `spec.${name}`);
 
 export const volumeRules: Rules = {
   check(object, old) {
-    const { size } = (object as unknown as Volume).spec;
+    const volume = object as unknown as Volume;
+    const was = old as unknown as Volume | undefined;
+    const { size } = volume.spec;
     const bytes = parseBytes(size);
     return [
       ...(bytes < bytesMin || bytes > bytesMax ? [invalid('spec.size', size, 'must be from 1Mi to 1024Ti')] : []),
       ...unchanged(object, old, kept, instead),
-      ...(old ? resized(object as unknown as Volume, old as unknown as Volume) : []),
+      ...(was ? [...resized(volume, was), ...changedAccess(volume, was)] : emptyForReaders(volume)),
     ];
   },
 };
@@ -27,8 +29,28 @@ export const volumeRules: Rules = {
 const instead = 'create a new Volume, and copy over what is in this one';
 
 /** What is in it may be more than a smaller one holds. */
-function resized({ spec: { size } }: Volume, { spec: was }: Volume): readonly Cause[] {
+function resized({ spec }: Volume, { spec: was }: Volume): readonly Cause[] {
+  const { size } = spec;
   if (parseBytes(size) < parseBytes(was.size))
     return [invalid('spec.size', size, `may only grow (it is ${was.size}): ${instead}`)];
+  if (spec.type === 'Disk' && spec.accessMode === 'ROX' && parseBytes(size) > parseBytes(was.size))
+    return [invalid('spec.size', size, 'a Disk that is ROX stays as large as it is: machines have it open')];
   return [];
+}
+
+const accessOf = ({ type, accessMode }: Volume['spec']) => accessMode ?? (type === 'Disk' ? 'RWO' : 'RWX');
+
+/** Whoever has it as ROX counts on it that it stays as it is. */
+function changedAccess({ spec }: Volume, { spec: was }: Volume): readonly Cause[] {
+  const [now, before] = [accessOf(spec), accessOf(was)];
+  if (spec.type !== was.type || now === before || now === 'ROX') return [];
+  return [invalid('spec.accessMode', now, `what is ${before} stays that, for machines read it: ${instead}`)];
+}
+
+/** A disk without anything on it, which nobody can write to, is of no use to anybody. */
+function emptyForReaders({ spec }: Volume): readonly Cause[] {
+  if (spec.type !== 'Disk' || spec.accessMode !== 'ROX') return [];
+  const why =
+    'a Disk is made empty: make it RWO, have a machine write to it, and set accessMode to ROX when that machine is gone';
+  return [invalid('spec.accessMode', 'ROX', why)];
 }

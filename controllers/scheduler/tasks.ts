@@ -79,12 +79,13 @@ function machineVolumes({ spec, status }: VirtualMachine): readonly MachineVolum
 }
 
 function machineVolume(volume: StatusVolume, mountPath: string | undefined): MachineVolume {
-  const { name, uid, type, glusterVolume, size, allowUnsafe, made, grant } = volume;
+  const { name, uid, type, glusterVolume, size, allowUnsafe, made, grant, readOnly } = volume;
   return {
     ...{ name, uid, type, glusterVolume, bytes: parseBytes(size) },
     ...(allowUnsafe ? { allowUnsafe: true as const } : {}),
     ...(made ? {} : { make: true as const }),
     ...(grant === undefined ? {} : { grant }),
+    ...(readOnly ? { readOnly: true as const } : {}),
     ...(mountPath === undefined ? {} : { mountPath }),
   };
 }
@@ -130,11 +131,24 @@ export function machineLaunch(
   const { networks = [] } = status!;
   const isClosed = networks.every(({ egress }) => egress === undefined);
   const disks = launchDisks(spec);
+  const isReader = volumes.some(({ readOnly }) => readOnly);
   const isOutside = networks.some(({ ipam }) => ipam === 'External');
   const isNew = needsProber(spec) || networks.some(({ segment }) => segment);
   const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
-    version: isOutside ? 6 : Object.keys(disks).length > 0 ? 5 : isNew ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
+    version: isReader
+      ? 7
+      : isOutside
+        ? 6
+        : Object.keys(disks).length > 0
+          ? 5
+          : isNew
+            ? 4
+            : volumes.length > 0
+              ? 3
+              : isOld
+                ? 1
+                : 2,
     type: 'machine',
     installation,
     uid: metadata.uid,

@@ -13,6 +13,7 @@ export function writerOf({ volume, machines }: Scope): Writer | undefined {
   if (volume.spec.type !== 'Disk') return undefined;
   const holder = machines.find(({ metadata }) => metadata.uid === old?.uid);
   if (old && holder && holds(holder, volume)) return writer(holder, old.grant);
+  if (volume.spec.accessMode === 'ROX') return undefined;
   const next = volume.metadata.deletionTimestamp
     ? undefined
     : machines.filter((vm) => wants(vm, volume)).toSorted(byAge)[0];

@@ -12,6 +12,11 @@ export function has(vm: VirtualMachine, { metadata }: Volume): boolean {
   return vm.status?.volumes?.some(({ uid }) => uid === metadata.uid) ?? false;
 }
 
+/** So that its guest can write to it. */
+export function hasToWrite(vm: VirtualMachine, { metadata }: Volume): boolean {
+  return vm.status?.volumes?.some(({ uid, readOnly }) => uid === metadata.uid && !readOnly) ?? false;
+}
+
 export function names(vm: VirtualMachine, { metadata }: Volume): boolean {
   return vm.spec.volumes?.some(({ volume }) => volume === metadata.name) ?? false;
 }

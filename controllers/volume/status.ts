@@ -5,7 +5,7 @@ import type { Volume } from '#lib/api/generated/index.ts';
 import { finalizers } from '#lib/api/names.ts';
 import { parseBytes } from '#lib/api/quantity.ts';
 import { writerOf } from './give-disk.ts';
-import { has, type Scope } from './scope.ts';
+import { has, hasToWrite, type Scope } from './scope.ts';
 
 type Status = NonNullable<Volume['status']>;
 type PhaseName = NonNullable<Status['phase']>;
@@ -26,7 +26,7 @@ const nearlyFull = 0.95;
 
 export function summarize(scope: Scope, ending: Ending, run: Run): Volume['status'] {
   const { volume, machines } = scope;
-  const { metadata, spec } = volume;
+  const { metadata } = volume;
   // A thrown Conflict or timeout says nothing about the volume; and nothing is given away before it is held.
   if ('error' in ending || !metadata.finalizers?.includes(finalizers.volumeInUse)) return undefined;
   const { removal: _r, writer: _w, ...old } = volume.status ?? {};
@@ -34,12 +34,14 @@ export function summarize(scope: Scope, ending: Ending, run: Run): Volume['statu
   const writer = writerOf(scope);
   const healthy = healthyCondition(volume);
   const phase = phaseOf(volume, healthy);
-  const conditions = [...lifeConditions(volume, phase), healthy, deletionCondition(ending)];
+  const accessMode = accessModeOf(scope, writer);
+  const life = lifeConditions(volume, phase).map((condition) => withAccess(condition, scope, accessMode));
+  const conditions = [...life, healthy, deletionCondition(ending)];
   const isMade = old.backend?.state === 'Made';
   return {
     ...old,
     phase,
-    accessMode: spec.type === 'Disk' ? 'RWO' : 'RWX',
+    accessMode,
     ...(isMade && { capacity: sizeThere(volume) }),
     attachments: {
       count: users.length,
@@ -54,6 +56,27 @@ export function summarize(scope: Scope, ending: Ending, run: Run): Volume['statu
     ...(isToBeRemoved(ending) && { removal: 'Wanted' }),
     conditions: withConditions(old.conditions ?? [], conditions, metadata.generation ?? 0, run.nowMs),
   };
+}
+
+type AccessMode = NonNullable<Status['accessMode']>;
+
+/** What is to be ROX is that as soon as no machine has it to write. A Disk stays so: it has no writer any more, and gets none. */
+function accessModeOf({ volume, machines }: Scope, writer: Status['writer']): AccessMode {
+  const isDisk = volume.spec.type === 'Disk';
+  const isWritten = isDisk ? writer !== undefined : machines.some((vm) => hasToWrite(vm, volume));
+  if (volume.spec.accessMode === 'ROX' && !isWritten) return 'ROX';
+  return isDisk ? 'RWO' : 'RWX';
+}
+
+function withAccess(condition: ConditionDraft, { volume, machines }: Scope, accessMode: AccessMode): ConditionDraft {
+  const isWaiting = volume.spec.accessMode === 'ROX' && accessMode !== 'ROX';
+  if (!isWaiting || condition.type !== 'Reconciling' || condition.status === 'True') return condition;
+  const count = machines.filter((vm) => hasToWrite(vm, volume)).length;
+  const message =
+    volume.spec.type === 'Disk'
+      ? `It becomes ROX when machine "${volume.status?.writer?.name ?? ''}", which may write to it, is deleted or names it no more`
+      : `It becomes ROX when ${count} machines that were launched before are launched anew: they can still write. Restart them`;
+  return { type: 'Reconciling', status: 'True', reason: 'Written', message };
 }
 
 /** Before there was growth hosts did not tell of a size: it was the one that is wanted. */

@@ -78,7 +78,10 @@ function simVolumes(root: string, names: readonly string[]): HostVolumes {
     remove: async () => undefined,
     async attach({ uid, volumes }) {
       if (volumes.length > 0) attached.set(uid, volumes);
-      return volumes.map(({ name, type, uid: volume }) => ({ name, type, path: join(root, 'sim', 'disks', volume) }));
+      return volumes.map(({ name, type, uid: volume, readOnly }) => ({
+        ...{ name, type, path: join(root, 'sim', 'disks', volume) },
+        ...(type === 'Disk' && readOnly ? { readOnly } : {}),
+      }));
     },
     detach: async (uid) => attached.delete(uid),
     owners: async () => [...attached.entries()].map(([uid]) => uid),

@@ -1,6 +1,6 @@
 /**
- * Where things are. On the host, `<root>/volumes/<gluster volume>/`: the mount point `mnt` and `holders/<holder>.json`; beside it the client's
- * log, which stays.
+ * Where things are. On the host, `<root>/volumes/<gluster volume>/`: the mount point `mnt`, the same to read alone at `ro`, and `holders/<holder>.json`; beside it
+ * the client's log, which stays.
  * On the Gluster volume, `/cf/<uid of the Volume>/`: `volume.json`, which says that it is that Volume's, `data/` that guests see or
  * `disk.qcow2`, and `writers/`. `/cf/<uid>.sizes/` has a file for each size that was ever wanted, of which the largest holds. `/.cf-host-<host>` is
  * written by each host to see whether it can.
@@ -63,6 +63,9 @@ export const onHost = {
   volumes: (root: string): string => join(root, 'volumes'),
   volume: (root: string, name: string): string => join(root, 'volumes', name),
   point: (root: string, name: string): string => join(root, 'volumes', name, 'mnt'),
+  readOnly: (root: string, name: string): string => join(root, 'volumes', name, 'ro'),
+  /** Where that is prepared. */
+  readOnlyDraft: (root: string, name: string): string => join(root, 'volumes', name, 'ro.draft'),
   log: (root: string, name: string): string => join(root, 'volumes', `${name}.log`),
   holders: (root: string, name: string): string => join(root, 'volumes', name, 'holders'),
 } as const;

@@ -152,6 +152,58 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     expect(all.filter((name) => name.startsWith(volume.uid))).toEqual([]);
   });
 
+  test('nobody writes through the path of a machine that may read alone, whatever it was left as', async () => {
+    await using host = openHost(1);
+    const volume = shared();
+    await host.volumes.make(volume, 'i');
+    const [writer, reader] = [randomUUID(), randomUUID()];
+    const [path, read] = [await host.attach(writer, volume), await host.attach(reader, { ...volume, readOnly: true })];
+    await writeFile(join(path, 'scene'), 'from the writer');
+    expect(await readFile(join(read, 'scene'), 'utf8')).toBe('from the writer');
+    const refused = { code: 'EROFS' };
+    await expect(writeFile(join(read, 'other'), '')).rejects.toMatchObject(refused);
+    await expect(open(join(read, 'scene'), 'r+')).rejects.toMatchObject(refused);
+    // After a kill in between, or by somebody else's hand.
+    const point = onHost.readOnly(host.root, name);
+    execFileSync('mount', ['-o', 'remount,bind,rw', point]);
+    await writeFile(join(read, 'other'), '');
+    expect(await host.attach(reader, { ...volume, readOnly: true })).toBe(read);
+    await expect(open(join(read, 'other'), 'r+')).rejects.toMatchObject(refused);
+    execFileSync('mount', ['--bind', host.point, onHost.readOnlyDraft(host.root, name)]);
+    const user = await userOf(read);
+    for (const machine of [writer, reader]) await host.volumes.detach(machine);
+    // Who has it open keeps it, and the mount that it is one of.
+    expect(host.mount().entry).toBeDefined();
+    await end(user);
+    await host.volumes.look();
+    expect(host.mount()).toEqual({ clients: [] });
+    await host.volumes.remove(volume);
+  });
+
+  test('a disk that machines read is never given to a writer again', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const volume = disk();
+    await one.volumes.make(volume, 'i');
+    const writer = randomUUID();
+    await one.attach(writer, volume);
+    await one.volumes.detach(writer);
+    const { grant: _, ...read } = { ...volume, readOnly: true as const };
+    for (const host of [one, two, one]) {
+      const [attached] = await host.volumes.attach({
+        uid: randomUUID(),
+        installation: 'i',
+        attempt: 1,
+        volumes: [read],
+      });
+      expect(attached).toMatchObject({ type: 'Disk', readOnly: true });
+    }
+    for (const grant of [1, 2, 1000])
+      await expect(two.attach(writer, { ...volume, grant })).rejects.toMatchObject({ reason: 'WriterHeld' });
+    for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    await one.volumes.remove(volume);
+  });
+
   test('a disk grows when it is started next, and at once if nobody ever had it', async () => {
     await using one = openHost(1);
     await using two = openHost(2);

@@ -16,9 +16,10 @@ import type { DomainVolume, HostVolumes, MachineVolumes } from '../hypervisor.ts
 import { oneAtATime } from '../network/one-at-a-time.ts';
 import { storeTimes } from '../store/health.ts';
 import { usersOf } from '../store/processes.ts';
-import { lookAtMount, type MountPlace, mountVolume, requireOurs, unmountVolume } from './client.ts';
+import { lookAtMount, type MountPlace, mountReadOnly, mountVolume, requireOurs, unmountVolume } from './client.ts';
 import { VolumeError } from './errors.ts';
 import type { MountRef } from './hand/main.ts';
+import type { WriterToken } from './hand/writers.ts';
 import { Hand } from './hand.ts';
 import { type Heal, healOf } from './heal.ts';
 import { judge, type MountHealth, type Probed } from './health.ts';
@@ -136,23 +137,29 @@ class GlusterVolumes implements HostVolumes {
     for (const volume of volumes) {
       requireSafeVolume({ ...volume, installation });
       const path = await this.#attach(uid, attempt, { ...volume, installation });
-      attached.push({ name: volume.name, type: volume.type, path });
+      const { name, type, readOnly } = volume;
+      attached.push({ name, type, path, ...(type === 'Disk' && readOnly ? { readOnly } : {}) });
     }
     return attached;
   }
 
   async #attach(machine: string, attempt: number, volume: MachineVolume & VolumeSpec): Promise<string> {
-    const { glusterVolume: name, uid, type, grant } = volume;
+    const { glusterVolume: name, uid, type, grant, readOnly } = volume;
     return await this.#inTurn(name, async () => {
       const known = this.#holder(name, machine)?.volumes ?? [];
       this.#putHolder(name, machine, { volumes: [...known.filter((other) => other !== uid), uid] });
       const { mount, health } = await this.#ready(name);
       if (volume.make) await this.#make(volume, mount, health);
       const { bytes, wanted } = await this.#hand.do('requireVolume', mount, volume, this.#answerMs);
-      if (type === 'SharedFilesystem') return join(mount.point, onVolume.data(uid));
-      if (grant === undefined) throw new TypeError(`The disk ${uid} was given to nobody: the launch has no grant`);
-      await this.#hand.do('claimWriter', mount, { uid, token: { machine, grant, attempt } }, this.#answerMs);
-      if (bytes < wanted) await this.#grow(uid, mount);
+      if (type === 'SharedFilesystem') {
+        const point = readOnly ? await mountReadOnly(this.#place(name)) : mount.point;
+        return join(point, onVolume.data(uid));
+      }
+      if (grant === undefined && !readOnly)
+        throw new TypeError(`The disk ${uid} was given to nobody: the launch has no grant`);
+      const token = grant === undefined ? readersOf(uid) : { machine, grant, attempt };
+      await this.#hand.do('claimWriter', mount, { uid, token }, this.#answerMs);
+      if (grant !== undefined && bytes < wanted) await this.#grow(uid, mount);
       return join(mount.point, onVolume.disk(uid));
     });
   }
@@ -325,7 +332,8 @@ class GlusterVolumes implements HostVolumes {
     if (!(await unmountVolume(this.#place(name)))) return;
     this.#heals.delete(name);
     try {
-      for (const directory of [onHost.point, onHost.holders, onHost.volume]) rmdirIfThere(directory(root, name));
+      for (const directory of [onHost.point, onHost.readOnly, onHost.readOnlyDraft, onHost.holders, onHost.volume])
+        rmdirIfThere(directory(root, name));
     } catch (error) {
       this.#options.log.warn('Cannot remove the directory of a Gluster volume', {
         volume: name,
@@ -385,6 +393,11 @@ class GlusterVolumes implements HostVolumes {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     writeFileAtomic(join(directory, `${uid}.json`), JSON.stringify(holder));
   }
+}
+
+/** Later than any that a machine is ever given: once machines read a disk nobody writes to it. The same for all of them. */
+function readersOf(uid: string): WriterToken {
+  return { machine: uid, grant: Number.MAX_SAFE_INTEGER, attempt: 0 };
 }
 
 /** Not with what is in it: that may be a mount. */

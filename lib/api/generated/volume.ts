@@ -14,7 +14,7 @@ export interface VolumeSpec {
   readonly type: 'SharedFilesystem' | 'Disk';
   /** The directory's quota, or the size of the disk, at least 1Mi. It may grow. */
   readonly size: string;
-  /** What its type gives, if left out: RWX for a SharedFilesystem, RWO for a Disk. Immutable. */
+  /** Who may have it at once: many to write (RWX, of a SharedFilesystem, if left out), one (RWO, of a Disk, if left out), or many to read (ROX). RWX and RWO may become ROX, which stays. */
   readonly accessMode?: 'RWX' | 'ROX' | 'RWO';
   /** Where it is kept. Immutable. */
   readonly backend: {
@@ -39,8 +39,8 @@ export interface VolumeStatus {
   readonly conditions?: readonly Condition[];
   /** Where it is; for people. */
   readonly phase?: 'Pending' | 'Provisioning' | 'Bound' | 'Resizing' | 'Degraded' | 'Failed' | 'Terminating';
-  /** Who may have it at once. */
-  readonly accessMode?: 'RWX' | 'RWO';
+  /** Who may have it at once. It becomes ROX when no machine has it to write any more. */
+  readonly accessMode?: 'RWX' | 'ROX' | 'RWO';
   /** Its size, once it is there. */
   readonly capacity?: string;
   /** Machines that have it, running or not. */
