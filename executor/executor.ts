@@ -180,7 +180,7 @@ class Executor {
     const reachable = config.tunnelAddress !== undefined;
     this.#peers = stack.use(new Peers({ devices, reachable, changed: () => this.#heartbeats.changed(), clock, log }));
     this.#volumes = stack.use(
-      new VolumeOrders({ volumes: devices.volumes, changed: () => this.#heartbeats.changed(), clock, log }),
+      new VolumeOrders({ volumes: devices.volumes, images, changed: () => this.#heartbeats.changed(), clock, log }),
     );
     const inUse = async () => await this.#digestsInUse();
     const changed = () => this.#heartbeats.changed();

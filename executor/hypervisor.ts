@@ -3,7 +3,14 @@
  * executor/hypervisor.suite.ts. Drivers are stupid: every decision is made above. Each method is safe to repeat.
  */
 import type { Duplex } from 'node:stream';
-import type { DiskLimits, MachineDisk, MachineNetwork, MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
+import type {
+  DiskLimits,
+  MachineDisk,
+  MachineNetwork,
+  MachineVolume,
+  VolumeOnHost,
+  VolumeSource,
+} from '#lib/api/launch.ts';
 import type { HostFacts, MountReport, PowerState } from '#lib/api/messages.ts';
 import type { DiskBase } from './disks/own-disk.ts';
 import type { Seed } from './seed/seed.ts';
@@ -252,6 +259,11 @@ export interface HostVolumes {
    * disk that a machine had or has, which grows when that is started next.
    */
   make(volume: VolumeOnHost, installation: string): Promise<number>;
+  /**
+   * Makes the Volume, a disk, with what another disk has, and tells now and then how many percent are copied. Takes long; repeatable, also while
+   * another host is at it. Throws the signal's reason.
+   */
+  fill(volume: VolumeOnHost, installation: string, source: FillSource, watch: FillWatch): Promise<number>;
   /** Removes all that is in it, for good. Nothing if it is not there. The caller knows that nobody uses it. */
   remove(volume: VolumeOnHost): Promise<void>;
   /** To be called before each start of the machine; repeatable. Throws if the machine must not start on them now. */
@@ -262,6 +274,16 @@ export interface HostVolumes {
   owners(): Promise<readonly string[]>;
   /** Looks at every mount, and repairs what is stale and used by nobody. Takes as long as a mount may take to answer. */
   look(): Promise<readonly MountReport[]>;
+}
+
+/** An image's file, or a Volume's disk. */
+export type FillSource =
+  | { readonly path: string; readonly format: 'qcow2' | 'raw' }
+  | Extract<VolumeSource, { readonly uid: string }>;
+
+export interface FillWatch {
+  told(percent: number): void;
+  readonly signal: AbortSignal;
 }
 
 export interface MachineVolumes {

@@ -8,6 +8,10 @@ import { machineLaunch } from './testing/world.ts';
 const uid = randomUUID();
 const good = machineLaunch(uid);
 const shared = { name: 'd', uid, type: 'SharedFilesystem', glusterVolume: 'vm', bytes: 1 };
+const filling = (more: object) => ({
+  ...{ type: 'volume', version: 1, id: 'o', order: 'fill', installation: 'i', volume: { ...shared, type: 'Disk' } },
+  ...more,
+});
 const taking = {
   ...{ type: 'disk', version: 1, id: 'o', uid, snapshot: randomUUID(), order: 'Snapshot' },
   ...{ attempt: 1, consistency: 'Quiesced', timeoutMs: 1 },
@@ -126,6 +130,12 @@ test.each<object>([
   { type: 'volume', version: 1, id: 'o', order: 'wipe', installation: 'i', volume: shared },
   { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i', volume: { ...shared, uid: '/' } },
   { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i' },
+  filling({}),
+  filling({ source: {} }),
+  filling({ source: { digest: '../../etc/shadow', format: 'raw' } }),
+  filling({ source: { digest: 'a'.repeat(64), format: 'vmdk' } }),
+  filling({ source: { uid: '../x', glusterVolume: 'vm' } }),
+  filling({ source: { uid, glusterVolume: 'vm', grant: '1' } }),
   { ...taking, snapshot: '../../etc/cron.d/x' },
   { ...taking, uid: 'a/b' },
   { ...taking, consistency: '--format=raw' },
@@ -150,6 +160,8 @@ test.each<object>([
   { type: 'images', version: 1, id: 'i', digests: ['a'.repeat(64)] },
   { type: 'collect', version: 1, store: false, digests: ['a'.repeat(64)] },
   { type: 'peers', version: 1, id: 'p', subnets: [{ vni: 4097, peers: ['192.0.2.1'] }] },
+  filling({ source: { digest: 'a'.repeat(64), format: 'raw' } }),
+  filling({ source: { uid, glusterVolume: 'vm', grant: 1 } }),
 ])('parseMessage() reads %j', (order) => {
   expect(parseMessage(encodeData(order))).toEqual(order);
 });

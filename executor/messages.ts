@@ -15,6 +15,7 @@ import type {
   SeedFormat,
   SeedSecrets,
   VolumeOnHost,
+  VolumeSource,
 } from '#lib/api/launch.ts';
 import type {
   DiskOrder,
@@ -104,10 +105,16 @@ function isVolume({ uid = '', type, glusterVolume, bytes }: Partial<VolumeOnHost
   return uuid.test(uid) && isKnown && typeof glusterVolume === 'string' && Number.isSafeInteger(bytes);
 }
 
-function isVolumeOrder({ id, order, installation, volume }: Partial<VolumeOrder>): boolean {
+function isSource(source: Partial<Extract<VolumeSource, { digest: string }> & Extract<VolumeSource, { uid: string }>>) {
+  const { digest, format, uid = '', glusterVolume, grant = 0 } = source;
+  if (digest !== undefined) return digestPattern.test(digest) && (format === 'qcow2' || format === 'raw');
+  return uuid.test(uid) && typeof glusterVolume === 'string' && Number.isSafeInteger(grant);
+}
+
+function isVolumeOrder({ id, order, installation, volume, source }: Partial<VolumeOrder>): boolean {
   return (
     typeof id === 'string' &&
-    (order === 'make' || order === 'remove') &&
+    (order === 'make' || order === 'remove' || (order === 'fill' && isSource({ ...source }))) &&
     typeof installation === 'string' &&
     isVolume({ ...volume })
   );

@@ -41,6 +41,8 @@ function refusalOf(scope: Scope, wish: Wish, volume: Volume): Outcome | undefine
   }
   const { state, failures = 0, message = '' } = volume.status?.backend ?? {};
   if (state !== 'Made' && failures > 0) return wait('Failed', `Volume "${name}" cannot be made: ${message}`);
+  if (volume.spec.sources && state !== 'Made')
+    return wait('Waiting', `Disk "${name}" does not have what its sources have yet. It goes on when it is made`);
   if (type !== 'Disk') return undefined;
   return volume.spec.accessMode === 'ROX' ? notYetToRead(volume) : notGiven(scope, volume);
 }
@@ -66,6 +68,11 @@ function whyNotMounted({ vm, image }: Scope, type: Volume['spec']['type']): stri
 function notGiven({ vm }: Scope, { metadata, status }: Volume): Outcome | undefined {
   const writer = status?.writer;
   if (writer?.uid === vm.metadata.uid) return undefined;
+  if (writer?.copies)
+    return wait(
+      'Waiting',
+      `Disk "${metadata.name}" is being copied into Volume "${writer.name}": it is free after that`,
+    );
   if (!writer) return wait('Waiting', `Disk "${metadata.name}" is about to be given to a machine`);
   if (writer.unreachable)
     return wait(

@@ -1,10 +1,15 @@
 import type { VirtualMachine, Volume } from '#lib/api/generated/index.ts';
+import type { NamedSources } from './sources.ts';
 
 /** The world of one volume, read once. */
 export interface Scope {
   readonly volume: Volume;
   /** All machines of its namespace that name it, or were placed with it. */
   readonly machines: readonly VirtualMachine[];
+  /** Volumes that are to be made with what this one has, or are being made so. */
+  readonly copies: readonly Volume[];
+  /** What spec.sources names. */
+  readonly sources: NamedSources;
 }
 
 /** The machine was, or is about to be, placed with the volume. */

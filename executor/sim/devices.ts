@@ -75,6 +75,7 @@ function simVolumes(root: string, names: readonly string[]): HostVolumes {
   return {
     names,
     make: async ({ bytes }) => bytes,
+    fill: async ({ bytes }) => bytes,
     remove: async () => undefined,
     async attach({ uid, volumes }) {
       if (volumes.length > 0) attached.set(uid, volumes);

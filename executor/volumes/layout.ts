@@ -2,7 +2,7 @@
  * Where things are. On the host, `<root>/volumes/<gluster volume>/`: the mount point `mnt`, the same to read alone at `ro`, and `holders/<holder>.json`; beside it
  * the client's log, which stays.
  * On the Gluster volume, `/cf/<uid of the Volume>/`: `volume.json`, which says that it is that Volume's, `data/` that guests see or
- * `disk.qcow2`, and `writers/`. `/cf/<uid>.sizes/` has a file for each size that was ever wanted, of which the largest holds. `/.cf-host-<host>` is
+ * `disk.qcow2`, and `writers/`; while a disk is filled from another also `fill-<host>-<random>`, which becomes the disk. `/cf/<uid>.sizes/` has a file for each size that was ever wanted, of which the largest holds. `/.cf-host-<host>` is
  * written by each host to see whether it can.
  */
 import { join } from 'node:path';
@@ -82,5 +82,6 @@ export const onVolume = {
   sizes: (uid: string): string => `cf/${uid}.sizes`,
   /** Stays as long as the Volume, so that no host that comes late with a smaller one undoes a larger. */
   size: (uid: string, bytes: number): string => `cf/${uid}.sizes/${bytes}`,
+  fills: (host: string): string => `fill-${host}-`,
   writers: (uid: string): string => `cf/${uid}/writers`,
 } as const;

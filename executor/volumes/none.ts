@@ -5,6 +5,7 @@ import { VolumeError } from './errors.ts';
 export const noVolumes: HostVolumes = {
   names: [],
   make: refuse,
+  fill: refuse,
   remove: refuse,
   attach: async ({ volumes }) => (volumes.length === 0 ? [] : await refuse()),
   detach: async () => undefined,

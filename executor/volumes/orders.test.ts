@@ -18,7 +18,13 @@ function open(volumes: Partial<HostVolumes>) {
   return {
     clock,
     changed,
-    orders: new VolumeOrders({ volumes: { ...noVolumes, ...volumes }, changed, clock, log: silentLog }),
+    orders: new VolumeOrders({
+      volumes: { ...noVolumes, ...volumes },
+      images: { find: async (digest) => `/images/${digest}` },
+      changed,
+      clock,
+      log: silentLog,
+    }),
   };
 }
 
@@ -44,6 +50,39 @@ test('one order after the other, each once, and what came of the last of each Vo
   await vi.waitFor(() => expect(orders.report().orders.at(-1)).toMatchObject({ id: '3', state: 'Done' }));
   expect(calls).toEqual(['make a', 'make b', 'remove a']);
   expect(changed).toHaveBeenCalledTimes(3);
+});
+
+test('what is copied does not keep other orders waiting, tells how far it is, and ends when the Volume is to be removed', async () => {
+  const calls: string[] = [];
+  const { orders } = open({
+    make: async () => 1,
+    remove: async ({ uid }) => void calls.push(`remove ${uid}`),
+    fill: async ({ uid }, _, source, { told, signal }) => {
+      calls.push(`fill ${uid} ${JSON.stringify(source)}`);
+      told(42);
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      throw signal.reason;
+    },
+  });
+  await using _ = orders;
+  const digest = 'd'.repeat(64);
+  const fill = { ...order('a', '1', 'fill'), source: { digest, format: 'raw' } } as const;
+  const copy = { ...order('b', '2', 'fill'), source: { uid: 'x', glusterVolume: 'vm', grant: 3 } };
+  for (const one of [fill, copy, order('c', '3'), fill]) orders.obey(one);
+  await vi.waitFor(() => expect(orders.report().orders).toMatchObject([{ uid: 'c', state: 'Done' }]));
+  expect(orders.report().filling).toEqual([
+    { uid: 'a', percent: 42 },
+    { uid: 'b', percent: 0 },
+  ]);
+  orders.obey(order('a', '4', 'remove'));
+  await vi.waitFor(() => expect(orders.report().orders).toMatchObject([{ uid: 'c' }, { uid: 'a', state: 'Failed' }]));
+  orders.obey(order('a', '4', 'remove'));
+  await vi.waitFor(() => expect(calls).toContain('remove a'));
+  expect(calls).toEqual([
+    `fill a {"path":"/images/${digest}","format":"raw"}`,
+    'fill b {"uid":"x","glusterVolume":"vm","grant":3}',
+    'remove a',
+  ]);
 });
 
 test('mounts are looked at, and a change is told at once, but for what is used', async () => {

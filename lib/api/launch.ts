@@ -66,6 +66,17 @@ export interface VolumeOnHost {
   readonly allowUnsafe?: true;
 }
 
+/** What a disk has on it when it is made: a file of the image store, or another disk, which nobody writes to meanwhile. */
+export type VolumeSource =
+  | { readonly digest: string; readonly format: 'qcow2' | 'raw' }
+  | {
+      /** Of the Volume. */
+      readonly uid: string;
+      readonly glusterVolume: string;
+      /** As of a machine. Without it nobody writes to it any more. */
+      readonly grant?: number;
+    };
+
 export interface MachineVolume extends VolumeOnHost {
   /** What the guest finds it by: the tag of a directory, the serial number of a disk. */
   readonly name: string;

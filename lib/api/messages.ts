@@ -2,7 +2,7 @@
  * Framework messages between the cluster server and an executor: JSON in UTF-8, in the `data` of Mesos' MESSAGE calls. Mesos may
  * lose any of them, so each says everything anew and is safe to repeat.
  */
-import type { MachineLaunch, VolumeOnHost } from './launch.ts';
+import type { MachineLaunch, VolumeOnHost, VolumeSource } from './launch.ts';
 
 export type PowerState = 'On' | 'Off' | 'Paused';
 
@@ -191,6 +191,10 @@ export interface VolumesReport {
   readonly orders: readonly VolumeOrderReport[];
   /** It can make a Volume larger that is there. Executors before 0.7 cannot. */
   readonly grows?: true;
+  /** It can make a disk of what another one or an image has. Executors before 0.7 cannot. */
+  readonly fills?: true;
+  /** How much of what is being copied is there. */
+  readonly filling?: readonly { readonly uid: string; readonly percent: number }[];
 }
 
 /** One Gluster volume as a host sees it. */
@@ -373,15 +377,17 @@ export interface SeedOrder {
   readonly sealed: string;
 }
 
-/** Make this Volume, or make it larger if it is there, or remove all that is in it. Repeated until a heartbeat says what became of it. */
+/** Make this Volume, or make it larger if it is there, or make it with what `source` has, or remove all that is in it. Repeated until a heartbeat says what became of it. */
 export interface VolumeOrder {
   readonly type: 'volume';
   readonly version: 1;
   /** Another one for each try. */
   readonly id: string;
-  readonly order: 'make' | 'remove';
+  readonly order: 'make' | 'fill' | 'remove';
   readonly installation: string;
   readonly volume: VolumeOnHost;
+  /** Of `fill`. */
+  readonly source?: VolumeSource;
 }
 
 /** What was sealed for one attempt of one machine opens for no other. */
