@@ -468,6 +468,9 @@ class Executor {
       case 'volume':
         this.#volumes.obey(message);
         return;
+      case 'volume-list':
+        this.#volumes.lookFor(message);
+        return;
       case 'cleanup':
         this.#queueCleanUp(message.uids);
         return;

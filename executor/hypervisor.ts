@@ -11,7 +11,7 @@ import type {
   VolumeOnHost,
   VolumeSource,
 } from '#lib/api/launch.ts';
-import type { HostFacts, MountReport, PowerState } from '#lib/api/messages.ts';
+import type { HostFacts, MountReport, PowerState, StraysReport } from '#lib/api/messages.ts';
 import type { DiskBase } from './disks/own-disk.ts';
 import type { Seed } from './seed/seed.ts';
 
@@ -266,6 +266,10 @@ export interface HostVolumes {
   fill(volume: VolumeOnHost, installation: string, source: FillSource, watch: FillWatch): Promise<number>;
   /** Removes all that is in it, for good. Nothing if it is not there. The caller knows that nobody uses it. */
   remove(volume: VolumeOnHost): Promise<void>;
+  /** What is on a Gluster volume, bears the mark of the installation, and has none of these digits at its beginning (knownDigits). */
+  strays(glusterVolume: string, installation: string, known: readonly string[]): Promise<FoundStrays>;
+  /** As remove, but only what bears the mark of the installation. Throws if it bears another, or none. Repeatable. */
+  discard(volume: VolumeOnHost, installation: string): Promise<void>;
   /** To be called before each start of the machine; repeatable. Throws if the machine must not start on them now. */
   attach(machine: MachineVolumes): Promise<readonly DomainVolume[]>;
   /** Lets go of all that the machine has, which must be off for good. Repeatable. */
@@ -275,6 +279,8 @@ export interface HostVolumes {
   /** Looks at every mount, and repairs what is stale and used by nobody. Takes as long as a mount may take to answer. */
   look(): Promise<readonly MountReport[]>;
 }
+
+export type FoundStrays = Pick<StraysReport, 'count' | 'strays' | 'unmarked'>;
 
 /** An image's file, or a Volume's disk. */
 export type FillSource =

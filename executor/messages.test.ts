@@ -130,6 +130,8 @@ test.each<object>([
   { type: 'volume', version: 1, id: 'o', order: 'wipe', installation: 'i', volume: shared },
   { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i', volume: { ...shared, uid: '/' } },
   { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i' },
+  { type: 'volume-list', version: 1, id: 'o', installation: 'i', glusterVolume: 'vm' },
+  { type: 'volume-list', version: 1, id: 'o', installation: 'i', glusterVolume: 7, known: [] },
   filling({}),
   filling({ source: {} }),
   filling({ source: { digest: '../../etc/shadow', format: 'raw' } }),
@@ -160,6 +162,8 @@ test.each<object>([
   { type: 'images', version: 1, id: 'i', digests: ['a'.repeat(64)] },
   { type: 'collect', version: 1, store: false, digests: ['a'.repeat(64)] },
   { type: 'peers', version: 1, id: 'p', subnets: [{ vni: 4097, peers: ['192.0.2.1'] }] },
+  { type: 'volume-list', version: 1, id: 'o', installation: 'i', glusterVolume: 'vm', known: ['aaaaaaaa'] },
+  { type: 'volume', version: 1, id: 'o', order: 'discard', installation: 'i', volume: shared },
   filling({ source: { digest: 'a'.repeat(64), format: 'raw' } }),
   filling({ source: { uid, glusterVolume: 'vm', grant: 1 } }),
 ])('parseMessage() reads %j', (order) => {

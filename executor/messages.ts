@@ -25,6 +25,7 @@ import type {
   PolicyOrder,
   SchedulerMessage,
   SeedOrder,
+  VolumeListOrder,
   VolumeOrder,
 } from '#lib/api/messages.ts';
 import { parseTaskId } from '#lib/api/names.ts';
@@ -111,10 +112,15 @@ function isSource(source: Partial<Extract<VolumeSource, { digest: string }> & Ex
   return uuid.test(uid) && typeof glusterVolume === 'string' && Number.isSafeInteger(grant);
 }
 
+function isVolumeList({ id, installation, glusterVolume, known }: Partial<VolumeListOrder>): boolean {
+  const isRight = [id, installation, glusterVolume].every((text) => typeof text === 'string');
+  return isRight && Array.isArray(known) && known.every((digits) => typeof digits === 'string');
+}
+
 function isVolumeOrder({ id, order, installation, volume, source }: Partial<VolumeOrder>): boolean {
   return (
     typeof id === 'string' &&
-    (order === 'make' || order === 'remove' || (order === 'fill' && isSource({ ...source }))) &&
+    (order === 'make' || order === 'remove' || order === 'discard' || (order === 'fill' && isSource({ ...source }))) &&
     typeof installation === 'string' &&
     isVolume({ ...volume })
   );
@@ -265,6 +271,8 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
       return isPolicyOrder(message) ? message : undefined;
     case 'seed':
       return isSeedOrder(message) ? message : undefined;
+    case 'volume-list':
+      return isVolumeList(message) ? (message as SchedulerMessage) : undefined;
     case 'volume':
       return isVolumeOrder(message) ? (message as SchedulerMessage) : undefined;
     case 'cleanup':

@@ -16,7 +16,7 @@ const retry = { firstMs: 10_000, maxMs: 300_000 } as const;
 const messageMax = 2048;
 
 /** undefined: nothing. */
-export function orderFor({ metadata, spec, status }: Volume): VolumeOrder['order'] | undefined {
+export function orderFor({ metadata, spec, status }: Volume): BackendOrder | undefined {
   const { state } = status?.backend ?? {};
   if (metadata.deletionTimestamp) return status?.removal === 'Wanted' && state !== 'Removed' ? 'remove' : undefined;
   if (state === 'Made') return undefined;
@@ -38,7 +38,7 @@ export function asResize(volume: Volume): Volume {
 }
 
 /** Another one for each try and size: what became of the last is still in the heartbeats of its host. */
-export function orderId({ metadata, spec, status }: Volume, order: VolumeOrder['order']): string {
+export function orderId({ metadata, spec, status }: Volume, order: BackendOrder): string {
   return `${metadata.uid}-${order}-${parseBytes(spec.size)}-${status?.backend?.failures ?? 0}`;
 }
 
@@ -50,13 +50,16 @@ export function sourceOnHost({ status }: Volume): VolumeSource | undefined {
   return { uid, glusterVolume, ...(grant !== undefined && { grant }) };
 }
 
+/** What is done about a Volume; without one there is nothing of which to say how far it is. */
+export type BackendOrder = Exclude<VolumeOrder['order'], 'discard'>;
+
 const doing = { make: 'Making', fill: 'Making', remove: 'Removing' } as const;
 const done = { make: 'Made', fill: 'Made', remove: 'Removed' } as const;
 
 /** The next state; while it is Making or Removing, its host is to be given the order. `hosts`: those that answer. */
 export function nextBackend(
   volume: Volume,
-  order: VolumeOrder['order'],
+  order: BackendOrder,
   hosts: readonly ExecutorFact[],
   nowMs: number,
   random: Random,
@@ -131,7 +134,7 @@ function failed(
 /** On another host after each failure: that one may not belong to Gluster's pool. */
 function begun(
   { spec, status }: Volume,
-  order: VolumeOrder['order'],
+  order: BackendOrder,
   old: Backend,
   hosts: readonly ExecutorFact[],
   nowMs: number,

@@ -1,13 +1,13 @@
 /** Has Volumes made and removed by hosts of this cluster, and says what hosts see of them. */
 import { isDeepStrictEqual } from 'node:util';
 import { Volume } from '#lib/api/generated/volume.ts';
-import type { VolumeOrder } from '#lib/api/messages.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { onceMore } from '#lib/std/again.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { volumeOnHost } from './tasks.ts';
 import {
   asResize,
+  type BackendOrder,
   healthOf,
   isToGrow,
   nextBackend,
@@ -92,7 +92,7 @@ export class Volumes {
     return stored;
   }
 
-  async #send(volume: Volume, order: VolumeOrder['order'], host: string): Promise<void> {
+  async #send(volume: Volume, order: BackendOrder, host: string): Promise<void> {
     const { clock, installation, tell } = this.#world;
     const id = orderId(volume, order);
     const nowMs = clock.monotonic();

@@ -77,6 +77,8 @@ function simVolumes(root: string, names: readonly string[]): HostVolumes {
     make: async ({ bytes }) => bytes,
     fill: async ({ bytes }) => bytes,
     remove: async () => undefined,
+    strays: async () => ({ count: 0, strays: [], unmarked: 0 }),
+    discard: async () => undefined,
     async attach({ uid, volumes }) {
       if (volumes.length > 0) attached.set(uid, volumes);
       return volumes.map(({ name, type, uid: volume, readOnly }) => ({

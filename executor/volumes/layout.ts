@@ -35,8 +35,12 @@ export function requireSafeVolume({ uid, glusterVolume, bytes }: VolumeSpec): vo
   if (!Number.isSafeInteger(bytes) || bytes <= 0) throw new TypeError(`Cannot make a volume of ${bytes} bytes`);
 }
 
+export function isUid(uid: string): boolean {
+  return uidPattern.test(uid);
+}
+
 export function requireUid(uid: string): void {
-  if (!uidPattern.test(uid)) throw new TypeError(`Cannot use ${JSON.stringify(uid)} as a uid`);
+  if (!isUid(uid)) throw new TypeError(`Cannot use ${JSON.stringify(uid)} as a uid`);
 }
 
 /** Throws TypeError. */

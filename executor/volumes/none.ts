@@ -7,6 +7,8 @@ export const noVolumes: HostVolumes = {
   make: refuse,
   fill: refuse,
   remove: refuse,
+  strays: refuse,
+  discard: refuse,
   attach: async ({ volumes }) => (volumes.length === 0 ? [] : await refuse()),
   detach: async () => undefined,
   owners: async () => [],

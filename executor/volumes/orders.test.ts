@@ -85,6 +85,34 @@ test('what is copied does not keep other orders waiting, tells how far it is, an
   ]);
 });
 
+test('a look at what belongs to no Volume is told until the next, and only of what the host may use', async () => {
+  const calls: string[] = [];
+  const { orders } = open({
+    names: ['vm', 'broken'],
+    strays: async (name, installation, known) => {
+      calls.push(`${name} ${installation} ${known}`);
+      if (name === 'broken') throw new VolumeError('MountFailed', 'no');
+      return { count: 1, strays: [], unmarked: 3 };
+    },
+    discard: async ({ uid }, installation) => void calls.push(`discard ${uid} ${installation}`),
+  });
+  await using _ = orders;
+  const look = (id: string, glusterVolume = 'vm') =>
+    orders.lookFor({ type: 'volume-list', version: 1, id, installation: 'i', glusterVolume, known: ['aa'] });
+  for (const id of ['1', '1']) look(id);
+  look('2', 'broken');
+  look('3', 'others');
+  await vi.waitFor(() => expect(orders.report().strays).toHaveLength(2));
+  look('1');
+  orders.obey(order('a', '4', 'discard'));
+  await vi.waitFor(() => expect(orders.report().orders).toMatchObject([{ id: '4', state: 'Done' }]));
+  expect(orders.report().strays).toEqual([
+    { id: '1', name: 'vm', count: 1, strays: [], unmarked: 3 },
+    { id: '2', name: 'broken', count: 0, strays: [], unmarked: 0, error: 'no' },
+  ]);
+  expect(calls).toEqual(['vm i aa', 'broken i aa', 'discard a i']);
+});
+
 test('mounts are looked at, and a change is told at once, but for what is used', async () => {
   let mounts: MountReport[] = [];
   const { orders, changed, clock } = open({ look: async () => mounts });

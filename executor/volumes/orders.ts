@@ -2,7 +2,14 @@
  * Carries out what the cluster server orders to be done to Volumes, one after the other, copying beside all else, and looks at the mounts now and then. What came of an
  * order is told in every heartbeat of this worker's, also when it is repeated: another try comes with another id.
  */
-import type { MountReport, VolumeOrder, VolumeOrderReport, VolumesReport } from '#lib/api/messages.ts';
+import type {
+  MountReport,
+  StraysReport,
+  VolumeListOrder,
+  VolumeOrder,
+  VolumeOrderReport,
+  VolumesReport,
+} from '#lib/api/messages.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
@@ -30,6 +37,10 @@ export class VolumeOrders implements AsyncDisposable {
   readonly #open = new Set<string>();
   /** Of those the ones that copy, or wait for that, and how many percent are there. */
   readonly #fills = new Map<string, { readonly abort: AbortController; percent: number }>();
+  /** By Gluster volume, of those that the host may use. */
+  readonly #strays = new Map<string, StraysReport>();
+  /** Ids of orders that wait. */
+  readonly #looks = new Set<string>();
   #filling: Promise<void> = Promise.resolve();
   #mounts: readonly MountReport[] = [];
   #working: Promise<void> = Promise.resolve();
@@ -53,7 +64,8 @@ export class VolumeOrders implements AsyncDisposable {
     const filling = [...this.#fills].map(([uid, { percent }]) => ({ uid, percent }));
     return {
       ...{ names: this.#deps.volumes.names, mounts: this.#mounts, orders: [...this.#reports.values()] },
-      ...{ grows: true, fills: true },
+      ...{ grows: true, fills: true, lists: true },
+      ...(this.#strays.size > 0 && { strays: [...this.#strays.values()] }),
       ...(filling.length > 0 && { filling }),
     };
   }
@@ -73,6 +85,23 @@ export class VolumeOrders implements AsyncDisposable {
     };
     if (isFill) this.#filling = this.#filling.then(work);
     else this.#working = this.#working.then(work);
+  }
+
+  lookFor({ id, installation, glusterVolume: name, known }: VolumeListOrder): void {
+    const { volumes, changed, log } = this.#deps;
+    if (!volumes.names.includes(name) || this.#looks.has(id) || this.#strays.get(name)?.id === id) return;
+    this.#looks.add(id);
+    this.#working = this.#working.then(async () => {
+      if (this.#closed) return;
+      const nothing = { count: 0, strays: [], unmarked: 0 };
+      const found = await volumes.strays(name, installation, known).catch((error: unknown) => {
+        log.warn('Cannot look what is on a Gluster volume', { volume: name, reason: messageOf(error) });
+        return { ...nothing, error: messageOf(error) };
+      });
+      this.#looks.delete(id);
+      this.#strays.set(name, { id, name, ...found });
+      changed();
+    });
   }
 
   async #carryOut(orderOf: VolumeOrder): Promise<VolumeOrderReport> {
@@ -95,6 +124,7 @@ export class VolumeOrders implements AsyncDisposable {
     const { volumes, images } = this.#deps;
     if (order === 'make') return await volumes.make(volume, installation);
     if (order === 'remove') return void (await volumes.remove(volume));
+    if (order === 'discard') return void (await volumes.discard(volume, installation));
     if (!source) throw new TypeError(`The order to fill ${volume.uid} has no source`);
     const fill = this.#fills.get(volume.uid)!;
     const { signal } = fill.abort;

@@ -268,6 +268,45 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     rmSync(image);
   });
 
+  test('what belongs to no Volume is found, and removed if it is of this installation, also after a kill half-way', async () => {
+    await using host = openHost(1);
+    const installation = randomUUID();
+    const [known, lost, gone, foreign, bare] = [disk(), shared(), disk(), disk(), disk()];
+    for (const each of [known, lost, gone]) await host.volumes.make(each, installation);
+    await host.volumes.make(foreign, 'another');
+    const machine = randomUUID();
+    const path = await host.attach(machine, lost, { installation });
+    await writeFile(join(path, 'kept'), Buffer.alloc(2 * mebibyte), { flush: true });
+    mkdirSync(join(path, 'deep', 'er'), { recursive: true });
+    mkdirSync(join(host.point, onVolume.directory(bare.uid)));
+    mkdirSync(join(host.point, onVolume.all, 'not-a-uid'));
+    const look = async () => await host.volumes.strays(name, installation, [known.uid.slice(0, 8)]);
+    const found = await look();
+    expect(found).toMatchObject({ count: 2, unmarked: 1 });
+    expect(found.strays.map(({ uid, type }) => [uid, type])).toEqual([
+      [lost.uid, 'SharedFilesystem'],
+      [gone.uid, 'Disk'],
+    ]);
+    expect(found.strays[0]!.bytes).toBeGreaterThan(2 * mebibyte - 1);
+    expect(Math.abs(found.strays[0]!.madeMs - Date.now())).toBeLessThan(600_000);
+    await host.volumes.detach(machine);
+    for (const each of [foreign, bare])
+      await expect(host.volumes.discard(each, installation)).rejects.toMatchObject({ reason: 'NotProvisioned' });
+    const user = randomUUID();
+    await host.attach(user, known, { installation });
+    // As whoever was killed in the middle has left it.
+    rmSync(join(host.point, onVolume.disk(gone.uid)));
+    rmSync(join(host.point, onVolume.writers(gone.uid)), { recursive: true });
+    for (const each of [lost, gone, gone]) await host.volumes.discard(each, installation);
+    expect(await look()).toMatchObject({ count: 0, unmarked: 1 });
+    const left = readdirSync(join(host.point, onVolume.all));
+    for (const { uid } of [lost, gone]) expect(left.filter((each) => each.startsWith(uid))).toEqual([]);
+    for (const { uid } of [known, foreign, bare]) expect(left).toContain(uid);
+    rmSync(join(host.point, onVolume.all, 'not-a-uid'), { recursive: true });
+    await host.volumes.detach(user);
+    for (const each of [known, foreign, bare]) await host.volumes.remove(each);
+  });
+
   test('nobody writes through the path of a machine that may read alone, whatever it was left as', async () => {
     await using host = openHost(1);
     const volume = shared();

@@ -4,6 +4,7 @@
  * between two, and a mount that an earlier life of the executor made is taken over as it is. A machine gets a path only after the mount was
  * seen to be there, alive and writable, and the Volume's own marker in it: never a directory of the host.
  */
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
@@ -12,7 +13,7 @@ import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import type { Log } from '#lib/std/log.ts';
-import type { DomainVolume, FillSource, FillWatch, HostVolumes, MachineVolumes } from '../hypervisor.ts';
+import type { DomainVolume, FillSource, FillWatch, FoundStrays, HostVolumes, MachineVolumes } from '../hypervisor.ts';
 import { oneAtATime } from '../network/one-at-a-time.ts';
 import { storeTimes } from '../store/health.ts';
 import { usersOf } from '../store/processes.ts';
@@ -193,6 +194,23 @@ class GlusterVolumes implements HostVolumes {
     requireSafeVolume({ ...volume, installation: '' });
     const { uid } = volume;
     await this.#held(volume, async (mount) => await this.#hand.do('removeVolume', mount, { uid }, workMs));
+  }
+
+  async strays(name: string, installation: string, known: readonly string[]): Promise<FoundStrays> {
+    requireSafeName(name);
+    const looker = { uid: randomUUID(), type: 'Disk', glusterVolume: name, bytes: 1 } as const;
+    return await this.#held(looker, async (mount) =>
+      this.#hand.do('findStrays', mount, { installation, known }, workMs),
+    );
+  }
+
+  async discard(volume: VolumeOnHost, installation: string): Promise<void> {
+    requireSafeVolume({ ...volume, installation });
+    const { uid } = volume;
+    await this.#held(
+      volume,
+      async (mount) => await this.#hand.do('discardVolume', mount, { uid, installation }, workMs),
+    );
   }
 
   async attach({ uid, installation, attempt, volumes }: MachineVolumes): Promise<readonly DomainVolume[]> {

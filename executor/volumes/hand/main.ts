@@ -11,11 +11,12 @@ import { growDisk, makeDirectory, makeDisk, removeVolume, requireVolume, wantSiz
 import { fillDisk, filledOf } from './fill.ts';
 import { type MountRef, openMount, pathOf } from './mount.ts';
 import { probe } from './probe.ts';
+import { discardVolume, findStrays } from './strays.ts';
 import { claimWriter } from './writers.ts';
 
 const deeds = {
   ...{ probe, makeDirectory, wantSize, makeDisk, growDisk, requireVolume, removeVolume, claimWriter },
-  ...{ fillDisk, filledOf },
+  ...{ fillDisk, filledOf, findStrays, discardVolume },
 } as const;
 
 export type Deeds = typeof deeds;
