@@ -10,6 +10,7 @@ import { remove } from './verbs/delete.ts';
 import { describe } from './verbs/describe.ts';
 import { drain } from './verbs/drain.ts';
 import { exec } from './verbs/exec.ts';
+import { gc } from './verbs/gc.ts';
 import { get } from './verbs/get.ts';
 import { local } from './verbs/local.ts';
 import { log } from './verbs/log.ts';
@@ -45,6 +46,7 @@ export const verbs: readonly Verb[] = [
   cordon,
   drain,
   uncordon,
+  gc,
   remove,
   version,
 ];

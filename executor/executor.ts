@@ -198,7 +198,7 @@ class Executor {
     const reachable = config.tunnelAddress !== undefined;
     this.#peers = stack.use(new Peers({ devices, reachable, changed: () => this.#heartbeats.changed(), clock, log }));
     this.#volumes = stack.use(
-      new VolumeOrders({ volumes: devices.volumes, changed: () => this.#heartbeats.changed(), clock, log }),
+      new VolumeOrders({ volumes: devices.volumes, images, changed: () => this.#heartbeats.changed(), clock, log }),
     );
     const inUse = async () => await this.#digestsInUse();
     const changed = () => this.#heartbeats.changed();
@@ -506,6 +506,9 @@ class Executor {
         return;
       case 'volume':
         this.#volumes.obey(message);
+        return;
+      case 'volume-list':
+        this.#volumes.lookFor(message);
         return;
       case 'cleanup':
         this.#queueCleanUp(message.uids);

@@ -3,8 +3,15 @@
  * executor/hypervisor.suite.ts. Drivers are stupid: every decision is made above. Each method is safe to repeat.
  */
 import type { Duplex } from 'node:stream';
-import type { DiskLimits, MachineDisk, MachineNetwork, MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
-import type { HostFacts, MountReport, PowerState } from '#lib/api/messages.ts';
+import type {
+  DiskLimits,
+  MachineDisk,
+  MachineNetwork,
+  MachineVolume,
+  VolumeOnHost,
+  VolumeSource,
+} from '#lib/api/launch.ts';
+import type { HostFacts, MountReport, PowerState, StraysReport } from '#lib/api/messages.ts';
 import type { DiskBase } from './disks/own-disk.ts';
 import type { Seed } from './seed/seed.ts';
 
@@ -67,7 +74,10 @@ export class NoWayError extends Error {
 export interface DomainVolume {
   readonly name: string;
   readonly type: 'SharedFilesystem' | 'Disk';
+  /** Of a directory that the guest must not write to: one through which nobody can. */
   readonly path: string;
+  /** Of a disk: the guest must not write to it. */
+  readonly readOnly?: true;
 }
 
 /** A qcow2 disk of the machine's own that stands on nothing, and bears its name as its serial number. */
@@ -293,8 +303,17 @@ export interface HostVolumes {
    * disk that a machine had or has, which grows when that is started next.
    */
   make(volume: VolumeOnHost, installation: string): Promise<number>;
+  /**
+   * Makes the Volume, a disk, with what another disk has, and tells now and then how many percent are copied. Takes long; repeatable, also while
+   * another host is at it. Throws the signal's reason.
+   */
+  fill(volume: VolumeOnHost, installation: string, source: FillSource, watch: FillWatch): Promise<number>;
   /** Removes all that is in it, for good. Nothing if it is not there. The caller knows that nobody uses it. */
   remove(volume: VolumeOnHost): Promise<void>;
+  /** What is on a Gluster volume, bears the mark of the installation, and has none of these digits at its beginning (knownDigits). */
+  strays(glusterVolume: string, installation: string, known: readonly string[]): Promise<FoundStrays>;
+  /** As remove, but only what bears the mark of the installation. Throws if it bears another, or none. Repeatable. */
+  discard(volume: VolumeOnHost, installation: string): Promise<void>;
   /** To be called before each start of the machine; repeatable. Throws if the machine must not start on them now. */
   attach(machine: MachineVolumes): Promise<readonly DomainVolume[]>;
   /** Lets go of all that the machine has, which must be off for good. Repeatable. */
@@ -303,6 +322,18 @@ export interface HostVolumes {
   owners(): Promise<readonly string[]>;
   /** Looks at every mount, and repairs what is stale and used by nobody. Takes as long as a mount may take to answer. */
   look(): Promise<readonly MountReport[]>;
+}
+
+export type FoundStrays = Pick<StraysReport, 'count' | 'strays' | 'unmarked'>;
+
+/** An image's file, or a Volume's disk. */
+export type FillSource =
+  | { readonly path: string; readonly format: 'qcow2' | 'raw' }
+  | Extract<VolumeSource, { readonly uid: string }>;
+
+export interface FillWatch {
+  told(percent: number): void;
+  readonly signal: AbortSignal;
 }
 
 export interface MachineVolumes {

@@ -9,6 +9,10 @@ import { machineLaunch } from './testing/world.ts';
 const uid = randomUUID();
 const good = machineLaunch(uid);
 const shared = { name: 'd', uid, type: 'SharedFilesystem', glusterVolume: 'vm', bytes: 1 };
+const filling = (more: object) => ({
+  ...{ type: 'volume', version: 1, id: 'o', order: 'fill', installation: 'i', volume: { ...shared, type: 'Disk' } },
+  ...more,
+});
 const taking = {
   ...{ type: 'disk', version: 1, id: 'o', uid, snapshot: randomUUID(), order: 'Snapshot' },
   ...{ attempt: 1, consistency: 'Quiesced', timeoutMs: 1 },
@@ -45,6 +49,13 @@ test('parseLaunch() gives back what was sent', () => {
   expect(parseLaunch(task(comes, comes.taskId))).toEqual(comes);
   const outside = { ...good, version: 6, networks: [{ ...good.networks[0], ip: '', external: true }] };
   expect(parseLaunch(task(outside))).toEqual(outside);
+  const read = [
+    { ...shared, readOnly: true },
+    { ...shared, type: 'Disk', readOnly: true },
+    { ...shared, type: 'Disk', grant: 1, readOnly: true },
+  ];
+  const reader = { ...good, version: 7, volumes: read };
+  expect(parseLaunch(task(reader))).toEqual(reader);
 });
 
 test.each<[string, Partial<MachineLaunch> | object]>([
@@ -81,6 +92,8 @@ test.each<[string, Partial<MachineLaunch> | object]>([
     { version: 4, liveness: { ...probe, ...wrong } },
   ]),
   ['a volume that is none', { version: 3, volumes: [{ name: 'd', uid, type: 'Disk', glusterVolume: 'vm', bytes: 1 }] }],
+  ['a directory that was given to one', { version: 3, volumes: [{ ...shared, grant: 1 }] }],
+  ['a word for what may be read alone', { version: 7, volumes: [{ ...shared, readOnly: 'false' }] }],
   ['a volume of a uid that climbs', { version: 3, volumes: [{ ...shared, uid: '..' }] }],
   ['a seed for no known reader', { version: 2, seedFormat: 'Ignition' }],
   ['another uid than the task', { uid: randomUUID() }],
@@ -124,6 +137,14 @@ test.each<object>([
   { type: 'volume', version: 1, id: 'o', order: 'wipe', installation: 'i', volume: shared },
   { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i', volume: { ...shared, uid: '/' } },
   { type: 'volume', version: 1, id: 'o', order: 'make', installation: 'i' },
+  { type: 'volume-list', version: 1, id: 'o', installation: 'i', glusterVolume: 'vm' },
+  { type: 'volume-list', version: 1, id: 'o', installation: 'i', glusterVolume: 7, known: [] },
+  filling({}),
+  filling({ source: {} }),
+  filling({ source: { digest: '../../etc/shadow', format: 'raw' } }),
+  filling({ source: { digest: 'a'.repeat(64), format: 'vmdk' } }),
+  filling({ source: { uid: '../x', glusterVolume: 'vm' } }),
+  filling({ source: { uid, glusterVolume: 'vm', grant: '1' } }),
   { ...taking, snapshot: '../../etc/cron.d/x' },
   { ...taking, uid: 'a/b' },
   { ...taking, consistency: '--format=raw' },
@@ -148,6 +169,10 @@ test.each<object>([
   { type: 'images', version: 1, id: 'i', digests: ['a'.repeat(64)] },
   { type: 'collect', version: 1, store: false, digests: ['a'.repeat(64)] },
   { type: 'peers', version: 1, id: 'p', subnets: [{ vni: 4097, peers: ['192.0.2.1'] }] },
+  { type: 'volume-list', version: 1, id: 'o', installation: 'i', glusterVolume: 'vm', known: ['aaaaaaaa'] },
+  { type: 'volume', version: 1, id: 'o', order: 'discard', installation: 'i', volume: shared },
+  filling({ source: { digest: 'a'.repeat(64), format: 'raw' } }),
+  filling({ source: { uid, glusterVolume: 'vm', grant: 1 } }),
 ])('parseMessage() reads %j', (order) => {
   expect(parseMessage(encodeData(order))).toEqual(order);
 });

@@ -15,6 +15,7 @@ import type {
   SeedFormat,
   SeedSecrets,
   VolumeOnHost,
+  VolumeSource,
 } from '#lib/api/launch.ts';
 import type {
   DiskOrder,
@@ -26,6 +27,7 @@ import type {
   PolicyOrder,
   SchedulerMessage,
   SeedOrder,
+  VolumeListOrder,
   VolumeOrder,
 } from '#lib/api/messages.ts';
 import { parseTaskId } from '#lib/api/names.ts';
@@ -75,9 +77,11 @@ function checkMachine(launch: Launch & { type: 'machine' }): void {
   const { volumes = [] } = launch;
   if (!Array.isArray(volumes)) throw new Error('volumes is not a list');
   for (const volume of volumes as readonly Partial<MachineVolume>[]) {
-    const { name, grant, mountPath } = volume;
+    const { name, grant, mountPath, readOnly } = volume;
     const isRight = typeof name === 'string' && (mountPath === undefined || typeof mountPath === 'string');
-    if (!isVolume(volume) || !isRight || (volume.type === 'Disk') !== Number.isSafeInteger(grant))
+    const isDisk = volume.type === 'Disk';
+    const isGiven = grant === undefined ? !isDisk || readOnly === true : isDisk && Number.isSafeInteger(grant);
+    if (!isVolume(volume) || !isRight || !isGiven || (readOnly !== undefined && readOnly !== true))
       throw new Error(`"${name}" is not a volume`);
   }
 }
@@ -126,10 +130,21 @@ function isVolume({ uid = '', type, glusterVolume, bytes }: Partial<VolumeOnHost
   return uuid.test(uid) && isKnown && typeof glusterVolume === 'string' && Number.isSafeInteger(bytes);
 }
 
-function isVolumeOrder({ id, order, installation, volume }: Partial<VolumeOrder>): boolean {
+function isSource(source: Partial<Extract<VolumeSource, { digest: string }> & Extract<VolumeSource, { uid: string }>>) {
+  const { digest, format, uid = '', glusterVolume, grant = 0 } = source;
+  if (digest !== undefined) return digestPattern.test(digest) && (format === 'qcow2' || format === 'raw');
+  return uuid.test(uid) && typeof glusterVolume === 'string' && Number.isSafeInteger(grant);
+}
+
+function isVolumeList({ id, installation, glusterVolume, known }: Partial<VolumeListOrder>): boolean {
+  const isRight = [id, installation, glusterVolume].every((text) => typeof text === 'string');
+  return isRight && Array.isArray(known) && known.every((digits) => typeof digits === 'string');
+}
+
+function isVolumeOrder({ id, order, installation, volume, source }: Partial<VolumeOrder>): boolean {
   return (
     typeof id === 'string' &&
-    (order === 'make' || order === 'remove') &&
+    (order === 'make' || order === 'remove' || order === 'discard' || (order === 'fill' && isSource({ ...source }))) &&
     typeof installation === 'string' &&
     isVolume({ ...volume })
   );
@@ -302,6 +317,8 @@ export function parseMessage(data: string): SchedulerMessage | undefined {
       return isPolicyOrder(message) ? message : undefined;
     case 'seed':
       return isSeedOrder(message) ? message : undefined;
+    case 'volume-list':
+      return isVolumeList(message) ? (message as SchedulerMessage) : undefined;
     case 'volume':
       return isVolumeOrder(message) ? (message as SchedulerMessage) : undefined;
     case 'cleanup':

@@ -229,9 +229,26 @@ describe('what of volumes is not built is refused with a sentence', () => {
   const volume = { cluster: 'lab', size: '1Gi', backend: { gluster: { volume: 'vm' } } };
 
   test.each<[string, object, RegExp]>([
-    ['a directory to read alone', { accessMode: 'ROX' }, /\(ROX\) is not built/],
-    ['a directory for one', { accessMode: 'RWO' }, /a SharedFilesystem RWX/],
-    ['a disk for many', { type: 'Disk', accessMode: 'RWX' }, /a Disk is RWO/],
+    ['a directory for one', { accessMode: 'RWO' }, /a SharedFilesystem is RWX or ROX.*Use a Disk/],
+    ['a disk that many write to', { type: 'Disk', accessMode: 'RWX' }, /a Disk is RWO or ROX.*Use a SharedFilesystem/],
+    [
+      'an empty disk to be read',
+      { type: 'Disk', accessMode: 'ROX' },
+      /made empty: give it sources.*set accessMode to ROX when/,
+    ],
+    ['a directory with sources', { sources: { image: { name: 'i' } } }, /sources are for type: Disk/],
+    ['no source', { type: 'Disk', sources: {} }, /exactly one of image, snapshot, volume/],
+    [
+      'two sources',
+      { type: 'Disk', sources: { image: { name: 'i' }, volume: { name: 'x' } } },
+      /exactly one of image, snapshot, volume/,
+    ],
+    [
+      'an image of somebody else',
+      { type: 'Disk', sources: { image: { name: 'i', namespace: 'team-b' } } },
+      /of this namespace and of cf-public/,
+    ],
+    ['a copy of itself', { type: 'Disk', sources: { volume: { name: 'v' } } }, /is this Volume itself/],
     ['SMB', { guestAccess: 'SMB' }, /only Virtiofs is built.*Windows guests/],
     ['a disk by virtiofs', { type: 'Disk', guestAccess: 'Virtiofs' }, /leave guestAccess out/],
   ])('%s', async (_, more, message) => {
@@ -251,5 +268,32 @@ describe('what of volumes is not built is refused with a sentence', () => {
     const shared = { ...volume, accessMode: 'RWX', guestAccess: 'Virtiofs' };
     expect(await post('Volume', 'shared', shared)).toMatchObject({ status: 201 });
     expect(await post('Volume', 'disk', { ...volume, type: 'Disk', accessMode: 'RWO' })).toMatchObject({ status: 201 });
+    expect(await post('Volume', 'assets', { ...volume, accessMode: 'ROX' })).toMatchObject({ status: 201 });
+    const sources = { image: { name: 'i', namespace: 'cf-public' } };
+    expect(await post('Volume', 'filled', { ...volume, type: 'Disk', accessMode: 'ROX', sources })).toMatchObject({
+      status: 201,
+    });
+    expect(await patch('namespaces/default/volumes/filled', { spec: { sources: null } })).toMatchObject({
+      status: 422,
+    });
+    const volumes = [{ name: 'a', volume: 'v', readOnly: true }];
+    expect(await post('VirtualMachine', 'reader', machine({ volumes }))).toMatchObject({ status: 201 });
+  });
+
+  test.each([
+    ['Disk', 'RWO', 'RWX'],
+    ['SharedFilesystem', 'RWX', 'RWO'],
+  ])('a %s of %s becomes one to be read, for good, and no other', async (type, before, other) => {
+    const name = `turned-${type.toLowerCase()}`;
+    await post('Volume', name, { ...volume, type });
+    const turn = async (spec: object) => await patch(`namespaces/default/volumes/${name}`, { spec });
+    expect(await turn({ accessMode: before })).toMatchObject({ status: 200 });
+    expect(await turn({ accessMode: other })).toMatchObject({ status: 422 });
+    expect(await turn({ accessMode: 'ROX' })).toMatchObject({ status: 200 });
+    for (const accessMode of [before, null])
+      expect(await turn({ accessMode })).toMatchObject({
+        ...{ status: 422, message: expect.stringContaining('what is ROX stays that') },
+      });
+    expect(await turn({ size: '2Gi' })).toMatchObject({ status: type === 'Disk' ? 422 : 200 });
   });
 });

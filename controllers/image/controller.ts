@@ -7,10 +7,11 @@ import { type Controller, done, type Phase, wait } from '#controllers/runtime/co
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { statusPace } from '#controllers/runtime/status-pace.ts';
 import { conditionOf } from '#lib/api/conditions.ts';
-import { Cluster, Image, VirtualMachine, VMSnapshot } from '#lib/api/generated/index.ts';
+import { Cluster, Image, VirtualMachine, VMSnapshot, Volume } from '#lib/api/generated/index.ts';
 import { usedImageKey } from '#lib/api/image-families.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { annotations, finalizers } from '#lib/api/names.ts';
+import { isFilling, sourceKeys } from '#lib/api/volume-sources.ts';
 import { isCode } from '#lib/std/errors.ts';
 import type { Scope } from './scope.ts';
 import { summarize } from './status.ts';
@@ -24,6 +25,7 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
   // Its events make the Images due that stand on it.
   deps.cache(VMSnapshot);
   const machines = deps.cache(VirtualMachine, { usedImage: (vm) => usedImages(vm) });
+  const volumes = deps.cache(Volume, { image: filledFrom });
   const pace = statusPace(5000);
   const news = newsOf(deps);
 
@@ -36,6 +38,7 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
         .filter((one) => !one.metadata.deletionTimestamp)
         .map((one) => one.metadata.name),
       users: machines.count('usedImage', keyOf(image)),
+      filling: volumes.by('image', keyOf(image)).map(keyOf).toSorted(),
       // Ten thousand machines may have one image, and each change of one comes by here.
       userNames: () => machines.by('usedImage', keyOf(image)).map(keyOf).toSorted(),
       restartedAt,
@@ -59,12 +62,13 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
   return {
     name: 'image',
     for: Image,
-    reads: [Cluster, VirtualMachine, VMSnapshot],
+    reads: [Cluster, VirtualMachine, VMSnapshot, Volume],
     writes: [Image],
     triggers: [
       { kind: Cluster, map: () => images.list().map(keyOf) },
       { kind: VMSnapshot, map: (snapshot) => images.by('snapshot', keyOf(snapshot)).map(keyOf) },
       { kind: VirtualMachine, map: (vm) => usedImages(vm as VirtualMachine) },
+      { kind: Volume, map: (volume) => filledFrom(volume as Volume) },
     ],
     load,
     phases: [holdFinalizer(deps), findSnapshot(deps), news.tell, paceUsers],
@@ -77,6 +81,11 @@ export function imageController(deps: Deps): Controller<Image, Scope> {
 function usedImages(vm: VirtualMachine): readonly string[] {
   const key = usedImageKey(vm);
   return key === undefined ? [] : [key];
+}
+
+function filledFrom(volume: Volume): readonly string[] {
+  const { image } = sourceKeys(volume);
+  return image !== undefined && isFilling(volume) ? [image] : [];
 }
 
 function holdFinalizer({ client }: Deps): Phase<Scope> {
@@ -108,7 +117,10 @@ function findSnapshot({ client }: Deps): Phase<Scope> {
   };
 }
 
-const awaitUnused: Phase<Scope> = ({ users }) => (users > 0 ? wait('InUse', `${users} machines use it`) : done);
+const awaitUnused: Phase<Scope> = ({ users, filling }) => {
+  if (users > 0) return wait('InUse', `${users} machines use it`);
+  return filling.length > 0 ? wait('InUse', `It is being copied into Volume ${filling[0]}`) : done;
+};
 
 function removeFinalizer({ client }: Deps): Phase<Scope> {
   return async ({ image }, { signal }) => {

@@ -7,6 +7,8 @@ export interface Scope {
   readonly clusters: readonly string[];
   /** How many machines use it. */
   readonly users: number;
+  /** Names of the Volumes that are being made with what it has. */
+  readonly filling: readonly string[];
   /** Their keys, sorted: costs a look at each. */
   readonly userNames: () => readonly string[];
   /** It stands on this; `gone` if there is none. undefined for other sources, and until it was asked for. */

@@ -111,10 +111,12 @@ function prefetchCondition({ spec, status }: Image, { prefetch }: Sum): readonly
   return [{ type, status: 'False', reason: failed > 0 ? 'Failed' : 'Copying', message }];
 }
 
-function deletionCondition({ image, users, userNames }: Scope): ConditionDraft {
+function deletionCondition({ image, users, userNames, filling }: Scope): ConditionDraft {
   const type = 'DeletionBlocked';
-  if (!image.metadata.deletionTimestamp || users === 0)
+  if (!image.metadata.deletionTimestamp || (users === 0 && filling.length === 0))
     return { type, status: 'False', reason: 'NotBlocked', message: '' };
+  if (users === 0)
+    return { type, status: 'True', reason: 'InUse', message: `It is being copied into Volume ${filling[0]}` };
   const message = `${users} machines use it, for example ${userNames().slice(0, 3).join(', ')}. It goes when the last is gone`;
   return { type, status: 'True', reason: 'InUse', message };
 }

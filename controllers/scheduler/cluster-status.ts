@@ -21,6 +21,8 @@ export interface ClusterInput {
   readonly executorShare: Room;
   readonly orphanTasks: number;
   readonly orphansHeld: HeldOrphans | undefined;
+  /** undefined: no host has looked since we began. */
+  readonly orphanVolumes?: ClusterStatus['orphanVolumes'];
   readonly offersHeld: number;
   readonly nowMs: number;
 }
@@ -58,6 +60,7 @@ export function clusterStatus(input: ClusterInput): ClusterStatus {
     free: cluster.spec.unschedulable ? [] : freeBuckets(ready),
     offers: { held: input.offersHeld },
     orphanTasks: input.orphanTasks,
+    ...(input.orphanVolumes && { orphanVolumes: input.orphanVolumes }),
     displayStatus: !input.connected ? 'Disconnected' : !input.reconciled ? 'Reconciling' : 'Ready',
   };
 }

@@ -55,6 +55,7 @@ import { TaskBook } from './task-book.ts';
 import { Ticker } from './ticker.ts';
 import { Tombstones } from './tombstones.ts';
 import { Uploads } from './uploads.ts';
+import { straysPeriodMs, VolumeStrays } from './volume-strays.ts';
 import { Volumes } from './volumes.ts';
 import { Windows } from './windows.ts';
 import type { World } from './world.ts';
@@ -134,6 +135,7 @@ class ClusterServer {
   readonly #imageFiles: ImageFiles;
   readonly #prefetch: Prefetch;
   readonly #volumes: Volumes;
+  readonly #volumeStrays: VolumeStrays;
   readonly #orders: Orders;
   readonly #disks: DiskOrderBook;
   readonly #seeds: Seeds;
@@ -199,6 +201,7 @@ class ClusterServer {
     this.#imageFiles = new ImageFiles(world, options.imageFiles);
     this.#prefetch = new Prefetch(world, options.prefetch);
     this.#volumes = new Volumes(world);
+    this.#volumeStrays = new VolumeStrays(world);
     this.#silences = new Silences(world);
     this.#hosts = new Hosts({
       world,
@@ -322,6 +325,7 @@ class ClusterServer {
         this.#every(tombstonesMs, () => this.#lookForTombstones(), running),
         this.#every(agentDrainsMs, () => this.#agentDrains.look(), running),
         this.#every(volumesMs, () => this.#volumes.look(), running),
+        this.#every(straysPeriodMs, () => this.#lookForStrays(), running),
         this.#every(movesMs, () => this.#settleMoves(), running),
         this.#watchAgents(running),
       ];
@@ -559,6 +563,7 @@ class ClusterServer {
       executorShare: executorShare(cluster.spec.executor),
       orphanTasks: this.#orphans.taskCount,
       orphansHeld: this.#orphans.held,
+      orphanVolumes: this.#volumeStrays.summary,
       offersHeld: ledger.offers().length,
       nowMs: clock.now(),
     });
@@ -579,7 +584,8 @@ class ClusterServer {
     const { connected, master } = this.#connection;
     const { taskCount, held } = this.#orphans;
     const session = [connected, this.#reconciliation.done, master, this.#mesosVersion, taskCount, JSON.stringify(held)];
-    return [metadata.resourceVersion, this.#world.ledger.version, this.#hostsCameOrWent, ...session].join(' ');
+    const strays = JSON.stringify(this.#volumeStrays.summary);
+    return [metadata.resourceVersion, this.#world.ledger.version, this.#hostsCameOrWent, ...session, strays].join(' ');
   }
 
   #wakeImports(): void {
@@ -606,6 +612,12 @@ class ClusterServer {
 
   #wakeVolumes(): void {
     void this.#volumes.look().catch((error: unknown) => this.#complain('Volumes not advanced', error));
+  }
+
+  async #lookForStrays(): Promise<void> {
+    const before = this.#volumeStrays.summary;
+    await this.#volumeStrays.look();
+    if (!isDeepStrictEqual(before, this.#volumeStrays.summary)) this.#ticker.stir();
   }
 
   #wakeDisks(): void {

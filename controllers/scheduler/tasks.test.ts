@@ -70,6 +70,22 @@ test('a launch on a network of the site is of version 4, and names it as the hos
   expect(launched('lab-b')).toMatchObject({ networks: [{ segment: { nic: 'eth1', vlan: 5 } }] });
 });
 
+test('a launch with volumes to read alone is of version 7, which an executor refuses that would let the guest write', () => {
+  const volume = { name: 'd', volume: 'data', uid: 'u2', type: 'Disk', size: '1Gi', glusterVolume: 'vm', made: true };
+  const launched = (more: object) => {
+    const status = { attempt: { number: 1, taskID: 't' }, volumes: [{ ...volume, ...more }] };
+    const spec = { resources: { cores: 1, memory: '1Gi' }, terminationGracePeriod: '30s', runPolicy: 'Always' };
+    const vm = { metadata: { uid: 'u1', name: 'web', namespace: 'team-a' }, spec, status } as unknown as VirtualMachine;
+    return machineLaunch(vm, 'Linux', 'i');
+  };
+  expect(launched({ grant: 1 }).version).toBe(3);
+  const { version, volumes } = launched({ readOnly: true });
+  expect([version, volumes]).toEqual([
+    7,
+    [{ name: 'd', uid: 'u2', type: 'Disk', glusterVolume: 'vm', bytes: 2 ** 30, readOnly: true }],
+  ]);
+});
+
 test('a launch on a network whose addresses the site gives is of version 6, and names none', () => {
   const outside = { subnet: 's', subnetUID: 'su', vni: 7, mac: '52:54:00:00:00:01', mtu: 1500, ipam: 'External' };
   const launched = machineLaunch(

@@ -79,12 +79,13 @@ function machineVolumes({ spec, status }: VirtualMachine): readonly MachineVolum
 }
 
 function machineVolume(volume: StatusVolume, mountPath: string | undefined): MachineVolume {
-  const { name, uid, type, glusterVolume, size, allowUnsafe, made, grant } = volume;
+  const { name, uid, type, glusterVolume, size, allowUnsafe, made, grant, readOnly } = volume;
   return {
     ...{ name, uid, type, glusterVolume, bytes: parseBytes(size) },
     ...(allowUnsafe ? { allowUnsafe: true as const } : {}),
     ...(made ? {} : { make: true as const }),
     ...(grant === undefined ? {} : { grant }),
+    ...(readOnly ? { readOnly: true as const } : {}),
     ...(mountPath === undefined ? {} : { mountPath }),
   };
 }
@@ -110,6 +111,20 @@ export function guestPolicyOf({ metadata, spec }: VirtualMachine): GuestPolicy {
   return metadata.deletionTimestamp === undefined ? guestPolicies[spec.runPolicy] : guestPolicies.Halted;
 }
 
+/** The version from which on executors know all that is in it; undefined: from the second on, or the first. */
+function newestNeeded(
+  { spec, status }: VirtualMachine,
+  volumes: readonly MachineVolume[],
+  disks: object,
+): MachineLaunch['version'] | undefined {
+  const { networks = [] } = status!;
+  if (volumes.some(({ readOnly }) => readOnly)) return 7;
+  if (networks.some(({ ipam }) => ipam === 'External')) return 6;
+  if (Object.keys(disks).length > 0) return 5;
+  if (needsProber(spec) || networks.some(({ segment }) => segment)) return 4;
+  return volumes.length > 0 ? 3 : undefined;
+}
+
 /** The complete description of a machine for its host. `vm.status.attempt` must be the attempt to launch. */
 export function machineLaunch(
   vm: VirtualMachine,
@@ -130,11 +145,9 @@ export function machineLaunch(
   const { networks = [] } = status!;
   const isClosed = networks.every(({ egress }) => egress === undefined);
   const disks = launchDisks(spec);
-  const isOutside = networks.some(({ ipam }) => ipam === 'External');
-  const isNew = needsProber(spec) || networks.some(({ segment }) => segment);
   const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
-    version: isOutside ? 6 : Object.keys(disks).length > 0 ? 5 : isNew ? 4 : volumes.length > 0 ? 3 : isOld ? 1 : 2,
+    version: newestNeeded(vm, volumes, disks) ?? (isOld ? 1 : 2),
     type: 'machine',
     installation,
     uid: metadata.uid,

@@ -4,7 +4,16 @@ import type { MountReport, VolumeOrderReport } from '#lib/api/messages.ts';
 import { timestamp } from '#lib/std/clock.ts';
 import { seededRandom } from '#lib/std/random.ts';
 import type { ExecutorFact } from './executor-book.ts';
-import { type Backend, healthOf, nextBackend, nextResize, orderFor, orderId, usedOf } from './volume-backend.ts';
+import {
+  type Backend,
+  healthOf,
+  nextBackend,
+  nextResize,
+  orderFor,
+  orderId,
+  sourceOnHost,
+  usedOf,
+} from './volume-backend.ts';
 
 const nowMs = Date.parse('2026-01-01T00:00:00Z');
 const volume = (status: Volume['status'] = {}, metadata: object = {}) =>
@@ -23,8 +32,11 @@ const host = (hostname: string, { names = ['vm'], mounts = [], orders = [] }: Sa
   ({ hostname, heartbeat: { volumes: { names, mounts, orders } } }) as unknown as ExecutorFact;
 const old = { hostname: 'old', heartbeat: {} } as unknown as ExecutorFact;
 
-const next = (backend: Backend | undefined, hosts: readonly ExecutorFact[], order: 'make' | 'remove' = 'make') =>
-  nextBackend(volume(backend && { backend }), order, hosts, nowMs, seededRandom(1));
+const next = (
+  backend: Backend | undefined,
+  hosts: readonly ExecutorFact[],
+  order: 'make' | 'fill' | 'remove' = 'make',
+) => nextBackend(volume(backend && { backend }), order, hosts, nowMs, seededRandom(1));
 
 describe('orderFor()', () => {
   const deletionTimestamp = timestamp(nowMs);
@@ -76,6 +88,46 @@ describe('nextBackend()', () => {
     expect(orderId(volume({ backend: later }), 'make')).toBe(`u-make-${10 * 2 ** 30}-1`);
     // The old report is of an older try.
     expect(next({ ...making, failures: 1 }, hosts)).toMatchObject({ state: 'Making', host: 'h1' });
+  });
+});
+
+describe('what has sources', () => {
+  const digest = 'd'.repeat(64);
+  const filled = (status: Volume['status']) => {
+    const one = volume(status);
+    return { ...one, spec: { ...one.spec, sources: { image: { name: 'i' } } } } as Volume;
+  };
+  const source = { digest, format: 'raw', virtualSize: 1 } as const;
+  const disk = { uid: 'x', glusterVolume: 'other', grant: 2, virtualSize: 1 };
+  const able = (hostname: string, more: object = {}) => {
+    const heartbeat = { volumes: { names: ['vm'], mounts: [], orders: [], fills: true, ...more } };
+    return { hostname, heartbeat } as unknown as ExecutorFact;
+  };
+  const fill = (status: Volume['status'], hosts: readonly ExecutorFact[]) =>
+    nextBackend(filled(status), 'fill', hosts, nowMs, seededRandom(1));
+
+  test('waits for them, is filled, and is never made empty', () => {
+    expect(orderFor(filled({}))).toBeUndefined();
+    expect(orderFor(filled({ source }))).toBe('fill');
+    expect(orderFor(filled({ source, backend: { state: 'Made' } }))).toBeUndefined();
+    expect(sourceOnHost(filled({ source }))).toEqual({ digest, format: 'raw' });
+    expect(sourceOnHost(filled({ source: disk }))).toEqual({ uid: 'x', glusterVolume: 'other', grant: 2 });
+    expect(sourceOnHost(filled({}))).toBeUndefined();
+  });
+
+  test('is filled by a host that can, and that may use both Gluster volumes; it says how far it is', () => {
+    expect(fill({ source }, [host('h1'), able('h2')])).toEqual({ state: 'Making', host: 'h2' });
+    expect(fill({ source }, [host('h1')]).message).toMatch(/new enough for sources/);
+    const both = able('h3', { names: ['vm', 'other'] });
+    expect(fill({ source: disk }, [able('h2'), both])).toEqual({ state: 'Making', host: 'h3' });
+    expect(fill({ source: disk }, [able('h2')]).message).toContain('vm and other');
+    const making = { state: 'Making', host: 'h2' } as const;
+    const half = able('h2', { filling: [{ uid: 'u', percent: 43 }] });
+    expect(fill({ source, backend: making }, [half])).toEqual({ ...making, progress: 43 });
+    const report = { id: `u-fill-${10 * 2 ** 30}-0`, uid: 'u', state: 'Failed', message: 'no room', reason: 'NoRoom' };
+    const failed = fill({ source, backend: { ...making, progress: 43 } }, [able('h2', { orders: [report] })]);
+    expect(failed).toMatchObject({ state: 'Waiting', failures: 1, reason: 'NoRoom' });
+    expect(failed).not.toHaveProperty('progress');
   });
 });
 

@@ -1,5 +1,6 @@
 /** What is to be done on the Gluster volume for a Volume, and what hosts see of it. Pure. */
 import type { Volume } from '#lib/api/generated/volume.ts';
+import type { VolumeSource } from '#lib/api/launch.ts';
 import type { MountReport, VolumeOrder, VolumeOrderReport } from '#lib/api/messages.ts';
 import { formatMiB, parseBytes } from '#lib/api/quantity.ts';
 import { backoffMs } from '#lib/std/backoff.ts';
@@ -15,10 +16,12 @@ const retry = { firstMs: 10_000, maxMs: 300_000 } as const;
 const messageMax = 2048;
 
 /** undefined: nothing. */
-export function orderFor({ metadata, status }: Volume): VolumeOrder['order'] | undefined {
+export function orderFor({ metadata, spec, status }: Volume): BackendOrder | undefined {
   const { state } = status?.backend ?? {};
   if (metadata.deletionTimestamp) return status?.removal === 'Wanted' && state !== 'Removed' ? 'remove' : undefined;
-  return state === 'Made' ? undefined : 'make';
+  if (state === 'Made') return undefined;
+  if (!spec.sources) return 'make';
+  return status?.source ? 'fill' : undefined;
 }
 
 /** It is there, and a larger one is wanted. */
@@ -35,17 +38,28 @@ export function asResize(volume: Volume): Volume {
 }
 
 /** Another one for each try and size: what became of the last is still in the heartbeats of its host. */
-export function orderId({ metadata, spec, status }: Volume, order: VolumeOrder['order']): string {
+export function orderId({ metadata, spec, status }: Volume, order: BackendOrder): string {
   return `${metadata.uid}-${order}-${parseBytes(spec.size)}-${status?.backend?.failures ?? 0}`;
 }
 
-const doing = { make: 'Making', remove: 'Removing' } as const;
-const done = { make: 'Made', remove: 'Removed' } as const;
+/** Of `fill`; undefined if it has not been found yet. */
+export function sourceOnHost({ status }: Volume): VolumeSource | undefined {
+  const { digest, format = 'qcow2', uid, glusterVolume, grant } = status?.source ?? {};
+  if (digest !== undefined) return { digest, format };
+  if (uid === undefined || glusterVolume === undefined) return undefined;
+  return { uid, glusterVolume, ...(grant !== undefined && { grant }) };
+}
+
+/** What is done about a Volume; without one there is nothing of which to say how far it is. */
+export type BackendOrder = Exclude<VolumeOrder['order'], 'discard'>;
+
+const doing = { make: 'Making', fill: 'Making', remove: 'Removing' } as const;
+const done = { make: 'Made', fill: 'Made', remove: 'Removed' } as const;
 
 /** The next state; while it is Making or Removing, its host is to be given the order. `hosts`: those that answer. */
 export function nextBackend(
   volume: Volume,
-  order: VolumeOrder['order'],
+  order: BackendOrder,
   hosts: readonly ExecutorFact[],
   nowMs: number,
   random: Random,
@@ -59,12 +73,17 @@ export function nextBackend(
       return {
         state: done[order],
         ...(old.host !== undefined && { host: old.host }),
-        ...(order === 'make' && { size: sizeThere(volume, report) }),
+        ...(order !== 'remove' && { size: sizeThere(volume, report) }),
       };
     if (report) return failed(old, report, nowMs, random);
-    if (host) return old;
+    if (host) return withProgress(volume, old, host);
   }
   return begun(volume, order, old, hosts, nowMs);
+}
+
+function withProgress({ metadata }: Volume, old: Backend, { heartbeat }: ExecutorFact): Backend {
+  const filling = heartbeat.volumes?.filling?.find(({ uid }) => uid === metadata.uid);
+  return filling ? { ...old, progress: filling.percent } : old;
 }
 
 /** What is being done about its growth, or the backend with its new size; undefined: it is as large as is wanted. */
@@ -108,28 +127,34 @@ function failed(
   const failures = (old.failures ?? 0) + 1;
   const retryAfter = timestamp(nowMs + backoffMs(failures, retry, random));
   const text = `Host ${old.host}: ${message}. Tried ${failures} times; again at ${retryAfter}`;
-  return { ...old, state: 'Waiting', failures, retryAfter, reason, message: text.slice(0, messageMax) };
+  const { progress: _, ...rest } = old;
+  return { ...rest, state: 'Waiting', failures, retryAfter, reason, message: text.slice(0, messageMax) };
 }
 
 /** On another host after each failure: that one may not belong to Gluster's pool. */
 function begun(
   { spec, status }: Volume,
-  order: VolumeOrder['order'],
+  order: BackendOrder,
   old: Backend,
   hosts: readonly ExecutorFact[],
   nowMs: number,
 ): Backend {
   if (old.retryAfter !== undefined && Date.parse(old.retryAfter) > nowMs) return { ...old, state: 'Waiting' };
   const { volume: name } = spec.backend.gluster;
-  const able = hosts.filter(({ heartbeat }) => heartbeat.volumes?.names.includes(name));
+  const needed = [name, ...(order === 'fill' ? [status?.source?.glusterVolume ?? name] : [])];
+  const able = hosts.filter(
+    ({ heartbeat: { volumes } }) =>
+      needed.every((one) => volumes?.names.includes(one)) && (order !== 'fill' || volumes?.fills),
+  );
   const { failures = 0 } = status?.backend ?? {};
   const host = able.map(({ hostname }) => hostname).toSorted()[failures % Math.max(1, able.length)];
-  const { host: _h, retryAfter: _r, ...rest } = old;
+  const { host: _h, retryAfter: _r, progress: _p, ...rest } = old;
   if (host !== undefined) return { ...rest, state: doing[order], host };
   const why =
     hosts.length === 0
       ? 'No executor runs in the cluster yet: one starts with the first machine or image, and a machine that has the Volume makes it'
-      : `None of the ${hosts.length} hosts with an executor may use the Gluster volume ${name}: add it to gluster.volumes in their configuration`;
+      : `None of the ${hosts.length} hosts with an executor${order === 'fill' ? ' is new enough for sources, and' : ''} may use the Gluster volume ` +
+        `${[...new Set(needed)].join(' and ')}: add it to gluster.volumes in their configuration`;
   return { ...rest, state: 'Waiting', message: failures > 0 ? (old.message ?? why) : why };
 }
 

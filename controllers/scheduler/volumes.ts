@@ -5,7 +5,18 @@ import { keyOf } from '#lib/api/meta.ts';
 import { onceMore } from '#lib/std/again.ts';
 import { isCode, messageOf } from '#lib/std/errors.ts';
 import { volumeOnHost } from './tasks.ts';
-import { asResize, healthOf, isToGrow, nextBackend, nextResize, orderFor, orderId, usedOf } from './volume-backend.ts';
+import {
+  asResize,
+  type BackendOrder,
+  healthOf,
+  isToGrow,
+  nextBackend,
+  nextResize,
+  orderFor,
+  orderId,
+  sourceOnHost,
+  usedOf,
+} from './volume-backend.ts';
 import type { World } from './world.ts';
 
 /** Executors forget what they were told when they are started anew. */
@@ -81,7 +92,7 @@ export class Volumes {
     return stored;
   }
 
-  async #send(volume: Volume, order: 'make' | 'remove', host: string): Promise<void> {
+  async #send(volume: Volume, order: BackendOrder, host: string): Promise<void> {
     const { clock, installation, tell } = this.#world;
     const id = orderId(volume, order);
     const nowMs = clock.monotonic();
@@ -89,6 +100,8 @@ export class Volumes {
     const sending = `${id} ${host}`;
     if (this.#sentMs.has(sending)) return;
     this.#sentMs.set(sending, nowMs);
-    await tell(host, { type: 'volume', version: 1, id, order, installation, volume: volumeOnHost(volume) });
+    const source = order === 'fill' ? sourceOnHost(volume) : undefined;
+    const what = { volume: volumeOnHost(volume), ...(source && { source }) };
+    await tell(host, { type: 'volume', version: 1, id, order, installation, ...what });
   }
 }

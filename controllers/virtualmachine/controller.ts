@@ -169,6 +169,7 @@ function volumesDiffer(old: KubeObject, now: KubeObject): boolean {
     spec,
     status?.writer?.uid,
     status?.writer?.unreachable,
+    status?.accessMode,
     status?.backend,
   ];
   return !isDeepStrictEqual(taken(old as Volume), taken(now as Volume));

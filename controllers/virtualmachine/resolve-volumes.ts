@@ -41,7 +41,20 @@ function refusalOf(scope: Scope, wish: Wish, volume: Volume): Outcome | undefine
   }
   const { state, failures = 0, message = '' } = volume.status?.backend ?? {};
   if (state !== 'Made' && failures > 0) return wait('Failed', `Volume "${name}" cannot be made: ${message}`);
-  return type === 'Disk' ? notGiven(scope, volume) : undefined;
+  if (volume.spec.sources && state !== 'Made')
+    return wait('Waiting', `Disk "${name}" does not have what its sources have yet. It goes on when it is made`);
+  if (type !== 'Disk') return undefined;
+  return volume.spec.accessMode === 'ROX' ? notYetToRead(volume) : notGiven(scope, volume);
+}
+
+function notYetToRead({ metadata, status }: Volume): Outcome | undefined {
+  const { name } = metadata;
+  if (status?.accessMode !== 'ROX') {
+    const by = status?.writer ? `machine "${status.writer.name}" may write to it until that is proven gone` : 'soon';
+    return wait('Waiting', `Disk "${name}" is to be read by many, but is not yet: ${by}`);
+  }
+  if (status.backend?.state !== 'Made') return wait('Waiting', `Disk "${name}" is not made yet`);
+  return undefined;
 }
 
 function whyNotMounted({ vm, image }: Scope, type: Volume['spec']['type']): string | undefined {
@@ -55,6 +68,11 @@ function whyNotMounted({ vm, image }: Scope, type: Volume['spec']['type']): stri
 function notGiven({ vm }: Scope, { metadata, status }: Volume): Outcome | undefined {
   const writer = status?.writer;
   if (writer?.uid === vm.metadata.uid) return undefined;
+  if (writer?.copies)
+    return wait(
+      'Waiting',
+      `Disk "${metadata.name}" is being copied into Volume "${writer.name}": it is free after that`,
+    );
   if (!writer) return wait('Waiting', `Disk "${metadata.name}" is about to be given to a machine`);
   if (writer.unreachable)
     return wait(
@@ -68,7 +86,8 @@ function notGiven({ vm }: Scope, { metadata, status }: Volume): Outcome | undefi
   );
 }
 
-function volumeStatus({ name }: Wish, { metadata, spec, status }: Volume): ResolvedVolume {
+function volumeStatus({ name, readOnly }: Wish, { metadata, spec, status }: Volume): ResolvedVolume {
+  const isForReaders = spec.accessMode === 'ROX';
   return {
     name,
     volume: metadata.name,
@@ -77,7 +96,8 @@ function volumeStatus({ name }: Wish, { metadata, spec, status }: Volume): Resol
     // One that is being made larger is as large as it was until it is.
     size: status?.backend?.size ?? status?.capacity ?? spec.size,
     glusterVolume: spec.backend.gluster.volume,
-    ...(spec.type === 'Disk' && { grant: status!.writer!.grant }),
+    ...(spec.type === 'Disk' && !isForReaders && { grant: status!.writer!.grant }),
+    ...((readOnly || isForReaders) && { readOnly: true }),
     ...(spec.backend.allowUnsafe && { allowUnsafe: true }),
     ...(status?.backend?.state === 'Made' && { made: true }),
   };

@@ -5,9 +5,10 @@
  */
 import { type Controller, done, type Phase, type Run, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
-import { Cluster, Image, VirtualMachine, VMRestore, VMSnapshot } from '#lib/api/generated/index.ts';
+import { Cluster, Image, VirtualMachine, VMRestore, VMSnapshot, Volume } from '#lib/api/generated/index.ts';
 import { keyOf } from '#lib/api/meta.ts';
 import { finalizers } from '#lib/api/names.ts';
+import { isFilling, sourceKeys } from '#lib/api/volume-sources.ts';
 import { isCode } from '#lib/std/errors.ts';
 import { deadlineMs } from './next.ts';
 import { isOver, type Scope } from './scope.ts';
@@ -18,8 +19,9 @@ export function vmSnapshotController(deps: Deps): Controller<VMSnapshot, Scope> 
   const images = deps.cache(Image, { snapshot: (image) => snapshotKeys(image) });
   const snapshots = deps.cache(VMSnapshot, { machine: (snapshot) => [machineKey(snapshot)] });
 
-  // Its end lets go of a snapshot.
+  // Their end lets go of a snapshot.
   deps.cache(VMRestore);
+  deps.cache(Volume);
 
   async function load(snapshot: VMSnapshot, run: Run): Promise<Scope> {
     const cached = machines.get(machineKey(snapshot));
@@ -32,7 +34,7 @@ export function vmSnapshotController(deps: Deps): Controller<VMSnapshot, Scope> 
   return {
     name: 'vmsnapshot',
     for: VMSnapshot,
-    reads: [VirtualMachine, Image, VMRestore, Cluster],
+    reads: [VirtualMachine, Image, VMRestore, Volume, Cluster],
     writes: [VMSnapshot, Image],
     triggers: [
       { kind: VirtualMachine, map: (vm) => snapshots.by('machine', keyOf(vm)).map(keyOf) },
@@ -41,6 +43,7 @@ export function vmSnapshotController(deps: Deps): Controller<VMSnapshot, Scope> 
         kind: VMRestore,
         map: (restore) => [`${restore.metadata.namespace}/${(restore as VMRestore).spec.snapshot}`],
       },
+      { kind: Volume, map: (volume) => [sourceKeys(volume as Volume).snapshot].filter((key) => key !== undefined) },
     ],
     load,
     phases: [holdFinalizer(deps), waitForDeadline],
@@ -112,6 +115,9 @@ function awaitUnused({ client }: Deps): Phase<Scope> {
         'InUse',
         `${users.length} Images stand on it: ${users.toSorted().slice(0, 3).join(', ')}. It goes with the last`,
       );
+    const { items: volumes } = await client.list(Volume, { namespace, signal });
+    const filling = volumes.filter((one) => sourceKeys(one).snapshot === keyOf(snapshot) && isFilling(one));
+    if (filling.length > 0) return wait('InUse', `It is being copied into Volume "${filling[0]!.metadata.name}"`);
     return copying.length > 0 ? wait('InUse', `VMRestore ${copying[0]!.metadata.name} reads it`) : done;
   };
 }

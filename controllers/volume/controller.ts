@@ -6,26 +6,64 @@
 import { type Controller, done, type Phase, wait } from '#controllers/runtime/controller.ts';
 import type { Deps } from '#controllers/runtime/deps.ts';
 import { conditionOf } from '#lib/api/conditions.ts';
-import { VirtualMachine, Volume } from '#lib/api/generated/index.ts';
+import { Image, VirtualMachine, VMSnapshot, Volume } from '#lib/api/generated/index.ts';
 import { type KubeObject, keyOf } from '#lib/api/meta.ts';
 import { finalizers } from '#lib/api/names.ts';
+import { isFilling, type SourceKind, sourceKeys } from '#lib/api/volume-sources.ts';
 import { has, type Scope } from './scope.ts';
+import { copiesOf } from './sources.ts';
 import { summarize } from './status.ts';
 
 export function volumeController(deps: Deps): Controller<Volume, Scope> {
   const machines = deps.cache(VirtualMachine, { volume: volumeKeys });
+  const volumes = deps.cache(Volume, {
+    image: (volume) => keyIn(volume, 'image'),
+    snapshot: (volume) => keyIn(volume, 'snapshot'),
+    volume: (volume) => keyIn(volume, 'volume'),
+  });
+  const images = deps.cache(Image);
+  const snapshots = deps.cache(VMSnapshot);
+  const fillers = (kind: 'image' | 'snapshot') => (source: KubeObject) => volumes.by(kind, keyOf(source)).map(keyOf);
+
+  function load(volume: Volume): Scope {
+    const { image, snapshot, volume: disk } = sourceKeys(volume);
+    return {
+      volume,
+      machines: machines.by('volume', keyOf(volume)),
+      copies: copiesOf(volume, volumes.by('volume', keyOf(volume))),
+      sources: {
+        ...(image !== undefined && { image: images.get(image) }),
+        ...(snapshot !== undefined && { snapshot: snapshots.get(snapshot) }),
+        ...(disk !== undefined && { volume: volumes.get(disk) }),
+      },
+    };
+  }
 
   return {
     name: 'volume',
     for: Volume,
-    reads: [VirtualMachine],
+    reads: [VirtualMachine, Image, VMSnapshot],
     writes: [Volume],
-    triggers: [{ kind: VirtualMachine, map: volumeKeys, isNews: differ }],
-    load: (volume) => ({ volume, machines: machines.by('volume', keyOf(volume)) }),
+    triggers: [
+      { kind: VirtualMachine, map: volumeKeys, isNews: differ },
+      { kind: Image, map: fillers('image') },
+      { kind: VMSnapshot, map: fillers('snapshot') },
+      // A Disk and what is made of it look at each other.
+      {
+        kind: Volume,
+        map: (object) => [...volumes.by('volume', keyOf(object)).map(keyOf), ...keyIn(object as Volume, 'volume')],
+      },
+    ],
+    load,
     phases: [holdFinalizer(deps)],
     finalize: [awaitUnused, awaitRemoval, removeFinalizer(deps)],
     summarize,
   };
+}
+
+function keyIn(volume: Volume, kind: SourceKind): readonly string[] {
+  const key = sourceKeys(volume)[kind];
+  return key === undefined ? [] : [key];
 }
 
 function volumeKeys(object: KubeObject): readonly string[] {
@@ -63,15 +101,18 @@ function holdFinalizer({ client }: Deps): Phase<Scope> {
   };
 }
 
-const awaitUnused: Phase<Scope> = ({ volume, machines }) => {
+const awaitUnused: Phase<Scope> = ({ volume, machines, copies }) => {
   const count = machines.filter((vm) => has(vm, volume)).length;
-  return count > 0 ? wait('InUse', `${count} machines have it`) : done;
+  if (count > 0) return wait('InUse', `${count} machines have it`);
+  const copying = copies.find(({ status }) => status?.source?.uid === volume.metadata.uid);
+  return copying ? wait('InUse', `It is being copied into Volume "${copying.metadata.name}"`) : done;
 };
 
-/** What was never begun leaves nothing. */
+/** What was never begun leaves nothing. What is half filled is of use to nobody, and whoever fills it has to stop. */
 const awaitRemoval: Phase<Scope> = ({ volume }) => {
   const { backend } = volume.status ?? {};
-  if (volume.spec.reclaimPolicy === 'Retain' || backend === undefined || backend.state === 'Removed') return done;
+  const isKept = volume.spec.reclaimPolicy === 'Retain' && !(isFilling(volume) && backend?.host !== undefined);
+  if (isKept || backend === undefined || backend.state === 'Removed') return done;
   const why = backend?.reason ? `: ${backend.message}` : '';
   return wait('Removing', `Its data is being removed by a host of Cluster "${volume.spec.cluster}"${why}`);
 };

@@ -1,5 +1,5 @@
 /**
- * Which machine may write to a Disk. It stays that machine's for as long as its object is there and has anything to do with the disk: a
+ * Which machine may write to a Disk, or which Volume is made a copy of it, while which nobody writes. It stays that machine's for as long as its object is there and has anything to do with the disk: a
  * machine goes only when its last attempt is proven gone, so whoever comes next finds nobody. Pure.
  */
 import { conditionOf } from '#lib/api/conditions.ts';
@@ -8,16 +8,23 @@ import { has, names, type Scope } from './scope.ts';
 
 type Writer = NonNullable<NonNullable<Volume['status']>['writer']>;
 
-export function writerOf({ volume, machines }: Scope): Writer | undefined {
+export function writerOf({ volume, machines, copies }: Scope): Writer | undefined {
   const old = volume.status?.writer;
   if (volume.spec.type !== 'Disk') return undefined;
   const holder = machines.find(({ metadata }) => metadata.uid === old?.uid);
   if (old && holder && holds(holder, volume)) return writer(holder, old.grant);
+  const copier = copies.find(({ metadata }) => metadata.uid === old?.uid);
+  if (old?.copies && copier) return old;
+  if (volume.spec.accessMode === 'ROX') return undefined;
+  // A copy is done some day; a machine stays for as long as it likes.
+  const copy =
+    volume.status?.backend?.state === 'Made' ? copies.find((one) => !one.metadata.deletionTimestamp) : undefined;
+  if (copy) return { uid: copy.metadata.uid, name: copy.metadata.name, grant: (old?.grant ?? 0) + 1, copies: true };
   const next = volume.metadata.deletionTimestamp
     ? undefined
     : machines.filter((vm) => wants(vm, volume)).toSorted(byAge)[0];
   if (next) return writer(next, (old?.grant ?? 0) + 1);
-  return old && { uid: old.uid, name: old.name, grant: old.grant };
+  return old && { uid: old.uid, name: old.name, grant: old.grant, ...(old.copies && { copies: true }) };
 }
 
 /** What it was placed with is dropped from its status only while it has no attempt, and never comes back without being given anew. */

@@ -4,8 +4,10 @@ import { type ConditionDraft, withConditions } from '#lib/api/conditions.ts';
 import type { Volume } from '#lib/api/generated/index.ts';
 import { finalizers } from '#lib/api/names.ts';
 import { parseBytes } from '#lib/api/quantity.ts';
+import { isFilling } from '#lib/api/volume-sources.ts';
 import { writerOf } from './give-disk.ts';
-import { has, type Scope } from './scope.ts';
+import { has, hasToWrite, type Scope } from './scope.ts';
+import { findSource, type NoSource, type Source } from './sources.ts';
 
 type Status = NonNullable<Volume['status']>;
 type PhaseName = NonNullable<Status['phase']>;
@@ -17,7 +19,7 @@ const healthReasons: readonly string[] = [
 ];
 const failureReasons: readonly string[] = [
   ...['UnsafeReplication', 'NotAllowed', 'QuotaFailed', 'MountFailed', 'MountPointNotEmpty'],
-  ...['QuorumLost', 'Hung', 'StaleInUse', 'InUse', 'BadDisk'],
+  ...['QuorumLost', 'Hung', 'StaleInUse', 'InUse', 'BadDisk', 'NoRoom'],
 ];
 
 const examplesMax = 10;
@@ -26,20 +28,23 @@ const nearlyFull = 0.95;
 
 export function summarize(scope: Scope, ending: Ending, run: Run): Volume['status'] {
   const { volume, machines } = scope;
-  const { metadata, spec } = volume;
+  const { metadata } = volume;
   // A thrown Conflict or timeout says nothing about the volume; and nothing is given away before it is held.
   if ('error' in ending || !metadata.finalizers?.includes(finalizers.volumeInUse)) return undefined;
-  const { removal: _r, writer: _w, ...old } = volume.status ?? {};
+  const { removal: _r, writer: _w, source: known, ...old } = volume.status ?? {};
   const users = machines.filter((vm) => has(vm, volume));
   const writer = writerOf(scope);
   const healthy = healthyCondition(volume);
+  const source = sourceFor(scope, known);
   const phase = phaseOf(volume, healthy);
-  const conditions = [...lifeConditions(volume, phase), healthy, deletionCondition(ending)];
+  const accessMode = accessModeOf(scope, writer);
+  const life = lifeConditions(volume, phase, source).map((condition) => withAccess(condition, scope, accessMode));
+  const conditions = [...life, healthy, deletionCondition(ending)];
   const isMade = old.backend?.state === 'Made';
   return {
     ...old,
     phase,
-    accessMode: spec.type === 'Disk' ? 'RWO' : 'RWX',
+    accessMode,
     ...(isMade && { capacity: sizeThere(volume) }),
     attachments: {
       count: users.length,
@@ -51,9 +56,37 @@ export function summarize(scope: Scope, ending: Ending, run: Run): Volume['statu
       }),
     },
     ...(writer && { writer }),
+    ...(source && !('reason' in source) && { source }),
     ...(isToBeRemoved(ending) && { removal: 'Wanted' }),
     conditions: withConditions(old.conditions ?? [], conditions, metadata.generation ?? 0, run.nowMs),
   };
+}
+
+/** While a host copies it is looked at anew; what it was made of stays said. */
+function sourceFor({ volume, sources }: Scope, known: Source | undefined): Source | NoSource | undefined {
+  if (!isFilling(volume)) return known;
+  return volume.metadata.deletionTimestamp ? known : findSource(volume, sources);
+}
+
+type AccessMode = NonNullable<Status['accessMode']>;
+
+/** What is to be ROX is that as soon as no machine has it to write. A Disk stays so: it has no writer any more, and gets none. */
+function accessModeOf({ volume, machines }: Scope, writer: Status['writer']): AccessMode {
+  const isDisk = volume.spec.type === 'Disk';
+  const isWritten = isDisk ? writer !== undefined : machines.some((vm) => hasToWrite(vm, volume));
+  if (volume.spec.accessMode === 'ROX' && !isWritten) return 'ROX';
+  return isDisk ? 'RWO' : 'RWX';
+}
+
+function withAccess(condition: ConditionDraft, { volume, machines }: Scope, accessMode: AccessMode): ConditionDraft {
+  const isWaiting = volume.spec.accessMode === 'ROX' && accessMode !== 'ROX';
+  if (!isWaiting || condition.type !== 'Reconciling' || condition.status === 'True') return condition;
+  const count = machines.filter((vm) => hasToWrite(vm, volume)).length;
+  const message =
+    volume.spec.type === 'Disk'
+      ? `It becomes ROX when machine "${volume.status?.writer?.name ?? ''}", which may write to it, is deleted or names it no more`
+      : `It becomes ROX when ${count} machines that were launched before are launched anew: they can still write. Restart them`;
+  return { type: 'Reconciling', status: 'True', reason: 'Written', message };
 }
 
 /** Before there was growth hosts did not tell of a size: it was the one that is wanted. */
@@ -74,7 +107,11 @@ function phaseOf({ metadata, status }: Volume, healthy: ConditionDraft): PhaseNa
 
 const reasonOf = (said = ''): string => (failureReasons.includes(said) ? said : 'ProvisioningFailed');
 
-function lifeConditions({ spec, status }: Volume, phase: PhaseName): readonly ConditionDraft[] {
+function lifeConditions(
+  { spec, status }: Volume,
+  phase: PhaseName,
+  source: Source | NoSource | undefined,
+): readonly ConditionDraft[] {
   const { state, reason: said, message } = status?.backend ?? {};
   const reason = reasonOf(said);
   const progressing = { type: 'Stalled', status: 'False', reason: 'Progressing', message: '' } as const;
@@ -84,13 +121,26 @@ function lifeConditions({ spec, status }: Volume, phase: PhaseName): readonly Co
       growth(spec, status!.resize, phase),
       progressing,
     ];
-  const waits = message || `Waits for the cluster server of Cluster "${spec.cluster}"`;
+  if (source && 'reason' in source) return sourceConditions(source);
+  const { host, progress = 0 } = status?.backend ?? {};
+  const copies = state === 'Making' && source ? `Host ${host} copies its source: ${progress} %` : '';
+  const waits = copies || message || `Waits for the cluster server of Cluster "${spec.cluster}"`;
   const isFailed = phase === 'Failed';
   return [
     { type: 'Ready', status: 'False', reason: isFailed ? reason : phase, message: waits },
     { type: 'Reconciling', status: 'True', reason: phase, message: waits },
     // Hosts try again; but these do not pass without somebody's doing.
     isFailed && forGood.has(reason) ? { type: 'Stalled', status: 'True', reason, message: waits } : progressing,
+  ];
+}
+
+function sourceConditions({ reason, message, isForGood }: NoSource): readonly ConditionDraft[] {
+  return [
+    { type: 'Ready', status: 'False', reason, message },
+    { type: 'Reconciling', status: 'True', reason, message },
+    isForGood
+      ? { type: 'Stalled', status: 'True', reason, message }
+      : { type: 'Stalled', status: 'False', reason: 'Progressing', message: '' },
   ];
 }
 

@@ -115,6 +115,32 @@ export async function flattenQcow2(
   throw new Error(`qemu-img cannot read the disk: ${done.refusal}`);
 }
 
+export interface FillLimits {
+  /** The largest file that may come of it. */
+  readonly fileBytes: number;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Writes what `source` shows of itself into `output`, which is empty, as a qcow2 disk that stands on nothing. A source that hosts alone write
+ * (an image) is not locked; of others QEMU's lock says whether somebody writes to it, and keeps them from it. The caller has read its header.
+ * What qemu-img says if it refuses; undefined if it is done. Throws the signal's reason, or Error on a host without qemu-img.
+ */
+export async function copyToDisk(
+  source: { readonly file: FileHandle; readonly format: 'qcow2' | 'raw'; readonly isImage: boolean },
+  output: FileHandle,
+  limits: FillLimits,
+): Promise<string | undefined> {
+  const below = source.format === 'qcow2' ? { backing: null } : {};
+  const disk = { driver: source.format, ...below, file: descriptorNode(3, !source.isImage) };
+  const args = ['convert', '-q', '-O', 'qcow2', `json:${JSON.stringify(disk)}`, '/dev/fd/4'];
+  const copy = async () => await lent(output, () => qemuImg(args, { ...limits, files: [source.file, output] }));
+  const done = source.isImage ? await copy() : await lent(source.file, copy);
+  if (done === undefined) throw new Error('The host has no qemu-img: install qemu-utils on it');
+  return 'refusal' in done ? done.refusal : undefined;
+}
+
 /** Makes the disk larger as the guest sees it. It stands on nothing. Throws Error. */
 export async function resizeQcow2(file: FileHandle, virtualBytes: number): Promise<void> {
   const { size } = await file.stat();

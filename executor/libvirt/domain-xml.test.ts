@@ -99,7 +99,7 @@ test('a directory is shared by way of the memory, a disk bears its name, and nei
   const volumes = [
     { name: 'data', type: 'SharedFilesystem', path: '/v/data' },
     { name: 'd-1', type: 'Disk', path: '/v/disk.qcow2' },
-    { name: 'd-2', type: 'Disk', path: '/v/disk2.qcow2' },
+    { name: 'd-2', type: 'Disk', path: '/v/disk2.qcow2', readOnly: true },
   ] as const;
   const xml = domainXml({ ...spec, volumes }, image, emulated);
   expect(xml).toContain('<memoryBacking><source type="memfd"/><access mode="shared"/></memoryBacking>');
@@ -107,7 +107,7 @@ test('a directory is shared by way of the memory, a disk bears its name, and nei
   expect(xml).toMatch(
     /file="\/v\/disk.qcow2"\/><backingStore\/><target dev="vdc" bus="virtio"\/><serial>d-1<\/serial>/,
   );
-  expect(xml).toContain('<target dev="vdd" bus="virtio"/><serial>d-2</serial>');
+  expect(xml).toContain('<target dev="vdd" bus="virtio"/><readonly/><serial>d-2</serial>');
   const without = domainXml(spec, image, emulated);
   for (const word of ['memoryBacking', 'filesystem', 'vdc']) expect(without).not.toContain(word);
   for (const wrong of [{ name: 'a b' }, { name: 'a'.repeat(21) }, { path: 'v' }])

@@ -158,7 +158,7 @@ function seedDisk({ seedDisk: path, seedRemovable = false }: DomainSpec): Elemen
 }
 
 /** The same policy on errors as for the root disk: a disk whose bricks are too few pauses the guest, which goes on when they are back. */
-function volumeDisk({ name, path }: DomainVolume, place: number): Element {
+function volumeDisk({ name, path, readOnly }: DomainVolume, place: number): Element {
   return {
     '@type': 'file',
     '@device': 'disk',
@@ -167,6 +167,8 @@ function volumeDisk({ name, path }: DomainVolume, place: number): Element {
     source: { '@file': path },
     backingStore: {},
     target: { '@dev': deviceName(place), '@bus': 'virtio' },
+    // QEMU opens it to read alone, and its lock lets others read it, too. To libvirt it is one that others use: its owner stays as it is.
+    ...(readOnly ? { readonly: {} } : {}),
     serial: name,
   };
 }
@@ -205,6 +207,7 @@ function filesystem({ name, path }: DomainVolume): Element {
     driver: { '@type': 'virtiofs' },
     // Other hosts write there too: what the guest reads must not come from an older look.
     binary: { cache: { '@mode': 'none' } },
+    // libvirt 9 refuses <readonly/> here: a directory that is not to be written to comes by a path through which nobody can.
     source: { '@dir': path },
     target: { '@dir': name },
   };

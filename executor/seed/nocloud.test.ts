@@ -85,6 +85,7 @@ test.each(['CloudInit', 'ConfigDrive'] as const)(
     const volume = { uid, glusterVolume: 'vm', bytes: 1 } as const;
     const volumes = [
       { ...volume, name: 'scenes', type: 'SharedFilesystem', mountPath: '/mnt/scenes' },
+      { ...volume, name: 'assets', type: 'SharedFilesystem', mountPath: '/mnt/assets', readOnly: true },
       { ...volume, name: 'other', type: 'SharedFilesystem' },
       { ...volume, name: 'disk', type: 'Disk', grant: 1 },
     ] as const;
@@ -93,11 +94,14 @@ test.each(['CloudInit', 'ConfigDrive'] as const)(
       const drive = files['openstack/latest/vendor_data.json'];
       return files['vendor-data'] ?? (drive && (JSON.parse(drive)['cloud-init'] as string));
     };
-    const mounts = [['scenes', '/mnt/scenes', 'virtiofs', 'defaults,nofail', '0', '0']];
+    const mounts = [
+      ['scenes', '/mnt/scenes', 'virtiofs', 'defaults,nofail', '0', '0'],
+      ['assets', '/mnt/assets', 'virtiofs', 'ro,nofail', '0', '0'],
+    ];
     expect(parse(vendorData(machineLaunch(uid, { seedFormat, volumes }))!)).toEqual({ mounts });
     const both = vendorData(machineLaunch(uid, { seedFormat, volumes }), { adminPassword: 'x' });
     expect(parse(both!)).toEqual({ password: 'x', chpasswd: { expire: false }, mounts });
     expect(both).toMatch(/^#cloud-config\n/);
-    expect(vendorData(machineLaunch(uid, { seedFormat, volumes: volumes.slice(1) }))).toBeUndefined();
+    expect(vendorData(machineLaunch(uid, { seedFormat, volumes: volumes.slice(2) }))).toBeUndefined();
   },
 );

@@ -36,8 +36,10 @@ export function cloudConfig(value: object): string {
  * machine without one of them starts all the same. undefined: nothing.
  */
 export function vendorConfig({ adminPassword, volumes = [] }: VendorContent): string | undefined {
-  const mounts = volumes.flatMap(({ name, mountPath }) =>
-    mountPath === undefined ? [] : [[name, mountPath, 'virtiofs', 'defaults,nofail', '0', '0']],
+  const mounts = volumes.flatMap(({ name, mountPath, readOnly }) =>
+    mountPath === undefined
+      ? []
+      : [[name, mountPath, 'virtiofs', readOnly ? 'ro,nofail' : 'defaults,nofail', '0', '0']],
   );
   const config = {
     ...(adminPassword === undefined ? {} : { password: adminPassword, chpasswd: { expire: false } }),

@@ -75,10 +75,16 @@ function simVolumes(root: string, names: readonly string[]): HostVolumes {
   return {
     names,
     make: async ({ bytes }) => bytes,
+    fill: async ({ bytes }) => bytes,
     remove: async () => undefined,
+    strays: async () => ({ count: 0, strays: [], unmarked: 0 }),
+    discard: async () => undefined,
     async attach({ uid, volumes }) {
       if (volumes.length > 0) attached.set(uid, volumes);
-      return volumes.map(({ name, type, uid: volume }) => ({ name, type, path: join(root, 'sim', 'disks', volume) }));
+      return volumes.map(({ name, type, uid: volume, readOnly }) => ({
+        ...{ name, type, path: join(root, 'sim', 'disks', volume) },
+        ...(type === 'Disk' && readOnly ? { readOnly } : {}),
+      }));
     },
     detach: async (uid) => attached.delete(uid),
     owners: async () => [...attached.entries()].map(([uid]) => uid),

@@ -1,8 +1,9 @@
 /**
  * Runs a program that may never end: one that waits for a dead file system is in the kernel, where not even SIGKILL reaches it until the
- * file system answers or is taken away. When its time is over it is killed and left alone; nobody waits for it.
+ * file system answers or is taken away. When its time is over, or the signal says so, it is killed and left alone; nobody waits for it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { signalProcess } from '#lib/std/process-identity.ts';
 
 const outputBytesMax = 1024 * 1024;
 
@@ -23,20 +24,31 @@ export interface Abandonable {
 export function startAbandonable(
   program: string,
   args: readonly string[],
-  { deadlineMs, input = '' }: { readonly deadlineMs: number; readonly input?: string },
+  {
+    deadlineMs,
+    input = '',
+    signal,
+  }: { readonly deadlineMs: number; readonly input?: string; readonly signal?: AbortSignal | undefined },
 ): Abandonable {
   const child = spawn(program, args, {
     cwd: '/',
+    // With those that it started, when it is told to end.
+    detached: signal !== undefined,
     env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C' },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   return {
-    ended: outcome(child, input, deadlineMs),
+    ended: outcome(child, input, deadlineMs, signal),
     isOver: () => child.pid === undefined || child.exitCode !== null || child.signalCode !== null,
   };
 }
 
-function outcome(child: ChildProcess, input: string, deadlineMs: number): Promise<Ended | undefined> {
+function outcome(
+  child: ChildProcess,
+  input: string,
+  deadlineMs: number,
+  signal?: AbortSignal,
+): Promise<Ended | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<Ended | undefined>();
   let [stdout, stderr] = ['', ''];
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
@@ -45,18 +57,26 @@ function outcome(child: ChildProcess, input: string, deadlineMs: number): Promis
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
     stderr = (stderr + chunk).slice(0, outputBytesMax);
   });
-  const timer = setTimeout(() => {
-    child.kill('SIGKILL');
+  const giveUp = () => {
+    if (signal === undefined || child.pid === undefined) child.kill('SIGKILL');
+    else signalProcess(-child.pid, 'SIGKILL');
     for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
     child.unref();
     resolve(undefined);
-  }, deadlineMs);
-  child.once('error', (error) => {
+  };
+  const timer = setTimeout(giveUp, deadlineMs);
+  signal?.addEventListener('abort', giveUp, { once: true });
+  if (signal?.aborted) giveUp();
+  const isOver = () => {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', giveUp);
+  };
+  child.once('error', (error) => {
+    isOver();
     reject(error);
   });
   child.once('close', (status) => {
-    clearTimeout(timer);
+    isOver();
     resolve({ status: status ?? undefined, stdout, stderr });
   });
   // A program that ends without reading its input says why on standard error.

@@ -105,14 +105,54 @@ export function requireOurs(entry: MountEntry | undefined, { root, gluster }: Mo
  * that do not answer. Nothing if there is none.
  */
 export async function unmountVolume(place: MountPlace, { force = false } = {}): Promise<boolean> {
-  const point = onHost.point(place.root, place.gluster.name);
+  const { root, gluster } = place;
+  for (const point of [onHost.readOnly, onHost.readOnlyDraft, onHost.point])
+    if (!(await unmount(point(root, gluster.name), force))) return false;
+  await endClients(place);
+  return true;
+}
+
+async function unmount(point: string, force = false): Promise<boolean> {
   while (mountAt(point)) {
     const args = ['--no-canonicalize', ...(force ? ['--force'] : []), point];
     const ended = await startAbandonable('umount', args, { deadlineMs: unmountMs }).ended;
     if (ended?.status !== 0) return false;
   }
-  await endClients(place);
   return true;
+}
+
+/**
+ * The same mount at a place through which the kernel lets nobody write: a server of a guest's directory there can be made to do anything, and
+ * changes nothing. Repeatable; the mount itself must be there. To read alone is a mark of one mount in one namespace, and would not reach the
+ * copy that libvirt's has of it; so what is given to others is bound from one that has the mark already, which goes with it. Throws VolumeError.
+ */
+export async function mountReadOnly(place: MountPlace): Promise<string> {
+  const { root, gluster } = place;
+  const { device } = requireOurs(lookAtMount(place).entry, place);
+  const [point, draft] = [onHost.readOnly(root, gluster.name), onHost.readOnlyDraft(root, gluster.name)];
+  const isRight = () => mountAt(point)?.device === device && mountAt(point)?.readOnly;
+  if (isRight()) return point;
+  for (const each of [point, draft]) {
+    if (!(await unmount(each)))
+      throw new VolumeError(
+        'StaleInUse',
+        `What was mounted at ${each} before is in use: turn off the machines that use it`,
+      );
+    mkdirSync(each, { recursive: true, mode: 0o755 });
+  }
+  await mount('--bind', onHost.point(root, gluster.name), draft);
+  await mount('-o', 'remount,bind,ro', draft);
+  await mount('--bind', draft, point);
+  await unmount(draft);
+  if (!isRight()) throw new VolumeError('MountFailed', `${point} can be written to, or is another mount: see dmesg`);
+  return point;
+}
+
+async function mount(...args: readonly string[]): Promise<void> {
+  const ended = await startAbandonable('mount', ['--no-canonicalize', ...args], { deadlineMs: unmountMs }).ended;
+  if (ended?.status === 0) return;
+  const why = ended?.stderr.trim() || `it did not end within ${unmountMs} ms`;
+  throw new VolumeError('MountFailed', `Cannot mount ${args.at(-1)} to read alone: ${why}`);
 }
 
 /**

@@ -9,6 +9,7 @@ export type VolumeReason =
   | 'MountPointNotEmpty'
   | 'NotProvisioned'
   | 'BadDisk'
+  | 'NoRoom'
   | 'UnsafeReplication'
   | 'QuotaFailed'
   | 'WriterHeld'

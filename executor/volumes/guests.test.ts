@@ -140,6 +140,64 @@ describe.skipIf(why !== undefined)('volumes in guests', { timeout: 300_000 }, ()
     await hosts[0].devices.volumes.remove(volume);
   });
 
+  test('the root of a guest cannot write to a directory that it is to read alone', async () => {
+    const [host] = hosts;
+    const volume = shared({ mountPath: '/mnt/scenes' });
+    const [writer, reader] = [await start(host, volume), await start(host, { ...volume, readOnly: true })];
+    await Promise.all([writer, reader].map(async (each) => await printed(each, 'READY')));
+    await shell(writer, 'echo from the writer >/mnt/scenes/a; mkdir /mnt/scenes/d; sync');
+    expect(await shell(reader, 'cat /mnt/scenes/a')).toContain('from the writer');
+    // By itself the guest may mount it as it likes.
+    await shell(reader, 'umount /mnt/scenes; mount -t virtiofs -o rw data /mnt/scenes');
+    expect(await shell(reader, 'grep scenes /proc/mounts')).toMatch(/virtiofs rw/);
+    for (const attempt of [
+      'echo x >/mnt/scenes/a',
+      'echo x >/mnt/scenes/b',
+      'rm /mnt/scenes/a',
+      'mv /mnt/scenes/a /mnt/scenes/c',
+      'chmod 777 /mnt/scenes/a',
+      'chown 1 /mnt/scenes/a',
+      'touch -t 202001010000 /mnt/scenes/a',
+      'truncate -s 0 /mnt/scenes/a',
+      'mkdir /mnt/scenes/e',
+      'rmdir /mnt/scenes/d',
+      'ln -s a /mnt/scenes/l',
+      'ln /mnt/scenes/a /mnt/scenes/h',
+      'mknod /mnt/scenes/n p',
+      'mount -o remount,rw /mnt/scenes && echo x >/mnt/scenes/a',
+    ])
+      expect(await shell(reader, `${attempt} || echo REF"USED"`), attempt).toContain('REFUSED');
+    expect(await shell(writer, 'ls /mnt/scenes; cat /mnt/scenes/a')).toMatch(/a +d\s+from the writer/);
+    for (const { uid } of [writer, reader]) await removeMachine(host, uid);
+    expect(host.clients()).toEqual([]);
+    await host.devices.volumes.remove(volume);
+  });
+
+  test('guests on two hosts read one disk, and none writes to it', async () => {
+    const volume = shared({ type: 'Disk', grant: 1, bytes: 64 * mebibyte });
+    const writer = await start(hosts[0], volume);
+    await printed(writer, 'READY');
+    await shell(writer, 'echo for all of them | dd of=/dev/vdc conv=fsync');
+    await removeMachine(hosts[0], writer.uid);
+    const { grant: _, make: _m, ...read } = { ...volume, readOnly: true as const };
+    const readers = [await start(hosts[0], read), await start(hosts[0], read), await start(hosts[1], read)];
+    for (const reader of readers) {
+      await printed(reader, 'READY');
+      expect(await shell(reader, 'cat /sys/block/vdc/ro; head -c 15 /dev/vdc')).toMatch(/1\s+for all of them/);
+      await shell(reader, 'echo 0 >/sys/block/vdc/ro; blockdev --setrw /dev/vdc');
+      expect(await shell(reader, 'echo x | dd of=/dev/vdc conv=fsync || echo REF"USED"')).toContain('REFUSED');
+    }
+    await expect(start(hosts[1], { ...volume, grant: 2 })).rejects.toMatchObject({ reason: 'WriterHeld' });
+    // Those that are left read on when one of them goes.
+    await removeMachine(hosts[0], readers[0]!.uid);
+    for (const reader of readers.slice(1))
+      expect(await shell(reader, 'dd if=/dev/vdc iflag=direct bs=4096 count=1 2>/dev/null | head -c 15')).toContain(
+        'for all of them',
+      );
+    for (const host of hosts) for (const uid of await host.devices.owners()) await removeMachine(host, uid);
+    await hosts[0].devices.volumes.remove(volume);
+  });
+
   test('a guest whose disk lost its quorum stands still, and goes on when the bricks are back', async () => {
     const [host] = hosts;
     const volume = shared({ type: 'Disk', grant: 1, bytes: 64 * mebibyte });

@@ -2,7 +2,15 @@ import { describe, expect, test } from 'vitest';
 import { parseReplica } from './hand/probe.ts';
 import { judge, type Probe, type Probed } from './health.ts';
 
-const entry = { id: 1, device: '0:1', point: '/m', type: 'fuse.glusterfs', source: 's:/vm', options: '' };
+const entry = {
+  id: 1,
+  device: '0:1',
+  point: '/m',
+  type: 'fuse.glusterfs',
+  source: 's:/vm',
+  options: '',
+  readOnly: false,
+};
 const alive = { entry, clients: [{ pid: 1, startTime: 1 }] };
 const up = (...bricks: number[]) => ({ up: bricks.map(Boolean), quorum: 'auto' });
 const probed = (changes: Partial<Probe>): Probed => ({

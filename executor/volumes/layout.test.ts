@@ -32,9 +32,12 @@ test('what could become another path or argument is refused', () => {
 test('parseMountinfo() finds points and sources with blanks in them, with and without optional fields', () => {
   const text =
     '171 27 0:46 / /a\\040b rw,relatime shared:3 master:1 - fuse.glusterfs h:/v\\134m rw,user_id=0\n' +
-    '172 27 0:47 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n';
+    '172 27 0:47 / /sys/fs/cgroup/cpu noexec,ro - cgroup cgroup rw,cpu,cpuacct\n';
   expect(parseMountinfo(text)).toEqual([
-    { id: 171, device: '0:46', point: '/a b', type: 'fuse.glusterfs', source: 'h:/v\\m', options: 'rw,user_id=0' },
+    {
+      ...{ id: 171, device: '0:46', point: '/a b', type: 'fuse.glusterfs', source: 'h:/v\\m', options: 'rw,user_id=0' },
+      readOnly: false,
+    },
     {
       id: 172,
       device: '0:47',
@@ -42,6 +45,7 @@ test('parseMountinfo() finds points and sources with blanks in them, with and wi
       type: 'cgroup',
       source: 'cgroup',
       options: 'rw,cpu,cpuacct',
+      readOnly: true,
     },
   ]);
 });

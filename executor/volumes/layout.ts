@@ -1,8 +1,8 @@
 /**
- * Where things are. On the host, `<root>/volumes/<gluster volume>/`: the mount point `mnt` and `holders/<holder>.json`; beside it the client's
- * log, which stays.
+ * Where things are. On the host, `<root>/volumes/<gluster volume>/`: the mount point `mnt`, the same to read alone at `ro`, and `holders/<holder>.json`; beside it
+ * the client's log, which stays.
  * On the Gluster volume, `/cf/<uid of the Volume>/`: `volume.json`, which says that it is that Volume's, `data/` that guests see or
- * `disk.qcow2`, and `writers/`. `/cf/<uid>.sizes/` has a file for each size that was ever wanted, of which the largest holds. `/.cf-host-<host>` is
+ * `disk.qcow2`, and `writers/`; while a disk is filled from another also `fill-<host>-<random>`, which becomes the disk. `/cf/<uid>.sizes/` has a file for each size that was ever wanted, of which the largest holds. `/.cf-host-<host>` is
  * written by each host to see whether it can.
  */
 import { join } from 'node:path';
@@ -35,8 +35,12 @@ export function requireSafeVolume({ uid, glusterVolume, bytes }: VolumeSpec): vo
   if (!Number.isSafeInteger(bytes) || bytes <= 0) throw new TypeError(`Cannot make a volume of ${bytes} bytes`);
 }
 
+export function isUid(uid: string): boolean {
+  return uidPattern.test(uid);
+}
+
 export function requireUid(uid: string): void {
-  if (!uidPattern.test(uid)) throw new TypeError(`Cannot use ${JSON.stringify(uid)} as a uid`);
+  if (!isUid(uid)) throw new TypeError(`Cannot use ${JSON.stringify(uid)} as a uid`);
 }
 
 /** Throws TypeError. */
@@ -63,6 +67,9 @@ export const onHost = {
   volumes: (root: string): string => join(root, 'volumes'),
   volume: (root: string, name: string): string => join(root, 'volumes', name),
   point: (root: string, name: string): string => join(root, 'volumes', name, 'mnt'),
+  readOnly: (root: string, name: string): string => join(root, 'volumes', name, 'ro'),
+  /** Where that is prepared. */
+  readOnlyDraft: (root: string, name: string): string => join(root, 'volumes', name, 'ro.draft'),
   log: (root: string, name: string): string => join(root, 'volumes', `${name}.log`),
   holders: (root: string, name: string): string => join(root, 'volumes', name, 'holders'),
 } as const;
@@ -79,5 +86,6 @@ export const onVolume = {
   sizes: (uid: string): string => `cf/${uid}.sizes`,
   /** Stays as long as the Volume, so that no host that comes late with a smaller one undoes a larger. */
   size: (uid: string, bytes: number): string => `cf/${uid}.sizes/${bytes}`,
+  fills: (host: string): string => `fill-${host}-`,
   writers: (uid: string): string => `cf/${uid}/writers`,
 } as const;

@@ -10,15 +10,20 @@ export interface MountEntry {
   readonly type: string;
   readonly source: string;
   readonly options: string;
+  /** Nobody can write through this mount; others of the same file system may let them. */
+  readonly readOnly: boolean;
 }
 
 /** In the order of mounting: of several at one point the last is what is seen there. */
 export function parseMountinfo(text: string): readonly MountEntry[] {
   return text.split('\n').flatMap((line) => {
-    const [id, , device, , point, ...rest] = line.split(' ');
+    const [id, , device, , point, flags = '', ...rest] = line.split(' ');
     const [type, source, options = ''] = rest.slice(rest.indexOf('-') + 1);
     if (device === undefined || point === undefined || type === undefined || source === undefined) return [];
-    return [{ id: Number(id), device, point: unescapePath(point), type, source: unescapePath(source), options }];
+    const readOnly = flags.split(',').includes('ro');
+    return [
+      { id: Number(id), device, point: unescapePath(point), type, source: unescapePath(source), options, readOnly },
+    ];
   });
 }
 

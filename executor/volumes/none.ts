@@ -5,7 +5,10 @@ import { VolumeError } from './errors.ts';
 export const noVolumes: HostVolumes = {
   names: [],
   make: refuse,
+  fill: refuse,
   remove: refuse,
+  strays: refuse,
+  discard: refuse,
   attach: async ({ volumes }) => (volumes.length === 0 ? [] : await refuse()),
   detach: async () => undefined,
   owners: async () => [],

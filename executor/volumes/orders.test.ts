@@ -18,7 +18,13 @@ function open(volumes: Partial<HostVolumes>) {
   return {
     clock,
     changed,
-    orders: new VolumeOrders({ volumes: { ...noVolumes, ...volumes }, changed, clock, log: silentLog }),
+    orders: new VolumeOrders({
+      volumes: { ...noVolumes, ...volumes },
+      images: { find: async (digest) => `/images/${digest}` },
+      changed,
+      clock,
+      log: silentLog,
+    }),
   };
 }
 
@@ -44,6 +50,67 @@ test('one order after the other, each once, and what came of the last of each Vo
   await vi.waitFor(() => expect(orders.report().orders.at(-1)).toMatchObject({ id: '3', state: 'Done' }));
   expect(calls).toEqual(['make a', 'make b', 'remove a']);
   expect(changed).toHaveBeenCalledTimes(3);
+});
+
+test('what is copied does not keep other orders waiting, tells how far it is, and ends when the Volume is to be removed', async () => {
+  const calls: string[] = [];
+  const { orders } = open({
+    make: async () => 1,
+    remove: async ({ uid }) => void calls.push(`remove ${uid}`),
+    fill: async ({ uid }, _, source, { told, signal }) => {
+      calls.push(`fill ${uid} ${JSON.stringify(source)}`);
+      told(42);
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      throw signal.reason;
+    },
+  });
+  await using _ = orders;
+  const digest = 'd'.repeat(64);
+  const fill = { ...order('a', '1', 'fill'), source: { digest, format: 'raw' } } as const;
+  const copy = { ...order('b', '2', 'fill'), source: { uid: 'x', glusterVolume: 'vm', grant: 3 } };
+  for (const one of [fill, copy, order('c', '3'), fill]) orders.obey(one);
+  await vi.waitFor(() => expect(orders.report().orders).toMatchObject([{ uid: 'c', state: 'Done' }]));
+  expect(orders.report().filling).toEqual([
+    { uid: 'a', percent: 42 },
+    { uid: 'b', percent: 0 },
+  ]);
+  orders.obey(order('a', '4', 'remove'));
+  await vi.waitFor(() => expect(orders.report().orders).toMatchObject([{ uid: 'c' }, { uid: 'a', state: 'Failed' }]));
+  orders.obey(order('a', '4', 'remove'));
+  await vi.waitFor(() => expect(calls).toContain('remove a'));
+  expect(calls).toEqual([
+    `fill a {"path":"/images/${digest}","format":"raw"}`,
+    'fill b {"uid":"x","glusterVolume":"vm","grant":3}',
+    'remove a',
+  ]);
+});
+
+test('a look at what belongs to no Volume is told until the next, and only of what the host may use', async () => {
+  const calls: string[] = [];
+  const { orders } = open({
+    names: ['vm', 'broken'],
+    strays: async (name, installation, known) => {
+      calls.push(`${name} ${installation} ${known}`);
+      if (name === 'broken') throw new VolumeError('MountFailed', 'no');
+      return { count: 1, strays: [], unmarked: 3 };
+    },
+    discard: async ({ uid }, installation) => void calls.push(`discard ${uid} ${installation}`),
+  });
+  await using _ = orders;
+  const look = (id: string, glusterVolume = 'vm') =>
+    orders.lookFor({ type: 'volume-list', version: 1, id, installation: 'i', glusterVolume, known: ['aa'] });
+  for (const id of ['1', '1']) look(id);
+  look('2', 'broken');
+  look('3', 'others');
+  await vi.waitFor(() => expect(orders.report().strays).toHaveLength(2));
+  look('1');
+  orders.obey(order('a', '4', 'discard'));
+  await vi.waitFor(() => expect(orders.report().orders).toMatchObject([{ id: '4', state: 'Done' }]));
+  expect(orders.report().strays).toEqual([
+    { id: '1', name: 'vm', count: 1, strays: [], unmarked: 3 },
+    { id: '2', name: 'broken', count: 0, strays: [], unmarked: 0, error: 'no' },
+  ]);
+  expect(calls).toEqual(['vm i aa', 'broken i aa', 'discard a i']);
 });
 
 test('mounts are looked at, and a change is told at once, but for what is used', async () => {

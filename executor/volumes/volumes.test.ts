@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { open, readFile, stat, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { MachineVolume } from '#lib/api/launch.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -81,6 +81,17 @@ async function fill(path: string): Promise<void> {
   };
   // EDQUOT, for which Node has no name.
   await vi.waitFor(async () => await expect(filling()).rejects.toMatchObject({ errno: -122 }), patiently);
+}
+
+const never = new AbortController().signal;
+
+function readDisk(path: string, count: number, offset = 0): string {
+  const args = ['-f', 'qcow2', '-r', '-c', `read -v ${offset} ${count}`, path];
+  const output = execFileSync('qemu-io', args, { encoding: 'utf8' });
+  const bytes = [...output.matchAll(/^[0-9a-f]{8}: {2}((?:[0-9a-f]{2} ?)+)/gm)].flatMap(([, hex]) =>
+    hex!.trim().split(/\s+/),
+  );
+  return Buffer.from(bytes.join(''), 'hex').toString();
 }
 
 /** Somebody with the mount's directory open. */
@@ -150,6 +161,202 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     await one.volumes.remove(volume);
     const all = readdirSync(join(one.point, onVolume.all));
     expect(all.filter((name) => name.startsWith(volume.uid))).toEqual([]);
+  });
+
+  test('a disk is made with what an image has, or another disk, and as large as is wanted', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const raw = join(one.root, 'image.raw');
+    const text = 'on the image';
+    writeFileSync(raw, Buffer.concat([Buffer.from(text), Buffer.alloc(32 * mebibyte - text.length)]));
+    const volume = disk();
+    const told: number[] = [];
+    const watch = { told: (percent: number) => told.push(percent), signal: never };
+    const from = { path: raw, format: 'raw' } as const;
+    const outcomes = await Promise.all([one, two].map((host) => host.volumes.fill(volume, 'i', from, watch)));
+    expect(outcomes).toEqual([64 * mebibyte, 64 * mebibyte]);
+    expect(await one.volumes.fill(volume, 'i', { ...from, path: '/nowhere' }, watch)).toBe(64 * mebibyte);
+    expect(one.mount()).toEqual({ clients: [] });
+    const machine = randomUUID();
+    const path = await one.attach(machine, volume);
+    expect(readDisk(path, text.length)).toBe(text);
+    expect(readdirSync(dirname(path)).toSorted()).toEqual(['disk.qcow2', 'volume.json', 'writers']);
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -P 0x2a ${40 * mebibyte} 4096`, path], { stdio: 'pipe' });
+    // As the control plane gives it, when the machine is gone.
+    await one.volumes.detach(machine);
+    const copy = disk({ bytes: 80 * mebibyte, grant: 1 });
+    const source = { uid: volume.uid, glusterVolume: name, grant: 2 };
+    expect(await two.volumes.fill(copy, 'i', source, watch)).toBe(80 * mebibyte);
+    await expect(one.attach(machine, volume)).rejects.toMatchObject({ reason: 'WriterHeld' });
+    const copied = await two.attach(randomUUID(), copy);
+    expect(readDisk(copied, text.length)).toBe(text);
+    expect(readDisk(copied, 4, 40 * mebibyte)).toBe('****');
+    await expect(two.volumes.fill(disk({ bytes: 32 * mebibyte }), 'i', { ...source, grant: 3 }, watch)).rejects.toThrow(
+      /more than its own/,
+    );
+    for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    for (const each of [volume, copy]) await one.volumes.remove(each);
+    rmSync(raw);
+  });
+
+  test('a disk is not copied while somebody writes to it, nor when a guest has written its header', async () => {
+    await using host = openHost(1);
+    const volume = disk();
+    await host.volumes.make(volume, 'i');
+    const path = await host.attach(randomUUID(), volume);
+    const watch = { told: () => undefined, signal: never };
+    const source = { uid: volume.uid, glusterVolume: name, grant: 2 };
+    const qemuIo = spawn('qemu-io', [path], { stdio: ['pipe', 'pipe', 'inherit'] });
+    try {
+      qemuIo.stdin.write('write 0 4096\n');
+      await once(qemuIo.stdout, 'data');
+      await expect(host.volumes.fill(disk(), 'i', source, watch)).rejects.toThrow(/lock/);
+    } finally {
+      await end(qemuIo);
+    }
+    const secret = join(host.root, 'secret');
+    writeFileSync(secret, Buffer.alloc(mebibyte, 'secret'));
+    execFileSync('qemu-img', ['rebase', '-u', '-f', 'qcow2', '-F', 'raw', '-b', secret, path]);
+    const stolen = disk();
+    await expect(host.volumes.fill(stolen, 'i', { ...source, grant: 3 }, watch)).rejects.toMatchObject({
+      reason: 'BadDisk',
+    });
+    await expect(host.attach(randomUUID(), stolen)).rejects.toMatchObject({ reason: 'NotProvisioned' });
+    for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    for (const each of [volume, stolen]) await host.volumes.remove(each);
+    rmSync(secret);
+  });
+
+  test('copying that was killed begins anew and leaves nothing, and ends at once when it is told to', async () => {
+    await using host = openHost(1);
+    const image = join(host.root, 'image.raw');
+    execFileSync('dd', ['if=/dev/urandom', `of=${image}`, 'bs=1M', 'count=200'], { stdio: 'ignore' });
+    const volume = disk({ bytes: 256 * mebibyte });
+    const from = { path: image, format: 'raw' } as const;
+    const directory = join(host.point, onVolume.directory(volume.uid));
+    const drafts = () => {
+      try {
+        return readdirSync(directory).filter((each) => each.startsWith('fill-'));
+      } catch {
+        return [];
+      }
+    };
+    const begun = async (before: readonly string[] = []) =>
+      await vi.waitFor(() => expect(drafts().filter((each) => !before.includes(each))).toHaveLength(1), {
+        ...{ timeout: 20_000, interval: 5 },
+      });
+    const aborted = new AbortController();
+    const first = host.volumes.fill(volume, 'i', from, { told: () => undefined, signal: aborted.signal });
+    await begun();
+    expect(await host.volumes.owners()).toEqual([]);
+    const left = drafts();
+    aborted.abort(new Error('to be removed'));
+    await expect(first).rejects.toThrow('to be removed');
+    const killed = host.volumes.fill(volume, 'i', from, { told: () => undefined, signal: never });
+    await begun(left);
+    const hands = execFileSync('pgrep', ['-f', 'volumes/hand/main.ts', '-P', String(process.pid)], {
+      encoding: 'utf8',
+    });
+    for (const pid of hands.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+    await expect(killed).rejects.toThrow(/killed/);
+    expect(await host.volumes.fill(volume, 'i', from, { told: () => undefined, signal: never })).toBe(256 * mebibyte);
+    const path = await host.attach(randomUUID(), volume);
+    expect(drafts()).toEqual([]);
+    execFileSync('qemu-img', ['compare', '-q', '-f', 'raw', '-F', 'qcow2', '-U', image, path]);
+    for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    await host.volumes.remove(volume);
+    rmSync(image);
+  });
+
+  test('what belongs to no Volume is found, and removed if it is of this installation, also after a kill half-way', async () => {
+    await using host = openHost(1);
+    const installation = randomUUID();
+    const [known, lost, gone, foreign, bare] = [disk(), shared(), disk(), disk(), disk()];
+    for (const each of [known, lost, gone]) await host.volumes.make(each, installation);
+    await host.volumes.make(foreign, 'another');
+    const machine = randomUUID();
+    const path = await host.attach(machine, lost, { installation });
+    await writeFile(join(path, 'kept'), Buffer.alloc(2 * mebibyte), { flush: true });
+    mkdirSync(join(path, 'deep', 'er'), { recursive: true });
+    mkdirSync(join(host.point, onVolume.directory(bare.uid)));
+    mkdirSync(join(host.point, onVolume.all, 'not-a-uid'));
+    const look = async () => await host.volumes.strays(name, installation, [known.uid.slice(0, 8)]);
+    const found = await look();
+    expect(found).toMatchObject({ count: 2, unmarked: 1 });
+    expect(found.strays.map(({ uid, type }) => [uid, type])).toEqual([
+      [lost.uid, 'SharedFilesystem'],
+      [gone.uid, 'Disk'],
+    ]);
+    expect(found.strays[0]!.bytes).toBeGreaterThan(2 * mebibyte - 1);
+    expect(Math.abs(found.strays[0]!.madeMs - Date.now())).toBeLessThan(600_000);
+    await host.volumes.detach(machine);
+    for (const each of [foreign, bare])
+      await expect(host.volumes.discard(each, installation)).rejects.toMatchObject({ reason: 'NotProvisioned' });
+    const user = randomUUID();
+    await host.attach(user, known, { installation });
+    // As whoever was killed in the middle has left it.
+    rmSync(join(host.point, onVolume.disk(gone.uid)));
+    rmSync(join(host.point, onVolume.writers(gone.uid)), { recursive: true });
+    for (const each of [lost, gone, gone]) await host.volumes.discard(each, installation);
+    expect(await look()).toMatchObject({ count: 0, unmarked: 1 });
+    const left = readdirSync(join(host.point, onVolume.all));
+    for (const { uid } of [lost, gone]) expect(left.filter((each) => each.startsWith(uid))).toEqual([]);
+    for (const { uid } of [known, foreign, bare]) expect(left).toContain(uid);
+    rmSync(join(host.point, onVolume.all, 'not-a-uid'), { recursive: true });
+    await host.volumes.detach(user);
+    for (const each of [known, foreign, bare]) await host.volumes.remove(each);
+  });
+
+  test('nobody writes through the path of a machine that may read alone, whatever it was left as', async () => {
+    await using host = openHost(1);
+    const volume = shared();
+    await host.volumes.make(volume, 'i');
+    const [writer, reader] = [randomUUID(), randomUUID()];
+    const [path, read] = [await host.attach(writer, volume), await host.attach(reader, { ...volume, readOnly: true })];
+    await writeFile(join(path, 'scene'), 'from the writer');
+    expect(await readFile(join(read, 'scene'), 'utf8')).toBe('from the writer');
+    const refused = { code: 'EROFS' };
+    await expect(writeFile(join(read, 'other'), '')).rejects.toMatchObject(refused);
+    await expect(open(join(read, 'scene'), 'r+')).rejects.toMatchObject(refused);
+    // After a kill in between, or by somebody else's hand.
+    const point = onHost.readOnly(host.root, name);
+    execFileSync('mount', ['-o', 'remount,bind,rw', point]);
+    await writeFile(join(read, 'other'), '');
+    expect(await host.attach(reader, { ...volume, readOnly: true })).toBe(read);
+    await expect(open(join(read, 'other'), 'r+')).rejects.toMatchObject(refused);
+    execFileSync('mount', ['--bind', host.point, onHost.readOnlyDraft(host.root, name)]);
+    const user = await userOf(read);
+    for (const machine of [writer, reader]) await host.volumes.detach(machine);
+    // Who has it open keeps it, and the mount that it is one of.
+    expect(host.mount().entry).toBeDefined();
+    await end(user);
+    await host.volumes.look();
+    expect(host.mount()).toEqual({ clients: [] });
+    await host.volumes.remove(volume);
+  });
+
+  test('a disk that machines read is never given to a writer again', async () => {
+    await using one = openHost(1);
+    await using two = openHost(2);
+    const volume = disk();
+    await one.volumes.make(volume, 'i');
+    const writer = randomUUID();
+    await one.attach(writer, volume);
+    await one.volumes.detach(writer);
+    const { grant: _, ...read } = { ...volume, readOnly: true as const };
+    for (const host of [one, two, one]) {
+      const [attached] = await host.volumes.attach({
+        uid: randomUUID(),
+        installation: 'i',
+        attempt: 1,
+        volumes: [read],
+      });
+      expect(attached).toMatchObject({ type: 'Disk', readOnly: true });
+    }
+    for (const grant of [1, 2, 1000])
+      await expect(two.attach(writer, { ...volume, grant })).rejects.toMatchObject({ reason: 'WriterHeld' });
+    for (const host of [one, two]) for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    await one.volumes.remove(volume);
   });
 
   test('a disk grows when it is started next, and at once if nobody ever had it', async () => {

@@ -4,6 +4,7 @@
  * between two, and a mount that an earlier life of the executor made is taken over as it is. A machine gets a path only after the mount was
  * seen to be there, alive and writable, and the Volume's own marker in it: never a directory of the host.
  */
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineVolume, VolumeOnHost } from '#lib/api/launch.ts';
@@ -12,13 +13,15 @@ import type { Clock } from '#lib/std/clock.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import { writeFileAtomic } from '#lib/std/files.ts';
 import type { Log } from '#lib/std/log.ts';
-import type { DomainVolume, HostVolumes, MachineVolumes } from '../hypervisor.ts';
+import type { DomainVolume, FillSource, FillWatch, FoundStrays, HostVolumes, MachineVolumes } from '../hypervisor.ts';
 import { oneAtATime } from '../network/one-at-a-time.ts';
 import { storeTimes } from '../store/health.ts';
 import { usersOf } from '../store/processes.ts';
-import { lookAtMount, type MountPlace, mountVolume, requireOurs, unmountVolume } from './client.ts';
+import { lookAtMount, type MountPlace, mountReadOnly, mountVolume, requireOurs, unmountVolume } from './client.ts';
 import { VolumeError } from './errors.ts';
-import type { MountRef } from './hand/main.ts';
+import type { FillFrom } from './hand/fill.ts';
+import type { MountRef } from './hand/mount.ts';
+import type { WriterToken } from './hand/writers.ts';
 import { Hand } from './hand.ts';
 import { type Heal, healOf } from './heal.ts';
 import { judge, type MountHealth, type Probed } from './health.ts';
@@ -63,6 +66,9 @@ interface Holder {
 const answerMsDefault = 10_000;
 /** Making a disk or removing a directory with many files. */
 const workMs = 120_000;
+/** Copying a disk. */
+const fillMs = 6 * 3_600_000;
+const fillLookMs = 5_000;
 const leaveTries = 10;
 const leavePauseMs = 200;
 /** Gluster's command asks all bricks. */
@@ -82,6 +88,8 @@ class GlusterVolumes implements HostVolumes {
   readonly #turns = new Map<string, ReturnType<typeof oneAtATime>>();
   /** Monotonic. */
   readonly #hungSince = new Map<string, number>();
+  /** uids of Volumes. */
+  readonly #filling = new Set<string>();
   readonly #heals = new Map<string, { readonly heal: Heal | undefined; readonly atMs: number }>();
 
   constructor(options: GlusterVolumesOptions) {
@@ -100,17 +108,75 @@ class GlusterVolumes implements HostVolumes {
 
   /** Its size. */
   async #make(volume: VolumeSpec, mount: MountRef, health: MountHealth): Promise<number> {
-    if (volume.type === 'Disk' && !(health.usable && health.safe) && !volume.allowUnsafe)
-      throw new VolumeError(
-        'UnsafeReplication',
-        `A disk on ${volume.glusterVolume} can be lost or split: it needs three copies or an arbiter, and a quorum`,
-      );
+    requireSafety(volume, health);
     const there = await this.#sizeOf(volume, mount);
     if (there >= volume.bytes) return there;
     await this.#hand.do('makeDirectory', mount, volume, this.#answerMs);
     const bytes = await this.#hand.do('wantSize', mount, volume, this.#answerMs);
     if (volume.type === 'SharedFilesystem') await this.#limit({ ...volume, bytes });
     return await this.#hand.do('makeDisk', mount, volume, workMs);
+  }
+
+  /** All else goes on meanwhile: the turn is not kept while it copies, only the mounts are. */
+  async fill(spec: VolumeOnHost, installation: string, source: FillSource, watch: FillWatch): Promise<number> {
+    const volume = { ...spec, installation };
+    requireSafeVolume(volume);
+    const { uid, glusterVolume: name } = volume;
+    const names = [...new Set([name, ...('uid' in source ? [source.glusterVolume] : [])])];
+    this.#filling.add(uid);
+    try {
+      for (const each of names) await this.#inTurn(each, async () => this.#putHolder(each, uid, { volumes: [] }));
+      const from = 'path' in source ? source : await this.#diskToCopy(source, volume);
+      const mount = await this.#inTurn(name, async () => {
+        const ready = await this.#ready(name);
+        requireSafety(volume, ready.health);
+        await this.#hand.do('makeDirectory', ready.mount, volume, this.#answerMs);
+        return ready.mount;
+      });
+      await this.#fill(mount, volume, from, watch);
+      return await this.#inTurn(name, async () => {
+        const ready = await this.#ready(name);
+        return await this.#make(volume, ready.mount, ready.health);
+      });
+    } finally {
+      this.#filling.delete(uid);
+      for (const each of names) await this.#inTurn(each, async () => await this.#letGo(each, uid));
+    }
+  }
+
+  /** It is that Volume's, and nobody who was given it before can write to it from now on. */
+  async #diskToCopy(source: Extract<FillSource, { uid: string }>, target: VolumeSpec): Promise<FillFrom> {
+    const { uid, glusterVolume: name, grant } = source;
+    requireUid(uid);
+    requireSafeName(name);
+    return await this.#inTurn(name, async () => {
+      const { mount } = await this.#ready(name);
+      const spec = { ...target, uid, glusterVolume: name };
+      await this.#hand.do('requireVolume', mount, spec, this.#answerMs);
+      const token = grant === undefined ? readersOf(uid) : { machine: target.uid, grant, attempt: 1 };
+      await this.#hand.do('claimWriter', mount, { uid, token }, this.#answerMs);
+      return { mount, uid };
+    });
+  }
+
+  async #fill(mount: MountRef, { uid, bytes }: VolumeSpec, from: FillFrom, { told, signal }: FillWatch): Promise<void> {
+    const { host, clock } = this.#options;
+    const request = { uid, host, from };
+    const copying = this.#hand.do('fillDisk', mount, { ...request, bytes, deadlineMs: fillMs }, fillMs, signal);
+    const over = new AbortController();
+    const looking = (async () => {
+      for (;;) {
+        await clock.sleep(fillLookMs, over.signal);
+        const { done, all } = await this.#hand.do('filledOf', mount, request, this.#answerMs);
+        if (all > 0) told(Math.min(99, Math.floor((100 * done) / all)));
+      }
+    })().catch(() => undefined); // how far it is nobody has to know
+    try {
+      await copying;
+    } finally {
+      over.abort();
+      await looking;
+    }
   }
 
   /** 0: it is not there. Whoever comes after the first need not ask Gluster for anything. */
@@ -130,29 +196,52 @@ class GlusterVolumes implements HostVolumes {
     await this.#held(volume, async (mount) => await this.#hand.do('removeVolume', mount, { uid }, workMs));
   }
 
+  async strays(name: string, installation: string, known: readonly string[]): Promise<FoundStrays> {
+    requireSafeName(name);
+    const looker = { uid: randomUUID(), type: 'Disk', glusterVolume: name, bytes: 1 } as const;
+    return await this.#held(looker, async (mount) =>
+      this.#hand.do('findStrays', mount, { installation, known }, workMs),
+    );
+  }
+
+  async discard(volume: VolumeOnHost, installation: string): Promise<void> {
+    requireSafeVolume({ ...volume, installation });
+    const { uid } = volume;
+    await this.#held(
+      volume,
+      async (mount) => await this.#hand.do('discardVolume', mount, { uid, installation }, workMs),
+    );
+  }
+
   async attach({ uid, installation, attempt, volumes }: MachineVolumes): Promise<readonly DomainVolume[]> {
     requireUid(uid);
     const attached: DomainVolume[] = [];
     for (const volume of volumes) {
       requireSafeVolume({ ...volume, installation });
       const path = await this.#attach(uid, attempt, { ...volume, installation });
-      attached.push({ name: volume.name, type: volume.type, path });
+      const { name, type, readOnly } = volume;
+      attached.push({ name, type, path, ...(type === 'Disk' && readOnly ? { readOnly } : {}) });
     }
     return attached;
   }
 
   async #attach(machine: string, attempt: number, volume: MachineVolume & VolumeSpec): Promise<string> {
-    const { glusterVolume: name, uid, type, grant } = volume;
+    const { glusterVolume: name, uid, type, grant, readOnly } = volume;
     return await this.#inTurn(name, async () => {
       const known = this.#holder(name, machine)?.volumes ?? [];
       this.#putHolder(name, machine, { volumes: [...known.filter((other) => other !== uid), uid] });
       const { mount, health } = await this.#ready(name);
       if (volume.make) await this.#make(volume, mount, health);
       const { bytes, wanted } = await this.#hand.do('requireVolume', mount, volume, this.#answerMs);
-      if (type === 'SharedFilesystem') return join(mount.point, onVolume.data(uid));
-      if (grant === undefined) throw new TypeError(`The disk ${uid} was given to nobody: the launch has no grant`);
-      await this.#hand.do('claimWriter', mount, { uid, token: { machine, grant, attempt } }, this.#answerMs);
-      if (bytes < wanted) await this.#grow(uid, mount);
+      if (type === 'SharedFilesystem') {
+        const point = readOnly ? await mountReadOnly(this.#place(name)) : mount.point;
+        return join(point, onVolume.data(uid));
+      }
+      if (grant === undefined && !readOnly)
+        throw new TypeError(`The disk ${uid} was given to nobody: the launch has no grant`);
+      const token = grant === undefined ? readersOf(uid) : { machine, grant, attempt };
+      await this.#hand.do('claimWriter', mount, { uid, token }, this.#answerMs);
+      if (grant !== undefined && bytes < wanted) await this.#grow(uid, mount);
       return join(mount.point, onVolume.disk(uid));
     });
   }
@@ -173,8 +262,10 @@ class GlusterVolumes implements HostVolumes {
       });
   }
 
+  /** What is being filled is looked after by who does that. */
   async owners(): Promise<readonly string[]> {
-    return [...new Set(this.#mounted().flatMap((name) => this.#holders(name)))];
+    const owners = new Set(this.#mounted().flatMap((name) => this.#holders(name)));
+    return [...owners].filter((uid) => !this.#filling.has(uid));
   }
 
   async look(): Promise<readonly MountReport[]> {
@@ -325,7 +416,8 @@ class GlusterVolumes implements HostVolumes {
     if (!(await unmountVolume(this.#place(name)))) return;
     this.#heals.delete(name);
     try {
-      for (const directory of [onHost.point, onHost.holders, onHost.volume]) rmdirIfThere(directory(root, name));
+      for (const directory of [onHost.point, onHost.readOnly, onHost.readOnlyDraft, onHost.holders, onHost.volume])
+        rmdirIfThere(directory(root, name));
     } catch (error) {
       this.#options.log.warn('Cannot remove the directory of a Gluster volume', {
         volume: name,
@@ -385,6 +477,20 @@ class GlusterVolumes implements HostVolumes {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     writeFileAtomic(join(directory, `${uid}.json`), JSON.stringify(holder));
   }
+}
+
+/** Throws VolumeError. */
+function requireSafety({ type, glusterVolume, allowUnsafe }: VolumeSpec, health: MountHealth): void {
+  if (type === 'Disk' && !(health.usable && health.safe) && !allowUnsafe)
+    throw new VolumeError(
+      'UnsafeReplication',
+      `A disk on ${glusterVolume} can be lost or split: it needs three copies or an arbiter, and a quorum`,
+    );
+}
+
+/** Later than any that a machine is ever given: once machines read a disk nobody writes to it. The same for all of them. */
+function readersOf(uid: string): WriterToken {
+  return { machine: uid, grant: Number.MAX_SAFE_INTEGER, attempt: 0 };
 }
 
 /** Not with what is in it: that may be a mount. */

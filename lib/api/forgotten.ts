@@ -18,7 +18,7 @@ export type Tombstone = NonNullable<NonNullable<Host['status']>['pendingCleanup'
 /** From when on it may be let go; undefined while it is wanted, or its host answers, or it has a disk: no other may write to that. */
 export function forgetFrom(vm: VirtualMachine): number | undefined {
   const since = unreachableSince(vm);
-  const hasDisk = vm.status?.volumes?.some(({ type }) => type === 'Disk') ?? false;
+  const hasDisk = vm.status?.volumes?.some(({ grant }) => grant !== undefined) ?? false;
   if (vm.metadata.deletionTimestamp === undefined || since === undefined || hasDisk) return undefined;
   return since + parseDuration(vm.spec.disconnect?.forgetAfter ?? defaultForgetAfter);
 }

@@ -66,6 +66,17 @@ export interface VolumeOnHost {
   readonly allowUnsafe?: true;
 }
 
+/** What a disk has on it when it is made: a file of the image store, or another disk, which nobody writes to meanwhile. */
+export type VolumeSource =
+  | { readonly digest: string; readonly format: 'qcow2' | 'raw' }
+  | {
+      /** Of the Volume. */
+      readonly uid: string;
+      readonly glusterVolume: string;
+      /** As of a machine. Without it nobody writes to it any more. */
+      readonly grant?: number;
+    };
+
 export interface MachineVolume extends VolumeOnHost {
   /** What the guest finds it by: the tag of a directory, the serial number of a disk. */
   readonly name: string;
@@ -73,8 +84,10 @@ export interface MachineVolume extends VolumeOnHost {
   readonly mountPath?: string;
   /** It is not known to be there yet: whoever comes first makes it. Else it must be there. */
   readonly make?: true;
-  /** Of a disk: a number that grows with every machine that gets it. */
+  /** Of a disk: a number that grows with every machine that gets it. Without it, a disk that many read and nobody writes to any more. */
   readonly grant?: number;
+  /** The guest must not be able to write to it. */
+  readonly readOnly?: true;
 }
 
 /** What a guest may ask of a disk in a second, by reads and writes together. */
@@ -95,8 +108,8 @@ export interface MachineDisk {
 export interface MachineLaunch {
   /**
    * 2, 3 (volumes), 4 (networks of the site, probes other than of readiness by the agent), 5 (data disks, limits and weight of disks), 6 (networks whose
-   * addresses the site gives) or 7 (`incoming`) if there is in it what an executor that knows less would leave out without a word: it refuses what it
-   * does not know.
+   * addresses the site gives) or 7 (`incoming`, volumes to read alone) if there is in it what an executor that knows less would leave out without a
+   * word: it refuses what it does not know.
    */
   readonly version: 1 | 2 | 3 | 4 | 5 | 6 | 7;
   readonly type: 'machine';

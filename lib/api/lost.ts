@@ -26,7 +26,7 @@ export function lostFrom(vm: VirtualMachine): number | undefined {
 
 /** Its disk goes nowhere else before it is proven gone: another machine would wait for it. */
 function hasDisk({ status }: VirtualMachine): boolean {
-  return status?.volumes?.some(({ type }) => type === 'Disk') ?? false;
+  return status?.volumes?.some(({ grant }) => grant !== undefined) ?? false;
 }
 
 export function isLost(vm: VirtualMachine, nowMs: number): boolean {

@@ -2,7 +2,7 @@
  * Framework messages between the cluster server and an executor: JSON in UTF-8, in the `data` of Mesos' MESSAGE calls. Mesos may
  * lose any of them, so each says everything anew and is safe to repeat.
  */
-import type { MachineLaunch, VolumeOnHost } from './launch.ts';
+import type { MachineLaunch, VolumeOnHost, VolumeSource } from './launch.ts';
 
 export type PowerState = 'On' | 'Off' | 'Paused';
 
@@ -210,6 +210,43 @@ export interface VolumesReport {
   readonly orders: readonly VolumeOrderReport[];
   /** It can make a Volume larger that is there. Executors before 0.7 cannot. */
   readonly grows?: true;
+  /** It can make a disk of what another one or an image has. Executors before 0.7 cannot. */
+  readonly fills?: true;
+  /** It can tell of, and remove, what is on a Gluster volume and belongs to no Volume. Executors before 0.7 cannot. */
+  readonly lists?: true;
+  /** What came of the last order to look, one for each Gluster volume. */
+  readonly strays?: readonly StraysReport[];
+  /** How much of what is being copied is there. */
+  readonly filling?: readonly { readonly uid: string; readonly percent: number }[];
+}
+
+/** So many digits of a uid tell it from others for a look: what looks like a Volume that is there is not spoken of. */
+export const knownDigits = 8;
+
+/** What bears our mark on a Gluster volume, and belongs to no Volume that was known when it was asked for. */
+export interface StraysReport {
+  /** Of the order. */
+  readonly id: string;
+  /** Of the Gluster volume. */
+  readonly name: string;
+  /** Why nothing could be seen. */
+  readonly error?: string;
+  /** How many there are. */
+  readonly count: number;
+  /** The first of them to have been made. */
+  readonly strays: readonly Stray[];
+  /** Directories without a mark: whose they are nobody knows. */
+  readonly unmarked: number;
+}
+
+export interface Stray {
+  /** Of the Volume that it was. */
+  readonly uid: string;
+  readonly type: 'SharedFilesystem' | 'Disk';
+  /** That it takes; absent if that could not be found out. */
+  readonly bytes?: number;
+  /** When it was made, in milliseconds since 1970. */
+  readonly madeMs: number;
 }
 
 /** One Gluster volume as a host sees it. */
@@ -430,15 +467,30 @@ export interface SeedOrder {
   readonly sealed: string;
 }
 
-/** Make this Volume, or make it larger if it is there, or remove all that is in it. Repeated until a heartbeat says what became of it. */
+/** Make this Volume, or make it larger if it is there, or make it with what `source` has, or remove all that is in it. Repeated until a heartbeat says what became of it. */
 export interface VolumeOrder {
   readonly type: 'volume';
   readonly version: 1;
   /** Another one for each try. */
   readonly id: string;
-  readonly order: 'make' | 'remove';
+  /** discard: as remove, if it bears the mark of this installation. */
+  readonly order: 'make' | 'fill' | 'remove' | 'discard';
   readonly installation: string;
   readonly volume: VolumeOnHost;
+  /** Of `fill`. */
+  readonly source?: VolumeSource;
+}
+
+/** Look what is on this Gluster volume beside these Volumes. Repeated until a heartbeat has its id. */
+export interface VolumeListOrder {
+  readonly type: 'volume-list';
+  readonly version: 1;
+  /** Another one for each look. */
+  readonly id: string;
+  readonly installation: string;
+  readonly glusterVolume: string;
+  /** The first digits (knownDigits) of the uids of all Volumes. */
+  readonly known: readonly string[];
 }
 
 /** What was sealed for one attempt of one machine opens for no other. */
@@ -460,4 +512,5 @@ export type SchedulerMessage =
   | PeersOrder
   | PolicyOrder
   | SeedOrder
-  | VolumeOrder;
+  | VolumeOrder
+  | VolumeListOrder;

@@ -43,6 +43,8 @@ export const annotations = {
   confirmedDead: 'computefactory.io/confirmed-dead',
   /** On a Cluster: so many tasks and domains without a machine may be removed at once; somebody has looked. */
   removeOrphans: 'computefactory.io/remove-orphans',
+  /** On a Cluster: uids, with commas between them, of what no Volume is any more; its data may go, somebody has looked. */
+  removeVolumes: 'computefactory.io/remove-volumes',
   /** On a machine of a pool, by the pool: the attempt with this number may leave its host for a drain. */
   drainGranted: 'computefactory.io/drain-granted',
   /** On a machine that was made from a snapshot: uid of the VMRestore. */

@@ -72,6 +72,40 @@ describe.skipIf(why !== undefined)('volumes on three hosts', { timeout: 400_000 
     processes: processes.filter((each) => !each.includes('gluster')),
   });
 
+  test('a disk of an image is read by machines on two hosts and copied; what such volumes leave goes when somebody says so', async () => {
+    const kept = { type: 'Disk', accessMode: 'ROX', size: '256Mi', reclaimPolicy: 'Retain' };
+    await apply(
+      volume('tools', { ...kept, sources: { image: { name: 'tiny' } } }),
+      volume('copy', { ...kept, sources: { volume: { name: 'tools' } } }),
+      pool('reader', { name: 'tools', volume: 'tools' }),
+    );
+    await must(cluster.factoryctl('wait', 'vmp/reader', '--for=condition=Ready', '-n', namespace, '--timeout=4m'));
+    await must(cluster.factoryctl('wait', 'vol/copy', '--for=condition=Ready', '-n', namespace, '--timeout=2m'));
+    const readers = [await isReady('reader-0'), await isReady('reader-1')];
+    expect(readers[0]!.status?.attempt?.host).not.toBe(readers[1]!.status?.attempt?.host);
+    for (const reader of readers) {
+      // What they have started from is on it, too: vda is made of the same image.
+      expect(await cluster.shell(reader, 'cmp -n 512 /dev/vda /dev/vdc && cat /sys/block/vdc/ro')).toMatch(/\n1\s/);
+      expect(await cluster.shell(reader, 'echo x | dd of=/dev/vdc conv=fsync || echo REF"USED"')).toContain('REFUSED');
+    }
+    const uids = await Promise.all(
+      ['tools', 'copy'].map(async (name) => (await cluster.client.get(Volume, { name, namespace })).metadata.uid),
+    );
+    await must(cluster.factoryctl('delete', 'vmp/reader', '-n', namespace));
+    await must(cluster.factoryctl('delete', 'vol/tools', 'vol/copy', '-n', namespace));
+    const gc = async (...args: string[]) => await must(cluster.factoryctl('gc', ...args));
+    const found = async () => await gc();
+    for (const uid of uids)
+      await expect.poll(found, patiently).toMatch(new RegExp(`local +volumes +${uid} +Disk .*no Volume has this uid`));
+    await gc(uids[0]!, '--confirm');
+    await expect.poll(found, patiently).not.toContain(uids[0]);
+    expect(await found()).toContain(uids[1]);
+    await gc('--confirm');
+    await expect.poll(found, patiently).toContain('Nothing was found');
+    for (const { machineDir } of cluster.hosts)
+      await vi.waitFor(() => expect(readdirSync(join(machineDir, 'volumes-brick/cf'))).toEqual([]), patiently);
+  });
+
   test('machines on two hosts see one directory, and one of two has the disk', async () => {
     await apply(
       volume('scenes', {}),

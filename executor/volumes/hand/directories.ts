@@ -177,7 +177,7 @@ async function makeOnce(path: string, fill: (file: FileHandle) => Promise<void>)
   }
 }
 
-async function isThere(path: string): Promise<boolean> {
+export async function isThere(path: string): Promise<boolean> {
   return await access(path).then(
     () => true,
     (error: NodeJS.ErrnoException) => {

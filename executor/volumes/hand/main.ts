@@ -3,26 +3,23 @@
  * standard input, writes an answer to standard output. It works on the mount that it was told of and no other: it opens the mount point
  * once, looks at which mount that is, and goes by that open directory from there.
  */
-import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { systemClock } from '#lib/std/clock.ts';
 import { VolumeError } from '../errors.ts';
-import { parseMountinfo } from '../mountinfo.ts';
 import { growDisk, makeDirectory, makeDisk, removeVolume, requireVolume, wantSize } from './directories.ts';
+import { fillDisk, filledOf } from './fill.ts';
+import { type MountRef, openMount, pathOf } from './mount.ts';
 import { probe } from './probe.ts';
+import { discardVolume, findStrays } from './strays.ts';
 import { claimWriter } from './writers.ts';
 
-const deeds = { probe, makeDirectory, wantSize, makeDisk, growDisk, requireVolume, removeVolume, claimWriter } as const;
+const deeds = {
+  ...{ probe, makeDirectory, wantSize, makeDisk, growDisk, requireVolume, removeVolume, claimWriter },
+  ...{ fillDisk, filledOf, findStrays, discardVolume },
+} as const;
 
 export type Deeds = typeof deeds;
-
-/** As in mountinfo. */
-export interface MountRef {
-  readonly point: string;
-  readonly mountId: number;
-  readonly source: string;
-}
 
 const staleMs = 400;
 
@@ -35,24 +32,10 @@ export type HandAnswer =
   | { readonly value: unknown }
   | { readonly error: string; readonly code?: string; readonly reason?: VolumeError['reason'] };
 
-async function obey({ deed, point, mountId, source, argument }: HandRequest): Promise<unknown> {
-  await using root = await open(point, 'r');
-  await requireMount(root, { point, mountId, source });
+async function obey({ deed, argument, ...mount }: HandRequest): Promise<unknown> {
+  await using root = await openMount(mount);
   const act = deeds[deed] as (root: string, argument: never) => Promise<unknown>;
-  return await act(`/proc/self/fd/${root.fd}`, argument as never);
-}
-
-/** Whatever happens at the mount point from now on, `root` stays on this mount. */
-async function requireMount(root: FileHandle, { point, mountId, source }: MountRef): Promise<void> {
-  const info = await readFile(`/proc/self/fdinfo/${root.fd}`, 'utf8');
-  const seen = Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1]);
-  // The kernel gives numbers again.
-  const entry = parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8')).find(({ id }) => id === seen);
-  if (seen !== mountId || entry?.source !== source)
-    throw new VolumeError(
-      'Unmounted',
-      `${point} is not mount ${mountId} of ${source} any more but ${seen} of ${entry?.source}`,
-    );
+  return await act(pathOf(root), argument as never);
 }
 
 /**

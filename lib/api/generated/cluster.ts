@@ -100,6 +100,30 @@ export interface ClusterStatus {
   };
   /** Tasks of ours without an object. */
   readonly orphanTasks?: number;
+  /** What is on Gluster volumes of the Cluster and belongs to no Volume. Looked for every 10 minutes; factoryctl gc removes it. */
+  readonly orphanVolumes?: {
+    /** How many there are. */
+    readonly count: number;
+    /** Directories that bear no mark of any installation beside these. They are not removed. */
+    readonly unmarked?: number;
+    /** The first of them to have been made. */
+    readonly items?: readonly {
+      /** uid of the Volume that it was; the name of its directory. */
+      readonly uid: string;
+      /** Gluster volume that it is on. */
+      readonly glusterVolume: string;
+      /** What it was. */
+      readonly type?: 'SharedFilesystem' | 'Disk';
+      /** Bytes that it takes. */
+      readonly used?: string;
+      /** When it was made. */
+      readonly made?: string;
+      /** Why it is here. InUse: a host or a machine has it all the same, and it is not removed. */
+      readonly reason: 'NoVolume' | 'InUse' | 'Removing';
+      /** Details. */
+      readonly message?: string;
+    }[];
+  };
   /** One word for people. */
   readonly displayStatus?: string;
 }

@@ -65,6 +65,8 @@ export interface VirtualMachineSpec {
     readonly volume: string;
     /** Where the seed tells the guest to mount a SharedFilesystem, for what reads cloud-config: Linux with cloud-init. Else whoever is in the guest mounts it. */
     readonly mountPath?: string;
+    /** The guest can only read it, whatever it tries: its host sees to that. Always so of a Volume that is ROX. */
+    readonly readOnly?: boolean;
   }[];
   /** User data, put on the seed disk as it is. */
   readonly userData?: string;
@@ -595,6 +597,8 @@ export interface VirtualMachineStatus {
     readonly allowUnsafe?: boolean;
     /** By which this machine, and no other, may write to the disk. */
     readonly grant?: number;
+    /** The guest can only read it. */
+    readonly readOnly?: boolean;
     /** It is known to be there: a host that does not find it refuses to start the machine. Else the first host makes it. */
     readonly made?: boolean;
   }[];

@@ -78,6 +78,8 @@ export interface VMPoolSpec {
         readonly volume: string;
         /** Where the seed tells the guest to mount a SharedFilesystem, for what reads cloud-config: Linux with cloud-init. Else whoever is in the guest mounts it. */
         readonly mountPath?: string;
+        /** The guest can only read it, whatever it tries: its host sees to that. Always so of a Volume that is ROX. */
+        readonly readOnly?: boolean;
       }[];
       /** User data, put on the seed disk as it is. */
       readonly userData?: string;

@@ -14,8 +14,28 @@ export interface VolumeSpec {
   readonly type: 'SharedFilesystem' | 'Disk';
   /** The directory's quota, or the size of the disk, at least 1Mi. It may grow. */
   readonly size: string;
-  /** What its type gives, if left out: RWX for a SharedFilesystem, RWO for a Disk. Immutable. */
+  /** Who may have it at once: many to write (RWX, of a SharedFilesystem, if left out), one (RWO, of a Disk, if left out), or many to read (ROX). RWX and RWO may become ROX, which stays. */
   readonly accessMode?: 'RWX' | 'ROX' | 'RWO';
+  /** What a Disk has on it when it is made: what one of these has. Without it a Disk is empty. Immutable. */
+  readonly sources?: {
+    /** An Image that is in the Cluster. */
+    readonly image?: {
+      /** Name of the Image. */
+      readonly name: string;
+      /** Its namespace, if it is not this one; cf-public. */
+      readonly namespace?: string;
+    };
+    /** A VMSnapshot whose data are in the Cluster. */
+    readonly snapshot?: {
+      /** Name of the VMSnapshot. */
+      readonly name: string;
+    };
+    /** Another Disk of the Cluster. It is copied when no machine has it to write, and no machine gets it until that is done. */
+    readonly volume?: {
+      /** Name of the Volume. */
+      readonly name: string;
+    };
+  };
   /** Where it is kept. Immutable. */
   readonly backend: {
     /** On GlusterFS. */
@@ -39,8 +59,8 @@ export interface VolumeStatus {
   readonly conditions?: readonly Condition[];
   /** Where it is; for people. */
   readonly phase?: 'Pending' | 'Provisioning' | 'Bound' | 'Resizing' | 'Degraded' | 'Failed' | 'Terminating';
-  /** Who may have it at once. */
-  readonly accessMode?: 'RWX' | 'RWO';
+  /** Who may have it at once. It becomes ROX when no machine has it to write any more. */
+  readonly accessMode?: 'RWX' | 'ROX' | 'RWO';
   /** Its size, once it is there. */
   readonly capacity?: string;
   /** Machines that have it, running or not. */
@@ -64,6 +84,23 @@ export interface VolumeStatus {
     readonly host?: string;
     /** That host is not reached, so nobody knows whether the machine still writes. */
     readonly unreachable?: boolean;
+    /** It is no machine but a Volume that a copy is made into. Nobody writes meanwhile. */
+    readonly copies?: boolean;
+  };
+  /** What spec.sources was found to be. Hosts copy from there until the Volume is made. */
+  readonly source?: {
+    /** Of an image or a snapshot: sha256 of its file in the image store of the Cluster. */
+    readonly digest?: string;
+    /** Format of that file. */
+    readonly format?: 'qcow2' | 'raw';
+    /** uid of a Volume. */
+    readonly uid?: string;
+    /** Gluster volume that it is on. */
+    readonly glusterVolume?: string;
+    /** By which it was given to be copied. Without it, it is ROX. */
+    readonly grant?: number;
+    /** Bytes as a guest sees it. */
+    readonly virtualSize: number;
   };
   /** Nobody uses it any more, and its data is to go. */
   readonly removal?: 'Wanted';
@@ -77,6 +114,8 @@ export interface VolumeStatus {
     readonly size?: string;
     /** The host that does it, or did it last. */
     readonly host?: string;
+    /** Percent of what is copied from its source. */
+    readonly progress?: number;
     /** Tries that failed since the last success. */
     readonly failures?: number;
     /** Not before. */
