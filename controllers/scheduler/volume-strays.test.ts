@@ -12,7 +12,7 @@ const uid = (digit: string) => `${digit.repeat(8)}-0000-4000-8000-000000000000`;
 
 function open() {
   const clock = new VirtualClock();
-  const sent: (SchedulerMessage & { readonly to: string })[] = [];
+  const sent: (SchedulerMessage & { readonly host: string })[] = [];
   const state = {
     wanted: '',
     volumes: [] as string[],
@@ -29,7 +29,7 @@ function open() {
     },
     machines: { list: () => state.machines },
     executors: { alive: facts, all: facts },
-    tell: async (to: string, message: SchedulerMessage) => sent.push({ ...message, to }) > 0,
+    tell: async (to: string, message: SchedulerMessage) => sent.push({ ...message, host: to }) > 0,
   };
   const host = (name: string, more: Partial<VolumesReport> = {}) =>
     state.hosts.set(name, { names: ['vm'], mounts: [], orders: [], lists: true, ...more });
@@ -55,7 +55,7 @@ test('one host for each Gluster volume is asked, told what is known, and asked a
   expect(strays.summary).toBeUndefined();
   await answer([stray('b')], { count: 7, unmarked: 2 });
   expect(sent).toMatchObject([
-    { to: 'h1', type: 'volume-list', glusterVolume: 'vm', installation: 'i', known: ['aaaaaaaa'] },
+    { host: 'h1', type: 'volume-list', glusterVolume: 'vm', installation: 'i', known: ['aaaaaaaa'] },
   ]);
   expect(strays.summary).toMatchObject({ count: 7, unmarked: 2 });
   expect(rows()).toEqual([
@@ -67,12 +67,12 @@ test('one host for each Gluster volume is asked, told what is known, and asked a
   await clock.advance(2 * 60_000);
   host('h2');
   await strays.look();
-  expect(sent.at(-1)).toMatchObject({ to: 'h2', type: 'volume-list' });
+  expect(sent.at(-1)).toMatchObject({ host: 'h2', type: 'volume-list' });
   expect(rows()).toHaveLength(1);
   // One that does not answer, or is gone, does not keep it from being asked of another.
   state.hosts.delete('h2');
   await strays.look();
-  expect(sent.at(-1)).toMatchObject({ to: 'h1', type: 'volume-list' });
+  expect(sent.at(-1)).toMatchObject({ host: 'h1', type: 'volume-list' });
   expect(discards(sent)).toEqual([]);
 });
 
