@@ -1,6 +1,7 @@
 /** The domain's XML: written from a DomainSpec, read back for what libvirt does not tell otherwise. Built by a library, never joined. */
 import type { DiskLimits } from '#lib/api/launch.ts';
 import type { DataDisk, DomainSpec, DomainVolume } from '../hypervisor.ts';
+import type { MoveShape } from '../move-text.ts';
 import type { BackingFile } from './backing-file.ts';
 import { diskLimitElements, type Limits, limitElements, translationCacheMiB } from './limits.ts';
 import { requireSafeSpec } from './safe-spec.ts';
@@ -13,6 +14,8 @@ const socketPathBytesMax = 107;
 /** Enough for 1920 x 1080. */
 const videoKiB = 16_384;
 
+const machineTypePattern = /^pc(-i440fx-\d{1,3}\.\d{1,3})?$/;
+
 export function domainName(uid: string): string {
   return `cf-${uid}`;
 }
@@ -21,14 +24,18 @@ export function domainName(uid: string): string {
 export interface HostSide {
   readonly kvm: boolean;
   readonly limits: Limits;
+  /** Of a guest that comes from another host; the newest of its kind that QEMU knows unless given. */
+  readonly machine?: string | undefined;
 }
 
 /**
  * `backing` is what the root overlay stands on. It is written out so that libvirt neither guesses formats nor hands the image, which
  * many machines share, to QEMU's user. Throws a TypeError that names the field if there is a value that cannot be in it.
  */
-export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, { kvm, limits }: HostSide): string {
+export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, host: HostSide): string {
   requireSafeSpec(spec, backing);
+  const { kvm, limits, machine = 'pc' } = host;
+  if (!machineTypePattern.test(machine)) throw new TypeError(`Cannot define a domain with the machine type ${machine}`);
   const domain: Element = {
     '@type': kvm ? 'kvm' : 'qemu',
     name: domainName(spec.uid),
@@ -38,7 +45,7 @@ export function domainXml(spec: DomainSpec, backing: BackingFile | undefined, { 
     ...(shared(spec).length > 0 ? { memoryBacking } : {}),
     ...limitElements(spec, kvm, limits),
     vcpu: { '#text': String(spec.cores) },
-    os: { type: { '@arch': 'x86_64', '@machine': 'pc', '#text': 'hvm' }, boot: { '@dev': 'hd' } },
+    os: { type: { '@arch': 'x86_64', '@machine': machine, '#text': 'hvm' }, boot: { '@dev': 'hd' } },
     features: {
       acpi: {},
       ...(kvm ? {} : { tcg: { 'tb-cache': { '@unit': 'MiB', '#text': String(translationCacheMiB) } } }),
@@ -234,6 +241,97 @@ export function pluggedInterfaces(text: string): readonly string[] {
   return interfaces
     .filter(({ link }) => (link as Element | undefined)?.['@state'] === 'down')
     .map((device) => buildXml({ interface: { ...device, link: { '@state': 'up' } } }));
+}
+
+/** What matters of a machine that is to be moved, as it runs or would run. */
+export interface MovableXml extends MoveShape {
+  /** Root disk first, then its own data disks; what they have in themselves is sent. `stands`: on another file. */
+  readonly disks: readonly { readonly target: string; readonly path: string; readonly stands: boolean }[];
+  /** It has volumes. */
+  readonly volumes: boolean;
+}
+
+export function readMovableXml(text: string): MovableXml {
+  const { domain } = parseXml(text) as { domain: { devices: Record<string, unknown> } & Record<string, unknown> };
+  const { interface: nics, disk, filesystem } = domain.devices;
+  const all = elements(disk).filter((each) => each.readonly === undefined);
+  const own = all.filter(({ driver }) => (driver as Element)['@cache'] !== 'none');
+  return {
+    cores: Number(textOf(domain.vcpu)),
+    memoryMiB: memoryMiB(domain.memory),
+    devices: [String(domain['@type']), ...deviceKinds.flatMap((kind) => kindsOf(kind, domain.devices[kind]))],
+    macs: elements(nics).map(({ mac }) => String((mac as Element)['@address'])),
+    dataDisks: own.slice(1).map(({ serial }) => String(serial)),
+    disks: own.map(({ target, source, backingStore }) => ({
+      target: String((target as Element)['@dev']),
+      path: String((source as Element)['@file']),
+      stands: (backingStore as Element | undefined)?.source !== undefined,
+    })),
+    volumes: own.length < all.length || elements(filesystem).length > 0,
+  };
+}
+
+/** Devices that the guest sees, and that are in the XML before libvirt adds its own. */
+const deviceKinds = [
+  'disk',
+  'interface',
+  'serial',
+  'graphics',
+  'video',
+  'channel',
+  'rng',
+  'memballoon',
+  'panic',
+] as const;
+
+/** Without what only the host sees of them. */
+function kindsOf(kind: (typeof deviceKinds)[number], value: unknown): readonly string[] {
+  const parts = (device: Element, name: string, ...attributes: readonly string[]) => {
+    const part = name === '' ? device : (device[name] as Element | undefined);
+    return attributes.map((attribute) => String(part?.[attribute] ?? ''));
+  };
+  const looks: Readonly<Record<typeof kind, (device: Element) => readonly string[]>> = {
+    disk: (device) => [...parts(device, '', '@device'), ...parts(device, 'target', '@dev', '@bus')],
+    interface: (device) => parts(device, 'model', '@type'),
+    serial: (device) => parts(device, 'target', '@port'),
+    graphics: (device) => parts(device, '', '@type'),
+    video: (device) => parts(device, 'model', '@type', '@vram'),
+    channel: (device) => parts(device, 'target', '@type', '@name'),
+    rng: (device) => parts(device, '', '@model'),
+    memballoon: (device) => parts(device, '', '@model'),
+    panic: (device) => parts(device, '', '@model'),
+  };
+  return elements(value).map((device) => [kind, ...looks[kind](device)].join(' '));
+}
+
+/** `pc`, or what it stood for where the machine was started, such as `pc-i440fx-7.2`. */
+export function readMachineType(text: string): string {
+  return String(typeOf(parseXml(text).domain)['@machine']);
+}
+
+function typeOf(domain: unknown): Element {
+  const type = (domain as { os?: { type?: Element } } | undefined)?.os?.type;
+  if (typeof type !== 'object') throw new Error('The XML of a domain does not tell its machine type');
+  return type;
+}
+
+/** What a machine type stands for with the QEMU of a host, out of its libvirt's capabilities; the same if they do not tell. */
+export function canonicalMachine(capabilities: string, machine: string): string {
+  const { capabilities: root } = parseXml(capabilities) as { capabilities: { guest?: Element | readonly Element[] } };
+  const ours = elements(root.guest)
+    .flatMap(({ arch }) => elements(arch))
+    .find((arch) => arch['@name'] === 'x86_64');
+  const found = elements(ours?.machine).find((each) => each['#text'] === machine);
+  return typeof found?.['@canonical'] === 'string' ? found['@canonical'] : machine;
+}
+
+/** Disks of a machine without volumes, as in the XML, whose content is its own. */
+export function copiedDisks({ dataDisks = [] }: DomainSpec): readonly string[] {
+  return ['vda', ...dataDisks.map((_, index) => deviceName(index + 2))];
+}
+
+function elements(value: unknown): readonly Element[] {
+  return value === undefined ? [] : ([value].flat() as unknown as readonly Element[]);
 }
 
 function readScreen(devices: unknown): string | undefined {

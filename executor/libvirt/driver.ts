@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import type { Duplex } from 'node:stream';
 import type { HostFacts } from '#lib/api/messages.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
-import type { Random } from '#lib/std/random.ts';
+import { type Random, systemRandom } from '#lib/std/random.ts';
 import { firstUntraversable } from '#lib/std/traversable.ts';
 import { requireAlone } from '../disks/own-disk.ts';
 import {
@@ -23,8 +23,9 @@ import { type DomainXml, domainName, domainXml, pluggedInterfaces, readDomainXml
 import { domainEvent } from './events.ts';
 import { Libvirt } from './libvirt.ts';
 import type { Limits } from './limits.ts';
+import { LibvirtMoves } from './moves.ts';
 import { asPng } from './picture.ts';
-import { type DomainRef, errorCode, isLibvirtError } from './protocol.ts';
+import { type DomainRef, errorCode, isLibvirtError, jobType, migrationOut } from './protocol.ts';
 import { QemuBook } from './qemu-book.ts';
 import { removeRuntimeFiles } from './runtime-files.ts';
 import { connectToScreen, makeScreenDirectory, noScreen, type QemuUser, qemuUser } from './screen.ts';
@@ -64,7 +65,9 @@ class LibvirtDriver implements Hypervisor {
   readonly #runtimeDirectory: string | undefined;
   readonly #clock: Clock;
   readonly #libvirt: Libvirt;
+  readonly moves: LibvirtMoves;
   #user: Promise<QemuUser> | undefined;
+  #restored = 0;
 
   constructor({
     socket,
@@ -87,15 +90,29 @@ class LibvirtDriver implements Hypervisor {
       onEvent: (event) => this.#tell(domainEvent(event)),
       onRestored: () => {
         this.#user = undefined;
+        this.#restored += 1;
         this.#tell('lost');
       },
+    });
+    this.moves = new LibvirtMoves({
+      libvirt: this.#libvirt,
+      connections: () => this.#restored,
+      connect: () => new Libvirt({ socket, clock, random }),
+      get: (uid) => this.get(uid),
+      destroy: (uid) => this.destroy(uid),
+      undefine: (uid) => this.undefine(uid),
+      xmlOf: (spec, machine) => this.#xmlOf(spec, machine),
+      qemuUser: () => this.#qemuUser(),
+      clock: this.#clock,
+      random: random ?? systemRandom,
     });
   }
 
   async facts(): Promise<HostFacts> {
     const [versions, kvm] = await Promise.all([this.#libvirt.versions(), this.#kvm()]);
     const { weights: ioWeights } = this.#limits;
-    return { hypervisor: 'libvirt', kvm, cpuModel: cpus()[0]?.model ?? 'unknown', ...versions, ioWeights };
+    const cpuModel = cpus()[0]?.model ?? 'unknown';
+    return { hypervisor: 'libvirt', kvm, cpuModel, ...versions, migrates: true, ioWeights };
   }
 
   async list(): ReturnType<Hypervisor['list']> {
@@ -126,12 +143,20 @@ class LibvirtDriver implements Hypervisor {
     if (seen && !this.#isOurs(seen.xml)) {
       throw new Error(`Cannot define ${domainName(spec.uid)}: a domain with this uuid exists and is not ours`);
     }
+    // libvirt would store it, and keep it when what is received ends.
+    if (seen?.domain.receiving)
+      throw new Error(`Cannot define ${domainName(spec.uid)}: it is received from another host`);
+    await this.#libvirt.define(await this.#xmlOf(spec));
+  }
+
+  /** Looks at its disks, and makes the place of its screen. */
+  async #xmlOf(spec: DomainSpec, machine?: string): Promise<string> {
     const backing = await readBackingFile(spec.rootDisk);
     // Before every start, since it is defined anew for each.
     for (const disk of spec.dataDisks ?? []) await requireAlone(disk);
-    const host = { kvm: await this.#kvm(), limits: this.#limits };
+    const host = { kvm: await this.#kvm(), limits: this.#limits, machine };
     await makeScreenDirectory(spec.vncSocket, await this.#qemuUser());
-    await this.#libvirt.define(domainXml(spec, backing, host));
+    return domainXml(spec, backing, host);
   }
 
   async start(uid: string): Promise<void> {
@@ -176,6 +201,8 @@ class LibvirtDriver implements Hypervisor {
 
   async resume(uid: string): Promise<void> {
     const domain = await this.#require(uid, 'resume');
+    const seen = (await this.#look(domain))?.domain;
+    if (seen?.receiving || seen?.sent) throw new Error(`Cannot resume ${domain.name}: it is moved between hosts`);
     await this.#unlessAlready('On', uid, this.#libvirt.resume(domain));
   }
 
@@ -267,6 +294,7 @@ class LibvirtDriver implements Hypervisor {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watchers.clear();
+    await this.moves[Symbol.asyncDispose]();
     await this.#libvirt[Symbol.asyncDispose]();
   }
 
@@ -292,7 +320,7 @@ class LibvirtDriver implements Hypervisor {
   async #requireRunning(uid: string): Promise<DomainRef> {
     const domain = await this.#libvirt.lookup(uid);
     const seen = domain && (await this.#look(domain));
-    if (seen && this.#isOurs(seen.xml) && seen.domain.power !== 'Off') return domain;
+    if (seen && this.#isOurs(seen.xml) && seen.domain.power !== 'Off' && !seen.domain.receiving) return domain;
     throw new MachineError('The machine does not run');
   }
 
@@ -307,13 +335,35 @@ class LibvirtDriver implements Hypervisor {
     try {
       // The stored definition, not the running one: adopting a running machine changes its attempt there.
       const xml = readDomainXml(await this.#libvirt.definition(domain));
-      const power = await this.#libvirt.power(domain);
+      const power = await this.#lookAtPower(domain);
       return {
         domain: { uid: domain.uuid, attempt: xml.machine?.attempt ?? 0, ...power, ...this.#leftOf(domain.uuid, power) },
         xml,
       };
     } catch (error) {
       if (isLibvirtError(error, errorCode.noDomain)) return undefined;
+      throw error;
+    }
+  }
+
+  /** What does not run may be on its way from host to host. */
+  async #lookAtPower(domain: DomainRef): Promise<DomainPower & Pick<Domain, 'receiving' | 'sent'>> {
+    const { migrating, ...power } = await this.#libvirt.power(domain);
+    if (power.power === 'On') return power;
+    // Stored when its guest is there: until then it is no machine of this host, whatever libvirt calls its state.
+    if ((migrating || power.pausedReason !== 'User') && !(await this.#libvirt.persistent(domain)))
+      return { power: 'Paused', pausedReason: 'Other', receiving: true };
+    const sent = migrating || (power.pausedReason === 'User' && (await this.#wasSent(domain)));
+    return sent ? { ...power, sent } : power;
+  }
+
+  /** One that was paused before shows no other state when it was sent. */
+  async #wasSent(domain: DomainRef): Promise<boolean> {
+    try {
+      const { type, operation } = await this.#libvirt.lastJob(domain);
+      return type === jobType.completed && operation === migrationOut;
+    } catch (error) {
+      if (isLibvirtError(error, errorCode.operationInvalid)) return false;
       throw error;
     }
   }

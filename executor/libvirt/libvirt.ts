@@ -7,16 +7,19 @@ import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { type Random, systemRandom } from '#lib/std/random.ts';
 import type { DomainPower } from '../hypervisor.ts';
 import { decodeEvent, type LibvirtEvent } from './events.ts';
-import { powerOf } from './power.ts';
+import { isMigrating, powerOf } from './power.ts';
 import {
   completedJob,
   type DomainRef,
   decodeDomain,
+  decodeNumbers,
   encodeDomain,
+  encodeTexts,
   encodeUuid,
+  endedJob,
   errorCode,
   isLibvirtError,
-  jobCompleted,
+  jobType,
   liveOnly,
   powerButton,
   procedure,
@@ -32,6 +35,10 @@ import * as xdr from './xdr.ts';
 const startDeadlineMs = 120_000;
 const destroyDeadlineMs = 60_000;
 const callDeadlineMs = 15_000;
+/** Of the step that sends a guest: as long as its memory and disks take. Whoever asks for it ends it. */
+const performDeadlineMs = 7 * 24 * 3_600_000;
+/** Of steps that start a QEMU, or wait for one to load what has come. */
+const migrateDeadlineMs = 120_000;
 const domainsMax = 16_384;
 /** 5120 x 2880 pixels have 44 MB. */
 const screenshotBytesMax = 48 * 2 ** 20;
@@ -45,6 +52,29 @@ export interface LibvirtOptions {
   readonly onRestored?: () => void;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
+}
+
+/** One step of a migration: parameters as migrateParameter names them, and what the step before gave. */
+export interface MigrateStep {
+  readonly parameters: readonly (readonly [name: string, value: string])[];
+  readonly cookie: Buffer;
+  readonly flags: number;
+}
+
+export interface MigrateBegun {
+  readonly cookie: Buffer;
+  readonly xml: string;
+}
+
+/** Of a job that is under way, or ended last. */
+export interface Job {
+  /** virDomainJobType. */
+  readonly type: number;
+  /** virDomainJobOperation; undefined if it is not told. */
+  readonly operation: number | undefined;
+  /** Bytes. */
+  readonly transferred: number;
+  readonly total: number;
 }
 
 export class Libvirt implements AsyncDisposable {
@@ -109,9 +139,15 @@ export class Libvirt implements AsyncDisposable {
     return (await this.#on(domain, procedure.domainGetXmlDesc, xdr.uint32(0))).string();
   }
 
-  async power(domain: DomainRef): Promise<DomainPower> {
-    const state = await this.#on(domain, procedure.domainGetState, xdr.uint32(0));
-    return powerOf(state.int32(), state.int32());
+  async power(domain: DomainRef): Promise<DomainPower & { readonly migrating: boolean }> {
+    const answer = await this.#on(domain, procedure.domainGetState, xdr.uint32(0));
+    const [state, reason] = [answer.int32(), answer.int32()];
+    return { ...powerOf(state, reason), migrating: isMigrating(state, reason) };
+  }
+
+  /** Whether it has a stored definition. One that is received has none yet. */
+  async persistent(domain: DomainRef): Promise<boolean> {
+    return (await this.#on(domain, procedure.domainIsPersistent)).int32() === 1;
   }
 
   /** Makes it known, or changes what is stored of the one with the same UUID. */
@@ -204,19 +240,75 @@ export class Libvirt implements AsyncDisposable {
     await this.#on(domain, procedure.domainBlockStats, xdr.string(device));
   }
 
+  /** The job that is under way; type 0 if there is none. */
+  async job(domain: DomainRef): Promise<Job> {
+    return decodeJob(await this.#on(domain, procedure.domainGetJobStats, xdr.uint32(0)));
+  }
+
+  /** The job that ended last. */
+  async lastJob(domain: DomainRef): Promise<Job> {
+    return decodeJob(await this.#on(domain, procedure.domainGetJobStats, xdr.uint32(completedJob)));
+  }
+
   /** Whether the job that ended last went well. */
   async lastJobCompleted(domain: DomainRef): Promise<boolean> {
-    const answer = await this.#on(domain, procedure.domainGetJobStats, xdr.uint32(completedJob));
-    return answer.int32() === jobCompleted;
+    return (await this.lastJob(domain)).type === jobType.completed;
+  }
+
+  /** Has libvirt forget how the job went that ended last. */
+  async forgetLastJob(domain: DomainRef): Promise<void> {
+    await this.#on(domain, procedure.domainGetJobStats, xdr.uint32(endedJob));
   }
 
   async abortJob(domain: DomainRef): Promise<void> {
     await this.#on(domain, procedure.domainAbortJob);
   }
 
+  /** Source, first of five steps. Gives the XML that the destination is to make, and a cookie for it. */
+  async migrateBegin(domain: DomainRef, { parameters, flags }: Omit<MigrateStep, 'cookie'>): Promise<MigrateBegun> {
+    const args = Buffer.concat([encodeDomain(domain), encodeTexts(parameters), xdr.uint32(flags)]);
+    const answer = await this.#session.call(procedure.domainMigrateBegin3Params, args, migrateDeadlineMs);
+    return { cookie: answer.bytes(), xml: answer.string() };
+  }
+
+  /** Destination: starts a QEMU that waits for the guest. It ends with the connection. */
+  async migratePrepare({ parameters, cookie, flags }: MigrateStep): Promise<Buffer> {
+    const args = Buffer.concat([encodeTexts(parameters), xdr.bytes(cookie), xdr.uint32(flags)]);
+    return (await this.#session.call(procedure.domainMigratePrepare3Params, args, migrateDeadlineMs)).bytes();
+  }
+
+  /** Source: sends the guest, which stands when this resolves, as long as that takes; `abortJob` breaks it off. */
+  async migratePerform(domain: DomainRef, { parameters, cookie, flags }: MigrateStep): Promise<Buffer> {
+    const uri = xdr.optional(undefined, xdr.string);
+    const args = Buffer.concat([
+      ...[encodeDomain(domain), uri, encodeTexts(parameters), xdr.bytes(cookie), xdr.uint32(flags)],
+    ]);
+    return (await this.#session.call(procedure.domainMigratePerform3Params, args, performDeadlineMs)).bytes();
+  }
+
+  /** Destination: the guest goes on here. */
+  async migrateFinish({ parameters, cookie, flags }: MigrateStep): Promise<void> {
+    const args = Buffer.concat([encodeTexts(parameters), xdr.bytes(cookie), xdr.uint32(flags), xdr.int32(0)]);
+    await this.#session.call(procedure.domainMigrateFinish3Params, args, migrateDeadlineMs);
+  }
+
+  /** Source: the guest was not taken, and goes on here. */
+  async migrateCancel(domain: DomainRef, flags: number): Promise<void> {
+    const nothing = [encodeTexts([]), xdr.bytes(Buffer.alloc(0))];
+    const args = Buffer.concat([encodeDomain(domain), ...nothing, xdr.uint32(flags), xdr.int32(1)]);
+    await this.#session.call(procedure.domainMigrateConfirm3Params, args, migrateDeadlineMs);
+  }
+
   async #on(domain: DomainRef, number: number, ...args: readonly Buffer[]) {
     return await this.#session.call(number, Buffer.concat([encodeDomain(domain), ...args]));
   }
+}
+
+function decodeJob(answer: xdr.XdrReader): Job {
+  const type = answer.int32();
+  const numbers = decodeNumbers(answer);
+  const [transferred, total] = [numbers.get('data_processed') ?? 0, numbers.get('data_total') ?? 0];
+  return { type, operation: numbers.get('operation'), transferred, total };
 }
 
 /** libvirt packs a version as major * 1,000,000 + minor * 1,000 + release. */

@@ -19,7 +19,16 @@ type Reasons<Name extends keyof DomainPower> = Readonly<Record<number, NonNullab
 const offReasons: Reasons<'offReason'> = { 1: 'Shutdown', 2: 'Destroyed', 3: 'Crashed' };
 const stoppedDetails: Reasons<'offReason'> = { 0: 'Shutdown', 1: 'Destroyed', 2: 'Crashed' };
 const pausedReasons: Reasons<'pausedReason'> = { 1: 'User', 5: 'IOError' };
+/** Of `started`: it waits for its guest, and runs when it is resumed. */
+const startedToReceive = 1;
 const suspendedDetails: Reasons<'pausedReason'> = { 0: 'User', 2: 'IOError' };
+
+const pausedByMigration = 2;
+
+/** It stands because its guest was, or is to be, sent: it has left this host, or is not here yet. */
+export function isMigrating(domainState: number, reason: number): boolean {
+  return domainState === state.paused && reason === pausedByMigration;
+}
 
 /** A domain that is shutting down still runs. One that put itself to sleep is paused: only we can wake it. */
 export function powerOf(domainState: number, reason: number): DomainPower {
@@ -43,6 +52,7 @@ export function powerOf(domainState: number, reason: number): DomainPower {
 export function powerAfter(eventType: number, detail: number): DomainPower | undefined {
   switch (eventType) {
     case event.started:
+      return detail === startedToReceive ? paused(undefined) : { power: 'On' };
     case event.resumed:
       return { power: 'On' };
     case event.suspended:

@@ -27,6 +27,7 @@ export const procedure = {
   connectSupportsFeature: 60,
   domainBlockStats: 64,
   authList: 66,
+  domainIsPersistent: 151,
   connectGetLibVersion: 157,
   domainAbortJob: 164,
   domainUpdateDeviceFlags: 174,
@@ -38,6 +39,11 @@ export const procedure = {
   domainShutdownFlags: 258,
   connectListAllDomains: 273,
   domainGetJobStats: 298,
+  domainMigrateBegin3Params: 302,
+  domainMigratePrepare3Params: 303,
+  domainMigratePerform3Params: 305,
+  domainMigrateFinish3Params: 306,
+  domainMigrateConfirm3Params: 307,
   domainEventCallbackRegisterAny: 316,
   domainEventCallbackLifecycle: 318,
   domainEventCallbackReboot: 319,
@@ -71,16 +77,42 @@ export const liveOnly = 1;
 /** Managed save, snapshot metadata, NVRAM, checkpoint metadata: nothing of a domain may outlive its definition. */
 export const undefineEverything = 1 | 2 | 4 | 16;
 
-/** Of the statistics of a job: of the one that ended last, and they are kept. */
+/** Of the statistics of a job: of the one that ended last; and they are kept. */
+export const endedJob = 1;
 export const completedJob = 1 | 2;
-/** virDomainJobType of one that went well. */
-export const jobCompleted = 3;
+/** virDomainJobType: nothing is under way; it went well. */
+export const jobType = { none: 0, completed: 3 } as const;
+/** virDomainJobOperation: of jobs by which a guest leaves. */
+export const migrationOut = 5;
+
+/** virDomainMigrateFlags. */
+export const migrateFlag = {
+  live: 1,
+  persistDestination: 8,
+  paused: 32,
+  /** Of a disk that stands on another only what is in itself: the other is at both hosts. */
+  nonSharedIncrement: 128,
+  abortOnError: 4096,
+  /** Slows a guest down that writes faster than it can be sent. */
+  autoConverge: 8192,
+} as const;
+
+/** Names of virTypedParameters of a migration. */
+export const migrateParameter = {
+  name: 'destination_name',
+  xml: 'destination_xml',
+  persistentXml: 'persistent_xml',
+  memory: 'migrate_uri',
+  disks: 'disks_uri',
+  disk: 'migrate_disks',
+} as const;
 
 /** virErrorNumber, the ones that decisions are made on. */
 export const errorCode = {
   internal: 1,
   noDomain: 42,
   operationInvalid: 55,
+  configUnsupported: 67,
   argumentUnsupported: 74,
   agentUnresponsive: 86,
   noBackup: 104,
@@ -125,6 +157,34 @@ export function decodeDomain(reader: XdrReader): DomainRef {
   const hex = reader.opaque(16).toString('hex');
   const uuid = hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
   return { name, uuid, id: reader.int32() };
+}
+
+/** virTypedParameterType. */
+const parameterType = { int: 1, uint: 2, llong: 3, ullong: 4, double: 5, boolean: 6, string: 7 } as const;
+const parametersMax = 1024;
+
+/** Parameters that are all text. A name may come more than once. */
+export function encodeTexts(parameters: readonly (readonly [name: string, value: string])[]): Buffer {
+  const encoded = parameters.map(([name, value]) =>
+    Buffer.concat([xdr.string(name), xdr.int32(parameterType.string), xdr.string(value)]),
+  );
+  return Buffer.concat([xdr.uint32(encoded.length), ...encoded]);
+}
+
+/** Those parameters that are whole numbers, by name. Throws a RangeError for a type that nobody knows: its length is not known either. */
+export function decodeNumbers(reader: XdrReader): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  reader.list(() => {
+    const [name, type] = [reader.string(), reader.int32()];
+    if (type === parameterType.int) found.set(name, reader.int32());
+    else if (type === parameterType.uint) found.set(name, reader.uint32());
+    else if (type === parameterType.ullong) found.set(name, reader.uint64());
+    else if (type === parameterType.llong || type === parameterType.double) reader.opaque(8);
+    else if (type === parameterType.boolean) reader.int32();
+    else if (type === parameterType.string) reader.string();
+    else throw new RangeError(`Cannot read a parameter of the type ${type}`);
+  }, parametersMax);
+  return found;
 }
 
 export function decodeError(reader: XdrReader): LibvirtError {

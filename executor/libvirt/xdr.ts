@@ -25,6 +25,11 @@ export function string(text: string): Buffer {
   return Buffer.concat([uint32(bytes.length), opaque(bytes)]);
 }
 
+/** Opaque data of any length: its length in front. */
+export function bytes(data: Buffer): Buffer {
+  return Buffer.concat([uint32(data.length), opaque(data)]);
+}
+
 /** A pointer that may be null: a flag, then the value if there is one. */
 export function optional<T>(value: T | undefined, encode: (value: T) => Buffer): Buffer {
   return value === undefined ? uint32(0) : Buffer.concat([uint32(1), encode(value)]);
@@ -65,7 +70,12 @@ export class XdrReader {
   }
 
   string(): string {
-    return this.opaque(this.uint32()).toString('utf8');
+    return this.bytes().toString('utf8');
+  }
+
+  /** Opaque data of any length. */
+  bytes(): Buffer {
+    return this.opaque(this.uint32());
   }
 
   optional<T>(decode: () => T): T | undefined {

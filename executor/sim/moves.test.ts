@@ -46,6 +46,7 @@ async function openHost(parent: string, name: string, clock: Clock): Promise<Sim
     },
     flatten: async (spec) => await change(spec, ({ virtualSize }) => ({ virtualSize })),
     grow: async (spec) => await change(spec, (disk) => ({ ...disk, virtualSize: disk.virtualSize + 1024 })),
+    size: async ({ rootDisk }) => (JSON.parse(await readFile(rootDisk, 'utf8')) as SimDisk).virtualSize,
     async restart() {
       await sim.hypervisor[Symbol.asyncDispose]();
       sim = open();
