@@ -265,7 +265,8 @@ export function runOf({ phase }: Pick<MachineState, 'phase'>): Extract<Phase, { 
   return rest.name === 'Running' ? rest : undefined;
 }
 
-function migrationOf({ launch, phase, migration }: MachineState): MigrationReport | undefined {
+function migrationOf(state: MachineState): MigrationReport | undefined {
+  const { launch, phase } = state;
   if (phase.name === 'Migrating') {
     const { id, sent, ending, to } = phase;
     const state = sent === undefined ? 'Sending' : 'Undecided';
@@ -273,9 +274,14 @@ function migrationOf({ launch, phase, migration }: MachineState): MigrationRepor
       sent === undefined ? `Is sent to ${to.hostname}` : `Waits for host ${to.hostname} to say whether it has it`;
     return { id, state, message: ending?.message ?? waits };
   }
-  const { incoming } = launch;
-  if (!incoming || !isExpected(phase)) return migration;
-  return { id: incoming.migration, state: 'Receiving', message: 'Waits for the guest' };
+  if (!isComing(state)) return state.migration;
+  const message = phase.name === 'Removing' ? `Gives up: ${phase.outcome.termination.message}` : 'Waits for the guest';
+  return { id: launch.incoming!.migration, state: 'Receiving', message };
+}
+
+/** It is to come from another host, or was: its guest has never been here. */
+function isComing({ launch, taken }: MachineState): boolean {
+  return launch.incoming !== undefined && !taken;
 }
 
 /** Its guest is not here yet, and nobody has said that it will not come. */
@@ -294,11 +300,12 @@ export function reportOf(state: MachineState): MachineReport {
   const { launch } = state;
   const phase = atRest(state.phase);
   const migration = migrationOf(state);
+  const restingPhase = phase.name === 'Running' && awaitsPlug(state) ? 'Starting' : reported[phase.name];
   return {
     uid: launch.uid,
     attempt: launch.attempt,
     taskId: launch.taskId,
-    phase: phase.name === 'Running' && awaitsPlug(state) ? 'Starting' : reported[phase.name],
+    phase: isComing(state) ? 'Provisioning' : restingPhase,
     power: state.power,
     restarts: state.restarts,
     policy: { onGuestShutdown: launch.onGuestShutdown, onGuestCrash: launch.onGuestCrash },

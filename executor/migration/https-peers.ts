@@ -89,6 +89,8 @@ class HttpsPeer implements MigrationPeer {
       sent.end();
       const [answer, socket, head] = (await Promise.race([upgraded, refused])) as [IncomingMessage, Duplex?, Buffer?];
       if (!socket) throw await refusalOf(answer);
+      // One end of it may be done before the other.
+      socket.allowHalfOpen = true;
       if (head?.length) socket.unshift(head);
       return socket;
     } catch (error) {
@@ -99,7 +101,10 @@ class HttpsPeer implements MigrationPeer {
 
   async #ask({ method, path = '', body, ms, signal }: Asked): Promise<string> {
     using limit = deadline(this.#clock, ms, 'The answer of the destination', signal);
-    const sent = await this.#request(method, path, limit.signal, { 'content-type': 'text/plain; charset=utf-8' });
+    const sent = await this.#request(method, path, limit.signal, {
+      'content-type': 'text/plain; charset=utf-8',
+      ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
+    });
     try {
       const answered = once(sent, 'response', { signal: limit.signal });
       sent.end(body);

@@ -118,6 +118,7 @@ export class MigrationRoutes {
     try {
       const end = await arrivals.at(uid, id).tunnel(to, over);
       if (socket.destroyed) return void end.destroy();
+      socket.allowHalfOpen = true;
       if (head.length > 0) socket.unshift(head);
       socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${upgradeName}\r\n\r\n`);
       joinStreams(socket, end);
