@@ -217,7 +217,9 @@ class Executor {
     const fences = this.#fences;
     const requireTime = (uid: string) => fences.requireTime(uid);
     const departures = new Departures({
-      ...{ moves: hypervisor.moves, peers: parts.peers, machines: () => this.#machines, clock, random, log },
+      ...{ moves: hypervisor.moves, peers: parts.peers, machines: () => this.#machines },
+      usesDisk: (uid) => this.#disks.uses(uid),
+      ...{ clock, random, log },
     });
     const tools = {
       departures,

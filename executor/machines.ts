@@ -78,7 +78,8 @@ export class Machines implements AsyncDisposable {
       deps.fences.resume(uid, attempt, selfFenceMs);
       for (const { id } of machine.operations) this.#orders.add(id);
       this.#drive(machine).push({ type: 'resumed' });
-      deps.departures.follow(machine);
+      // What was not sent is not sent any more.
+      if (machine.phase.name === 'Migrating' && machine.phase.sent !== undefined) deps.departures.follow(machine);
     }
   }
 

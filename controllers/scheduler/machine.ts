@@ -89,13 +89,13 @@ export function decide(
     return { ...common, forget: true, kill: false, repair: undefined, againMs: forgetRetryMs };
   const fencedInMs =
     fenceWaitMs(status, evidence, moment) ?? (forgetMs === undefined ? undefined : forgetMs - moment.nowMs);
-  // Who has the guest is not certain: nothing is ended or launched for it before it is (migration.ts).
+  // Who has the guest is not certain: nothing is ended or launched for it before it is (migration.ts), unless nobody wants it anywhere.
   const isMoving = vm.status?.migration !== undefined;
   if (deadMs === undefined) {
     const isUnwanted =
       deleting || eviction?.state === 'Evicting' || isStoppedForGood(vm, reportOf(vm, attempt, evidence));
     const alive = whileAlive(vm.metadata.uid, attempt, evidence, isUnwanted, eviction?.againMs);
-    return { ...common, ...alive, kill: alive.kill && !isMoving, againMs: alive.againMs ?? fencedInMs };
+    return { ...common, ...alive, kill: alive.kill && (deleting || !isMoving), againMs: alive.againMs ?? fencedInMs };
   }
   const repair = repairFor(vm.metadata.uid, attempt, evidence, moment, deadMs);
   const allowed = isMoving && repair !== undefined ? 'inventory' : repair;

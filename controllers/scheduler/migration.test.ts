@@ -6,7 +6,8 @@ import type { Heartbeat, Inventory, MachineReport, MigrationReport } from '#lib/
 import { timestamp } from '#lib/std/clock.ts';
 import { encodeData } from '#mesos/bytes.ts';
 import type { TaskState, TaskStatus } from '#mesos/types.ts';
-import { intended, nextNumber } from './attempt.ts';
+import { intended, type MachineStatus, nextNumber } from './attempt.ts';
+import { begunEviction, evicting } from './drain.ts';
 import { type ExecutorFact, nextExecutor } from './executor-book.ts';
 import { decide, type Moment } from './machine.ts';
 import { decideMigration, type LastMigration, moving, type Step, type Telling, toBeTold } from './migration.ts';
@@ -356,16 +357,25 @@ describe('a machine on its way, as its attempt is looked at', () => {
   });
 
   test('is not killed, taken over or launched before it is certain who has it', () => {
-    expect(lookAt(deleted(), evidence('h1')).kill).toBe(false);
+    const leaving = evicting(movingNow(), 'Preemption', 'Its room is needed', nowMs);
+    const vm = { ...movingNow(), status: leaving };
+    const wanted = begunEviction(vm, leaving.attempt!);
+    const lookAgain = (status: MachineStatus) =>
+      decide({ ...vm, status }, leaving.attempt!, evidence('h1'), moment, wanted);
+    expect(lookAgain(leaving).kill).toBe(false);
+    const { migration: _, ...rest } = leaving;
+    expect(lookAgain(rest).kill).toBe(true);
     const dead = evidence('h1', {
       task: lostTask('h1'),
       executor: executor('h1', { domains: [{ uid, attempt: 1, power: 'On' }] }),
     });
     expect(lookAt(movingNow(), dead).repair).toBe('inventory');
-    const { migration: _, ...rest } = movingNow().status!;
-    expect(lookAt({ ...movingNow(), status: rest }, dead).repair).toBe('adopt');
-    const gone = { ...deleted(), status: rest };
-    expect(lookAt(gone, evidence('h1')).kill).toBe(true);
+    const { migration: __, ...settled } = movingNow().status!;
+    expect(lookAt({ ...movingNow(), status: settled }, dead).repair).toBe('adopt');
+  });
+
+  test('is killed where it was when it is deleted: nobody wants it anywhere', () => {
+    expect(lookAt(deleted(), evidence('h1')).kill).toBe(true);
   });
 });
 

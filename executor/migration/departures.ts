@@ -9,7 +9,7 @@ import { deadline } from '#lib/std/deadline.ts';
 import { messageOf } from '#lib/std/errors.ts';
 import type { Log } from '#lib/std/log.ts';
 import type { Random } from '#lib/std/random.ts';
-import type { Moves } from '../hypervisor.ts';
+import { MachineError, type Moves } from '../hypervisor.ts';
 import type { MachineState, Migrating, MigrationEvent } from '../machine/state.ts';
 import type { Machines } from '../machines.ts';
 import type { MigrationPeer, MigrationPeers } from './peers.ts';
@@ -22,6 +22,8 @@ export interface DeparturesDeps {
   readonly moves: Pick<Moves, 'begin' | 'send'>;
   readonly peers: MigrationPeers;
   machines(): Pick<Machines, 'ask' | 'tell' | 'stateOf'>;
+  /** Its disk is being copied, for a snapshot. */
+  usesDisk(uid: string): boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -67,8 +69,15 @@ export class Departures implements AsyncDisposable {
       .catch((error: unknown) => {
         if (!abort.signal.aborted) this.#deps.log.error('Sending a machine failed', { uid, id, error });
       })
-      .finally(() => this.#departures.delete(uid));
+      .finally(() => this.#leave(uid, id));
     this.#departures.set(uid, { id, abort, finished });
+  }
+
+  /** What was to be sent meanwhile had to wait for the end of this. */
+  #leave(uid: string, id: string): void {
+    this.#departures.delete(uid);
+    const state = this.#deps.machines().stateOf(uid);
+    if (state?.phase.name === 'Migrating' && state.phase.id !== id) this.follow(state);
   }
 
   /** Nothing sends it any more once this has resolved, nor asks after it. */
@@ -136,6 +145,8 @@ export class Departures implements AsyncDisposable {
   async #send(job: Job, stack: AsyncDisposableStack): Promise<string> {
     const { moves, peers } = this.#deps;
     const { uid, signal } = job;
+    // Orders about disks that come from now on wait for the end of this.
+    if (this.#deps.usesDisk(uid)) throw new MachineError('Its disk is being copied for a snapshot');
     const peer = this.#peer(job);
     const described = await whileNot(signal, peer.describe(signal));
     const begun = await moves.begin(uid, described);

@@ -89,6 +89,8 @@ class HttpsPeer implements MigrationPeer {
       sent.end();
       const [answer, socket, head] = (await Promise.race([upgraded, refused])) as [IncomingMessage, Duplex?, Buffer?];
       if (!socket) throw await refusalOf(answer);
+      // One end of it may be done before the other.
+      socket.allowHalfOpen = true;
       if (head?.length) socket.unshift(head);
       return socket;
     } catch (error) {
@@ -121,8 +123,7 @@ class HttpsPeer implements MigrationPeer {
     headers: Readonly<Record<string, string>>,
   ): Promise<ClientRequest> {
     const { url, token, uid, id } = this.#target;
-    // One end of a tunnel may be done before the other.
-    const socket = await connectPinned(this.#target, { allowHalfOpen: headers.upgrade !== undefined });
+    const socket = await connectPinned(this.#target);
     const sent = request(`${url}${migrationPath(uid, id)}${path}`, {
       ...{ method, signal, createConnection: () => socket },
       headers: { ...headers, authorization: `Bearer ${token}` },

@@ -1,6 +1,6 @@
 /** A machine moves between two hosts, and at any moment of that something else is wanted of it, or happens to it. */
 import { expect, test } from 'vitest';
-import { atEach, endedAt, settled } from '../testing/moving-story.ts';
+import { atEach, begun, endedAt, settled } from '../testing/moving-story.ts';
 import type { Moment, OnMoment, TwoHosts } from '../testing/two-hosts.ts';
 
 /** Whatever comes from outside waits until a step is done. */
@@ -26,6 +26,14 @@ const fences = (host: 'source' | 'destination'): OnMoment => {
     world.host(host).isFenced = true;
   };
 };
+
+test('a machine whose disk is being copied is not sent', async () => {
+  await using world = await begun();
+  world.isDiskUsed = true;
+  expect(await settled(world)).toBe('source');
+  const { migration } = world.worker('source').report(world.uid)!;
+  expect(migration).toMatchObject({ state: 'Failed', message: 'Its disk is being copied for a snapshot' });
+});
 
 test.each([
   ['killed by order', 'source', kills('source')],

@@ -18,17 +18,13 @@ export async function clearSocketPlaces(root: string): Promise<void> {
   await rm(directoryUnder(root), { recursive: true, force: true });
 }
 
-/**
- * QEMU runs as a user of its own, and makes its sockets in here and connects to ours. Nobody else finds the directory: its name is a secret, and the
- * one above cannot be listed.
- */
+/** QEMU runs as a user of its own, to which the hypervisor hands the directory and what is in it. */
 export async function socketPlace(root: string, log: Log): Promise<SocketPlace> {
   const above = directoryUnder(root);
   await mkdir(above, { recursive: true });
   await chmod(above, 0o711);
   const directory = join(above, randomBytes(12).toString('base64url'));
-  await mkdir(directory);
-  await chmod(directory, 0o1733);
+  await mkdir(directory, { mode: 0o700 });
   const sockets = { memory: join(directory, 'memory'), disks: join(directory, 'disks') };
   const stack = new AsyncDisposableStack();
   stack.defer(async () => await rm(directory, { recursive: true, force: true }));
@@ -68,7 +64,6 @@ async function listen(path: string, to: Tunnel, { peer, signal, log }: Led): Pro
     void lead(keep(socket));
   });
   await new Promise<void>((resolve, reject) => void server.once('error', reject).listen(path, resolve));
-  await chmod(path, 0o666);
   const close = () => {
     for (const stream of open) stream.destroy();
   };

@@ -157,7 +157,9 @@ export class Worker {
     });
     const machines = () => this.machines;
     this.#arrivals = new Arrivals({ machines, peers, clock, log: silentLog });
-    this.#departures = new Departures({ moves: hypervisor.moves, peers, machines, clock, random, log: silentLog });
+    this.#departures = new Departures({
+      ...{ moves: hypervisor.moves, peers, machines, usesDisk: () => world.isDiskUsed, clock, random, log: silentLog },
+    });
     const tools = {
       ...{ hypervisor, devices, root, departures: this.#departures, use: new DiskUse() },
       images: wrapped(imageStore(world.imageStore, clock), 'images'),
@@ -269,6 +271,8 @@ export class TwoHosts implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
   onMoment: OnMoment = () => undefined;
   #busy = 0;
+  /** Of the source: a snapshot is being taken. */
+  isDiskUsed = false;
   /** The cluster server tells nobody anything. */
   isSilent = false;
 

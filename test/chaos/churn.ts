@@ -187,6 +187,11 @@ export class Churn {
     await this.#create(VMOperation, metadata.namespace!, `op${this.#created++}`, { vm: metadata.name, type });
   }
 
+  /** Some of those that run; those with nowhere to go stay. */
+  async migrateSome(): Promise<void> {
+    for (let left = 3; left > 0; left--) await this.#onAny(this.#running(), (vm) => this.#migrate(vm));
+  }
+
   /** Nothing that it may cut. */
   async #migrate({ metadata }: VirtualMachine): Promise<void> {
     const timeout = this.#random.next() < 0.5 ? '30s' : '4m';

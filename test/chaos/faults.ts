@@ -1,6 +1,7 @@
 /** What can go wrong, and for how long. Each fault ends by itself; `heal` ends all at once. */
 import type { Random } from '#lib/std/random.ts';
 import { clearSky } from './api.ts';
+import type { AtFinish } from './host-links.ts';
 import type { HostProcesses } from './host-processes.ts';
 import type { Life } from './life.ts';
 import { type Chances, Messages } from './messages.ts';
@@ -17,6 +18,8 @@ export class Faults {
   #world!: World;
   #observer!: Observer;
   operator!: Operator;
+  /** Has machines moved. */
+  onMove: () => void = () => undefined;
   #active = true;
   /** How often each was made, by name. */
   readonly made = new Map<string, number>();
@@ -49,7 +52,7 @@ export class Faults {
     this.messages.calm();
     Object.assign(world.weather, clearSky());
     world.network.heal();
-    world.links.losing = 0;
+    Object.assign(world.links, { losing: 0, atFinish: undefined });
     world.endSplit();
     world.startMasters();
     for (const each of world.hosts) {
@@ -177,6 +180,19 @@ export class Faults {
     /** From each other: what goes from host to host meets it, and nothing else. */
     hostsCut: () => this.#cutHosts(true),
     hostsCutOneWay: () => this.#cutHosts(false),
+    moveCut: () => this.#atFinish('answered', (from, to) => this.#cutFrom(to, [from])),
+    /** Nobody hears whether it took it. */
+    moveAlone: () => this.#atFinish('answered', (from, to) => this.#cutFrom(to, [from, ...masters])),
+    /** The source alone hears that it took it. */
+    moveUnheard: () => this.#atFinish('asked', (_from, to) => this.#cutFrom(to, masters)),
+    moveSourceCrash: () => this.#atFinish(this.#moment(), (from) => this.#on(from).killWorkers()),
+    moveDestinationCrash: () => this.#atFinish(this.#moment(), (_from, to) => this.#on(to).killWorkers()),
+    movePowerCut: () =>
+      this.#atFinish(this.#moment(), (from, to) => {
+        const host = this.#on(this.#happens(0.5) ? from : to);
+        host.powerCut();
+        this.#later(1_000, 180_000, () => host.startAgent());
+      }),
     linksLose: () => {
       this.#world.links.losing = 0.3;
       this.#later(5_000, 120_000, () => {
@@ -310,6 +326,32 @@ export class Faults {
       if (ways !== 'in') this.#world.network.cut(machine, master);
     }
     this.#later(2_000, maxMs, () => this.#world.network.heal());
+  }
+
+  #moment(): AtFinish['when'] {
+    return this.#happens(0.5) ? 'asked' : 'answered';
+  }
+
+  /** And somebody moves machines now, so that there is such a moment. */
+  #atFinish(when: AtFinish['when'], strike: (source: string, destination: string) => void): void {
+    const hostname = ({ name }: Life) => name.split('/', 1)[0]!;
+    this.#world.links.atFinish = {
+      when,
+      strike: (source, destination) => this.#active && strike(hostname(source), hostname(destination)),
+    };
+    this.onMove();
+  }
+
+  #on(hostname: string): HostProcesses {
+    return this.#world.hosts.find(({ host }) => host.hostname === hostname)!;
+  }
+
+  #cutFrom(machine: string, others: readonly string[]): void {
+    for (const other of others) {
+      this.#world.network.cut(machine, other);
+      this.#world.network.cut(other, machine);
+    }
+    this.#later(60_000, 400_000, () => this.#world.network.heal());
   }
 
   #cutHosts(bothWays: boolean): void {

@@ -11,6 +11,12 @@ import type { Network } from './network.ts';
 /** Whoever hears nothing for so long takes the connection for broken. */
 const silenceMs = 90_000;
 
+/** What meets the moment at which the most depends on it: the source asks for its guest to be taken, or the answer is ready. */
+export interface AtFinish {
+  readonly when: 'asked' | 'answered';
+  strike(source: Life, destination: Life): void;
+}
+
 export class HostLinks {
   readonly #network: Network;
   readonly #clock: Clock;
@@ -20,6 +26,8 @@ export class HostLinks {
   readonly #lives = new Map<string, Life>();
   /** Chance that a request, or its answer, is lost. */
   losing = 0;
+  /** Once. */
+  atFinish: AtFinish | undefined;
 
   constructor(network: Network, clock: Clock, random: Random) {
     this.#network = network;
@@ -51,10 +59,24 @@ export class HostLinks {
       describe: (signal) => call(() => peer.describe(signal)),
       prepare: (begun, signal) => call(() => peer.prepare(begun, signal)),
       tunnel: (to, signal) => call(() => peer.tunnel(to, signal)),
-      finish: (sent, signal) => call(() => peer.finish(sent, signal)),
+      finish: (sent, signal) =>
+        call(async () => {
+          const there = this.#lives.get(target.url);
+          this.#meet('asked', life, there);
+          const outcome = await peer.finish(sent, signal);
+          this.#meet('answered', life, there);
+          return outcome;
+        }),
       outcome: (signal) => call(() => peer.outcome(signal)),
       refuse: (message, signal) => call(() => peer.refuse(message, signal)),
     };
+  }
+
+  #meet(when: AtFinish['when'], source: Life, destination: Life | undefined): void {
+    const { atFinish } = this;
+    if (atFinish?.when !== when || !destination) return;
+    this.atFinish = undefined;
+    atFinish.strike(source, destination);
   }
 
   async #ask<T>(from: Life, to: Life | undefined, work: () => Promise<T>): Promise<T> {

@@ -215,16 +215,10 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: 'if (own && !isAlive(destination.executor, moment.monotonicMs))',
   },
   relaunchWhileMoving: {
-    seed: 1,
+    seed: 4,
     file: 'controllers/scheduler/migration.ts',
     find: "  if (isTaken || isHanded) return swap(vm, migration, isTaken ? 'TakenOver' : sourceEnd!, destination, moment);",
     put: "  if (isTaken) return swap(vm, migration, 'TakenOver', destination, moment);\n  if (sourceEnd) return over(vm, migration, sourceEnd, destination, moment);",
-  },
-  takeAfterRefusal: {
-    seed: 1,
-    file: 'executor/machine/migrate.ts',
-    find: "  if (phase.name !== 'Receiving') return {",
-    put: "  if (phase.name === 'Provisioning') return {",
   },
   killTheAdopted: {
     seed: 1,

@@ -49,6 +49,7 @@ export async function runSeed(seed: number, hours: number): Promise<Outcome> {
   observer.watch(world);
   faults.begin(world, observer);
   const churn = new Churn(world, observer, random);
+  faults.onMove = () => void churn.migrateSome();
   const startMs = world.clock.now();
   await world.start();
   faults.operator.lookAfterwards();
