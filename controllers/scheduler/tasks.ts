@@ -131,24 +131,13 @@ export function machineLaunch(
   const { networks = [] } = status!;
   const isClosed = networks.every(({ egress }) => egress === undefined);
   const disks = launchDisks(spec);
+  const hasDisks = Object.keys(disks).length > 0;
   const isReader = volumes.some(({ readOnly }) => readOnly);
   const isOutside = networks.some(({ ipam }) => ipam === 'External');
-  const isNew = needsProber(spec) || networks.some(({ segment }) => segment);
+  const isNew = needsProber(spec) || networks.some(({ segment }) => segment !== undefined);
   const isOld = seedFormat === 'CloudInit' && spec.networkData === undefined && !isSecret && isClosed;
   return {
-    version: isReader
-      ? 7
-      : isOutside
-        ? 6
-        : Object.keys(disks).length > 0
-          ? 5
-          : isNew
-            ? 4
-            : volumes.length > 0
-              ? 3
-              : isOld
-                ? 1
-                : 2,
+    version: versionOf({ isReader, isOutside, hasDisks, isNew, hasVolumes: volumes.length > 0, isOld }),
     type: 'machine',
     installation,
     uid: metadata.uid,
@@ -180,6 +169,18 @@ export function machineLaunch(
     ...launchProbes(spec),
     ...fenceOf(spec),
   };
+}
+
+type Traits = 'isReader' | 'isOutside' | 'hasDisks' | 'isNew' | 'hasVolumes' | 'isOld';
+
+/** The lowest whose executors know all that is in it. */
+function versionOf({ isReader, isOutside, hasDisks, isNew, hasVolumes, isOld }: Readonly<Record<Traits, boolean>>) {
+  if (isReader) return 7;
+  if (isOutside) return 6;
+  if (hasDisks) return 5;
+  if (isNew) return 4;
+  if (hasVolumes) return 3;
+  return isOld ? 1 : 2;
 }
 
 function fenceOf({ disconnect }: VirtualMachine['spec']): { readonly selfFenceMs?: number } {
