@@ -16,6 +16,7 @@ const create = async (plural: string, kind: string, spec: object) =>
   });
 
 const onSite = { cidr: '10.0.0.0/24', type: 'Bridge', segment: { bridge: 'b' }, ipam: 'External' };
+const disk = { cluster: 'lab', type: 'Disk', size: '1Gi', backend: { gluster: { volume: 'vm' } } };
 const machine = { image: { name: 'tiny' }, resources: { cores: 1, memory: '128Mi' } };
 
 test.each([
@@ -58,6 +59,10 @@ test.each([
   ['subnets', 'Subnet', { ...onSite, dhcp: { domain: 'a.example' } }, 'DHCP says what guests are told, leave dhcp out'],
   ['subnets', 'Subnet', { ...onSite, releaseCooldown: '1h' }, 'leave releaseCooldown out'],
   ['subnets', 'Subnet', { ...onSite, type: 'NAT' }, 'spec.type'],
+  ['volumes', 'Volume', { ...disk, accessMode: 'RWX' }, 'Use a SharedFilesystem for what many write to'],
+  ['volumes', 'Volume', { ...disk, accessMode: 'ROX' }, 'give it sources, or make it RWO'],
+  ['volumes', 'Volume', { ...disk, type: 'SharedFilesystem', accessMode: 'RWO' }, 'Use a Disk for that'],
+  ['volumes', 'Volume', { ...disk, sources: {} }, 'exactly one of image, snapshot, volume'],
   [
     'virtualmachines',
     'VirtualMachine',
@@ -88,6 +93,8 @@ test.each([
   ['subnets', 'Subnet', { cidr: '10.0.0.0/24', type: 'VLAN', segment: { parentNIC: 'eth1', vlan: 5 } }],
   ['subnets', 'Subnet', { ...onSite, mtu: 1500 }],
   ['subnets', 'Subnet', { ...onSite, type: 'VLAN', segment: { parentNIC: 'eth1', vlan: 5 } }],
+  ['volumes', 'Volume', { ...disk, accessMode: 'ROX', sources: { snapshot: { name: 'before' } } }],
+  ['volumes', 'Volume', { ...disk, type: 'SharedFilesystem', accessMode: 'ROX' }],
   ['virtualmachines', 'VirtualMachine', { ...machine, disconnect: { lostAfter: '1h', replace: false } }],
   [
     'virtualmachines',

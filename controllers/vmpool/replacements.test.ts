@@ -95,7 +95,7 @@ describe('a machine whose host does not answer', () => {
 
   test('is waited for if it has a disk of its own: nobody else may write to it', async () => {
     const { put, machine, passes, names } = await world();
-    const disk = { name: 'd', volume: 'd', uid: 'd', type: 'Disk', size: '1Gi', glusterVolume: 'v' } as const;
+    const disk = { name: 'd', volume: 'd', uid: 'd', type: 'Disk', grant: 1, size: '1Gi', glusterVolume: 'v' } as const;
     const { status } = await machine('web-0');
     await put('web-0', { ...status, volumes: [disk] });
     const reachable = status!.conditions!.map((each) => ({ ...each, status: 'False' as const }));

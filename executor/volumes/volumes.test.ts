@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -92,6 +93,18 @@ function readDisk(path: string, count: number, offset = 0): string {
     hex!.trim().split(/\s+/),
   );
   return Buffer.from(bytes.join(''), 'hex').toString();
+}
+
+/** Processes that have open what is to be the Volume's disk. */
+function copying(uid: string): readonly string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+      return open.some((path) => path.includes(`${onVolume.directory(uid)}/fill-`));
+    } catch {
+      return false; // no process, or gone meanwhile
+    }
+  });
 }
 
 /** Somebody with the mount's directory open. */
@@ -263,6 +276,37 @@ describe.skipIf(whyNoGluster() !== undefined)('volumes of a host', slow, () => {
     const path = await host.attach(randomUUID(), volume);
     expect(drafts()).toEqual([]);
     execFileSync('qemu-img', ['compare', '-q', '-f', 'raw', '-F', 'qcow2', '-U', image, path]);
+    for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
+    await host.volumes.remove(volume);
+    rmSync(image);
+  });
+
+  test('who copies ends when the executor was killed, and its next life begins anew', async () => {
+    await using host = openHost(1);
+    const image = join(host.root, 'image.raw');
+    execFileSync('dd', ['if=/dev/urandom', `of=${image}`, 'bs=1M', 'count=600'], { stdio: 'ignore' });
+    const volume = disk({ bytes: 600 * mebibyte });
+    const program = `
+      const { glusterVolumes } = await import(${JSON.stringify(join(import.meta.dirname, 'volumes.ts'))});
+      const { systemClock } = await import(${JSON.stringify(join(import.meta.dirname, '../../lib/std/clock.ts'))});
+      const [options, volume, image] = JSON.parse(process.argv[1]);
+      const log = { info() {}, warn(...words) { console.error(...words); } };
+      const watch = { told() {}, signal: new AbortController().signal };
+      await glusterVolumes({ ...options, clock: systemClock, log }).fill(volume, 'i', { path: image, format: 'raw' }, watch);
+    `;
+    const { root, netns, answerMs } = host;
+    const options = { root, netns, answerMs, host: 'host-1', names: [name], servers: gluster.servers };
+    const argument = JSON.stringify([options, volume, image]);
+    const executor = spawn(process.execPath, ['--input-type=module', '-e', program, argument], { stdio: 'inherit' });
+    await vi.waitFor(() => expect(copying(volume.uid).length).toBeGreaterThan(1), { timeout: 30_000, interval: 20 });
+    await end(executor);
+    // All of them: whoever was left would finish it.
+    await vi.waitFor(() => expect(copying(volume.uid)).toEqual([]), patiently);
+    expect(existsSync(join(host.point, onVolume.disk(volume.uid)))).toBe(false);
+    const watch = { told: () => undefined, signal: never };
+    expect(await host.volumes.fill(volume, 'i', { path: image, format: 'raw' }, watch)).toBe(600 * mebibyte);
+    const path = await host.attach(randomUUID(), volume);
+    expect(readdirSync(dirname(path)).toSorted()).toEqual(['disk.qcow2', 'volume.json', 'writers']);
     for (const uid of await host.volumes.owners()) await host.volumes.detach(uid);
     await host.volumes.remove(volume);
     rmSync(image);

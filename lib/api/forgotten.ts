@@ -15,7 +15,7 @@ export const hostNotClean = 'HostNotClean';
 
 export type Tombstone = NonNullable<NonNullable<Host['status']>['pendingCleanup']>[number];
 
-/** From when on it may be let go; undefined while it is wanted, or its host answers, or it has a disk: no other may write to that. */
+/** From when on it may be let go; undefined while it is wanted, or its host answers, or it was given a disk: no other may write to that. */
 export function forgetFrom(vm: VirtualMachine): number | undefined {
   const since = unreachableSince(vm);
   const hasDisk = vm.status?.volumes?.some(({ grant }) => grant !== undefined) ?? false;
