@@ -101,7 +101,8 @@ function provisioning(state: In<'Provisioning'>, domain: Domain | undefined, now
       now,
     );
   }
-  if (!launch.adopt && domain.attempt !== launch.attempt) return refuseSecondLife(state, domain);
+  // One that is to come from another host is not here yet, whatever this is.
+  if (!launch.adopt && (launch.incoming || domain.attempt !== launch.attempt)) return refuseSecondLife(state, domain);
   // Its attempt was to leave this host, and whoever has it taken over knows that it did not.
   if (domain.sent) return stay(state, 'keep');
   if (domain.power !== 'Off') return up(state, domain, now);

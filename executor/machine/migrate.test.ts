@@ -113,6 +113,8 @@ test('a word of another migration changes nothing', () => {
 test('a destination makes all that it needs, and waits without being a machine', () => {
   const state = comes({ name: 'Provisioning' });
   expect(after(state, looked(undefined)).host).toBe('provision');
+  const elsewhere = after(state, looked({ ...on, attempt: 2 }));
+  expect(elsewhere).toMatchObject({ name: 'Gone', effects: [{ termination: { reason: 'DomainExists' } }] });
   const ready = after(state, { type: 'done', effect: 'provision' });
   expect([ready.state.phase, ready.effects]).toEqual([{ name: 'Receiving', deadline: now + 1000 }, []]);
   expect(reportOf(ready.state)).toMatchObject({
