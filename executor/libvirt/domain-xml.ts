@@ -259,7 +259,8 @@ export function readMovableXml(text: string): MovableXml {
   return {
     cores: Number(textOf(domain.vcpu)),
     memoryMiB: memoryMiB(domain.memory),
-    devices: [String(domain['@type']), ...deviceKinds.flatMap((kind) => kindsOf(kind, domain.devices[kind]))],
+    // In an order of its own: libvirt has its own as well.
+    devices: [String(domain['@type']), ...deviceKinds.flatMap((kind) => kindsOf(kind, domain.devices[kind]))].sort(),
     macs: elements(nics).map(({ mac }) => String((mac as Element)['@address'])),
     dataDisks: own.slice(1).map(({ serial }) => String(serial)),
     disks: own.map(({ target, source, backingStore }) => ({
