@@ -118,5 +118,5 @@ export const restart = operation('restart', {
 export const migrate = operation('migrate', {
   ...{ type: 'Migrate', summary: 'Move a machine to another host while it runs', past: 'migrated', mayForce: false },
   about: `The host is chosen as for any machine: of the same kind (hypervisor, KVM, CPU model), with room, and as its placement wants it. The guest goes
-on where it was if it does not come through, and "factoryctl why vm NAME" says why. A machine with volumes cannot be moved.`,
+on where it was if it does not come through, and why is printed. A machine with volumes cannot be moved.`,
 });

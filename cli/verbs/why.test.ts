@@ -23,7 +23,7 @@ describe('troublesOf', () => {
   });
 
   test('a condition that is bad news when True is well when False', () => {
-    const fine = ['Stalled', 'DeletionBlocked', 'Emulated', 'GCSuspended', 'Suspect'];
+    const fine = ['Stalled', 'DeletionBlocked', 'Emulated', 'Migrating', 'GCSuspended', 'Suspect'];
     expect(troublesOf(fine.map((type) => condition(type, 'False')))).toEqual([]);
   });
 

@@ -81,6 +81,7 @@ const badWhenTrue = [
   'Suspended',
   'Paused',
   'Draining',
+  'Migrating',
   'Emulated',
   'GCSuspended',
   'Suspect',

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Offer } from '#mesos/types.ts';
 import { Ledger, type LedgerHost } from './ledger.ts';
+import { memberOf } from './member.ts';
+import { arrivalOf, machineOf } from './migration.ts';
+import { groupOf } from './tallies.ts';
+import { machine } from './testing/machines.ts';
 
 const host: LedgerHost = {
   hostname: 'h1',
@@ -84,4 +88,20 @@ test('the share of an executor that is to be started under another id counts aga
   expect([executor.id, books.offeredOn('h1')?.cpu]).toEqual(['ex-2', 3500]);
   books.addOffer(offer('O1', 4, ['ex', 'ex-2']));
   expect([executor.id, books.offeredOn('h1')?.cpu]).toEqual(['ex-2', 4000]);
+});
+
+test('a machine that is on its way holds room at both hosts, and counts once for its tenant and its group', () => {
+  const books = ledger();
+  books.setHost({ ...host, hostname: 'h2', agentId: 'S2' });
+  const vm = machine('a');
+  const { namespace } = vm.metadata;
+  books.occupy('a', 'h1', one, memberOf(vm));
+  const before = [books.usageOf(namespace!), books.countsOf(groupOf(memberOf(vm)))];
+  books.occupy(arrivalOf('a'), 'h2', one, memberOf(vm), 'Arriving');
+  expect(['h1', 'h2'].map((name) => books.view(name)?.free.cpu)).toEqual([7000, 7000]);
+  expect([books.usageOf(namespace!), books.countsOf(groupOf(memberOf(vm)))]).toEqual(before);
+  expect(books.machinesOn('h2').map(machineOf)).toEqual(['a']);
+  expect(books.view('h2')).toMatchObject({ machines: 1, isBusy: false });
+  books.release(arrivalOf('a'));
+  expect(books.view('h2')?.free.cpu).toBe(8000);
 });

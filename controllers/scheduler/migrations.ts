@@ -66,6 +66,8 @@ export class Migrations {
   readonly #lookedMs = new Map<string, number>();
   /** uid -> (monotonic) since when its drain finds no host for it. */
   readonly #homelessMs = new Map<string, number>();
+  /** uids of machines that are on their way, or are to be. */
+  readonly #moving = new Set<string>();
   /** Keys of machines whose intent is being stored. */
   readonly #busy = new Set<string>();
   #looking = false;
@@ -79,6 +81,12 @@ export class Migrations {
   /** Offers are wanted, and time may give it something to do. */
   get hasWork(): boolean {
     return this.#wants;
+  }
+
+  /** `vm` as it is now; undefined: it is gone, or no longer this cluster's. Looking at all machines every second would cost too much. */
+  machineChanged(uid: string, vm: VirtualMachine | undefined): void {
+    if (vm?.status?.migration || vm?.status?.attempt?.drain?.state === 'Migrating') this.#moving.add(uid);
+    else this.#moving.delete(uid);
   }
 
   /** To be called every second or so. */
@@ -169,8 +177,8 @@ export class Migrations {
   }
 
   #drained(): readonly Wanted[] {
-    const { clock, cluster, machines } = this.#world;
-    return machines.list().flatMap((vm): Wanted[] => {
+    const { clock, cluster } = this.#world;
+    return this.#onTheirWay().flatMap((vm): Wanted[] => {
       const { attempt, migration, lastMigration } = vm.status ?? {};
       if (attempt?.cluster !== cluster || attempt.drain?.state !== 'Migrating' || migration) return [];
       if (this.#isTooSoon(lastMigration)) return [];
@@ -186,6 +194,10 @@ export class Migrations {
       };
       return [{ vm, wish: { reason: 'Drain', deadlineMs }, onRefusal }];
     });
+  }
+
+  #onTheirWay(): readonly VirtualMachine[] {
+    return [...this.#moving].flatMap((uid) => this.#world.machines.byUid(uid) ?? []);
   }
 
   #isTooSoon(last: NonNullable<VirtualMachine['status']>['lastMigration']): boolean {
@@ -412,9 +424,9 @@ export class Migrations {
    * for an offer.
    */
   async #lookAtBlind(): Promise<boolean> {
-    const { agents, clock, executors, machines, tasks } = this.#world;
+    const { agents, clock, executors, tasks } = this.#world;
     let isWanted = false;
-    for (const vm of machines.list()) {
+    for (const vm of this.#onTheirWay()) {
       const { migration } = vm.status ?? {};
       if (!migration || migration.cluster !== this.#world.cluster) continue;
       const { host, taskID } = migration;

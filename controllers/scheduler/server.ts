@@ -486,6 +486,7 @@ class ClusterServer {
     // Out of sight: gone, or another cluster's. That proves nothing about its task, but nothing else would take it off the books again.
     if (now === undefined) for (const each of [uid, arrivalOf(uid)]) this.#world.ledger.release(each);
     this.#world.overlays.machineChanged(uid, now);
+    this.#migrations.machineChanged(uid, now);
     if (vm.status?.attempt?.drain) this.#hosts.touch(vm.status.attempt.host ?? '');
     // An operation, or a drain, waits for its outcome.
     if (vm.status?.attempt?.drain?.state === 'Migrating' || vm.status?.lastMigration?.operation) this.#wakeMigrations();

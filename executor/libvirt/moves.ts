@@ -78,6 +78,7 @@ export interface MovesHost {
 export class LibvirtMoves implements Moves, AsyncDisposable {
   readonly #host: MovesHost;
   readonly #sending = new Set<Libvirt>();
+  readonly #closed = new AbortController();
 
   constructor(host: MovesHost) {
     this.#host = host;
@@ -85,6 +86,7 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
 
   /** What is being sent is left to libvirt, as if the process had been killed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed.abort();
     for (const connection of this.#sending) await connection[Symbol.asyncDispose]();
   }
 
@@ -280,7 +282,9 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
       } catch {
         // Asked again.
       }
-      await clock.sleep(backoffMs(failures, lookAgain, random));
+      await clock.sleep(backoffMs(failures, lookAgain, random), this.#closed.signal).catch(() => undefined);
+      // The process ends: the next one looks, and this one must not say what it does not know.
+      if (this.#closed.signal.aborted) return await new Promise<never>(() => undefined);
     }
   }
 

@@ -3,7 +3,8 @@ import { expect, test, vi } from 'vitest';
 import type { MachineLaunch, MachineNetwork } from '#lib/api/launch.ts';
 import { type Clock, systemClock } from '#lib/std/clock.ts';
 import { silentLog } from '#lib/std/log.ts';
-import type { Domain } from '../hypervisor.ts';
+import { VirtualClock } from '#test/virtual-clock.ts';
+import { type Domain, MachineError } from '../hypervisor.ts';
 import { AddressConflictError } from '../network/probe.ts';
 import { machineLaunch } from '../testing/world.ts';
 import { MachineDriver } from './driver.ts';
@@ -16,6 +17,7 @@ const until = async (check: () => unknown): Promise<void> =>
 function openMachine(
   changes: {
     perform?: (effect: HostEffect, before: HostEffect | undefined) => void;
+    answer?: (effect: HostEffect) => Promise<string | undefined>;
     look?: () => void;
     commit?: () => void;
     clock?: Clock;
@@ -41,7 +43,7 @@ function openMachine(
       changes.perform?.(effect, before);
       const power = powers[effect];
       domain = effect === 'remove' ? undefined : power === undefined ? domain : { uid, attempt: 1, power };
-      return undefined;
+      return await changes.answer?.(effect);
     },
     commit(state, reports) {
       changes.commit?.();
@@ -149,4 +151,66 @@ test('with an address that somebody else has the machine is not tried a second t
   });
   await driver.finished;
   expect(told).toEqual(['provision', 'start', 'plug', 'destroy', 'remove', 'Gone:TASK_FAILED']);
+});
+
+const incoming = { migration: randomUUID(), from: 0, timeoutMs: 3_600_000 };
+const describing = { type: 'describe', id: incoming.migration } as const;
+
+test('who asks for a step hears what it brought, why it failed, or why it is not done', async () => {
+  const answers = [async () => 'described', () => Promise.reject(new Error('libvirt'))];
+  const { driver } = openMachine({
+    launch: { incoming },
+    answer: async (effect) => (effect === 'describe' ? await answers.shift()!() : undefined),
+  });
+  await expect(driver.ask(describing)).rejects.toThrow('The destination is not receiving: Provisioning');
+  await driver.reaches(({ phase }) => phase.name === 'Receiving', AbortSignal.timeout(5000));
+  expect(await driver.ask(describing)).toBe('described');
+  await expect(driver.ask(describing)).rejects.toThrow('libvirt');
+  await expect(driver.ask({ ...describing, id: 'other' })).rejects.toThrow(MachineError);
+  // What asks for nothing is answered once it is stored.
+  expect(await driver.ask({ type: 'refuse', id: incoming.migration, message: 'no' })).toBe('');
+  expect(driver.state.phase.name).toBe('Removing');
+  await driver.finished;
+  await expect(driver.ask(describing)).rejects.toThrow('is gone');
+});
+
+test('who waits for a machine is told when nobody drives it any more, and waits no longer than it wants', async () => {
+  const { driver } = openMachine({ launch: { incoming } });
+  await driver.reaches(({ phase }) => phase.name === 'Receiving', AbortSignal.timeout(5000));
+  const never = () => false;
+  await expect(driver.reaches(never, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+  const waiting = driver.reaches(never, AbortSignal.timeout(5000));
+  const asking = driver.ask(describing);
+  asking.catch(() => undefined);
+  await driver[Symbol.asyncDispose]();
+  await waiting;
+  await expect(driver.ask(describing)).rejects.toThrow(MachineError);
+});
+
+test('taking a guest over is waited for however long it takes: nobody could say that it did not happen', async () => {
+  const clock = new VirtualClock();
+  const { promise: taken, resolve } = Promise.withResolvers<undefined>();
+  const told: string[] = [];
+  const { driver } = openMachine({
+    ...{ clock, launch: { incoming } },
+    answer: async (effect) => {
+      told.push(effect);
+      return effect === 'take' ? await taken : undefined;
+    },
+  });
+  const reach = async (name: string) => {
+    for (let tries = 0; driver.state.phase.name !== name && tries < 100; tries++) await clock.advance(100);
+    expect(driver.state.phase.name).toBe(name);
+  };
+  await reach('Receiving');
+  void driver.ask({ type: 'receive', id: incoming.migration, begun: 'b', sockets: { memory: 'm', disks: 'd' } });
+  void driver.ask({ type: 'finish', id: incoming.migration, sent: 's' });
+  await reach('Taking');
+  await clock.advance(3_600_000);
+  expect([driver.state.phase.name, told.at(-1)]).toEqual(['Taking', 'take']);
+  resolve(undefined);
+  await clock.advance(1000);
+  // The domain that the look found then.
+  expect(driver.state.taken).toBe(true);
+  await driver[Symbol.asyncDispose]();
 });

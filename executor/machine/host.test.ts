@@ -53,3 +53,20 @@ test.each(ways)('a machine whose disk is not its own is not started %s', async (
   await expect(starting).rejects.toThrow('BadDisk');
   expect(calls).not.toContain('start');
 });
+
+test('nothing is done to a machine before whoever sends it to another host has stopped', async () => {
+  const { calls, tools } = recorded(async () => undefined);
+  const { promise: stopped, resolve } = Promise.withResolvers<void>();
+  const moves = { end: async (_: string, taken: boolean) => void calls.push(`end ${taken}`) };
+  const departures = { stop: async () => await stopped, stayed: () => void calls.push('stayed') };
+  const hypervisor = { ...tools.hypervisor, get: async () => ({ uid: 'u', attempt: 1, power: 'On' }), moves };
+  const sending = { ...tools, hypervisor, departures } as unknown as HostTools;
+  const cause = { event: { type: 'looked', domain: undefined }, before: undefined } as const;
+  const keeping = perform(sending, state, 'keep', cause);
+  const starting = perform(sending, state, 'start', cause);
+  await new Promise((later) => setImmediate(later));
+  expect(calls).toEqual([]);
+  resolve();
+  await Promise.all([keeping, starting]);
+  expect(calls).toEqual(expect.arrayContaining(['end false', 'stayed', 'start']));
+});
