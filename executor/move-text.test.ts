@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { MachineError } from './hypervisor.ts';
 import { MoveText, moveTextBytesMax, requireSameShape, writeMoveText } from './move-text.ts';
 
-const shape = { cores: 1, memoryMiB: 64, macs: ['52:54:00:00:00:01'], dataDisks: ['data'] };
+const shape = { cores: 1, memoryMiB: 64, macs: ['52:54:00:00:00:01'], dataDisks: ['data'], devices: ['rng'] };
 
 test('what one host writes the other one reads', () => {
   const cookie = Buffer.from([0, 255, 10]);
@@ -46,6 +46,7 @@ describe('what has another form is refused by its name', () => {
 test('machines that are made otherwise are told apart, in words for the user', () => {
   expect(requireSameShape(shape, { ...shape })).toBeUndefined();
   expect(() => requireSameShape(shape, { ...shape, macs: [] })).toThrow(MachineError);
+  expect(() => requireSameShape(shape, { ...shape, devices: [] })).toThrow('restart it first');
   expect(() => requireSameShape(shape, { ...shape, dataDisks: ['data', 'more'] })).toThrow(
     'it has the dataDisks ["data"], and would have ["data","more"] there',
   );

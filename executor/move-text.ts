@@ -5,7 +5,7 @@
 import { MachineError } from './hypervisor.ts';
 
 export const moveTextBytesMax = 4 * 2 ** 20;
-const namesMax = 64;
+const namesMax = 256;
 
 /** What both hosts must agree on before anything is sent. Addresses are the guest's own; disks are in order, the root disk is the first. */
 export interface MoveShape {
@@ -13,6 +13,8 @@ export interface MoveShape {
   readonly memoryMiB: number;
   readonly macs: readonly string[];
   readonly dataDisks: readonly string[];
+  /** What else the guest sees, in the hypervisor's words. */
+  readonly devices: readonly string[];
 }
 
 /** Throws a RangeError for one that the other host would refuse. */
@@ -94,6 +96,7 @@ export class MoveText {
       memoryMiB: this.count('memoryMiB'),
       macs: this.strings('macs'),
       dataDisks: this.strings('dataDisks'),
+      devices: this.strings('devices'),
     };
   }
 
@@ -104,9 +107,10 @@ export class MoveText {
 
 /** Throws a MachineError that says in what they differ. */
 export function requireSameShape(here: MoveShape, there: MoveShape): void {
-  const fields = ['cores', 'memoryMiB', 'macs', 'dataDisks'] as const;
+  const fields = ['cores', 'memoryMiB', 'macs', 'dataDisks', 'devices'] as const;
   const other = fields.find((name) => JSON.stringify(here[name]) !== JSON.stringify(there[name]));
   if (other === undefined) return;
+  if (other === 'devices') throw new MachineError(unmovable.otherwise);
   const [mine, yours] = [here, there].map((shape) => JSON.stringify(shape[other]));
   throw new MachineError(`The machine cannot be moved: it has the ${other} ${mine}, and would have ${yours} there`);
 }
@@ -116,6 +120,8 @@ export const unmovable = {
   off: 'The machine does not run',
   leaving: 'The machine is being moved already',
   broken: 'The machine cannot be moved while it is paused because a disk of it fails',
+  otherwise:
+    'The machine cannot be moved: it was started with other devices than it would have there; restart it first',
   volumes: 'The machine cannot be moved while it runs: it has volumes',
   restored:
     'The machine cannot be moved while it runs: its disk was restored from a snapshot and does not stand on its image',

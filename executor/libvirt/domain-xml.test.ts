@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 import type { DomainSpec } from '../hypervisor.ts';
-import { domainXml, readDomainXml } from './domain-xml.ts';
+import {
+  canonicalMachine,
+  copiedDisks,
+  domainXml,
+  readDomainXml,
+  readMachineType,
+  readMovableXml,
+} from './domain-xml.ts';
 
 const spec: DomainSpec = {
   uid: '0e3a1f6c-0000-4000-8000-000000000001',
@@ -148,4 +155,52 @@ test('a disk is limited where it is asked for, wherever it runs; a weight is wri
   expect(domainXml(limited, image, { kvm: false, limits: { ...none, weights: true } })).toContain(weight);
   const without = domainXml(spec, image, { kvm: false, limits: all });
   for (const word of ['iotune', 'blkiotune']) expect(without).not.toContain(word);
+});
+
+test('what matters of a machine that is to be moved is the same wherever its files are, and whoever starts it', () => {
+  const dataDisks = [
+    { name: 'd', path: '/d/disk-d.qcow2' },
+    { name: 'e', path: '/d/disk-e.qcow2' },
+  ];
+  const here = readMovableXml(domainXml({ ...spec, dataDisks }, image, emulated));
+  const disks = [
+    { target: 'vda', path: '/d/root.qcow2', stands: true },
+    { target: 'vdc', path: '/d/disk-d.qcow2', stands: false },
+    { target: 'vdd', path: '/d/disk-e.qcow2', stands: false },
+  ];
+  expect(here).toMatchObject({ cores: 2, memoryMiB: 96, macs: ['52:54:00:00:00:01'], dataDisks: ['d', 'e'], disks });
+  expect(here.volumes).toBe(false);
+  expect(disks.map(({ target }) => target)).toEqual(copiedDisks({ ...spec, dataDisks }));
+  const elsewhere = { rootDisk: '/e/root.qcow2', attempt: 8, vncSocket: '/e/vnc', consoleLog: '/e/console.log' };
+  const there = readMovableXml(domainXml({ ...spec, ...elsewhere, dataDisks }, { ...image, path: '/e/i' }, emulated));
+  expect({ ...there, disks: [] }).toEqual({ ...here, disks: [] });
+  const other = readMovableXml(domainXml({ ...spec, dataDisks, seedRemovable: true }, image, emulated));
+  expect(other.devices).not.toEqual(here.devices);
+  expect(readMovableXml(domainXml(spec, image, { ...emulated, kvm: true })).devices).toContain('kvm');
+});
+
+test('volumes are told from the disks of a machine, and a disk that stands on nothing from one that stands on its image', () => {
+  for (const type of ['SharedFilesystem', 'Disk'] as const) {
+    const volumes = [{ name: 'v', type, path: '/v' }];
+    expect(readMovableXml(domainXml({ ...spec, volumes }, image, emulated))).toMatchObject({ volumes: true });
+  }
+  expect(readMovableXml(domainXml(spec, undefined, emulated)).disks).toMatchObject([{ stands: false }]);
+});
+
+test('a machine type that another host tells is one, or is refused', () => {
+  const of = (machine: string) => domainXml(spec, image, { ...emulated, machine });
+  expect(readMachineType(of('pc-i440fx-7.2'))).toBe('pc-i440fx-7.2');
+  expect(readMachineType(domainXml(spec, image, emulated))).toBe('pc');
+  for (const wrong of ['', 'q35', 'pc-i440fx-7.2,accel=kvm', 'pc"/>', 'pc\n', 'pc-i440fx-7.2.1'])
+    expect(() => of(wrong), wrong).toThrow(TypeError);
+});
+
+test('capabilities tell what a short machine type stands for', () => {
+  const arch = (name: string, machine: string) =>
+    `<guest><arch name="${name}"><machine maxCpus="1">none</machine>${machine}</arch></guest>`;
+  const both = `${arch('i686', '<machine canonical="old">pc</machine>')}${arch('x86_64', '<machine canonical="pc-i440fx-7.2" maxCpus="255">pc</machine>')}`;
+  const capabilities = `<capabilities><host/>${both}</capabilities>`;
+  expect(canonicalMachine(capabilities, 'pc')).toBe('pc-i440fx-7.2');
+  expect(canonicalMachine(capabilities, 'pc-i440fx-6.0')).toBe('pc-i440fx-6.0');
+  expect(canonicalMachine('<capabilities/>', 'pc')).toBe('pc');
 });

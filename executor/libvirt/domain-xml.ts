@@ -259,6 +259,8 @@ export function readMovableXml(text: string): MovableXml {
   return {
     cores: Number(textOf(domain.vcpu)),
     memoryMiB: memoryMiB(domain.memory),
+    // In an order of its own: libvirt has its own as well.
+    devices: [String(domain['@type']), ...deviceKinds.flatMap((kind) => kindsOf(kind, domain.devices[kind]))].sort(),
     macs: elements(nics).map(({ mac }) => String((mac as Element)['@address'])),
     dataDisks: own.slice(1).map(({ serial }) => String(serial)),
     disks: own.map(({ target, source, backingStore }) => ({
@@ -270,10 +272,58 @@ export function readMovableXml(text: string): MovableXml {
   };
 }
 
-/** Such as `pc-i440fx-7.2`, which `pc` stands for where it was started. */
+/** Devices that the guest sees, and that are in the XML before libvirt adds its own. */
+const deviceKinds = [
+  'disk',
+  'interface',
+  'serial',
+  'graphics',
+  'video',
+  'channel',
+  'rng',
+  'memballoon',
+  'panic',
+] as const;
+
+/** Without what only the host sees of them. */
+function kindsOf(kind: (typeof deviceKinds)[number], value: unknown): readonly string[] {
+  const parts = (device: Element, name: string, ...attributes: readonly string[]) => {
+    const part = name === '' ? device : (device[name] as Element | undefined);
+    return attributes.map((attribute) => String(part?.[attribute] ?? ''));
+  };
+  const looks: Readonly<Record<typeof kind, (device: Element) => readonly string[]>> = {
+    disk: (device) => [...parts(device, '', '@device'), ...parts(device, 'target', '@dev', '@bus')],
+    interface: (device) => parts(device, 'model', '@type'),
+    serial: (device) => parts(device, 'target', '@port'),
+    graphics: (device) => parts(device, '', '@type'),
+    video: (device) => parts(device, 'model', '@type', '@vram'),
+    channel: (device) => parts(device, 'target', '@type', '@name'),
+    rng: (device) => parts(device, '', '@model'),
+    memballoon: (device) => parts(device, '', '@model'),
+    panic: (device) => parts(device, '', '@model'),
+  };
+  return elements(value).map((device) => [kind, ...looks[kind](device)].join(' '));
+}
+
+/** `pc`, or what it stood for where the machine was started, such as `pc-i440fx-7.2`. */
 export function readMachineType(text: string): string {
-  const { domain } = parseXml(text) as { domain: { os?: { type?: Element } } };
-  return String(domain.os?.type?.['@machine']);
+  return String(typeOf(parseXml(text).domain)['@machine']);
+}
+
+function typeOf(domain: unknown): Element {
+  const type = (domain as { os?: { type?: Element } } | undefined)?.os?.type;
+  if (typeof type !== 'object') throw new Error('The XML of a domain does not tell its machine type');
+  return type;
+}
+
+/** What a machine type stands for with the QEMU of a host, out of its libvirt's capabilities; the same if they do not tell. */
+export function canonicalMachine(capabilities: string, machine: string): string {
+  const { capabilities: root } = parseXml(capabilities) as { capabilities: { guest?: Element | readonly Element[] } };
+  const ours = elements(root.guest)
+    .flatMap(({ arch }) => elements(arch))
+    .find((arch) => arch['@name'] === 'x86_64');
+  const found = elements(ours?.machine).find((each) => each['#text'] === machine);
+  return typeof found?.['@canonical'] === 'string' ? found['@canonical'] : machine;
 }
 
 /** Disks of a machine without volumes, as in the XML, whose content is its own. */

@@ -67,6 +67,7 @@ class LibvirtDriver implements Hypervisor {
   readonly #libvirt: Libvirt;
   readonly moves: LibvirtMoves;
   #user: Promise<QemuUser> | undefined;
+  #restored = 0;
 
   constructor({
     socket,
@@ -89,11 +90,13 @@ class LibvirtDriver implements Hypervisor {
       onEvent: (event) => this.#tell(domainEvent(event)),
       onRestored: () => {
         this.#user = undefined;
+        this.#restored += 1;
         this.#tell('lost');
       },
     });
     this.moves = new LibvirtMoves({
       libvirt: this.#libvirt,
+      connections: () => this.#restored,
       connect: () => new Libvirt({ socket, clock, random }),
       get: (uid) => this.get(uid),
       destroy: (uid) => this.destroy(uid),

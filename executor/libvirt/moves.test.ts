@@ -7,11 +7,12 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRealHost, type RealHost, whyNoRealHost } from '#test/real-host.ts';
 import { consolePaths } from '../console/paths.ts';
-import type { DomainSpec, Hypervisor, MoveSockets, SendOptions } from '../hypervisor.ts';
+import { type DomainSpec, type Hypervisor, MachineError, type MoveSockets, type SendOptions } from '../hypervisor.ts';
 import { checkOverlay, headAt } from '../images/qcow2-header.ts';
 import { describeMoves, type MoveHost, type MovesUnderTest } from '../moves.suite.ts';
 import { shell } from '../testing/guest-shell.ts';
@@ -71,6 +72,10 @@ describe.skipIf(whyNoRealHost() !== undefined)('moves of real guests', { timeout
         await hypervisor[Symbol.asyncDispose]();
       },
     };
+  }
+
+  async function kill(host: RealHost, program: string): Promise<void> {
+    for (const { pid, name } of await host.processes()) if (name === program) process.kill(pid, 'SIGKILL');
   }
 
   /** Which boot of the guest it is that answers, by its console. */
@@ -232,8 +237,7 @@ describe.skipIf(whyNoRealHost() !== undefined)('moves of real guests', { timeout
       again.hold('memory');
       const failedAgain = expect(one.hypervisor.moves.send(uid, next, again.near, quiet)).rejects.toThrow(Error);
       await again.reached('memory');
-      for (const { pid, name } of await hosts[1].processes())
-        if (name === 'qemu-system-x86') process.kill(pid, 'SIGKILL');
+      await kill(hosts[1], 'qemu-system-x86');
       await vi.waitFor(async () => expect(await two.hypervisor.get(uid)).toBeUndefined(), 20_000);
       again.let();
       await failedAgain;
@@ -241,6 +245,59 @@ describe.skipIf(whyNoRealHost() !== undefined)('moves of real guests', { timeout
       await one.hypervisor.moves.end(uid, false);
       expect(await one.hypervisor.get(uid)).toEqual({ uid, attempt: 1, power: 'On' });
       expect(await world.life(spec)).toBe(life);
+    });
+
+    test('libvirtd of the source is killed while the guest is sent, and again when all was: it runs, and it stands', async () => {
+      await using world = await openWorld();
+      const [one, two] = world.hosts;
+      using pipe = await openPipe(world);
+      const { uid, spec, there, life, text } = await begun(world, pipe);
+      pipe.hold('memory');
+      const failed = expect(one.hypervisor.moves.send(uid, text, pipe.near, quiet)).rejects.toThrow(Error);
+      await pipe.reached('memory');
+      await kill(hosts[0], 'libvirtd');
+      await failed;
+      pipe[Symbol.dispose]();
+      await two.hypervisor.moves.refuse(uid);
+      await one.hypervisor.moves.end(uid, false);
+      expect(await one.hypervisor.get(uid)).toEqual({ uid, attempt: 1, power: 'On' });
+      expect(await world.life(spec)).toBe(life);
+      const sockets = await world.sockets();
+      const { moves } = two.hypervisor;
+      const begunAgain = await one.hypervisor.moves.begin(uid, await moves.describe(there));
+      const sent = await one.hypervisor.moves.send(
+        uid,
+        await moves.receive(there, begunAgain, sockets),
+        sockets,
+        quiet,
+      );
+      await kill(hosts[0], 'libvirtd');
+      // A call that is under way when the connection breaks fails.
+      const stands = { power: 'Paused', sent: true };
+      await vi.waitFor(async () => expect(await one.hypervisor.get(uid)).toMatchObject(stands), 20_000);
+      await moves.take(uid, sent);
+      await one.hypervisor.moves.end(uid, true);
+      expect(await one.hypervisor.get(uid)).toBeUndefined();
+      expect(await world.life(there)).toBe(life);
+    });
+
+    test('libvirtd of the destination is killed while the guest is taken over: it runs at one of both, as is said', async () => {
+      await using world = await openWorld();
+      const [one, two] = world.hosts;
+      const sockets = await world.sockets();
+      const { uid, spec, there, life, text } = await begun(world, { near: sockets, far: sockets });
+      const sent = await one.hypervisor.moves.send(uid, text, sockets, quiet);
+      const taking = two.hypervisor.moves.take(uid, sent);
+      const outcome = Promise.allSettled([taking]);
+      await setTimeout(30);
+      await kill(hosts[1], 'libvirtd');
+      const [{ status }] = await outcome;
+      const taken = status === 'fulfilled';
+      await vi.waitFor(async () => await two.hypervisor.facts(), 20_000);
+      expect(await two.hypervisor.get(uid)).toEqual(taken ? { uid, attempt: 2, power: 'On' } : undefined);
+      await one.hypervisor.moves.end(uid, taken);
+      expect(await one.hypervisor.get(uid)).toEqual(taken ? undefined : { uid, attempt: 1, power: 'On' });
+      expect(await world.life(taken ? there : spec)).toBe(life);
     });
 
     test('a guest that is held for long is broken off at once, and others are served meanwhile', async () => {
@@ -310,6 +367,49 @@ describe.skipIf(whyNoRealHost() !== undefined)('moves of real guests', { timeout
     expect(await world.life(there)).not.toBe(boot);
     expect(await shell(there, 'cat /data/before; head -n 1 /dev/vdc')).toMatch(/before\s+raw/);
     expect(await shell(there, countLines)).toMatch(new RegExp(`COUNT ${lines} ${last}`));
+  });
+
+  test('a guest is reached by its interface where it goes, and no longer where it was', async () => {
+    await using world = await openWorld();
+    const [one, two] = world.hosts;
+    const plain = await one.spec(randomUUID(), 1);
+    const { uid } = plain;
+    const network = {
+      ...{ subnet: 's', subnetUID: 'u', vni: 4097, prefix: 24, gateway: '10.66.10.1', mtu: 1450 },
+      ...{
+        tried: true as const,
+        dns: ['10.66.10.2'],
+        domain: 'lab.example',
+        leaseSeconds: 3600,
+        ip: '10.66.10.9',
+        mac: '52:54:00:00:00:09',
+      },
+    };
+    const machine = { uid, hostname: 'm', networks: [network] };
+    const devicesOf = (host: RealHost) => libvirtDevices({ root: host.root, netns: host.netns });
+    const spec = { ...plain, nics: await devicesOf(hosts[0]).attachNetworks(machine) };
+    const there = { ...(await two.spec(uid, 2)), nics: await devicesOf(hosts[1]).attachNetworks(machine) };
+    const knock = async (host: RealHost) => await devicesOf(host).knock(network, 80, AbortSignal.timeout(3_000));
+    await one.hypervisor.define(spec);
+    await one.hypervisor.start(uid);
+    await vi.waitFor(async () => await knock(hosts[0]), { timeout: bootMs, interval: 500 });
+    const sockets = await world.sockets();
+    const { moves } = two.hypervisor;
+    const text = await moves.receive(
+      there,
+      await one.hypervisor.moves.begin(uid, await moves.describe(there)),
+      sockets,
+    );
+    await expect(knock(hosts[1])).rejects.toThrow(MachineError);
+    const quiet: SendOptions = { signal: new AbortController().signal, progress: () => undefined };
+    await moves.take(uid, await one.hypervisor.moves.send(uid, text, sockets, quiet));
+    await one.hypervisor.moves.end(uid, true);
+    await vi.waitFor(async () => await knock(hosts[1]), { timeout: 20_000, interval: 500 });
+    await expect(knock(hosts[0])).rejects.toThrow(MachineError);
+    for (const [index, host] of hosts.entries()) {
+      await world.hosts[index]!.hypervisor.destroy(uid);
+      await devicesOf(host).detachNetworks(uid);
+    }
   });
 
   test('nothing that was on a disk of the destination shows through', async () => {

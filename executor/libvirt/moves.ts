@@ -21,9 +21,16 @@ import {
 } from '../hypervisor.ts';
 import { checkOverlay, checkQcow2, headAt } from '../images/qcow2-header.ts';
 import { createDisk, createOverlay } from '../images/qemu-img.ts';
-import { MoveText, requireSameShape, unmovable, writeMoveText } from '../move-text.ts';
+import { type MoveShape, MoveText, requireSameShape, unmovable, writeMoveText } from '../move-text.ts';
 import { readBackingFile } from './backing-file.ts';
-import { copiedDisks, domainName, type MovableXml, readMachineType, readMovableXml } from './domain-xml.ts';
+import {
+  canonicalMachine,
+  copiedDisks,
+  domainName,
+  type MovableXml,
+  readMachineType,
+  readMovableXml,
+} from './domain-xml.ts';
 import type { Libvirt, MigrateStep } from './libvirt.ts';
 import {
   type DomainRef,
@@ -39,6 +46,7 @@ import { makeScreenDirectory, type QemuUser } from './screen.ts';
 import { takenCookie } from './take-cookie.ts';
 
 const progressEveryMs = 250;
+const jobOverLookMs = 20;
 /** sun_path of Linux without its final zero. */
 const socketPathBytesMax = 107;
 /** How long a job whose connection is gone may take to end when it is told to. */
@@ -53,6 +61,8 @@ const receiveFlags = sendFlags | migrateFlag.persistDestination;
 /** The driver's side of it. */
 export interface MovesHost {
   readonly libvirt: Libvirt;
+  /** How often `libvirt` was connected anew: calls between which that is the same were answered by the same libvirtd. */
+  connections(): number;
   /** Another connection to the same libvirtd. */
   connect(): Libvirt;
   get(uid: string): Promise<Domain | undefined>;
@@ -68,6 +78,7 @@ export interface MovesHost {
 export class LibvirtMoves implements Moves, AsyncDisposable {
   readonly #host: MovesHost;
   readonly #sending = new Set<Libvirt>();
+  readonly #closed = new AbortController();
 
   constructor(host: MovesHost) {
     this.#host = host;
@@ -75,31 +86,33 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
 
   /** What is being sent is left to libvirt, as if the process had been killed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed.abort();
     for (const connection of this.#sending) await connection[Symbol.asyncDispose]();
   }
 
   async describe(spec: DomainSpec): Promise<string> {
     const xml = await this.#host.xmlOf(spec);
-    const { cores, memoryMiB, macs, dataDisks } = readMovableXml(xml);
-    return writeMoveText({ step: 'describe', uid: spec.uid, xml, cores, memoryMiB, macs, dataDisks });
+    return writeMoveText({ step: 'describe', uid: spec.uid, ...shapeOf(readMovableXml(xml)) });
   }
 
   async begin(uid: string, described: string): Promise<string> {
     const there = new MoveText(described, 'describe');
     if (there.string('uid') !== uid) throw new Error(`The other host describes the machine ${there.string('uid')}`);
     const { domain, paused } = await this.#leaving(uid);
-    const here = readMovableXml(await this.#host.libvirt.running(domain));
+    const running = await this.#host.libvirt.running(domain);
+    const here = readMovableXml(running);
     requireMovable(here);
     requireSameShape(here, there.shape());
     const sizes = await Promise.all(here.disks.map(async ({ path }, index) => await sizeOf(path, index === 0)));
-    const parameters = [[named.xml, there.string('xml')], ...disksOf(here.disks.map(({ target }) => target))] as const;
-    const { cookie, xml } = await explained(
+    const parameters = disksOf(here.disks.map(({ target }) => target));
+    const { cookie } = await explained(
       this.#host.libvirt.migrateBegin(domain, { parameters, flags: receiveFlags | pausedFlag(paused) }),
     );
-    const { cores, memoryMiB, macs, dataDisks } = here;
-    const shape = { cores, memoryMiB, macs, dataDisks };
-    const machine = readMachineType(xml);
-    return writeMoveText({ step: 'begin', uid, sizes, machine, cookie: cookie.toString('base64'), paused, ...shape });
+    return writeMoveText({
+      ...{ step: 'begin', uid, sizes, cookie: cookie.toString('base64'), paused, ...shapeOf(here) },
+      // QEMU of the destination may be another one, of which the short name would mean another machine.
+      machine: canonicalMachine(await this.#host.libvirt.capabilities(), readMachineType(running)),
+    });
   }
 
   async receive(spec: DomainSpec, begun: string, sockets: MoveSockets): Promise<string> {
@@ -123,7 +136,8 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
     ];
     const flags = receiveFlags | pausedFlag(there.flag('paused'));
     try {
-      const cookie = await this.#host.libvirt.migratePrepare({ parameters, cookie: there.bytes('cookie'), flags });
+      const step = { parameters, cookie: there.bytes('cookie'), flags };
+      const cookie = await explained(this.#host.libvirt.migratePrepare(step));
       return writeMoveText({ step: 'receive', uid, cookie: cookie.toString('base64') });
     } catch (error) {
       // Without an answer it may have begun. If libvirtd cannot be asked now, it ends with the connection.
@@ -143,10 +157,14 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
     await lendSockets(sockets, await this.#host.qemuUser());
     const parameters = [...wayOf(sockets), ...disksOf(here.disks.map(({ target }) => target))];
     const flags = receiveFlags | migrateFlag.abortOnError | migrateFlag.autoConverge | pausedFlag(paused);
+    const before = this.#host.connections();
     const cookie = await this.#perform(domain, { parameters, cookie: there.bytes('cookie'), flags }, options);
-    if (signal.aborted) {
+    try {
+      signal.throwIfAborted();
+      await this.#requireStanding(domain, before);
+    } catch (error) {
       await this.end(uid, false);
-      throw signal.reason;
+      throw error;
     }
     return writeMoveText({ step: 'send', uid, cookie: cookie.toString('base64'), paused });
   }
@@ -223,6 +241,22 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
     }
   }
 
+  /**
+   * Until libvirt has written down that the job is over, a libvirtd that is killed would find one that is under way when it starts again, and let the
+   * guest go on, which may run elsewhere by then. So that is waited for; and if libvirtd was started anew meanwhile, what it does now is not known.
+   */
+  async #requireStanding(domain: DomainRef, before: number): Promise<void> {
+    const { libvirt, clock } = this.#host;
+    const since = clock.monotonic();
+    while ((await libvirt.job(domain)).type !== jobType.none) {
+      if (clock.monotonic() - since > endJobMs) throw new Error(`libvirt does not end the migration of ${domain.name}`);
+      await clock.sleep(jobOverLookMs);
+    }
+    const stands = (await this.#host.get(domain.uuid))?.sent === true;
+    if (!stands || this.#host.connections() !== before)
+      throw new Error(`libvirtd was started anew while ${domain.name} was sent: the guest goes on here`);
+  }
+
   /** Throws MachineError if it is not there to be sent. */
   async #leaving(uid: string): Promise<{ readonly domain: DomainRef; readonly paused: boolean }> {
     const found = await this.#host.get(uid);
@@ -248,7 +282,9 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
       } catch {
         // Asked again.
       }
-      await clock.sleep(backoffMs(failures, lookAgain, random));
+      await clock.sleep(backoffMs(failures, lookAgain, random), this.#closed.signal).catch(() => undefined);
+      // The process ends: the next one looks, and this one must not say what it does not know.
+      if (this.#closed.signal.aborted) return await new Promise<never>(() => undefined);
     }
   }
 
@@ -284,6 +320,10 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
     if (!domain) throw new MachineError(unmovable.off);
     return domain;
   }
+}
+
+function shapeOf({ cores, memoryMiB, macs, dataDisks, devices }: MoveShape): MoveShape {
+  return { cores, memoryMiB, macs, dataDisks, devices };
 }
 
 function pausedFlag(paused: boolean): number {
@@ -351,13 +391,13 @@ async function lendSockets({ memory, disks }: MoveSockets, user: QemuUser): Prom
   }
 }
 
-/** libvirt compares what runs with what is to run, and says in what they differ. */
+/** This host's libvirt or QEMU may not be able to run what comes. */
 async function explained<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
     if (!isLibvirtError(error, errorCode.configUnsupported)) throw error;
-    throw new MachineError(`The machine cannot be moved, because it would be another there: ${error.message}`, {
+    throw new MachineError(`The machine cannot be moved, because the host cannot run it: ${error.message}`, {
       cause: error,
     });
   }

@@ -150,7 +150,13 @@ function readGuest(text: MoveText, now: number): SimGuest {
 }
 
 function shapeOf({ cores, memoryMiB, nics, dataDisks = [] }: DomainSpec): MoveShape {
-  return { cores, memoryMiB, macs: nics.map(({ mac }) => mac), dataDisks: dataDisks.map(({ name }) => name) };
+  return {
+    cores,
+    memoryMiB,
+    macs: nics.map(({ mac }) => mac),
+    dataDisks: dataDisks.map(({ name }) => name),
+    devices: [],
+  };
 }
 
 function pathsOf({ rootDisk, dataDisks = [] }: DomainSpec): readonly string[] {
