@@ -109,7 +109,7 @@ export class Machines implements AsyncDisposable {
 
   /** One owner at a time: a machine is not touched before whoever had it has let go. */
   async #released(old: MachineDriver | undefined): Promise<void> {
-    await Promise.all([old?.[Symbol.asyncDispose](), this.#deps.cleaned()]);
+    await Promise.all([old?.release(), this.#deps.cleaned()]);
   }
 
   #refuseSecondLife(info: TaskInfo, { uid, attempt }: MachineLaunch, { launch, phase }: MachineState): void {

@@ -214,3 +214,26 @@ test('taking a guest over is waited for however long it takes: nobody could say 
   expect(driver.state.taken).toBe(true);
   await driver[Symbol.asyncDispose]();
 });
+
+test('a worker that ends while a guest is being taken over waits for nothing, and says nothing of it', async () => {
+  const clock = new VirtualClock();
+  const { promise: taken, reject } = Promise.withResolvers<undefined>();
+  const { driver, told } = openMachine({
+    ...{ clock, launch: { incoming } },
+    answer: async (effect) => (effect === 'take' ? await taken : undefined),
+  });
+  for (let tries = 0; driver.state.phase.name !== 'Receiving' && tries < 100; tries++) await clock.advance(100);
+  void driver.ask({ type: 'receive', id: incoming.migration, begun: 'b', sockets: { memory: 'm', disks: 'd' } });
+  const finishing = driver.ask({ type: 'finish', id: incoming.migration, sent: 's' });
+  finishing.catch(() => undefined);
+  await clock.advance(100);
+  expect(driver.state.phase.name).toBe('Taking');
+  await driver[Symbol.asyncDispose]();
+  let released = false;
+  const releasing = driver.release().then(() => (released = true));
+  await clock.advance(1000);
+  expect(released).toBe(false);
+  reject(new Error('libvirt'));
+  await releasing;
+  expect([driver.state.phase, told.at(-1)]).toEqual([{ name: 'Taking' }, 'take']);
+});

@@ -56,6 +56,8 @@ export class MachineDriver implements AsyncDisposable {
   /** Of events that somebody waits for. */
   readonly #asked = new Map<MachineEvent, PromiseWithResolvers<string>>();
   readonly #onChange = new Set<() => void>();
+  readonly #leaving = Promise.withResolvers<undefined>();
+  #taking: Promise<unknown> = Promise.resolve();
   /** Settles when the machine is gone or the driver was disposed of; rejects if a step could not be stored. */
   readonly finished: Promise<void>;
   #state: MachineState;
@@ -134,8 +136,15 @@ export class MachineDriver implements AsyncDisposable {
   /** Stops driving after the step under way. The machine stays as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#leaving.resolve(undefined);
     this.#wake();
     await this.finished;
+  }
+
+  /** Disposes of it for another one in this worker: nothing is done to the machine any more when this has resolved. */
+  async release(): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    await this.#taking;
   }
 
   async #run(): Promise<void> {
@@ -146,8 +155,10 @@ export class MachineDriver implements AsyncDisposable {
       if (refusal !== undefined) this.#asked.get(event)?.reject(new MachineError(refusal));
       else if (!host) this.#asked.get(event)?.resolve('');
       if (!host) this.#asked.delete(event);
-      if (host) this.#decide(await this.#perform(host, event));
-      else if (!changed && event.type === 'looked') await this.#sleep(this.#untilDeadline(now));
+      if (host) {
+        const result = await this.#resultOf(host, event);
+        if (result) this.#decide(result);
+      } else if (!changed && event.type === 'looked') await this.#sleep(this.#untilDeadline(now));
     }
   }
 
@@ -193,6 +204,14 @@ export class MachineDriver implements AsyncDisposable {
       });
     if (changed) for (const look of [...this.#onChange]) look();
     return { changed, host: effects.find((effect) => effect.type === 'host')?.effect, now, refusal };
+  }
+
+  /** Undefined if the driver was disposed of while a guest was being taken over: the next one looks, and this one must not say what it does not know. */
+  async #resultOf(effect: HostEffect, event: MachineEvent): Promise<MachineEvent | undefined> {
+    const result = this.#perform(effect, event);
+    if (effect !== 'take') return await result;
+    this.#taking = result;
+    return await Promise.race([result, this.#leaving.promise]);
   }
 
   async #perform(effect: HostEffect, event: MachineEvent): Promise<MachineEvent> {
