@@ -200,6 +200,7 @@ export interface Moves {
   end(uid: string, taken: boolean): Promise<void>;
 }
 
+/** In a directory of their own, new for each migration: the hypervisor's own user may do there what it likes. At most 107 bytes each. */
 export interface MoveSockets {
   readonly memory: string;
   readonly disks: string;

@@ -7,7 +7,7 @@ import { MachineError } from './hypervisor.ts';
 export const moveTextBytesMax = 4 * 2 ** 20;
 const namesMax = 256;
 
-/** What both hosts must agree on before anything is sent. Addresses are the guest's own; disks are in order, the root disk is the first. */
+/** What both hosts must agree on before anything is sent. Each list is in the guest's own order. */
 export interface MoveShape {
   readonly cores: number;
   readonly memoryMiB: number;

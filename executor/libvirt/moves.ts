@@ -7,7 +7,7 @@
  * connection of its own, which is closed when all was sent: libvirt then forgets the job and leaves the guest standing, whether we closed the connection
  * or our process was killed, so that there is one state to go on from and no cookie to remember.
  */
-import { chmod, chown, open, rename, rm, writeFile } from 'node:fs/promises';
+import { lchown, open, rename, rm, writeFile } from 'node:fs/promises';
 import { backoffMs } from '#lib/std/backoff.ts';
 import type { Clock } from '#lib/std/clock.ts';
 import type { Random } from '#lib/std/random.ts';
@@ -171,10 +171,10 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
 
   async take(uid: string, sent: string): Promise<void> {
     const { libvirt } = this.#host;
-    const found = await this.#host.get(uid);
-    if (!found) throw new Error(`Cannot take ${domainName(uid)} over: nothing of it is received here`);
-    if (!found.receiving) return;
     try {
+      const found = await this.#host.get(uid);
+      if (!found) throw new Error(`Cannot take ${domainName(uid)} over: nothing of it is received here`);
+      if (!found.receiving) return;
       const domain = await this.#require(uid);
       const there = new MoveText(sent, 'send');
       if (there.string('uid') !== uid) throw new Error(`The other host has sent the machine ${there.string('uid')}`);
@@ -212,7 +212,7 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
     const settled = new AbortController();
     let most = 0;
     const tell = async () => {
-      const { transferred, total } = await libvirt.job(domain);
+      const { transferred, total } = await libvirt.job(domain).catch(() => ({ transferred: 0, total: 0 }));
       // libvirt counts anew when it goes over from disks to memory.
       most = Math.max(most, transferred);
       if (total > 0 && !signal.aborted) progress(most, Math.max(most, total));
@@ -252,8 +252,8 @@ export class LibvirtMoves implements Moves, AsyncDisposable {
       if (clock.monotonic() - since > endJobMs) throw new Error(`libvirt does not end the migration of ${domain.name}`);
       await clock.sleep(jobOverLookMs);
     }
-    const stands = (await this.#host.get(domain.uuid))?.sent === true;
-    if (!stands || this.#host.connections() !== before)
+    const found = await this.#host.get(domain.uuid);
+    if (!found?.sent || this.#host.connections() !== before)
       throw new Error(`libvirtd was started anew while ${domain.name} was sent: the guest goes on here`);
   }
 
@@ -382,13 +382,13 @@ async function makeDisk(path: string, bytes: number): Promise<void> {
   await createDisk(file, bytes);
 }
 
-/** Of the sockets that we listen at QEMU connects to one itself, as its own user. */
+/**
+ * Of the sockets that we listen at QEMU connects to one itself, as its own user. They are handed over before their directory is, in which QEMU could put
+ * anything in their place.
+ */
 async function lendSockets({ memory, disks }: MoveSockets, user: QemuUser): Promise<void> {
-  for (const socket of [memory, disks]) {
-    await makeScreenDirectory(socket, user);
-    await chown(socket, user.uid, user.gid);
-    await chmod(socket, 0o600);
-  }
+  for (const socket of [memory, disks]) await lchown(socket, user.uid, user.gid);
+  for (const socket of [memory, disks]) await makeScreenDirectory(socket, user);
 }
 
 /** This host's libvirt or QEMU may not be able to run what comes. */

@@ -101,7 +101,6 @@ export const migrateFlag = {
 export const migrateParameter = {
   name: 'destination_name',
   xml: 'destination_xml',
-  persistentXml: 'persistent_xml',
   memory: 'migrate_uri',
   disks: 'disks_uri',
   disk: 'migrate_disks',
