@@ -210,9 +210,9 @@ export interface VolumesReport {
   readonly orders: readonly VolumeOrderReport[];
   /** It can make a Volume larger that is there. Executors before 0.7 cannot. */
   readonly grows?: true;
-  /** It can make a disk of what another one or an image has. Executors before 0.7 cannot. */
+  /** It can make a disk of what another one or an image has. Executors before 0.8 cannot. */
   readonly fills?: true;
-  /** It can tell of, and remove, what is on a Gluster volume and belongs to no Volume. Executors before 0.7 cannot. */
+  /** It can tell of, and remove, what is on a Gluster volume and belongs to no Volume. Executors before 0.8 cannot. */
   readonly lists?: true;
   /** What came of the last order to look, one for each Gluster volume. */
   readonly strays?: readonly StraysReport[];
