@@ -163,7 +163,7 @@ export class Machines {
     const waitMs = this.#softWaitMs(key, stored, decision, moment);
     if (waitMs === 0) await this.#store(stored, decision.status);
     else if (waitMs > 0) this.#queue.addAfter(key, waitMs);
-    await this.#acknowledge(acks);
+    if (!decision.waits) await this.#acknowledge(acks);
     if (decision.status.phase === 'Running' && stored.status?.phase !== 'Running') cameUp(this.#world, vm, attempt);
     if (decision.ended) return this.#ended(key, vm, attempt, decision.status);
     if (decision.forget && (await this.#forget(key, vm, attempt))) return;
