@@ -190,6 +190,15 @@ const losses: readonly Loss[] = [
   ['the controllers', isReceiving, ({ world }) => world.controllers?.kill(), 'h2', 2, 1],
   ['the master', isReceiving, ({ world }) => world.elect(1), 'h2', 2, 1],
 ];
+test('a machine whose source loses its power runs again long before the migration would be over', async () => {
+  using lab = await running(['a']);
+  await ask(lab);
+  await until(lab, 'the moment', () => isReceiving(lab));
+  powerOf(0)(lab);
+  await until(lab, 'another start', async () => lab.starts.get((await machine(lab)).metadata.uid) === 2, minute);
+  await settled(lab, 'a Running on h1, attempt 3, alive on h1');
+});
+
 test.each(losses)('%s is lost: it has one life', async (_, when, lose, host, attempt, starts) => {
   using lab = await running(['a']);
   const { uid } = (await machine(lab)).metadata;

@@ -342,6 +342,12 @@ describe('it goes on', () => {
       /Given up: It is gone from host h1, where it ran \(ConfirmedDead\)/,
     ],
     [
+      'the source’s executor is lost, and nobody has looked: nobody sends it any more',
+      { here: { task: lostTask('h1'), executor: undefined } },
+      { ...nothing, endDestination: true },
+      /Given up: The executor of host h1 was lost/,
+    ],
+    [
       'the source is gone, and the destination removes what it had prepared',
       {
         here: { confirmedDead: 'boot-h1' },

@@ -142,7 +142,7 @@ function goesOn(
   const received = reportOf(uid, migration.number, destination);
   const isReceiving = received?.migration?.state === 'Receiving' && received.migration.id === migration.id;
   const failed = own?.state === 'Failed' ? own.message || 'The host where it runs could not send it' : undefined;
-  const lost = sourceEnd && `It is gone from host ${vm.status?.attempt?.host}, where it ran (${sourceEnd})`;
+  const lost = lossOf(vm.status!.attempt as Attempt, source, sourceEnd);
   const why = migration.ending ?? endingOf(vm, migration, cancel, nowMs) ?? lost ?? failed;
   const began = migration.began === true || destination.task?.begunMs !== undefined || received !== undefined;
   const next: Migration = {
@@ -158,10 +158,17 @@ function goesOn(
     look: deadSince(there, destination) !== undefined || told === 'Missing',
     kill: told === 'Forgotten',
     send: why === undefined && isReceiving && sourceSpeaks && own === undefined,
-    endSource: why !== undefined && own?.state !== 'Failed' && !sourceEnd,
+    endSource: why !== undefined && own?.state !== 'Failed' && lost === undefined,
     endDestination: why !== undefined,
   };
   return { type: 'Open', status, telling };
+}
+
+/** Why nobody at the source can send it any more; undefined if somebody may. */
+function lossOf(attempt: Attempt, source: Evidence, end: Proof | undefined): string | undefined {
+  if (end) return `It is gone from host ${attempt.host}, where it ran (${end})`;
+  // The guest may run on there, and is looked for once it is certain that the destination does not have it.
+  return deadSince(attempt, source) === undefined ? undefined : `The executor of host ${attempt.host} was lost`;
 }
 
 /** Why it is to be given up; undefined if it is not. */
