@@ -1,6 +1,6 @@
 /**
  * The trial of the lab: hack/lab-trial.ts [--seed N] [--faults 100] [--rounds 10] [--keep DIR]. Three real hosts, as root: power, link and every kind
- * of process fail at random while real machines come, go and restart. Prints every fault, then what they came to. Exit code 1 if a promise
+ * of process fail at random while real machines come, go, restart and are moved. Prints every fault, then what they came to. Exit code 1 if a promise
  * was broken; --keep then has the logs.
  */
 import { parseArgs } from 'node:util';

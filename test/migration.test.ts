@@ -2,7 +2,7 @@
  * Live migration through the whole system: controllers, cluster server, a local Mesos, real executors, imitated machines, virtual time. The same
  * hand-over with real guests is executor/libvirt's; every evidence is in controllers/scheduler/migration.test.ts, and everything at once in the chaos run.
  */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { conditionOf } from '#lib/api/conditions.ts';
 import { Event } from '#lib/api/core.ts';
 import { Host, VirtualMachine, VMOperation } from '#lib/api/generated/index.ts';
@@ -169,7 +169,15 @@ const agentAway =
     world.hosts[side]!.killAgent();
     world.clock.timeout(() => world.hosts[side]!.startAgent(), minute);
   };
+const powerOf =
+  (side: 0 | 1) =>
+  ({ world }: Lab) => {
+    world.hosts[side]!.powerCut();
+    world.clock.timeout(() => world.hosts[side]!.startAgent(), 10_000);
+  };
 const losses: readonly Loss[] = [
+  ['the source’s power while it sends', isReceiving, powerOf(0), 'h1', 3, 2],
+  ['the destination’s power while it receives', isReceiving, powerOf(1), 'h1', 1, 1],
   ['the source’s worker while it sends', isReceiving, (lab) => sourceOf(lab).killWorkers(), 'h1', 1, 1],
   ['the destination’s worker while it receives', isReceiving, (lab) => destinationOf(lab).killWorkers(), 'h1', 1, 1],
   ['the way between the hosts while it sends', isReceiving, cutOff, 'h2', 2, 1],
@@ -182,15 +190,28 @@ const losses: readonly Loss[] = [
   ['the controllers', isReceiving, ({ world }) => world.controllers?.kill(), 'h2', 2, 1],
   ['the master', isReceiving, ({ world }) => world.elect(1), 'h2', 2, 1],
 ];
+test('a machine whose source loses its power runs again long before the migration would be over', async () => {
+  using lab = await running(['a']);
+  await ask(lab);
+  await until(lab, 'the moment', () => isReceiving(lab));
+  powerOf(0)(lab);
+  await until(lab, 'another start', async () => lab.starts.get((await machine(lab)).metadata.uid) === 2, minute);
+  await settled(lab, 'a Running on h1, attempt 3, alive on h1');
+});
+
 test.each(losses)('%s is lost: it has one life', async (_, when, lose, host, attempt, starts) => {
   using lab = await running(['a']);
   const { uid } = (await machine(lab)).metadata;
   await ask(lab);
   await until(lab, 'the moment', () => when(lab));
+  const removed = vi.spyOn(sourceOf(lab).host.disks, 'delete');
   lose(lab);
   await settled(lab, `a Running on ${host}, attempt ${attempt}, alive on ${host}`);
   expect(lab.starts.get(uid)).toBe(starts);
   expect((await operation(lab))?.phase).toBe(host === 'h2' ? 'Completed' : 'Failed');
+  expect((await machine(lab)).status?.lastMigration?.outcome).toBe(host === 'h2' ? 'Completed' : 'Failed');
+  // Also one that was started again has what it had written.
+  expect(removed).toHaveBeenCalledTimes(host === 'h2' ? 1 : 0);
 });
 
 test('a machine that is deleted on its way goes, and leaves nothing', async () => {

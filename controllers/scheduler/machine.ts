@@ -42,6 +42,8 @@ export interface Decision {
   readonly soft: boolean;
   /** The attempt is closed. */
   readonly ended: boolean;
+  /** It is over, and cannot be closed yet: what Mesos says of it is to be heard again. */
+  readonly waits?: true;
   readonly kill: boolean;
   /** With a KILL: from the power button to the power cut, if that is less than the machine's own. */
   readonly graceMs: number | undefined;
@@ -74,6 +76,12 @@ export function decide(
   wanted?: Eviction,
 ): Decision {
   const proof = proofOfEnd(vm.metadata.uid, attempt, evidence);
+  // Who has the guest is not certain: nothing is ended or launched for it before it is (migration.ts), unless nobody wants it anywhere.
+  const isMoving = vm.status?.migration !== undefined;
+  if (proof && isMoving) {
+    const nothing = { kill: false, graceMs: undefined, repair: undefined };
+    return { status: vm.status!, soft: false, ended: false, waits: true, ...nothing, againMs: missingLookMs };
+  }
   if (proof) {
     const status = closed(vm, endingOf(vm, attempt, evidence.task, proof), proof, moment.nowMs);
     const nothing = { kill: false, graceMs: undefined, repair: undefined, againMs: undefined };
@@ -89,8 +97,6 @@ export function decide(
     return { ...common, forget: true, kill: false, repair: undefined, againMs: forgetRetryMs };
   const fencedInMs =
     fenceWaitMs(status, evidence, moment) ?? (forgetMs === undefined ? undefined : forgetMs - moment.nowMs);
-  // Who has the guest is not certain: nothing is ended or launched for it before it is (migration.ts), unless nobody wants it anywhere.
-  const isMoving = vm.status?.migration !== undefined;
   if (deadMs === undefined) {
     const isUnwanted =
       deleting || eviction?.state === 'Evicting' || isStoppedForGood(vm, reportOf(vm, attempt, evidence));

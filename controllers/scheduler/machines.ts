@@ -147,8 +147,11 @@ export class Machines {
     const source = this.#evidence(stored, attempt);
     const step = this.#migrationStep(stored, source, moment);
     if (step && step.type !== 'Open') {
+      // Of the place that stays nothing is stored yet: it may have ended, too, and is looked at next.
+      const over = step.type === 'Swap' ? attempt : stored.status?.migration;
+      const told = this.#world.tasks.pendingAcks(over?.taskID ?? '');
       await this.#migrated(key, stored, attempt, step);
-      return await this.#acknowledge(acks);
+      return await this.#acknowledge(told);
     }
     const vm = step ? { ...stored, status: step.status } : stored;
     const drain = drainOf(this.#world, attempt.host ?? '');
@@ -163,7 +166,7 @@ export class Machines {
     const waitMs = this.#softWaitMs(key, stored, decision, moment);
     if (waitMs === 0) await this.#store(stored, decision.status);
     else if (waitMs > 0) this.#queue.addAfter(key, waitMs);
-    await this.#acknowledge(acks);
+    if (!decision.waits) await this.#acknowledge(acks);
     if (decision.status.phase === 'Running' && stored.status?.phase !== 'Running') cameUp(this.#world, vm, attempt);
     if (decision.ended) return this.#ended(key, vm, attempt, decision.status);
     if (decision.forget && (await this.#forget(key, vm, attempt))) return;

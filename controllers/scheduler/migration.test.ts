@@ -22,6 +22,7 @@ const nowMs = Date.parse('2026-01-01T00:00:00Z');
 const moment: Moment = { nowMs, monotonicMs, listeningSinceMs: 0 };
 const deadlineMs = nowMs + 300_000;
 const taskDiedMs = monotonicMs - 60_000;
+const hour = 3_600_000;
 
 function movingNow(more: Partial<VirtualMachine['spec']> = {}): VirtualMachine {
   const made = machine(uid, { spec: more });
@@ -142,12 +143,23 @@ describe('the guest is the destination’s', () => {
       'ExecutorSawNoDomain',
     ],
     [
-      'the source was switched off and on',
-      { here: { task: lostTask('h1'), executor: executor('h1', { domains: [] }) } },
+      'the source was switched off and on, and the destination is silent',
+      { here: { task: lostTask('h1'), executor: executor('h1', { domains: [] }) }, there: { executor: undefined } },
       'InventoryLacksIt',
     ],
-    ['somebody vouches that the source is dead', { here: { confirmedDead: 'boot-h1' } }, 'ConfirmedDead'],
-    ['the source has switched it off by itself', { here: { isFenced: true } }, 'SelfFenced'],
+    [
+      'somebody vouches that the source is dead, and the destination’s executor is lost',
+      { here: { confirmedDead: 'boot-h1' }, there: { task: lostTask('h2'), executor: undefined } },
+      'ConfirmedDead',
+    ],
+    [
+      'the source has switched it off by itself, and the destination was heard too long ago',
+      {
+        here: { isFenced: true },
+        there: { executor: executor('h2', { reports: [report('h2', 'Receiving', provisioning)], silentMs: hour }) },
+      },
+      'SelfFenced',
+    ],
     ['although it is being deleted', { vm: deleted(), there: says('h2', report('h2')) }, 'TakenOver'],
   ];
   test.each(cases)('%s', (_, given, proof) => {
@@ -166,7 +178,8 @@ describe('the guest is the destination’s', () => {
   test('of which nobody there has spoken is launched like any that is not known to have begun', () => {
     const given = { here: { confirmedDead: 'boot-h1' }, there: { task: undefined, executor: undefined } };
     expect(conditionOf(step(given), 'Launched')).toMatchObject({ status: 'Unknown' });
-    expect(conditionOf(step({ here: { confirmedDead: 'boot-h1' } }), 'Launched')?.status).not.toBe('False');
+    const begun = { here: { confirmedDead: 'boot-h1' }, there: { executor: undefined } };
+    expect(conditionOf(step(begun), 'Launched')?.status).not.toBe('False');
   });
 });
 
@@ -321,6 +334,33 @@ describe('it goes on', () => {
       { here: says('h1', report('h1', 'Failed')) },
       { ...nothing, endDestination: true },
       /Given up: The network broke/,
+    ],
+    [
+      'the source is gone, and the destination waits for it: the disk is at the source',
+      { here: { confirmedDead: 'boot-h1' } },
+      { ...nothing, endDestination: true },
+      /Given up: It is gone from host h1, where it ran \(ConfirmedDead\)/,
+    ],
+    [
+      'the source’s executor is lost, and nobody has looked: nobody sends it any more',
+      { here: { task: lostTask('h1'), executor: undefined } },
+      { ...nothing, endDestination: true },
+      /Given up: The executor of host h1 was lost/,
+    ],
+    [
+      'the source is gone, and the destination removes what it had prepared',
+      {
+        here: { confirmedDead: 'boot-h1' },
+        there: says('h2', report('h2', undefined, { phase: 'Stopping', power: 'Off' })),
+      },
+      { ...nothing, endDestination: true },
+      /Given up: It is gone from host h1/,
+    ],
+    [
+      'the source is gone, and the destination’s executor names it no more, or not yet',
+      { here: { confirmedDead: 'boot-h1' }, there: says('h2') },
+      { ...nothing, endDestination: true, look: true },
+      /Given up: It is gone from host h1/,
     ],
     [
       'a former migration failed at the source',

@@ -99,14 +99,16 @@ export function decideMigration(vm: VirtualMachine, sides: Sides, cancel: string
   if (isTaken || isHanded) return swap(vm, migration, isTaken ? 'TakenOver' : sourceEnd!, destination, moment);
   const thereEnd = proofOfEnd(uid, there, { ...destination, began: migration.began === true });
   if (thereEnd) return over(vm, migration, thereEnd, destination, moment);
-  // What lived at the source is gone: if anything of the guest is left, it is there.
-  if (sourceEnd) return swap(vm, migration, sourceEnd, destination, moment);
+  // What lived at the source is gone: if anything of the guest is left, it is there. But its disk is at the source still, unless it was taken over, and
+  // whoever can be asked there says so soon.
+  if (sourceEnd && !isAlive(destination.executor, moment.monotonicMs))
+    return swap(vm, migration, sourceEnd, destination, moment);
   const said = reportOf(uid, attempt.number ?? 0, source)?.migration;
   const own = said?.id === migration.id ? said : undefined;
   // It goes on at the source for good. Who prepared for it gives up by itself, but cannot say so.
   if (own?.state === 'Failed' && !isAlive(destination.executor, moment.monotonicMs))
     return over(vm, migration, 'KeptBySource', destination, moment, own.message);
-  return goesOn(vm, migration, sides, own, cancel, moment);
+  return goesOn(vm, migration, sides, { own, sourceEnd }, cancel, moment);
 }
 
 function reportOf(uid: string, number: number, { executor }: Evidence): MachineReport | undefined {
@@ -132,7 +134,7 @@ function goesOn(
   vm: VirtualMachine,
   migration: Migration,
   { source, destination }: Sides,
-  own: MigrationReport | undefined,
+  { own, sourceEnd }: { readonly own: MigrationReport | undefined; readonly sourceEnd: Proof | undefined },
   cancel: string | undefined,
   { nowMs }: Moment,
 ): Step {
@@ -140,7 +142,8 @@ function goesOn(
   const received = reportOf(uid, migration.number, destination);
   const isReceiving = received?.migration?.state === 'Receiving' && received.migration.id === migration.id;
   const failed = own?.state === 'Failed' ? own.message || 'The host where it runs could not send it' : undefined;
-  const why = migration.ending ?? endingOf(vm, migration, cancel, nowMs) ?? failed;
+  const lost = lossOf(vm.status!.attempt as Attempt, source, sourceEnd);
+  const why = migration.ending ?? endingOf(vm, migration, cancel, nowMs) ?? lost ?? failed;
   const began = migration.began === true || destination.task?.begunMs !== undefined || received !== undefined;
   const next: Migration = {
     ...migration,
@@ -155,10 +158,17 @@ function goesOn(
     look: deadSince(there, destination) !== undefined || told === 'Missing',
     kill: told === 'Forgotten',
     send: why === undefined && isReceiving && sourceSpeaks && own === undefined,
-    endSource: why !== undefined && own?.state !== 'Failed',
+    endSource: why !== undefined && own?.state !== 'Failed' && lost === undefined,
     endDestination: why !== undefined,
   };
   return { type: 'Open', status, telling };
+}
+
+/** Why nobody at the source can send it any more; undefined if somebody may. */
+function lossOf(attempt: Attempt, source: Evidence, end: Proof | undefined): string | undefined {
+  if (end) return `It is gone from host ${attempt.host}, where it ran (${end})`;
+  // The guest may run on there, and is looked for once it is certain that the destination does not have it.
+  return deadSince(attempt, source) === undefined ? undefined : `The executor of host ${attempt.host} was lost`;
 }
 
 /** Why it is to be given up; undefined if it is not. */

@@ -278,7 +278,7 @@ describe('a machine on its way', () => {
     onlyOn(lab, (await lab.machine('a')).metadata.uid, lab.h1);
   }, 20_000);
 
-  test('whose source dies is the destination’s: launched again only once that has given it up', async () => {
+  test('whose source dies is launched again only once the destination has given it up', async () => {
     const lab = await twoHosts(['a']);
     lab.mesos.movesAtOnce = false;
     const { metadata } = await lab.machine('a');
@@ -291,17 +291,16 @@ describe('a machine on its way', () => {
       { name: 'lab-h1' },
       { metadata: { annotations: { [annotations.confirmedDead]: bootId } } },
     );
-    await until(async () => expect((await lab.machine('a')).status?.attempt).toMatchObject({ number: 2, host: 'h2' }));
-    expect(lab.mesos.starts.get(metadata.uid)).toEqual(['h1']);
-    lab.mesos.refuse(lab.h2, metadata.uid, 'The source has gone');
     await until(async () =>
       expect((await lab.machine('a')).status).toMatchObject({
-        attempts: [
-          { number: 1, outcome: 'Migrated' },
-          { number: 2, reason: 'MigrationRefused', class: 'Infrastructure' },
-        ],
+        lastMigration: { number: 2, outcome: 'Failed', message: expect.stringContaining('gone from host h1') },
+        attempts: [{ number: 1, host: 'h1', class: 'Infrastructure', proof: 'ConfirmedDead' }],
       }),
     );
+    expect((await lab.machine('a')).status?.attempt).toBeUndefined();
+    await ends(lab, 'Failed', /gone from host h1/);
+    expect(lab.h2.receiving.size).toBe(0);
+    expect(lab.mesos.starts.get(metadata.uid)).toEqual(['h1']);
   }, 20_000);
 });
 

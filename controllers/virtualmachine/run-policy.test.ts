@@ -117,6 +117,25 @@ describe('judge() counts an ending once', () => {
     expect(judge(machine('Always', status), now, 0.5).restarts).toMatchObject({ consecutiveFailures: 1 });
   });
 
+  test.each(['Always', 'RerunOnFailure', 'Once'] as const)(
+    'a move to another host is no ending, under %s',
+    (policy) => {
+      const moved: Row = { outcome: 'Migrated', class: 'Infrastructure', reason: 'Migrated' };
+      const judged = judge(machine(policy, closed(moved)), now, 0.5);
+      expect(judged).toEqual({
+        decision: { want: 'Run', notBeforeMs: 0 },
+        restarts: undefined,
+        requestedPower: undefined,
+      });
+      const attempts = [1, 2, 3].map((number) => ({ number, ended: '2026-01-01T12:00:00Z', ...moved }));
+      const lost = { number: 4, ended: '2026-01-01T12:00:00Z', ...endings.lost };
+      expect(judge(machine('Always', { attempts: [...attempts, lost] }), now, 0.5).restarts).toEqual({
+        relaunch: 4,
+        consecutiveFailures: 1,
+      });
+    },
+  );
+
   test('preemption never waits and is nobody’s failure', () => {
     const status = { ...closed(endings.preempted), restarts: { relaunch: 0, consecutiveFailures: 2 } };
     expect(judge(machine('Always', status), now, 0.5).restarts).toEqual({ relaunch: 1, consecutiveFailures: 2 });

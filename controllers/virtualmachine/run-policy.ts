@@ -61,7 +61,10 @@ function judgeAnew(vm: VirtualMachine, nowMs: number, jitter: number, asked: 'On
   const requestedPower = vm.spec.runPolicy === 'Halted' ? status.requestedPower : (asked ?? status.requestedPower);
   if (status.phase === 'Succeeded' || status.phase === 'Failed')
     return { decision: { want: status.phase, reason: readyReason(vm) }, restarts, requestedPower };
-  const last = status.attempts?.reduce((a, b) => ((b.number ?? 0) > (a.number ?? 0) ? b : a));
+  // A machine that was moved as it ran has not ended with the attempt that it left.
+  const last = status.attempts
+    ?.filter(({ outcome }) => outcome !== 'Migrated')
+    .reduce<ClosedAttempt | undefined>((a, b) => ((b.number ?? 0) > (a?.number ?? 0) ? b : a), undefined);
   if (last && (last.number ?? 0) > (restarts?.relaunch ?? 0)) return judgeEnding(vm, last, nowMs, jitter);
   return { decision: standing(vm, requestedPower, asked), restarts, requestedPower };
 }

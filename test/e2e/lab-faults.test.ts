@@ -1,6 +1,6 @@
 /**
- * Power cuts, links down, kill -9 and standing still of every kind of process of three real hosts, two at a time, while real machines come, go
- * and restart. This is a short trial, each kind once; hack/lab-trial.ts runs the full one.
+ * Power cuts, links down, kill -9 and standing still of every kind of process of three real hosts, two at a time, while real machines come, go,
+ * restart and are moved as they run. This is a short trial, each kind once; hack/lab-trial.ts runs the full one.
  */
 import { expect, test } from 'vitest';
 import { whyNoRealHost } from '../real-host.ts';

@@ -1,4 +1,7 @@
-/** Three hosts and two tenants whose subnets have the same addresses: who reaches whom, counted on the wire, and what is left in the end. */
+/**
+ * Three hosts and two tenants whose subnets have the same addresses: who reaches whom, counted on the wire, and what is left in the end. Then
+ * machines that are moved between them.
+ */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +12,7 @@ import { processesMarked, signalProcess } from '#lib/std/process-identity.ts';
 import { whyNoRealHost } from '../real-host.ts';
 import { whyNot } from '../requires.ts';
 import { must } from './local-cluster.ts';
+import { describeMoving } from './moving.suite.ts';
 import {
   type Holdings,
   placeGuestImage,
@@ -199,6 +203,8 @@ describe.skipIf(whyNoRealHost() ?? whyNot(['virsh', 'flock']))('three hosts, two
     for (const { tenant } of perTenant) await must(cluster.factoryctl('delete', 'namespace', tenant, '--timeout=3m'));
     await expect.poll(() => cluster.holdings(), { timeout: 90_000, interval: 500 }).toEqual(before);
   });
+
+  describeMoving(() => cluster);
 
   test('local down after kill -9 of everything leaves nothing', async () => {
     const traces = tracer(cluster.dir);

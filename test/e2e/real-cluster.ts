@@ -44,8 +44,14 @@ export interface RealHostView {
   readonly machineDir: string;
   /** Runs a program in the host's network namespace, and gives its standard output. */
   exec(input: string, ...args: readonly string[]): Promise<string>;
-  /** Names of the domains that its libvirt has running or paused; undefined if it does not answer in time. */
-  activeDomains(withinMs: number): Promise<readonly string[] | undefined>;
+  /** Those that its libvirt has running or paused; undefined if it does not answer in time. */
+  activeDomains(withinMs: number): Promise<readonly ActiveDomain[] | undefined>;
+}
+
+export interface ActiveDomain {
+  readonly name: string;
+  /** By libvirt's state and reason: its guest has not come yet, or has gone, so nothing of it runs here. */
+  readonly isStanding: boolean;
 }
 
 /** Each entry begins with its host's name where it is something of a host. */
@@ -160,8 +166,9 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
   return {
     ...{ name, netns, executorDir, machineDir, virsh, exec: inHost },
     async activeDomains(withinMs: number) {
-      const { code, stdout } = await run('virsh', ['-c', uri, 'list', '--name'], {}, withinMs);
-      return code === 0 ? words(stdout) : undefined;
+      const list = ['domstats', '--state', '--list-active'];
+      const { code, stdout } = await run('virsh', ['-c', uri, ...list], {}, withinMs);
+      return code === 0 ? readActiveDomains(stdout) : undefined;
     },
     async look(): Promise<OfHost> {
       const [domains, links, rules, pids] = await Promise.all([
@@ -188,6 +195,18 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
       };
     },
   };
+}
+
+/** virDomainState; and of virDomainPausedReason: sent or received, and not yet begun. */
+const paused = 3;
+const reasonsToStand = [2, 11];
+
+function readActiveDomains(text: string): readonly ActiveDomain[] {
+  const domains = text.matchAll(/^Domain: '([^']+)'\s+state\.state=(\d+)\s+state\.reason=(\d+)/gm);
+  return [...domains].map(([, name, state, reason]) => ({
+    name: name!,
+    isStanding: Number(state) === paused && reasonsToStand.includes(Number(reason)),
+  }));
 }
 
 async function inNamespace(netns: string, input: string, ...args: readonly string[]): Promise<string> {

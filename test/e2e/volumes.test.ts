@@ -120,6 +120,10 @@ describe.skipIf(why !== undefined)('volumes on three hosts', { timeout: 400_000 
     expect(one.status?.attempt?.host).not.toBe(two.status?.attempt?.host);
     await cluster.shell(one, 'echo from one >/mnt/scenes/a; sync');
     expect(await cluster.shell(two, 'cat /mnt/scenes/a')).toContain('from one');
+    expect(await cluster.factoryctl('migrate', 'vm', 'artist-0', '-n', namespace)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('artist-0 has volumes (scenes), and one with volumes cannot be moved as it runs'),
+    });
     const writer = (await cluster.client.get(Volume, { name: 'cache', namespace })).status!.writer!;
     const [holder, other] = writer.name === 'cache-0' ? ['cache-0', 'cache-1'] : ['cache-1', 'cache-0'];
     const { stdout } = await cluster.factoryctl('why', `vm/${other}`, '-n', namespace);

@@ -26,6 +26,8 @@ export interface Wanted {
   readonly excludeIPs?: readonly string[];
   /** Restarts one machine, as one step of many. */
   readonly restart?: () => Promise<void>;
+  /** Moves one machine to another host as it runs, likewise. */
+  readonly migrate?: () => Promise<void>;
 }
 
 const meta = ({ group, version, kind }: Kind, name: string) => ({
@@ -69,6 +71,8 @@ export function isKept(name: string): boolean {
 
 /** Of all steps. */
 const restartShare = 0.25;
+/** Of those that are left. */
+const migrateShare = 0.35;
 
 export class Churn {
   readonly #client: Client;
@@ -96,8 +100,9 @@ export class Churn {
 
   async #step(): Promise<void> {
     const chance = this.#random.next();
-    const { mostAlone, restart } = this.#wanted;
+    const { mostAlone, restart, migrate } = this.#wanted;
     if (restart && this.#random.next() < restartShare) await restart();
+    else if (migrate && this.#random.next() < migrateShare) await migrate();
     else if (chance < 0.5) await this.#scale();
     else if (this.#alone.size < mostAlone && (chance < 0.75 || this.#alone.size === 0)) await this.#make();
     else await this.#remove();

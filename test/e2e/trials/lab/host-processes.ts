@@ -14,6 +14,8 @@ export interface Qemu {
   readonly uid: string;
   readonly host: string;
   readonly identity: ProcessIdentity;
+  /** Its guest came, or is to come, from another host; what it was started with says so as long as it lives. */
+  readonly receives: boolean;
 }
 
 /** All that live in this network namespace. */
@@ -37,7 +39,7 @@ export function qemusIn(dir: string, hosts: readonly string[]): readonly Qemu[] 
     const uid = /guest=cf-([0-9a-f-]{36})/.exec(command)?.[1];
     const host = hosts.find((name) => command.includes(`${localPaths(dir).host(name)}/`));
     const identity = uid && host && hasProcessors(pid) ? identifyProcess(pid) : undefined;
-    return uid && host && identity ? [{ uid, host, identity }] : [];
+    return uid && host && identity ? [{ uid, host, identity, receives: command.includes(' -incoming ') }] : [];
   });
 }
 

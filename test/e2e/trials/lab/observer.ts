@@ -3,6 +3,7 @@
  * the guests themselves say on their pages.
  */
 import { systemClock } from '#lib/std/clock.ts';
+import type { ActiveDomain } from '../../real-cluster.ts';
 import type { Wishes } from '../faults/wishes.ts';
 import type { Lab } from './cluster.ts';
 import type { Eye } from './eye.ts';
@@ -17,7 +18,9 @@ export interface LabObserver extends AsyncDisposable {
     readonly pages: number;
   };
   running(): readonly Qemu[];
-  /** What of those that run does not show: guests without a page, libvirts that do not list them. */
+  /** Whether a machine has a QEMU at two hosts just now: it is being moved. */
+  isMoving(): boolean;
+  /** What of those that run does not show, or shows too often: guests without a page, libvirts that do not list them, two QEMUs of one. */
   hidden(): readonly string[];
 }
 
@@ -32,16 +35,18 @@ export function observe(lab: Lab, ledger: Ledger, wishes: Wishes, eyes: readonly
   const ended = new AbortController();
   const looks = { processes: 0, libvirt: 0, unanswered: 0, pages: 0 };
   const answeredMs = new Map<string, number>();
-  let listed = new Map<string, readonly string[] | undefined>();
+  let listed: ReadonlyMap<string, readonly ActiveDomain[] | undefined> = new Map();
   const running = () => qemusIn(cluster.dir, names);
 
   const lookAtProcesses = () => {
     looks.processes += 1;
-    const now = running();
+    // Which of two guests runs while one is sent to the other, libvirt knows.
+    const started = () => running().filter(({ receives }) => !receives);
+    const now = started();
     for (const { uid, host, identity } of now) ledger.sawQemu(uid, host, `${identity.pid}:${identity.startTime}`);
     // The list is read one after the other: who moved in between only looks double. It is if a second look says so too.
     if (twice(now).size === 0) return;
-    for (const [uid, places] of twice(running())) ledger.sawTwice(uid, places, 'the list of processes');
+    for (const [uid, places] of twice(started())) ledger.sawTwice(uid, places, 'the list of processes');
   };
 
   const ask = async () => {
@@ -51,12 +56,15 @@ export function observe(lab: Lab, ledger: Ledger, wishes: Wishes, eyes: readonly
     looks.unanswered += [...all.values()].filter((domains) => domains === undefined).length;
     return all;
   };
-  const domainsOf = (all: ReadonlyMap<string, readonly string[] | undefined>) =>
-    [...all].flatMap(([host, domains]) => (domains ?? []).map((name) => ({ host, uid: name.slice('cf-'.length) })));
+  /** Where a guest runs, or would if nobody had paused it. */
+  const livesOf = (all: ReadonlyMap<string, readonly ActiveDomain[] | undefined>) =>
+    [...all].flatMap(([host, domains = []]) =>
+      domains.filter(({ isStanding }) => !isStanding).map(({ name }) => ({ host, uid: name.slice('cf-'.length) })),
+    );
   const lookAtLibvirt = async () => {
     listed = await ask();
-    if (twice(domainsOf(listed)).size === 0) return;
-    for (const [uid, places] of twice(domainsOf(await ask()))) ledger.sawTwice(uid, places, 'libvirt');
+    if (twice(livesOf(listed)).size === 0) return;
+    for (const [uid, places] of twice(livesOf(await ask()))) ledger.sawTwice(uid, places, 'libvirt');
   };
 
   const lookAtPages = async ({ host, page }: Eye) => {
@@ -84,14 +92,16 @@ export function observe(lab: Lab, ledger: Ledger, wishes: Wishes, eyes: readonly
   return {
     looks,
     running,
+    isMoving: () => twice(running()).size > 0,
     hidden() {
       const now = running();
       const isFresh = (uid: string) => systemClock.monotonic() - (answeredMs.get(uid) ?? -freshMs) < freshMs;
       return [
         ...now.filter(({ uid }) => !isFresh(uid)).map(({ uid, host }) => `no page of ${uid} on ${host}`),
         ...names.filter((host) => listed.get(host) === undefined).map((host) => `libvirt of ${host} does not answer`),
+        ...[...twice(now)].map(([uid, places]) => `${uid} has QEMUs on ${places.join(' and ')}`),
         ...now
-          .filter(({ uid, host }) => listed.get(host)?.includes(`cf-${uid}`) === false)
+          .filter(({ uid, host }) => listed.get(host)?.every(({ name }) => name !== `cf-${uid}`))
           .map(({ uid, host }) => `libvirt of ${host} does not list ${uid}`),
       ];
     },

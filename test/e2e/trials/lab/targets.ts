@@ -3,7 +3,7 @@ import type { ProcessIdentity } from '#lib/std/process-identity.ts';
 import type { Blow, Victim } from '../faults/striker.ts';
 import { executorProcesses } from '../processes/targets.ts';
 import type { Lab, LabHost } from './cluster.ts';
-import { initOf, processesIn, qemusIn } from './host-processes.ts';
+import { initOf, processesIn, type Qemu, qemusIn } from './host-processes.ts';
 
 export const ways = ['kill -9', 'SIGSTOP', 'power cut', 'link down'] as const;
 export type LabWay = (typeof ways)[number];
@@ -25,8 +25,8 @@ export const kinds = Object.keys(waysTo) as LabKind[];
 
 export interface LabVictim extends Victim {
   readonly host: LabHost;
-  /** Of the guest, if it is one. */
-  readonly uid?: string;
+  /** If it is one. */
+  readonly qemu?: Qemu;
 }
 
 /** So many, in passes: each kind comes once in each, in one of its ways after the other. */
@@ -68,9 +68,9 @@ export function find(lab: Lab, kind: LabKind): readonly LabVictim[] {
       return qemusIn(
         dir,
         lab.hosts.map(({ name }) => name),
-      ).map(({ uid, host, identity }) => ({
-        ...{ name: `QEMU of ${uid}`, uid, processes: [identity] },
-        host: lab.hosts.find(({ name }) => name === host)!,
+      ).map((qemu) => ({
+        ...{ name: `QEMU of ${qemu.uid}`, qemu, processes: [qemu.identity] },
+        host: lab.hosts.find(({ name }) => name === qemu.host)!,
       }));
   }
 }

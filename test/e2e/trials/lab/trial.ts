@@ -1,6 +1,6 @@
 /**
- * One trial of the lab: real hosts lose power, link and processes at random while machines come, go and restart. Peace and a look after each
- * round; then everything is deleted and nothing may be left.
+ * One trial of the lab: real hosts lose power, link and processes at random while machines come, go, restart and are moved as they run. Peace
+ * and a look after each round; then everything is deleted and nothing may be left.
  */
 import { Subnet } from '#lib/api/generated/index.ts';
 import { systemClock } from '#lib/std/clock.ts';
@@ -20,7 +20,7 @@ import { openEye } from './eye.ts';
 import { hurt } from './harm.ts';
 import { Ledger } from './ledger.ts';
 import { type LabObserver, observe } from './observer.ts';
-import { Restarts } from './restarts.ts';
+import { Operations } from './operations.ts';
 import { find, kinds, type LabKind, type LabVictim, type LabWay, passes, ways } from './targets.ts';
 
 export interface LabTrialOptions {
@@ -40,7 +40,8 @@ const longestMs = { 'kill -9': 8_000, SIGSTOP: 15_000, 'power cut': 10_000, 'lin
 const eyeAddresses = ['10.66.0.2', '10.66.0.3', '10.66.0.4'];
 
 const wanted: Omit<Wanted, 'hosts'> = {
-  keptAlone: [],
+  // Those of the pool have nowhere to go: they are at every host.
+  keptAlone: ['kept-mover-a', 'kept-mover-b'],
   pools: ['tide'],
   mostReplicas: 2,
   mostAlone: 1,
@@ -104,10 +105,12 @@ async function beFaulty(
   for (const [at, host] of lab.hosts.entries())
     eyes.push(stack.use(await openEye(host, vni, `${eyeAddresses[at]}/24`)));
   const observer = stack.use(observe(lab, ledger, wishes, eyes));
-  const restarts = new Restarts(client, seededRandom(seed + 2), (uid) => ledger.disturb(uid));
+  const operations = new Operations(client, seededRandom(seed + 2), (uid) => ledger.disturb(uid));
   const adoptions = new Adoptions(lab, ledger, say);
-  const striker = strikerOf(lab, ledger, adoptions, random, say);
-  const churn = new Churn(client, { ...all, restart: () => restarts.ask() }, seededRandom(seed + 1));
+  const moving = { ...{ operations, observer, random: seededRandom(seed + 3) }, struck: 0 };
+  const striker = strikerOf(lab, { ledger, adoptions, moving }, random, say);
+  const byUsers = { restart: () => operations.restart(), migrate: () => operations.migrate() };
+  const churn = new Churn(client, { ...all, ...byUsers }, seededRandom(seed + 1));
   let keptAtFirst: readonly string[] | undefined;
   const { failures, settleMs } = await runRounds({
     ...{ rounds, striker, churn, say },
@@ -117,7 +120,7 @@ async function beFaulty(
       return [
         ...(await unsettled(client, lab.hosts.length, () => observer.running())),
         ...observer.hidden(),
-        ...(await restarts.unfinished()),
+        ...(await operations.unfinished()),
         ...(find(lab, 'brick').length === lab.hosts.length ? [] : ['a brick does not run']),
       ];
     },
@@ -136,7 +139,9 @@ async function beFaulty(
     failures,
     report: [
       table(kinds, ways, striker.done),
-      `${striker.done.length} faults, ${churn.steps} steps of churn, ${restarts.asked} of them restarts, ${wishes.byUid.size} machines, ${ledger.seen} of them spoke`,
+      `${striker.done.length} faults, ${churn.steps} steps of churn, ${operations.restarts} of them restarts, ${wishes.byUid.size} machines, ${ledger.seen} of them spoke`,
+      ...operations.movesReport(),
+      `${moving.struck} faults struck while a machine was on its way`,
       looksOf(observer),
       `doubled ${ledger.doubled.length}, restarted without a reason ${ledger.restarted.length}, wanted from first to last ${keptNow.length - lost.length} of ${keptAtFirst?.length}`,
       ...adoptionReport(adoptions.done),
@@ -158,15 +163,51 @@ async function vniOf({ cluster }: Lab): Promise<number> {
 /** A guest's third crash within ten minutes sends it to another host, with a new disk: that is not what is tried here. */
 const mostCrashes = 2;
 
-function strikerOf(lab: Lab, ledger: Ledger, adoptions: Adoptions, random: Random, say: (line: string) => void) {
+interface Moving {
+  readonly operations: Operations;
+  readonly observer: LabObserver;
+  readonly random: Random;
+  /** Faults that came while a machine was on its way. */
+  struck: number;
+}
+
+interface Judges {
+  readonly ledger: Ledger;
+  readonly adoptions: Adoptions;
+  readonly moving: Moving;
+}
+
+const onItsWayWithinMs = 8_000;
+const furtherMs = 2_000;
+
+/** A machine is sent on its way, and is anywhere on it when this ends, or has arrived. If none can be moved soon there is none. */
+async function sendOnItsWay({ operations, observer, random }: Moving): Promise<void> {
+  await operations.migrate();
+  const deadline = systemClock.monotonic() + onItsWayWithinMs;
+  while (!observer.isMoving() && systemClock.monotonic() < deadline) await systemClock.sleep(50);
+  await systemClock.sleep(random.next() * furtherMs);
+}
+
+function strikerOf(
+  lab: Lab,
+  { ledger, adoptions, moving }: Judges,
+  random: Random,
+  say: (line: string) => void,
+): Striker<LabKind, LabWay, LabVictim> {
   const crashes = new Map<string, number>();
+  let looked = 0;
   return new Striker(
     {
-      find: async (kind: LabKind) =>
-        find(lab, kind).filter(({ uid }) => uid === undefined || (crashes.get(uid) ?? 0) < mostCrashes),
-      hurt: async (fault: Fault<LabKind, LabWay>, victim: LabVictim) => {
-        const { uid, host } = victim;
+      async find(kind: LabKind) {
+        looked += 1;
+        if (looked % 2 === 0) await sendOnItsWay(moving);
+        return find(lab, kind).filter(({ qemu }) => !qemu || (crashes.get(qemu.uid) ?? 0) < mostCrashes);
+      },
+      async hurt(fault: Fault<LabKind, LabWay>, victim: LabVictim) {
+        const { host } = victim;
+        const { uid } = victim.qemu ?? {};
         if (uid !== undefined && fault.way === 'kill -9') crashes.set(uid, (crashes.get(uid) ?? 0) + 1);
+        if (moving.observer.isMoving()) moving.struck += 1;
         await adoptions.begin(host.name, fault.kind);
         try {
           await hurt(
