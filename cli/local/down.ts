@@ -57,6 +57,9 @@ export async function localDown(dir: string, options: { readonly keepData: boole
     await removeMounts(mountsOf(settings, host));
   }
   await removeFabric(fabricOf(settings));
+  // What was being started when its keeper was killed, and what takes a moment to end with its host.
+  const late = await endAll(processesMarked(marker, dir));
+  if (late.length > 0) return failed(dir, late, out);
   if (settings.imageStore === 'gluster') await removeMounts(localPaths(dir).images);
   if (!options.keepData) rmSync(dir, { recursive: true, force: true });
   out.line(`Stopped the local cluster in ${dir}${options.keepData ? '; its data is kept' : ' and removed its files'}.`);

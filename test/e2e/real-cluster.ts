@@ -3,6 +3,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { fabricOf, masterUrl, netnsOf } from '#cli/local/programs.ts';
@@ -52,6 +53,8 @@ export interface ActiveDomain {
   readonly name: string;
   /** By libvirt's state and reason: its guest has not come yet, or has gone, so nothing of it runs here. */
   readonly isStanding: boolean;
+  /** As numbers, `state.reason`: for people. */
+  readonly state: string;
 }
 
 /** Each entry begins with its host's name where it is something of a host. */
@@ -159,9 +162,11 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
   const uri = `qemu:///system?socket=${join(machineDir, 'run/libvirt-sock')}`;
   const virsh = async (...args: readonly string[]) => await must(run('virsh', ['-c', uri, ...args]));
   const namespaces = [...settings.hosts.map((each) => netnsOf(settings, each)), fabricOf(settings)];
-  /** Every host sees the network namespaces of the whole computer, also of those who test beside us. */
+  /** Every host sees the network namespaces of the whole computer, and mounts in other temporary directories, also of those who test beside us. */
   const isOurs = (mount: string) =>
-    !mount.includes(' /run/netns/') || namespaces.some((each) => mount.endsWith(` /run/netns/${each}`));
+    mount.includes(' /run/netns/')
+      ? namespaces.some((each) => mount.endsWith(` /run/netns/${each}`))
+      : !mount.includes(`${tmpdir()}/`) || mount.includes(`${dir}/`);
   const mine = (entries: readonly string[]) => entries.map((entry) => `${name} ${entry}`);
   return {
     ...{ name, netns, executorDir, machineDir, virsh, exec: inHost },
@@ -197,15 +202,21 @@ function viewOf(dir: string, settings: LocalSettings, host: LocalHost) {
   };
 }
 
-/** virDomainState; and of virDomainPausedReason: sent or received, and not yet begun. */
-const paused = 3;
+/**
+ * virDomainState; and of virDomainPausedReason: sent or received, and not yet begun. While its QEMU comes an active domain is said to be off, and
+ * when that was told to end, and its processors stand, to be shutting down.
+ */
+const [paused, shuttingDown, off, crashed] = [3, 4, 5, 6];
 const reasonsToStand = [2, 11];
 
 function readActiveDomains(text: string): readonly ActiveDomain[] {
   const domains = text.matchAll(/^Domain: '([^']+)'\s+state\.state=(\d+)\s+state\.reason=(\d+)/gm);
   return [...domains].map(([, name, state, reason]) => ({
     name: name!,
-    isStanding: Number(state) === paused && reasonsToStand.includes(Number(reason)),
+    isStanding:
+      [shuttingDown, off, crashed].includes(Number(state)) ||
+      (Number(state) === paused && reasonsToStand.includes(Number(reason))),
+    state: `${state}.${reason}`,
   }));
 }
 

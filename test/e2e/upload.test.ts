@@ -87,8 +87,10 @@ test.skipIf(missing !== undefined)(
     expect(signalProcess(apiServer()!, 'SIGKILL')).toBe(true);
     const { code, stdout, stderr } = await uploading;
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    // It ends when the cluster's row is Ready. What that means for the Image another one writes.
+    const ready = { phase: 'Ready', format: 'qcow2', virtualSize: sizeMib * mib };
+    await expect.poll(async () => (await image('disk')).status, { timeout: 30_000 }).toMatchObject(ready);
     const { status } = await image('disk');
-    expect(status).toMatchObject({ phase: 'Ready', format: 'qcow2', virtualSize: sizeMib * mib });
     expect(stdout).toContain(`image.computefactory.io/disk is Ready in local: sha256 ${status?.digest}`);
     const stored = join(localPaths(cluster.dir).images, status!.digest!);
     const compared = execFileSync('qemu-img', ['compare', '-f', 'qcow2', '-F', 'vmdk', stored, file]).toString();
