@@ -195,7 +195,7 @@ export const plants: Readonly<Record<string, Plant>> = {
     put: '',
   },
   freeForgottenAddress: {
-    seed: 13,
+    seed: 62,
     file: 'controllers/virtualmachine/release.ts',
     find: 'if (isForgotten(vm)) return',
     put: 'if (false as boolean) return',
