@@ -58,7 +58,8 @@ export function createKubectl({ server, authority, token, folder }: TestServer, 
           stopped = true;
           child.kill();
         });
-      child.stdin?.end(input);
+      // It may end without reading any of it.
+      child.stdin?.on('error', () => undefined).end(input);
     });
 }
 

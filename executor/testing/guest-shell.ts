@@ -5,7 +5,10 @@ import type { DomainSpec } from '../hypervisor.ts';
 
 let commands = 0;
 
-/** Types a command on the guest's serial console and returns what it printed. */
+/**
+ * Types a command on the guest's serial console and returns what it printed. One that does not end in time is interrupted: a line that lost a quotation
+ * mark on its way leaves the shell waiting for it, whatever is typed after it.
+ */
 export async function shell(
   { consoleSocket }: Pick<DomainSpec, 'consoleSocket'>,
   command: string,
@@ -21,6 +24,9 @@ export async function shell(
   try {
     await vi.waitFor(() => expect(output).toContain(end), timeout);
     return output;
+  } catch (error) {
+    await new Promise<void>((resolve) => void socket.write('\x03', () => resolve()));
+    throw error;
   } finally {
     socket.destroy();
   }

@@ -128,7 +128,7 @@ export const plants: Readonly<Record<string, Plant>> = {
   neverAcknowledge: {
     seed: 1,
     file: 'controllers/scheduler/machines.ts',
-    find: '    await this.#acknowledge(acks);\n',
+    find: '    if (!decision.waits) await this.#acknowledge(acks);\n',
     put: '',
   },
   hoardOffers: {
