@@ -85,6 +85,36 @@ test('when a Volume is gone what it leaves is looked for at once', async () => {
   expect(sent).toMatchObject([{ known: ['aaaaaaaa', 'bbbbbbbb'] }, { type: 'volume-list', known: ['aaaaaaaa'] }]);
 });
 
+test('what goes while a host is asked is looked for once that has answered', async () => {
+  const { strays, sent, state, answer } = open();
+  state.volumes = [uid('a'), uid('b')];
+  await strays.look();
+  state.volumes = [uid('a')];
+  await answer([]);
+  await strays.look();
+  const looks = sent.flatMap((message) => (message.type === 'volume-list' ? [message.known] : []));
+  expect(looks.at(-1)).toEqual(['aaaaaaaa']);
+  await answer([stray('b')]);
+  expect(strays.summary).toMatchObject({ count: 1 });
+});
+
+test('a host that cannot look has found nothing out: another is asked soon, and what was seen still counts', async () => {
+  const { strays, sent, host, answer, clock, rows } = open();
+  await answer([stray('b')]);
+  expect(rows()).toHaveLength(1);
+  await clock.advance(11 * 60_000);
+  await strays.look();
+  host('h2');
+  await answer([], { error: 'Hung' });
+  expect(rows()).toHaveLength(1);
+  const before = sent.length;
+  await strays.look();
+  expect(sent).toHaveLength(before);
+  await clock.advance(61_000);
+  await strays.look();
+  expect(sent.slice(before)).toMatchObject([{ type: 'volume-list' }]);
+});
+
 test('what somebody has named is removed, and nothing else; what fails is tried again', async () => {
   const { strays, sent, state, host, answer, clock, rows } = open();
   state.wanted = `${uid('b')}, ${uid('c')},${uid('d')},${uid('e')}`;

@@ -34,8 +34,10 @@ interface Look {
   /** One that has not been answered yet. */
   readonly asked?: Order | undefined;
   readonly report?: StraysReport | undefined;
-  /** Monotonic: when that came. */
+  /** Monotonic: when that came, or came to nothing. */
   readonly heardMs: number;
+  /** Something happened since it was asked: what is answered may be older. */
+  readonly isDue: boolean;
   /** How many orders there were. */
   readonly count: number;
 }
@@ -87,7 +89,7 @@ export class VolumeStrays {
     );
     for (const [uid, name] of this.#there) {
       const look = this.#looks.get(name);
-      if (!now.has(uid) && look) this.#looks.set(name, { ...look, heardMs: Number.NEGATIVE_INFINITY });
+      if (!now.has(uid) && look) this.#looks.set(name, { ...look, isDue: true });
     }
     this.#there = now;
   }
@@ -99,23 +101,30 @@ export class VolumeStrays {
     const { asked } = look;
     const isAnswerable =
       asked && hosts.some(({ hostname }) => hostname === asked.host) && nowMs - asked.sinceMs < answerMs;
-    if (!asked && nowMs - look.heardMs < lookEveryMs) return void this.#looks.set(name, look);
+    if (!asked && !look.isDue && nowMs - look.heardMs < lookEveryMs) return void this.#looks.set(name, look);
     const host = hosts.map(({ hostname }) => hostname).toSorted()[look.count % hosts.length]!;
     const fresh = { id: `look-${name}-${clock.now()}-${look.count}`, host, sinceMs: nowMs };
     const order = isAnswerable ? asked : fresh;
-    this.#looks.set(name, { ...look, asked: order, count: look.count + (isAnswerable ? 0 : 1) });
+    const isDue = isAnswerable === true && look.isDue;
+    this.#looks.set(name, { ...look, asked: order, isDue, count: look.count + (isAnswerable ? 0 : 1) });
     const known = volumes.list().map(({ metadata }) => metadata.uid.slice(0, knownDigits));
     const { id } = order;
     await tell(order.host, { type: 'volume-list', version: 1, id, installation, glusterVolume: name, known });
   }
 
   #heard(name: string, hosts: readonly ExecutorFact[], nowMs: number): Look {
-    const look = this.#looks.get(name) ?? { heardMs: Number.NEGATIVE_INFINITY, count: 0 };
-    const { asked, count } = look;
+    const look = this.#looks.get(name) ?? { heardMs: Number.NEGATIVE_INFINITY, isDue: true, count: 0 };
+    const { asked, ...rest } = look;
     const report = hosts
       .find(({ hostname }) => hostname === asked?.host)
       ?.heartbeat.volumes?.strays?.find(({ id }) => id === asked?.id);
-    return report ? { report, heardMs: nowMs, count } : look;
+    if (!report) return look;
+    if (report.error === undefined) return { ...rest, report, heardMs: nowMs };
+    this.#world.log.warn('A host cannot look what is on a Gluster volume', {
+      ...{ volume: name, host: asked?.host, reason: report.error },
+    });
+    // What was seen before still counts, and another host is asked soon.
+    return { ...rest, heardMs: nowMs - lookEveryMs + againMs };
   }
 
   /** What somebody has asked for. Who is told has to find the mark of this installation once more. */
