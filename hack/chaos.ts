@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { runCampaign, type Timed } from '#test/chaos/campaign.ts';
-import { plants } from '#test/chaos/plants.ts';
+import { plants, requirePlantable } from '#test/chaos/plants.ts';
 
 const progressMs = 30_000;
 const plantHours = 2;
@@ -24,8 +24,7 @@ const { values } = parseArgs({
 const [from = 1, to = from] = values.seeds.split('-').map(Number);
 const [hours, jobs] = [Number(values.hours), Number(values.jobs)];
 const { plant } = values;
-if (plant !== undefined && !Object.hasOwn(plants, plant))
-  throw new Error(`There is no plant ${plant}; there are ${Object.keys(plants).join(', ')}`);
+for (const name of plant === undefined ? Object.keys(values.plants ? plants : {}) : [plant]) requirePlantable(name);
 const startedMs = performance.now();
 const outcomes: Timed[] = [];
 const isBroken = ({ failures }: Timed): boolean => failures.length > 0;

@@ -1,13 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { plants } from './plants.ts';
+import { plants, requirePlantable } from './plants.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-test.each(Object.entries(plants))('%s can still be planted', (_, { file, find }) => {
-  expect(readFileSync(join(root, file), 'utf8').split(find)).toHaveLength(2);
+test.each(Object.keys(plants))('%s can still be planted', (name) => {
+  expect(() => requirePlantable(name)).not.toThrow();
 });
 
 /** hack/chaos.ts --plants tries all of them; that the watching works at all is seen by some that need little luck. */

@@ -2,7 +2,9 @@
  * Bugs as people make them, planted into the source while it is loaded: the code itself has no switch for any of them. A patch that no
  * longer applies is an error, so that none is counted as found or missed by mistake.
  */
+import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
+import { join } from 'node:path';
 
 export interface Plant {
   readonly file: string;
@@ -228,16 +230,24 @@ export const plants: Readonly<Record<string, Plant>> = {
   },
 };
 
-/** From now on modules are loaded with this bug in them. Call before anything of the system is imported. */
-export function plant(name: string): void {
+/** Throws if the bug cannot be planted: a run with it would end by that alone, and look as if somebody had noticed the bug. */
+export function requirePlantable(name: string): void {
   const found = plants[name];
   if (!found) throw new Error(`There is no plant ${name}; there are ${Object.keys(plants).join(', ')}`);
+  const source = readFileSync(join(import.meta.dirname, '../..', found.file), 'utf8');
+  if (source.split(found.find).length !== 2)
+    throw new Error(`The plant ${name} no longer applies to ${found.file}: its text has to be there once`);
+}
+
+/** From now on modules are loaded with this bug in them. Call before anything of the system is imported. */
+export function plant(name: string): void {
+  requirePlantable(name);
+  const found = plants[name]!;
   registerHooks({
     load(url, context, next) {
       const loaded = next(url, context);
       if (!url.endsWith(`/${found.file}`)) return loaded;
       const source = String(loaded.source);
-      if (!source.includes(found.find)) throw new Error(`The plant ${name} no longer applies to ${found.file}`);
       return { ...loaded, source: source.replace(found.find, () => found.put) };
     },
   });
